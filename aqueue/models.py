@@ -1,0 +1,248 @@
+"""The records that the rest of aqueue talks about, and which state may follow which."""
+
+import re
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
+from typing import Final
+
+import msgspec
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+PARAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+"""What a param may be called: it becomes an environment variable."""
+
+Scalar = str | int | float | bool | None
+
+
+class State(StrEnum):
+    """Where a run is in its life. It never says why; `Run.reason` does."""
+
+    HELD = "held"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.ABORTED})
+
+FOLLOWERS: Final = {
+    State.HELD: frozenset({State.QUEUED, State.ABORTED}),
+    State.QUEUED: frozenset({State.HELD, State.RUNNING, State.ABORTED}),
+    State.RUNNING: ENDED | {State.QUEUED},
+    State.SUCCEEDED: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.ABORTED: frozenset({State.QUEUED}),
+}
+"""Which states a run may go to from each state; nothing else ever happens to it."""
+
+
+class Priority(IntEnum):
+    """Of two runs that wait, the one with the lower number goes first."""
+
+    HIGH = 0
+    LOW = 1
+
+    @property
+    def word(self) -> str:
+        """The priority as it is written in a task file."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, word: str) -> "Priority":
+        """The priority that is written as `word`, `high` or `low`."""
+        return cls[word.upper()]
+
+
+class Trigger(StrEnum):
+    """What made a run. All but `file` are Dagu's trigger types."""
+
+    FILE = "file"
+    MANUAL = "manual"
+    SCHEDULER = "scheduler"
+    WEBHOOK = "webhook"
+    SUBDAG = "subdag"
+    RETRY = "retry"
+    CATCHUP = "catchup"
+
+
+class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often, how soon and after what a failed run is tried again.
+
+    Attributes:
+        limit: attempts after the first.
+        delay: seconds before the first retry.
+        backoff: what the delay is multiplied by from one retry to the next.
+        max_delay: seconds that the delay never exceeds.
+        exit_codes: the exit codes after which it is tried again; empty: any failure.
+    """
+
+    limit: int = 0
+    delay: float = 0.0
+    backoff: float = 1.0
+    max_delay: float | None = None
+    exit_codes: tuple[int, ...] = ()
+
+    def seconds_before(self, retry: int) -> float:
+        """The delay in seconds before retry number `retry`, counted from 1."""
+        try:
+            delay = self.delay * self.backoff ** (retry - 1)
+        except OverflowError:
+            delay = float("inf")
+        longest = 365 * 86400.0 if self.max_delay is None else self.max_delay
+        return min(delay, longest)
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to run, with every default filled in.
+
+    Attributes:
+        command: a string for `shell`, or the arguments of a program that is run as it is.
+        queue: None stands for the local queue, which has the run's name.
+        params: given to the command as environment variables.
+        arguments: positional params, `$1`, `$2` … of a shell command.
+        env: variables that the command gets over the server's own.
+        working_dir: an absolute path.
+        shell: what runs a string; None for /bin/sh, which then is the attempt's own first process.
+        timeout: seconds that an attempt may take, or None for ever.
+        requeue: whether a run that was lost is queued again.
+    """
+
+    name: str
+    command: str | tuple[str, ...]
+    working_dir: str
+    queue: str | None = None
+    priority: Priority = Priority.LOW
+    params: dict[str, Scalar] = {}
+    arguments: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    shell: str | None = None
+    timeout: float | None = None
+    retries: Retries = Retries()
+    requeue: bool = True
+    tags: tuple[str, ...] = ()
+    hold: bool = False
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task gets that its file does not say.
+
+    Attributes:
+        name: None where a file must name its tasks.
+        queue: None for the local queue.
+        working_dir: where it runs; an absolute path.
+        base: what a `working_dir` in the file is relative to.
+        timeout: seconds.
+    """
+
+    name: str | None
+    working_dir: str
+    base: str
+    queue: str | None = None
+    env: dict[str, str] = {}
+    timeout: float | None = None
+    retries: Retries = Retries()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to execute a task, as the store has it.
+
+    Times are seconds since the epoch.
+
+    Attributes:
+        attempt: the number of the last attempt, 0 before the first.
+        failures: attempts that failed and count against `task.retries`.
+        losses: attempts that were lost, and after which it was queued again.
+        ready_at: not to be started before; None for at once.
+        server: who runs it; None unless it is running.
+        cancel: why it is to be stopped, once somebody asked for that.
+    """
+
+    id: int
+    name: str
+    run_id: str
+    queue: str
+    priority: Priority
+    state: State
+    reason: str | None
+    trigger: Trigger
+    task: Task
+    created_at: float
+    ready_at: float | None
+    started_at: float | None
+    finished_at: float | None
+    scheduled_for: float | None
+    attempt: int
+    failures: int
+    losses: int
+    exit_code: int | None
+    signal: int | None
+    server: str | None
+    cancel: str | None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One start of a run's process; `finished_at` is None while it goes on."""
+
+    number: int
+    started_at: float
+    finished_at: float | None
+    exit_code: int | None
+    signal: int | None
+    reason: str | None
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that serves the folder.
+
+    Attributes:
+        id: names the file that it keeps locked while it lives.
+        boot: the boot of the machine that it was started in.
+        jobs: runs at the same time in queues that nobody configured.
+        heartbeat_at: its last sign of life.
+    """
+
+    id: str
+    pid: int
+    boot: str
+    jobs: int
+    started_at: float
+    heartbeat_at: float
+
+
+def is_name(text: str) -> bool:
+    """Whether this may be a name, a run_id or a queue."""
+    return _NAME.fullmatch(text) is not None and text not in (".", "..")
+
+
+def parse_tags(written: str) -> tuple[str, ...]:
+    """Tags as one text, with commas between them.
+
+    Raises:
+        ValueError: one of them is not `key` or `key=value`.
+    """
+    return check_tags([tag.strip() for tag in written.split(",") if tag.strip()])
+
+
+def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """The tags, each once.
+
+    Raises:
+        ValueError: one of them is not `key` or `key=value`.
+    """
+    once = tuple(dict.fromkeys(tags))
+    for tag in once:
+        if not tag.partition("=")[0].strip() or "," in tag or not tag.isprintable():
+            raise ValueError(tag)
+    return once
+
+
+def plain_text(value: Scalar) -> str:
+    """A value as the command gets it in an argument or a variable."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
