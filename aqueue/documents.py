@@ -1,0 +1,305 @@
+"""YAML text → plain values that remember where they were written.
+
+Stricter than YAML asks for: no tags, no duplicate keys, and only what looks like a number, a truth value or
+null to a person is one; `1:30`, `007` and `2026-11-22` are text, as written.
+"""
+
+import codecs
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+import yaml
+
+from aqueue.errors import FileError
+
+T = TypeVar("T", bound=msgspec.Struct)
+Path = tuple[str | int, ...]
+
+LARGEST: Final = 1 << 20
+"""How many bytes a file may have."""
+
+MOST_VALUES: Final = 10_000
+"""How many values a document may have once its aliases are expanded."""
+
+_DEEPEST = 20
+_SHALLOW = 200
+"""How deeply a text may be nested without doing harm."""
+
+_NESTING = "[{-?:"
+"""What each level of nesting takes one of."""
+
+_TOO_MUCH = ("too many values, or nested too deeply", "a task needs far fewer")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
+_LITERALS = {
+    "true": True, "True": True, "TRUE": True, "yes": True, "Yes": True, "on": True, "On": True,
+    "false": False, "False": False, "FALSE": False, "no": False, "No": False, "off": False, "Off": False,
+    "null": None, "Null": None, "NULL": None, "~": None, "": None,
+}  # fmt: skip
+_PLAIN_TAGS = {"!"} | {
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
+}
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_IN_C = _Loader is not yaml.SafeLoader
+
+
+class Document:
+    """One YAML document: `value` is made of dict, list, str, int, float, bool and None.
+
+    Args:
+        file: what its errors call it.
+        node: the root of what YAML found.
+    """
+
+    def __init__(self, file: str, node: yaml.Node) -> None:
+        self.file = file
+        self._node = node
+        self._count = 0
+        self.value: Any = self._plain(node, 0)
+
+    def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> FileError:
+        """An error at the value that `at` leads to, or at its key."""
+        node = self._node
+        for step in at:
+            for name, child, key_node in _children(node):
+                if name == step:
+                    node = key_node if key and step == at[-1] else child
+                    break
+        return self._error_at(node, message, hint)
+
+    def convert(self, kind: type[T], expected: dict[str, str], unsupported: Iterable[str] = ()) -> T:
+        """The value as a `kind`, a msgspec struct.
+
+        Args:
+            kind: what to make of it; its fields are the keys there may be.
+            expected: for each key, what its value should be, in words.
+            unsupported: keys that will be understood one day.
+
+        Raises:
+            FileError: it is not of that kind.
+        """
+        if not isinstance(self.value, dict):
+            raise self.error(f"expected keys and values, got {_describe(self.value)}")
+        self.check_keys((), kind.__struct_fields__, unsupported)
+        try:
+            return msgspec.convert(self.value, kind)
+        except msgspec.ValidationError as error:
+            raise self._explain(str(error), kind, expected) from None
+
+    def check_keys(self, at: Path, known: Sequence[str], unsupported: Iterable[str] = ()) -> None:
+        """Refuse keys of the mapping at `at` that are not known.
+
+        Raises:
+            FileError: at the first such key, with the one that was probably meant.
+        """
+        mapping = self._at(at)
+        for key in mapping:
+            if key in unsupported:
+                raise self.error(f"'{key}' is not supported yet", "leave it out", at=(*at, key), key=True)
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, 1, 0.6)
+                hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+                raise self.error(f"unknown key '{key}'", hint, at=(*at, key), key=True)
+
+    def _explain(self, message: str, kind: type[msgspec.Struct], expected: dict[str, str]) -> FileError:
+        path = _path_of(message)
+        if "[...]" in message:
+            path = (*path, *self._first_nested(path))
+        while len(path) > 1 and not self._has(path):
+            path = path[:-1]
+        if missing := re.search(r"missing required field `(\w+)`", message):
+            return self.error(f"'{missing[1]}' is missing", f"add: {missing[1]}: …", at=path)
+        if re.search(r"unknown field", message):
+            return self._unknown_below(kind, path)
+        dotted = ".".join(str(step) for step in path)
+        wanted = next((text for key, text in expected.items() if (dotted + ".").startswith(key + ".")), "")
+        # What is in an environment may be a secret.
+        value = self._at(path)
+        got = "text" if "env" in path and isinstance(value, str) else _describe(value)
+        return self.error(f"{dotted}: expected {wanted or message}, got {got}", at=path)
+
+    def _first_nested(self, path: Path) -> Path:
+        """The key of the first value in a mapping that is not plain; msgspec does not say which it is."""
+        return next(((key,) for key, value in self._at(path).items() if isinstance(value, dict | list)), ())
+
+    def _unknown_below(self, kind: type[msgspec.Struct], path: Path) -> FileError:
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        nested = _struct_in(fields[str(path[0])].type)
+        try:
+            self.check_keys(path, nested.__struct_fields__)
+        except FileError as error:
+            return error
+        return self.error("unknown key", at=path)
+
+    def _has(self, path: Path) -> bool:
+        try:
+            self._at(path)
+        except (KeyError, IndexError, TypeError):
+            return False
+        return True
+
+    def _at(self, path: Path) -> Any:
+        value = self.value
+        for step in path:
+            value = value[step]
+        return value
+
+    def _plain(self, node: yaml.Node, depth: int) -> Any:
+        self._count += 1
+        if self._count > MOST_VALUES or depth > _DEEPEST:
+            raise self._error_at(node, *_TOO_MUCH)
+        if node.tag not in _PLAIN_TAGS:
+            raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(child, depth + 1) for child in node.value]
+        mapping: dict[str, Any] = {}
+        for key_node, child in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._error_at(key_node, "a key must be a word")
+            if key_node.value in mapping:
+                raise self._error_at(key_node, f"'{key_node.value}' is given twice", "keep one of them")
+            mapping[key_node.value] = self._plain(child, depth + 1)
+        return mapping
+
+    def _error_at(self, node: yaml.Node, message: str, hint: str = "") -> FileError:
+        mark = node.start_mark
+        return FileError(self.file, mark.line + 1, mark.column + 1, message, hint)
+
+
+def decode(content: bytes, file: str) -> str:
+    """The text of a file.
+
+    Raises:
+        FileError: it is too large, or not UTF-8.
+    """
+    if len(content) > LARGEST:
+        raise FileError(file, 0, 0, "is larger than 1 MiB", "keep data elsewhere and name it in the command")
+    content = content.removeprefix(codecs.BOM_UTF8)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise FileError(file, *_place(content, error.start), "is not UTF-8", "save it as UTF-8") from None
+
+
+def read(text: str, file: str) -> Iterator[Document]:
+    """The documents in `text` that are not empty.
+
+    Args:
+        text: of the whole file.
+        file: what errors call it.
+
+    Raises:
+        FileError: it is not YAML, or not of the kind that is allowed here.
+    """
+    try:
+        if sum(map(text.count, _NESTING)) > _SHALLOW:
+            _check_depth(text, file)
+        for node in yaml.compose_all(text, _Loader):
+            if node.tag != "tag:yaml.org,2002:null" or node.value:
+                yield Document(file, node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        problem = f"not valid YAML: {error.problem or error.context}"
+        raise FileError(file, line, column, problem, _yaml_hint(error)) from None
+    except yaml.reader.ReaderError as error:
+        # libyaml counts bytes, PyYAML's own reader characters.
+        before = text.encode() if _IN_C else text[: error.position].encode()
+        position = error.position if _IN_C else len(before)
+        raise FileError(file, *_place(before, position), f"not valid YAML: {error.reason}") from None
+    except RecursionError:
+        raise FileError(file, 1, 1, *_TOO_MUCH) from None
+
+
+def _check_depth(text: str, file: str) -> None:
+    """Refuse what is nested without end; the composer, which is recursive and in C, would end the process."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            mark: Any = event.start_mark
+            raise FileError(file, mark.line + 1, mark.column + 1, *_TOO_MUCH)
+
+
+def _place(content: bytes, position: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a position in UTF-8."""
+    before = content[:position].decode(errors="replace")
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text: str = node.value
+    if node.style:
+        return text
+    if node.tag == "tag:yaml.org,2002:str" and not _FLOAT.fullmatch(text):
+        return text
+    return parse_scalar(text)
+
+
+def parse_scalar(text: str) -> str | int | float | bool | None:
+    """What plain text, without quotes, stands for."""
+    if text in _LITERALS:
+        return _LITERALS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            yield key.value, child, key
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield index, child, child
+
+
+def _struct_in(annotation: Any) -> Any:
+    """The struct among the alternatives of a type."""
+    for option in getattr(annotation, "__args__", (annotation,)):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return option
+    raise TypeError(annotation)
+
+
+def _path_of(message: str) -> Path:
+    """What msgspec's "… - at `$.retries.exit_codes[0]`" points to; a key of a free mapping is `[...]`."""
+    _, _, path = message.rpartition("`$")
+    steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
+    return tuple(name or int(index) for name, index in steps)
+
+
+def _describe(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "keys and values"
+        case list():
+            return "a list"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(value if len(value) <= 40 else value[:37] + "...")
+    return str(value)
+
+
+def _yaml_hint(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or ""
+    if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:
+        return "indent with blanks, not tabs, and quote text that begins with %, @ or `"
+    if "mapping values are not allowed" in problem:
+        return "quote text that contains ': '"
+    return "compare with `aqueue check --help`"

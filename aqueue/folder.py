@@ -1,0 +1,203 @@
+"""The folder: what lies where in it, how it is found, and who may write to it."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from aqueue.errors import FolderError
+
+CONFIG_NAME: Final = "aqueue.yaml"
+_SUFFIXES = (".yaml", ".yml")
+
+
+class Folder:
+    """The paths in and around one folder. Nothing is read or made until asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.state = path / ".aqueue"
+        self.database = self.state / "state.db"
+        self.incoming = self.state / "incoming"
+        self.runs = self.state / "runs"
+        self.servers = self.state / "servers"
+        self.bell = self.state / "bell"
+        self.news = self.state / "news"
+        self.rejected = path / "rejected"
+        self.config = path / CONFIG_NAME
+        self.parent = path.parent
+        # As text too: making a path of parts takes longer than much of what is done with it.
+        self.runs_text = str(self.runs)
+        self._bell = str(self.bell)
+        self._news = str(self.news)
+        self._config = str(self.config)
+        self._rejected = str(self.rejected)
+
+    def run_dir(self, run: int) -> Path:
+        """Where the files of a run are."""
+        return Path(f"{self.runs_text}/{run}")
+
+    def make_run_dir(self, run: int) -> None:
+        """Make the directory for the files of a run, if it is not there."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{self.runs_text}/{run}", 0o700)
+
+    def attempt(self, run: int, attempt: int) -> str:
+        """The path of an attempt's files, without their suffixes."""
+        return f"{self.runs_text}/{run}/attempt-{attempt}"
+
+    def log(self, run: int, attempt: int) -> Path:
+        """The output of an attempt."""
+        return Path(self.attempt(run, attempt) + ".log")
+
+    def create(self) -> None:
+        """Make the folder and what it needs, as far as it is not there.
+
+        Raises:
+            FolderError: it cannot be made, or others may write to it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.check_safe()
+            for directory in (self.state, self.incoming, self.runs, self.servers):
+                directory.mkdir(mode=0o700, exist_ok=True)
+            self.state.chmod(0o700)
+            for file in (self.bell, self.news):
+                file.touch(mode=0o600)
+        except OSError as error:
+            raise FolderError(
+                f"{self.path} cannot be used as a folder: {error.strerror}",
+                "name another with --dir, or make this one writable for you",
+            ) from error
+
+    def check_safe(self) -> None:
+        """Refuse a folder that somebody else can put files into: they would run with this user's rights.
+
+        Raises:
+            FolderError: with the command that mends it.
+        """
+        self._check_directory(self.path)
+        for directory in self.directories():
+            self._check_directory(directory)
+        if self.state.exists() and self.state.stat().st_uid != os.geteuid():
+            raise FolderError(
+                f"{self.state} belongs to user {self.state.stat().st_uid}", "serve a folder of your own"
+            )
+
+    def _check_directory(self, directory: Path) -> None:
+        try:
+            status = directory.stat()
+        except OSError as error:
+            raise FolderError(f"{directory} cannot be used: {error.strerror}", "is it still there?") from error
+        if status.st_uid not in (os.geteuid(), 0):
+            raise FolderError(
+                f"{directory} belongs to user {status.st_uid}, who could queue tasks in your name",
+                "serve a folder of your own",
+            )
+        if status.st_mode & stat.S_IWOTH:
+            raise FolderError(
+                f"everybody can write to {directory}, and so run commands in your name",
+                f"chmod o-w {directory}",
+            )
+        if status.st_mode & stat.S_IWGRP and _has_other_members(status.st_gid):
+            raise FolderError(
+                f"a group with other members can write to {directory}, and so run commands in your name",
+                f"chmod g-w {directory}",
+            )
+
+    def directories(self) -> Iterator[Path]:
+        """The sub-folders in which task files may lie, at any depth, parents first."""
+        waiting = [self.path]
+        while waiting:
+            try:
+                with os.scandir(waiting.pop()) as entries:
+                    found = sorted(Path(entry.path) for entry in entries if self.is_sub_folder(entry.path, entry))
+            except OSError:
+                continue
+            yield from found
+            waiting.extend(found)
+
+    def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
+        """Whether `path` is a directory in which task files may lie."""
+        name = os.path.basename(path)
+        if name.startswith(".") or path == self._rejected:
+            return False
+        if entry is not None:
+            return entry.is_dir(follow_symlinks=False)
+        return os.path.isdir(path) and not os.path.islink(path)
+
+    def is_task_file(self, path: str) -> bool:
+        """Whether a file of this path would be a task file; hidden, backup and swap files are none."""
+        name = os.path.basename(path)
+        return name.endswith(_SUFFIXES) and not name.startswith((".", "#")) and path != self._config
+
+    def ring(self) -> None:
+        """Wake the servers: the store has changed."""
+        _touch(self._bell)
+
+    def tell(self) -> None:
+        """Wake those who wait for a run: something has ended or begun."""
+        _touch(self._news)
+
+
+def find(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
+    """Find the folder that a command is about, as git finds its repository.
+
+    Args:
+        given: what `--dir` says.
+        environment: in which `AQUEUE_DIR` may name it.
+        start: the working directory; the nearest `queue/.aqueue` from there upwards is taken.
+
+    Raises:
+        FolderError: there is none.
+    """
+    named = given or environment.get("AQUEUE_DIR")
+    if named:
+        folder = Folder(Path(os.path.abspath(start / named)))
+        if not folder.state.is_dir():
+            raise FolderError(f"{named} is not an aqueue folder", f"make one: aqueue init {named}")
+        return folder
+    for directory in (start, *start.parents):
+        if (directory / ".aqueue").is_dir() and (directory / ".aqueue" / "runs").is_dir():
+            return Folder(directory)
+        if (directory / "queue" / ".aqueue").is_dir():
+            return Folder(directory / "queue")
+    raise FolderError(
+        "there is no aqueue folder here or above",
+        "make one with `aqueue init`, or name one with --dir or AQUEUE_DIR",
+    )
+
+
+def to_create(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
+    """The folder that a command which may create one is about: `./queue` unless named or found."""
+    named = given or environment.get("AQUEUE_DIR")
+    if not named:
+        try:
+            return find(None, environment, start)
+        except FolderError:
+            named = "queue"
+    return Folder(Path(os.path.abspath(start / named)))
+
+
+def _touch(path: str) -> None:
+    # A wake-up that is missed does no harm: whoever waits looks again by itself.
+    with contextlib.suppress(OSError):
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            Path(path).touch(mode=0o600)
+
+
+def _has_other_members(group: int) -> bool:
+    """Whether anybody but this user is in the group; when that cannot be told, yes."""
+    import grp
+    import pwd
+
+    try:
+        me = pwd.getpwuid(os.geteuid())
+        members = set(grp.getgrgid(group).gr_mem) - {me.pw_name}
+        return bool(members) or any(user.pw_gid == group and user.pw_uid != me.pw_uid for user in pwd.getpwall())
+    except KeyError:
+        return True

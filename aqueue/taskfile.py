@@ -1,0 +1,225 @@
+"""Task files: YAML text → tasks, every error with file, line and column."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from aqueue import documents, durations
+from aqueue.documents import Document
+from aqueue.errors import FileError
+from aqueue.models import (
+    PARAM,
+    Defaults,
+    Priority,
+    Retries,
+    Scalar,
+    Task,
+    check_tags,
+    is_name,
+    parse_tags,
+    plain_text,
+)
+
+UNSUPPORTED: Final = (
+    "gpus", "gpu_memory", "schedule", "timezone", "catchup_window", "overlap",
+)  # fmt: skip
+"""Keys that are refused rather than ignored, until what they ask for exists."""
+
+_Duration = int | float | str
+
+
+class _Retries(msgspec.Struct, forbid_unknown_fields=True):
+    limit: int
+    delay: _Duration = 0
+    backoff: float = 1
+    max_delay: _Duration | None = None
+    exit_codes: list[int] = []
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    """A document of a task file, as far as its types go."""
+
+    command: str | list[Scalar]
+    name: Scalar = None
+    queue: Scalar = None
+    priority: Scalar = "low"
+    params: dict[str, Scalar] = {}
+    env: dict[str, Scalar] = {}
+    working_dir: str | None = None
+    shell: str | None = None
+    timeout: _Duration | None = None
+    retries: int | _Retries | None = None
+    requeue: bool = True
+    tags: list[Scalar] | str = []
+    hold: bool = False
+
+
+_LENGTH = "a length of time such as 90, 90s, 1h30m or 2d12h"
+_NAME = "1 to 64 letters, digits, '_', '.' or '-'"
+_EXPECTED: Final = {
+    "command": "a shell command, or a list of a program and its arguments",
+    "name": _NAME,
+    "queue": _NAME,
+    "priority": "high or low",
+    "params": "keys and plain values, such as {lr: 0.1}",
+    "env": "keys and plain values, such as {OMP_NUM_THREADS: 4}",
+    "working_dir": "a directory",
+    "shell": "the path of a shell, such as /bin/bash",
+    "timeout": _LENGTH,
+    "retries.delay": _LENGTH,
+    "retries.max_delay": _LENGTH,
+    "retries.backoff": "a number from 1 upwards",
+    "retries.exit_codes": "a list of exit codes, 0 to 255",
+    "retries.limit": "a number from 0 upwards",
+    "retries": "a number, or {limit: 2, delay: 10s, backoff: 2, max_delay: 5m, exit_codes: [1, 75]}",
+    "requeue": "true or false",
+    "tags": "a list of key=value or key",
+    "hold": "true or false",
+}
+
+
+def parse(text: str, file: str, defaults: Defaults) -> list[Task]:
+    """Read the tasks in the text of a task file; at least one.
+
+    Args:
+        text: of the whole file.
+        file: what errors call it.
+        defaults: what the tasks get that they do not say.
+
+    Raises:
+        FileError: at the first error.
+    """
+    tasks = [_task(document, defaults) for document in documents.read(text, file)]
+    if not tasks:
+        raise FileError(file, 1, 1, "there is no task in it", "a task needs at least: command: …")
+    return tasks
+
+
+def _task(document: Document, defaults: Defaults) -> Task:
+    written = document.convert(_Written, _EXPECTED, UNSUPPORTED)
+    wrong = functools.partial(_wrong, document)
+    name = plain_text(written.name) if written.name is not None else defaults.name
+    if name is None:
+        raise document.error("'name' is missing", f"the file's own name cannot be one: {_NAME}")
+    queue = plain_text(written.queue) if written.queue is not None else defaults.queue
+    for key, value in (("name", name), ("queue", queue)):
+        if value is not None and not is_name(value):
+            raise wrong((key,), value)
+    if written.priority not in ("high", "low"):
+        raise wrong(("priority",), written.priority)
+    if written.shell is not None and not written.shell.startswith("/"):
+        raise wrong(("shell",), written.shell)
+    for key, mapping in (("params", written.params), ("env", written.env)):
+        check_variables(document, (key,), mapping)
+    timeout = _seconds(wrong, ("timeout",), written.timeout)
+    return Task(
+        name=name,
+        command=_command(document, written.command),
+        working_dir=_directory(written.working_dir, defaults),
+        queue=queue,
+        priority=Priority.of(str(written.priority)),
+        params=written.params,
+        env=defaults.env | {key: plain_text(value) for key, value in written.env.items()},
+        shell=written.shell,
+        timeout=defaults.timeout if timeout is None else timeout or None,
+        retries=_retries(wrong, written.retries, defaults.retries),
+        requeue=written.requeue,
+        tags=_tags(wrong, written.tags),
+        hold=written.hold,
+    )
+
+
+def _wrong(document: Document, at: documents.Path, value: Any) -> FileError:
+    key = ".".join(str(step) for step in at if isinstance(step, str))
+    return document.error(f"{key}: expected {_EXPECTED[key]}, got {value!r}", at=at)
+
+
+def _command(document: Document, command: str | list[Scalar]) -> str | tuple[str, ...]:
+    if isinstance(command, str):
+        if not command.strip():
+            raise document.error("the command is empty", at=("command",))
+        if "\0" in command:
+            raise document.error("the command has a NUL character in it", at=("command",))
+        return command
+    arguments = tuple(plain_text(word) for word in command)
+    if not arguments or not arguments[0]:
+        raise document.error("the command is empty", at=("command",))
+    if any("\0" in word for word in arguments):
+        raise document.error("the command has a NUL character in it", at=("command",))
+    return arguments
+
+
+def check_variables(document: Document, at: documents.Path, mapping: dict[str, Scalar]) -> None:
+    """Refuse what cannot be an environment variable; neither names nor values are shown, they may be secrets.
+
+    Args:
+        at: where in the document the mapping is.
+
+    Raises:
+        FileError: at the first of them.
+    """
+    what = ".".join(map(str, at))
+    for name, value in mapping.items():
+        if not PARAM.fullmatch(name):
+            message, hint = "this cannot be the name of a variable", "use letters, digits and '_'"
+        elif name.startswith("AQUEUE_"):
+            message, hint = "names that begin with AQUEUE_ are aqueue's own", "choose another name"
+        elif isinstance(value, str) and "\0" in value:
+            message, hint = "a value cannot have a NUL character in it", "leave it out"
+        else:
+            continue
+        raise document.error(f"{what}: {message}", hint, at=(*at, name), key=True)
+
+
+def _directory(written: str | None, defaults: Defaults) -> str:
+    if written is None:
+        return defaults.working_dir
+    return str(Path(defaults.base) / Path(written).expanduser())
+
+
+def _seconds(
+    wrong: Callable[[documents.Path, Any], FileError], at: documents.Path, written: _Duration | None
+) -> float | None:
+    if written is None:
+        return None
+    try:
+        return durations.parse(written)
+    except ValueError:
+        raise wrong(at, written) from None
+
+
+def _retries(
+    wrong: Callable[[documents.Path, Any], FileError], written: int | _Retries | None, default: Retries
+) -> Retries:
+    if written is None:
+        return default
+    if isinstance(written, int):
+        if written < 0:
+            raise wrong(("retries",), written)
+        return Retries(limit=written)
+    if written.limit < 0:
+        raise wrong(("retries", "limit"), written.limit)
+    if not 1 <= written.backoff < float("inf"):
+        raise wrong(("retries", "backoff"), written.backoff)
+    for index, code in enumerate(written.exit_codes):
+        if not 0 <= code <= 255:
+            raise wrong(("retries", "exit_codes", index), code)
+    return Retries(
+        limit=written.limit,
+        delay=_seconds(wrong, ("retries", "delay"), written.delay) or 0.0,
+        backoff=written.backoff,
+        max_delay=_seconds(wrong, ("retries", "max_delay"), written.max_delay),
+        exit_codes=tuple(written.exit_codes),
+    )
+
+
+def _tags(wrong: Callable[[documents.Path, Any], FileError], written: list[Scalar] | str) -> tuple[str, ...]:
+    try:
+        if isinstance(written, str):
+            return parse_tags(written)
+        return check_tags([plain_text(tag) for tag in written])
+    except ValueError:
+        raise wrong(("tags",), written) from None
