@@ -1,0 +1,279 @@
+"""The database file: how it is opened, and how it is written without being half done.
+
+A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go, in the
+thread that owns the connection. So there is no moment at which a cancelled task could leave a transaction
+open, and a transaction costs one hop between threads however many statements it has.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
+
+from aqueue.errors import DatabaseError, DiskFullError
+from aqueue.folder import Folder
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+BUSY_SECONDS: Final = 10.0
+"""How long a transaction waits for another process to finish its own."""
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT,
+        trigger TEXT NOT NULL,
+        task TEXT NOT NULL,
+        source TEXT UNIQUE,
+        created_at REAL NOT NULL,
+        ready_at REAL,
+        started_at REAL,
+        finished_at REAL,
+        scheduled_for REAL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        losses INTEGER NOT NULL DEFAULT 0,
+        exit_code INTEGER,
+        signal INTEGER,
+        server TEXT,
+        cancel TEXT,
+        UNIQUE (name, run_id)
+    );
+    CREATE INDEX runs_waiting ON runs (priority, id, queue) WHERE state = 'queued';
+    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued';
+    CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
+    CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
+    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
+    CREATE TABLE attempts (
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        started_at REAL NOT NULL,
+        finished_at REAL NOT NULL,
+        exit_code INTEGER,
+        signal INTEGER,
+        reason TEXT,
+        PRIMARY KEY (run, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE servers (
+        id TEXT PRIMARY KEY,
+        pid INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        jobs INTEGER NOT NULL,
+        started_at REAL NOT NULL,
+        heartbeat_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)
+"""What brings a database from each version to the next. Never edited once released, only added to."""
+
+_FULL = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+}
+_UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connection:
+    """Open the database of `folder`; make it if the folder is new.
+
+    Args:
+        check_same_thread: refuse to be used by another thread than this.
+
+    Raises:
+        DatabaseError: it cannot be opened or is not one of ours. A folder that has had runs never gets a
+            new database in place of one that is gone.
+        DiskFullError: there is no room to make it.
+    """
+    if not _has_content(folder) and folder.runs.is_dir() and any(folder.runs.iterdir()):
+        raise DatabaseError(
+            f"{folder.database} is gone or empty, but there have been runs here",
+            f"put a copy of it back; or, to start afresh and forget those runs, move {folder.state} away",
+        )
+    connection = None
+    try:
+        with _errors_explained(folder):
+            folder.database.touch(mode=0o600)
+            connection = sqlite3.connect(
+                folder.database,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=check_same_thread,
+            )
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = NORMAL",
+                "foreign_keys = ON",
+                "journal_size_limit = 16777216",
+                "wal_autocheckpoint = 10000",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+            _migrate(connection, folder)
+    except BaseException:
+        if connection is not None:
+            connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
+    """Do all that is inside in one transaction, or nothing of it.
+
+    Raises:
+        DatabaseError, DiskFullError: it could not be done.
+    """
+    with _errors_explained(folder):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            # After a full disk SQLite may have rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
+    """Read all that is read inside as it was at one moment, without keeping anybody from writing.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    with _errors_explained(folder):
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+
+
+class Database:
+    """The server's connection. Pieces of work are done one after another, in the order they were given."""
+
+    def __init__(self, connection: "aiosqlite.Connection", folder: Folder) -> None:
+        self._connection = connection
+        self._folder = folder
+
+    @classmethod
+    async def open(cls, folder: Folder) -> Self:
+        """Open the database of `folder`; see `connect` for what it raises."""
+        import aiosqlite
+
+        # Opened before aiosqlite gets it, whose thread would outlive an error in there.
+        opened = connect(folder, check_same_thread=False)
+        return cls(await aiosqlite.Connection(lambda: opened, iter_chunk_size=64), folder)
+
+    async def write(self, work: Work[T]) -> T:
+        """Do `work` in one transaction.
+
+        If the caller is cancelled meanwhile, the work is still done whole or not at all.
+
+        Raises:
+            DatabaseError, DiskFullError: it could not be done.
+        """
+
+        def in_transaction() -> T:
+            with transaction(self._connection._conn, self._folder) as connection:
+                return work(connection)
+
+        # aiosqlite has no public call for a function of one's own; each of its public ones is this very
+        # call around a single statement.
+        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
+        return await execute(in_transaction)
+
+    async def close(self) -> None:
+        """Close the connection and end its thread."""
+        await self._connection.close()
+
+
+def make_durable(folder: Folder) -> None:
+    """Put all that was committed on the disk, so that it outlives a power cut.
+
+    A commit itself does not wait for the disk: it outlives the death of any process, but perhaps not of the
+    machine.
+    """
+    try:
+        descriptor = os.open(f"{folder.database}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _has_content(folder: Folder) -> bool:
+    try:
+        return folder.database.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _migrate(connection: sqlite3.Connection, folder: Folder) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(_MIGRATIONS):
+        raise DatabaseError(
+            f"{folder.database} was written by a newer aqueue", "upgrade: pip install --upgrade aqueue"
+        )
+    if version == len(_MIGRATIONS):
+        return
+    with transaction(connection, folder):
+        # Another process may have done it while this one waited for the lock.
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for number in range(version, len(_MIGRATIONS)):
+            for statement in _MIGRATIONS[number].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+
+
+@contextmanager
+def _errors_explained(folder: Folder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(folder) from error
+        raise DatabaseError(
+            f"{folder.database} cannot be used: {error.strerror}", "look at its permissions and at the disk"
+        ) from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code in _FULL:
+            raise _disk_full(folder) from error
+        if code & 0xFF in _UNREADABLE:
+            raise DatabaseError(
+                f"{folder.database} cannot be read: {error}",
+                f"put a copy of it back; or, to start afresh and forget its runs, move {folder.state} away",
+            ) from error
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise DatabaseError(
+                f"another process has kept {folder.database} locked for {BUSY_SECONDS:.0f} s",
+                "see who has it open: fuser -v " + str(folder.database),
+            ) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise DatabaseError(
+                f"{folder.database} cannot be used: {error}", "look at its permissions and at the disk"
+            ) from error
+        raise
+
+
+def _disk_full(folder: Folder) -> DiskFullError:
+    return DiskFullError(
+        f"the disk that holds {folder.state} is full", "make room; nothing that was queued is lost"
+    )

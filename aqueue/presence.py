@@ -1,0 +1,50 @@
+"""Which servers are up. A server keeps a file locked while it lives; the kernel lets go when it dies."""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import Self
+
+
+class Presence:
+    """The sign that this process serves the folder, for as long as it is not released."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.id = path.name
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def announce(cls, servers: Path) -> Self:
+        """Make a sign under a new id in the directory `servers`."""
+        path = servers / secrets.token_hex(8)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Take the sign away."""
+        forget(self._path.parent, self.id)
+        os.close(self._descriptor)
+
+
+def is_up(servers: Path, server: str) -> bool:
+    """Whether the server of this id lives; a stopped or very slow one does."""
+    try:
+        descriptor = os.open(servers / server, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who ask at the same moment do not take each other for the server.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def forget(servers: Path, server: str) -> None:
+    """Remove the sign of a server that is gone."""
+    (servers / server).unlink(missing_ok=True)

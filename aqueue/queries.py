@@ -1,0 +1,177 @@
+"""What the store can be asked: the statements that only read."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aqueue.capacity import Line, Usage
+from aqueue.errors import RunError
+from aqueue.models import Attempt, Priority, Run, Server, State, Task, Trigger
+
+_COLUMNS: Final = Run.__struct_fields__
+
+ALL: Final = ", ".join(_COLUMNS)
+"""The columns that make a run, for statements that return some."""
+
+_SELECT: Final = f"SELECT {ALL} FROM runs"
+_Values = Sequence[Any] | Mapping[str, Any]
+_task_decoder = msgspec.json.Decoder(Task)
+
+
+class Queries:
+    """Answers about what is remembered, as it is at one moment.
+
+    Args:
+        connection: inside a transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute: Callable[..., sqlite3.Cursor] = connection.execute
+
+    def resolve(self, written: str) -> Run:
+        """The run that `written` means: an id, NAME:RUN_ID, or a RUN_ID that only one run has.
+
+        Raises:
+            RunError: there is none, or several.
+        """
+        if written.isascii() and written.isdigit() and len(written) < 19 and (run := self.get(int(written))):
+            return run
+        name, colon, run_id = written.rpartition(":")
+        if colon:
+            found = self._runs(f"{_SELECT} WHERE name = ? AND run_id = ?", (name, run_id))
+        else:
+            found = self._runs(f"{_SELECT} WHERE run_id = ? LIMIT 2", (written,))
+        if not found:
+            raise RunError(f"there is no run {written}", "`aqueue ls` shows which there are")
+        if len(found) > 1:
+            raise RunError(f"several runs have the run-id {written}", "say which: NAME:RUN_ID")
+        return found[0]
+
+    def get(self, id_: int) -> Run | None:
+        """The run of this id."""
+        return self._one(f"{_SELECT} WHERE id = ?", (id_,))
+
+    def attempts(self, run: Run) -> list[Attempt]:
+        """All attempts of a run, first to last."""
+        rows = self._execute(
+            "SELECT number, started_at, finished_at, exit_code, signal, reason FROM attempts"
+            " WHERE run = ? ORDER BY number",
+            (run.id,),
+        )
+        attempts = [Attempt(**dict(zip(Attempt.__struct_fields__, row, strict=True))) for row in rows]
+        if run.state is State.RUNNING:
+            attempts.append(
+                Attempt(
+                    number=run.attempt,
+                    started_at=run.started_at or 0.0,
+                    finished_at=None,
+                    exit_code=None,
+                    signal=None,
+                    reason=None,
+                )
+            )
+        return attempts
+
+    def select(
+        self,
+        *,
+        states: Collection[State] = (),
+        queue: str | None = None,
+        tag: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Run]:
+        """The runs that fit all that is given, in the order of their ids."""
+        where, values = _filter(states, queue, tag)
+        order = "DESC" if newest_first else "ASC"
+        return list(
+            self._runs(f"{_SELECT}{where} ORDER BY id {order} LIMIT ?", (*values, -1 if limit is None else limit))
+        )
+
+    def count(self, *, states: Collection[State] = (), queue: str | None = None, tag: str | None = None) -> int:
+        """How many runs fit all that is given."""
+        where, values = _filter(states, queue, tag)
+        (count,) = self._execute(f"SELECT count(*) FROM runs{where}", values).fetchone()
+        return int(count)
+
+    def lines(self, runs: Iterable[Run], servers: int) -> Iterator[Line]:
+        """What each of `runs` has before it; those of one queue in turn cost little."""
+        running: dict[str, list[int]] = {}
+        for id_, queue in self._execute("SELECT id, queue FROM runs WHERE state = 'running' ORDER BY id"):
+            running.setdefault(queue, []).append(id_)
+        for run in runs:
+            ahead = 0
+            if run.state is State.QUEUED:
+                (ahead,) = self._execute(
+                    "SELECT count(*) FROM runs WHERE state = 'queued' AND queue = :queue"
+                    " AND (priority < :priority OR (priority = :priority AND id < :id))",
+                    {"queue": run.queue, "priority": int(run.priority), "id": run.id},
+                ).fetchone()
+            yield Line(servers=servers, ahead=ahead, running=running)
+
+    def queues(self) -> list[tuple[str, Counter[State]]]:
+        """Each queue that has runs which are not over, with how many are in which state."""
+        found: dict[str, Counter[State]] = {}
+        for state in (State.QUEUED, State.RUNNING, State.HELD):
+            for queue, count in self._execute(
+                f"SELECT queue, count(*) FROM runs WHERE state = '{state}' GROUP BY queue"
+            ):
+                found.setdefault(queue, Counter())[state] = count
+        return sorted(found.items())
+
+    def servers(self) -> list[Server]:
+        """All that entered and did not leave, the dead among them."""
+        rows = self._execute(
+            "SELECT id, pid, boot, jobs, started_at, heartbeat_at FROM servers ORDER BY started_at"
+        )
+        return [Server(**dict(zip(Server.__struct_fields__, row, strict=True))) for row in rows]
+
+    def in_state(self, state: State) -> list[Run]:
+        """The runs that are in a state, in the order of their ids."""
+        return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY id", ())
+
+    def _usage(self, server: str) -> Usage:
+        usage = Usage(queues=Counter(), jobs=0)
+        for owner, queue, count in self._execute(
+            "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
+        ):
+            usage.queues[queue] += count
+            usage.jobs += count if owner == server else 0
+        return usage
+
+    def _one(self, sql: str, values: _Values) -> Run | None:
+        return next(iter(self._runs(sql, values)), None)
+
+    def _runs(self, sql: str, values: _Values) -> list[Run]:
+        return [_run(row) for row in self._execute(sql, values).fetchall()]
+
+
+def _run(row: Sequence[Any]) -> Run:
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    fields["priority"] = Priority(fields["priority"])
+    fields["state"] = State(fields["state"])
+    fields["trigger"] = Trigger(fields["trigger"])
+    fields["task"] = _task_decoder.decode(fields["task"])
+    return Run(**fields)
+
+
+def _filter(states: Collection[State], queue: str | None, tag: str | None) -> tuple[str, list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    if states:
+        conditions.append(f"state IN ({', '.join('?' * len(states))})")
+        values.extend(states)
+    if queue is not None:
+        conditions.append("queue = ?")
+        values.append(queue)
+    if tag is not None:
+        # A key alone stands for all of its values.
+        conditions.append(
+            "EXISTS (SELECT 1 FROM json_each(json_extract(task, '$.tags')) WHERE value = ?"
+            " OR instr(?, '=') = 0 AND substr(value, 1, length(?) + 1) = ? || '=')"
+        )
+        values.extend([tag] * 4)
+    return (" WHERE " + " AND ".join(conditions) if conditions else ""), values

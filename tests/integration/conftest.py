@@ -1,0 +1,52 @@
+"""What the integration tests share: a real folder and database, and real processes that are cleared away."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aqueue.db import connect
+from aqueue.folder import Folder
+from tests.integration.attempts import Attempts
+from tests.integration.dropping import Taker
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "queue")
+    folder.create()
+    return folder
+
+
+@pytest.fixture
+def connection(folder: Folder) -> Iterator[sqlite3.Connection]:
+    connection = connect(folder)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def attempts(folder: Folder) -> Iterator[Attempts]:
+    attempts = Attempts(folder)
+    yield attempts
+    attempts.clear()
+
+
+@pytest.fixture
+def new_taker(folder: Folder) -> Iterator[Callable[[], Taker]]:
+    """Makes inboxes, in a process that ignores what a server ignores."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    yield lambda: Taker(folder)
+    signal.signal(signal.SIGIO, before)
+
+
+@pytest.fixture
+def taker(new_taker: Callable[[], Taker]) -> Taker:
+    return new_taker()
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root can read and write everything")
