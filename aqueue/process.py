@@ -1,0 +1,332 @@
+"""Processes: spawn one that survives its server, wait for it, stop its whole group, find it again.
+
+Every attempt runs under a small shell wrapper, in a session and process group of its own. Its first act is the
+fence: it creates the attempt's `.pid` file, exclusively, with its pid; where the file is there already it runs
+nothing. Its last act is to append the command's exit code. So whoever comes later can tell an attempt that
+never ran (no file), one that runs (a pid), and one that is over (a pid and an exit code) from each other.
+The exit code goes into the file that is there already, because on a full disk no new file could be had.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+FENCED: Final = 123
+"""The wrapper's exit code when it ran nothing, because of the fence or for want of room to make it."""
+
+NO_WORKING_DIR: Final = 122
+"""The wrapper's exit code when it could not enter the working directory."""
+
+OWN_SHELL: Final = ""
+"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""
+
+# $1 is the path of the attempt's files, $2 the working directory, the rest what to run. The wrapper ignores what
+# its group is told to do by catching it: unlike an ignored signal, a caught one has its default effect again in
+# the command. A second shell for the command would cost as much time as all the rest. The log is opened for the
+# command alone, as shells say "Terminated" and the like; and before the fence, so that on a full disk nothing
+# has begun. `true`, because a shell may exit when a redirection of `:` or `exec` fails.
+_WRAPPER: Final = f"""\
+true >>"$1.log" || exit {FENCED}
+set -C
+echo $$ >"$1.pid" || exit {FENCED}
+set +C
+trap : HUP INT QUIT ALRM TERM USR1 USR2
+if cd "$2"; then
+  case $3 in
+    "") (eval "shift 4
+$4") >>"$1.log" 2>&1 ;;
+    *) (shift 2; exec "$@") >>"$1.log" 2>&1 ;;
+  esac
+  set -- "$1" $?
+else
+  set -- "$1" "{NO_WORKING_DIR} no working directory"
+fi
+echo "$2" >>"$1.pid"
+exit ${{2%% *}}
+"""
+
+_DEFAULT_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGTERM,
+    signal.SIGIO,
+    signal.SIGXFSZ,
+)
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """What an attempt's `.pid` file says.
+
+    Attributes:
+        pid: of the wrapper, which leads the process group; None in the instant before it is written.
+        exit_code: of the command, once it is over.
+        refused: why the command was not run although there was nothing in the way.
+    """
+
+    pid: int | None
+    exit_code: int | None
+    refused: str = ""
+
+
+class Process:
+    """The process of one attempt, a child of this server or adopted from an earlier one.
+
+    Use it as a context manager: it holds a file descriptor.
+    """
+
+    def __init__(self, pid: int, *, child: bool) -> None:
+        self.pid = pid
+        self._child = child
+        self._descriptor: int | None = None
+        if hasattr(os, "pidfd_open"):
+            self._descriptor = os.pidfd_open(pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def wait(self) -> int | None:
+        """Wait until the process is over, and reap it.
+
+        Returns:
+            its exit code, 128 + n if signal n ended it; None if it was not a child of this process.
+        """
+        if self._descriptor is None:
+            return await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
+        await anyio.wait_readable(self._descriptor)
+        return self._reap() if self._child else None
+
+    def _wait_in_thread(self) -> int | None:  # pragma: no cover - only where there is no pidfd
+        import time
+
+        if self._child:
+            return self._reap()
+        while is_alive(self.pid):
+            time.sleep(0.1)
+        return None
+
+    def _reap(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    async def end_group(self, grace: float) -> None:
+        """End what there is of the process group: SIGTERM, `grace` seconds later SIGKILL.
+
+        Call it after `wait` to end what a command left behind, or before to stop the command as well.
+        """
+        await end_group(self.pid, grace)
+
+
+def spawn(attempt: str, working_dir: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """Start an attempt.
+
+    This does not touch the working directory nor the program; the wrapper does, in its own time.
+
+    Args:
+        attempt: the path of the attempt's files, without their suffixes; its directory must exist.
+        working_dir: where the command runs; an absolute path.
+        arguments: the program and its arguments; or `OWN_SHELL`, a shell command and its positional params.
+        environment: all of the command's environment.
+
+    Raises:
+        OSError: it cannot be started, for instance because the arguments are too long.
+    """
+    pid = os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", _WRAPPER, "/bin/sh", attempt, working_dir, *arguments],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_DEFAULT_SIGNALS,
+    )
+    return Process(pid, child=True)
+
+
+def keep_open_files() -> None:
+    """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names only
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
+def close_fence(attempt: str) -> bool:
+    """Make sure that an attempt that has not begun never will.
+
+    Returns:
+        False if it has begun.
+    """
+    try:
+        os.close(os.open(attempt + ".pid", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        # The directory was never made; a wrapper could not open its log without it.
+        return True
+    return True
+
+
+def read_fence(attempt: str) -> Fence | None:
+    """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count."""
+    try:
+        lines = Path(attempt + ".pid").read_text().split("\n")[:-1]
+    except FileNotFoundError:
+        return None
+    pid = int(lines[0]) if lines else None
+    code, _, refused = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+    return Fence(pid, int(code) if code else None, refused)
+
+
+def find(attempt: str, fence: Fence) -> Process | None:
+    """Find the living process of an attempt of an earlier server; None if there is none.
+
+    It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
+    """
+    for pid in _all_pids() if fence.pid is None else [fence.pid]:
+        if not _is_wrapper(pid, attempt):
+            continue
+        try:
+            process = Process(pid, child=False)
+        except ProcessLookupError:
+            continue
+        # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
+        if _is_wrapper(pid, attempt):
+            return process
+        process.__exit__()
+    return None
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is not just waiting to be reaped."""
+    try:
+        return _stat_fields(pid)[0] not in "ZX"
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def command_pid(wrapper: int) -> int:
+    """The pid of the command that a wrapper runs; the wrapper's own where that cannot be told."""
+    try:
+        children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
+    except OSError:
+        children = []
+    return int(children[0]) if children else wrapper
+
+
+def group_has_members(group: int) -> bool:
+    """Whether any process of the group is alive."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    if Path("/proc/self/stat").exists():
+        return any(_is_live_member(pid, group) for pid in _all_pids())
+    return True  # pragma: no cover - only where there is no /proc
+
+
+def group_is_of(group: int, run_dir: str) -> bool:
+    """Whether a process of the group carries `run_dir` in its environment, as all that a run starts does."""
+    mark = os.fsencode(f"AQUEUE_RUN_DIR={run_dir}")
+    return any(_is_live_member(pid, group) and mark in _environment_of(pid) for pid in _all_pids())
+
+
+def boot() -> str:
+    """What names this boot of the machine; empty where that cannot be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+async def end_group(group: int, grace: float) -> None:
+    """SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        pause = 0.002
+        with anyio.move_on_after(patience):
+            # There is no descriptor to wait for a whole group with.
+            while group_has_members(group):
+                await anyio.sleep(pause)
+                pause = min(pause * 1.5, 0.1)
+            return
+
+
+def _all_pids() -> list[int]:
+    try:
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names only
+    except FileNotFoundError:  # pragma: no cover - only where there is no /proc
+        return [int(pid) for pid in _ps("-A", "-o", "pid=").split()]
+
+
+def _is_wrapper(pid: int, attempt: str) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return False
+        return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
+    # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
+    return len(arguments) > 4 and arguments[4] == os.fsencode(attempt) and _group_of(pid) == pid
+
+
+def _is_live_member(pid: int, group: int) -> bool:
+    try:
+        state, _, member_of = _stat_fields(pid)[:3]
+    except OSError:
+        return False
+    return member_of == str(group) and state not in "ZX"
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """State, parent, group and so on of a process; the name before them may hold anything, even blanks."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2].split()
+
+
+def _ps(*arguments: str) -> str:  # pragma: no cover - only where there is no /proc
+    return subprocess.run(["/bin/ps", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603

@@ -1,0 +1,126 @@
+"""Start attempts, and leave none of their processes behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from aqueue.folder import Folder
+from aqueue.process import OWN_SHELL, Fence, Process, read_fence, spawn
+from tests.waiting import eventually
+
+_DYING_SERVER = """\
+import json, os, sys
+from aqueue.process import spawn
+attempt, working_dir, arguments, environment = json.load(sys.stdin)
+print(spawn(attempt, working_dir, arguments, environment).pid)
+sys.stdout.flush()
+os._exit(9)
+"""
+
+
+class Started:
+    """An attempt that was started; `process` is None where another process started it."""
+
+    def __init__(self, path: str, pid: int, process: Process | None = None) -> None:
+        self.path = path
+        self.pid = pid
+        self._process = process
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def output(self) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return Path(self.path + ".log").read_text()
+        return ""
+
+    @property
+    def fence(self) -> Fence:
+        fence = read_fence(self.path)
+        assert fence is not None
+        return fence
+
+    async def ends(self) -> int | None:
+        """Wait for it to be over."""
+        return await self.process.wait()
+
+    def says(self, text: str) -> None:
+        """Wait until `text` is in its output."""
+        eventually(lambda: text in self.output)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its group."""
+        os.killpg(self.pid, number)
+
+
+class Attempts:
+    """Starts attempts of one folder; a string is a shell command, a list a program and its arguments."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._started: list[Started] = []
+
+    def path(self, run: int = 1, attempt: int = 1) -> str:
+        self._folder.make_run_dir(run)
+        return self._folder.attempt(run, attempt)
+
+    def start(
+        self,
+        command: str | Sequence[str],
+        *params: str,
+        path: str | None = None,
+        working_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Started:
+        path = path or self.path()
+        process = spawn(path, self._directory(working_dir), _arguments(command, params), _whole(environment))
+        started = Started(path, process.pid, process)
+        self._started.append(started)
+        return started
+
+    def start_and_die(
+        self,
+        command: str | Sequence[str],
+        *,
+        path: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Started:
+        """Have it started by a process that is gone when this returns."""
+        path = path or self.path()
+        told = msgspec.json.encode([path, self._directory(None), _arguments(command, ()), _whole(environment)])
+        died = subprocess.run(
+            [sys.executable, "-c", _DYING_SERVER], input=told, stdout=subprocess.PIPE, check=False
+        )
+        assert died.returncode == 9
+        started = Started(path, int(died.stdout))
+        self._started.append(started)
+        return started
+
+    def clear(self) -> None:
+        for started in self._started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                started.signal(signal.SIGKILL)
+            if started._process is not None:
+                started.process.__exit__()
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(started.pid, 0)
+
+    def _directory(self, working_dir: Path | None) -> str:
+        return str(working_dir or self._folder.parent)
+
+
+def _arguments(command: str | Sequence[str], params: Sequence[str]) -> list[str]:
+    return [OWN_SHELL, command, *params] if isinstance(command, str) else list(command)
+
+
+def _whole(environment: Mapping[str, str] | None) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"]} | dict(environment or {})
