@@ -1,0 +1,124 @@
+"""From change hints to accepted runs: what drives the inbox.
+
+One worker thread waits for hints, looks at the files they are about, and hands what it claimed to the event
+loop; so a file that is dropped changes threads once on its way to the store.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from aqueue.clock import Clock
+from aqueue.db import make_durable
+from aqueue.folder import Folder
+from aqueue.inbox import BATCH, Claimed, Inbox
+from aqueue.watch import Watch
+
+Deliver = Callable[[Sequence[Claimed]], Awaitable[list[list[int]]]]
+
+_LONGEST_WAIT = 3600.0
+_FILE_AWAY_AFTER = 0.25
+
+
+class Intake:
+    """Keeps the folder empty of task files.
+
+    Args:
+        deliver: puts claimed files into the store, and returns the ids of the runs of each.
+        wake: is called when the bell has been rung.
+    """
+
+    def __init__(
+        self, folder: Folder, inbox: Inbox, clock: Clock, deliver: Deliver, wake: Callable[[], None]
+    ) -> None:
+        self._folder = folder
+        self._inbox = inbox
+        self._clock = clock
+        self._deliver = deliver
+        self._wake = wake
+        self._delivered: list[tuple[Claimed, list[int]]] = []
+        self._has_delivered = anyio.Event()
+        self._stopped = False
+        self._watch: Watch | None = None
+        self.is_settled = False
+        """Whether there is no task file that it knows of and has not dealt with."""
+
+    def rescan(self) -> None:
+        """Have it look at all that is in the folder, in case a change was missed."""
+        if self._watch is not None:
+            self._watch.interrupt()
+
+    async def run(self, left: Sequence[Claimed]) -> None:
+        """Take what is there, and what comes, until cancelled.
+
+        Args:
+            left: files that a crash left claimed.
+
+        Raises:
+            FolderError: the folder is gone, or cannot be watched.
+        """
+        with Watch(self._folder) as self._watch:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._file_away)
+                tasks.start_soon(self._stop_with_the_rest)
+                await self.accept(left)
+                await anyio.to_thread.run_sync(self._work, self._watch)
+
+    async def accept(self, files: Sequence[Claimed]) -> None:
+        """Have files that are claimed put into the store, and then moved to their runs' folders."""
+        if files:
+            self._delivered.extend(zip(files, await self._deliver(files), strict=True))
+            self._has_delivered.set()
+
+    def _work(self, watch: Watch) -> None:
+        bell = str(self._folder.bell)
+        hints = {str(self._folder.path)}
+        while not self._stopped:
+            if bell in hints:
+                anyio.from_thread.run_sync(self._wake)
+                hints.discard(bell)
+            hints.update(self._inbox.due(self._clock.monotonic()))
+            arrivals = self._inbox.arrivals(hints)
+            for start in range(0, len(arrivals), BATCH):
+                if claimed := self._inbox.look(arrivals[start : start + BATCH]):
+                    anyio.from_thread.run(self.accept, claimed)
+            next_look = self._inbox.next_look
+            self.is_settled = next_look is None
+            hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
+            self.is_settled = False
+
+    async def _stop_with_the_rest(self) -> None:
+        # A thread cannot be cancelled; it can be told.
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._stopped = True
+            self.rescan()
+
+    async def _file_away(self) -> None:
+        try:
+            while True:
+                await self._has_delivered.wait()
+                # There is no hurry, and many at once need to wait for the disk only once.
+                await anyio.sleep(_FILE_AWAY_AFTER)
+                await self._move_delivered()
+        finally:
+            with anyio.move_on_after(5.0, shield=True):
+                await self._move_delivered()
+
+    async def _move_delivered(self) -> None:
+        self._has_delivered = anyio.Event()
+        delivered, self._delivered = self._delivered, []
+        if delivered:
+            await anyio.to_thread.run_sync(self._move, delivered)
+
+    def _move(self, delivered: list[tuple[Claimed, list[int]]]) -> None:
+        try:
+            make_durable(self._folder)
+        except OSError:
+            # They stay where they are, and are looked at again like those of a server that died.
+            return
+        for file, ids in delivered:
+            self._inbox.file_away(file, ids)

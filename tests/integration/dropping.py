@@ -1,0 +1,67 @@
+"""Drive an inbox as the intake does, but in the test's own thread."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from aqueue.config import Config
+from aqueue.events import Event, FileRejected, Notice
+from aqueue.folder import Folder
+from aqueue.inbox import Claimed, Inbox
+from tests.waiting import eventually
+
+
+class Taker:
+    """An inbox, and what became of the files that it looked at."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.inbox = Inbox(folder, self._asked_for_config, self._report)
+        self.config = Config()
+        self.taken: list[Claimed] = []
+        self.rejected: list[FileRejected] = []
+        self.notices: list[Notice] = []
+        self._act: Callable[[], object] | None = None
+
+    def look(self, hints: Iterable[str | Path] = ()) -> None:
+        """Look once at what `hints` stand for, or at the whole folder, and at what is due."""
+        paths = {str(hint) for hint in hints} or {str(self.folder.path)}
+        due = self.inbox.due(time.monotonic())
+        self.taken += self.inbox.look(self.inbox.arrivals(paths.union(due)))
+
+    def settle(self, seconds: float = 20.0) -> None:
+        """Look until there is nothing left to look at again."""
+        self.look()
+
+        def settled() -> bool:
+            if due := self.inbox.due(time.monotonic()):
+                self.look(due)
+            return self.inbox.next_look is None
+
+        eventually(settled, seconds)
+
+    def before_parsing(self, act: Callable[[], object]) -> None:
+        """Do something, once, at the moment when a file has been read and not yet been claimed."""
+        self._act = act
+
+    @property
+    def names(self) -> list[str]:
+        """What the taken tasks are called."""
+        return [task.name for file in self.taken for task in file.tasks]
+
+    @property
+    def commands(self) -> Sequence[object]:
+        """What the taken tasks run."""
+        return [task.command for file in self.taken for task in file.tasks]
+
+    def _asked_for_config(self) -> Config:
+        act, self._act = self._act, None
+        if act is not None:
+            act()
+        return self.config
+
+    def _report(self, event: Event) -> None:
+        if isinstance(event, FileRejected):
+            self.rejected.append(event)
+        elif isinstance(event, Notice):
+            self.notices.append(event)

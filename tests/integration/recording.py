@@ -1,0 +1,65 @@
+"""Put runs into the store, as short as a test wants to say it."""
+
+import sqlite3
+import time
+from typing import Any
+
+import msgspec
+
+from aqueue.capacity import Limits
+from aqueue.folder import Folder
+from aqueue.models import Run, Server, State, Task, Trigger
+from aqueue.outcomes import End, Outcome
+from aqueue.store import Store
+
+NOW = 1_800_000_000.0
+
+
+class Book:
+    """A store, with what tests do to it again and again. Every method is a transaction of its own."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.store = Store(connection)
+
+    def add(self, name: str = "task", *, run_id: str | None = None, **changes: Any) -> Run:
+        task = msgspec.structs.replace(Task(name=name, command="true", working_dir="/"), **changes)
+        id_ = self.store.add(task, NOW, trigger=Trigger.MANUAL, run_id=run_id)
+        assert id_ is not None
+        return self.get(id_)
+
+    def get(self, run: Run | int) -> Run:
+        found = self.store.get(run if isinstance(run, int) else run.id)
+        assert found is not None
+        return found
+
+    def claim(self, server: str = "server", jobs: int = 1, now: float = NOW) -> list[Run]:
+        return self.store.claim(server, Limits(jobs=jobs), now)
+
+    def finish(self, run: Run, end: End = End.EXITED, code: int | None = 0, server: str = "server") -> Run | None:
+        return self.store.finish(Outcome(run=run, end=end, exit_code=code, at=NOW + 1.0), server)
+
+    def enter(self, server: str, boot: str = "boot") -> None:
+        self.store.enter(Server(id=server, pid=1, boot=boot, jobs=1, started_at=NOW, heartbeat_at=NOW))
+
+    def in_state(self, state: State, name: str = "task") -> Run:
+        """A new run that has come to `state`."""
+        if state is State.HELD:
+            return self.add(name, hold=True)
+        run = self.add(name)
+        if state is State.QUEUED:
+            return run
+        if state is State.ABORTED:
+            self.store.cancel(run, "cancelled", NOW)
+            return self.get(run)
+        (running,) = self.claim(jobs=1000)
+        if state is not State.RUNNING:
+            self.finish(running, code=0 if state is State.SUCCEEDED else 3)
+        return self.get(run)
+
+
+def claimed(connection: sqlite3.Connection, folder: Folder, **changes: Any) -> Run:
+    """A new run that a server has claimed this very moment."""
+    book = Book(connection)
+    book.add(**({"working_dir": str(folder.parent)} | changes))
+    (run,) = book.claim(jobs=1000, now=time.time())
+    return run
