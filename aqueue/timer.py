@@ -1,0 +1,34 @@
+"""What happens because time passes: heartbeats, servers that died, missed changes, idle shutdown."""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from aqueue.clock import Clock
+
+RESCAN_SECONDS = 60.0
+"""How often the whole folder is looked at, in case the kernel dropped a change."""
+
+
+async def repeat(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]) -> None:
+    """Do something again and again, each time so many seconds after the last."""
+    while True:
+        await anyio.sleep(seconds())
+        await do()
+
+
+async def until_idle(seconds: float, idle_since: Callable[[], float | None], clock: Clock) -> None:
+    """Wait until nothing has been queued or running for a while.
+
+    Args:
+        seconds: for how long.
+        idle_since: since when that is so, on the monotonic clock; None while it is not.
+    """
+    longest = min(max(seconds / 4, 0.01), 0.25)
+    while True:
+        since = idle_since()
+        left = math.inf if since is None else since + seconds - clock.monotonic()
+        if left <= 0:
+            return
+        await anyio.sleep(min(left, longest))
