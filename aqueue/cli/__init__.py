@@ -1,0 +1,104 @@
+"""The command line: one file for each group of verbs, imported when one of its verbs is used."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from aqueue import __version__
+from aqueue.errors import AqueueError
+
+_VERBS = {
+    "init": ("serving", "Make a folder."),
+    "serve": ("serving", "Run what is dropped into the folder, until Ctrl-C."),
+    "add": ("queueing", "Queue one command."),
+    "enqueue": ("queueing", "Queue the tasks of a file."),
+    "check": ("queueing", "Say what is wrong with task files, without queueing them."),
+    "ls": ("asking", "List runs."),
+    "status": ("asking", "Show servers and queues."),
+    "show": ("asking", "Show one run."),
+    "logs": ("following", "Show the output of a run."),
+    "wait": ("following", "Wait until runs are over."),
+    "cancel": ("changing", "Stop runs, or take them off the queue."),
+    "retry": ("changing", "Queue runs that are over once more."),
+    "hold": ("changing", "Keep queued runs from being started."),
+    "release": ("changing", "Let held runs go."),
+    "prune": ("changing", "Forget runs that were over long ago."),
+}
+
+
+class _Verbs(click.Group):
+    """Knows the verbs and what they do without importing them: `--help` must be instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        module = import_module(f"aqueue.cli.{_VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, "list_" if cmd_name == "ls" else cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _VERBS, 1)
+            hint = f"did you mean '{near[0]}'?" if near else "`aqueue --help` lists the commands"
+            raise click.UsageError(f"there is no command '{args[0]}'\n{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="aqueue", message="%(prog)s %(version)s")
+@click.option("--dir", "directory", metavar="DIR", help="The folder; else $AQUEUE_DIR, else the nearest queue/.")
+@click.pass_context
+def cli(ctx: click.Context, directory: str | None) -> None:
+    """Drop a YAML file into a folder and it runs, at once, and is never lost.
+
+    `aqueue serve` runs what is dropped into ./queue; the other commands look at it from outside.
+    """
+    ctx.obj = directory
+
+
+def main() -> None:
+    """Run the command line; never ends in a traceback for a person's mistake."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        result: Any = cli.main(args=arguments, prog_name="aqueue", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message(), "")
+        if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.info_name != "aqueue":
+            click.echo(f"see `{error.ctx.command_path} --help`", err=True)
+        return error.exit_code
+    except AqueueError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, hint: str) -> None:
+    click.echo(click.style("error: ", fg="red") + message, err=True)
+    if hint:
+        click.echo(hint, err=True)

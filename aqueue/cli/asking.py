@@ -1,0 +1,182 @@
+"""The verbs that look at runs, queues and servers."""
+
+import shlex
+from collections.abc import Sequence
+
+import click
+
+from aqueue import configfile
+from aqueue.capacity import Limits, waiting_for
+from aqueue.cli import render
+from aqueue.cli.access import F, complete_run, directory_option, find_folder, living_servers, now, reading
+from aqueue.durations import spell
+from aqueue.folder import Folder
+from aqueue.models import Run, Server, State
+from aqueue.store import Store
+
+_ROWS = 50
+
+
+def _state_options(command: F) -> F:
+    for state in reversed(State):
+        option = click.option(
+            f"--{state}", "states", flag_value=str(state), multiple=True, help=f"Only {state} ones."
+        )
+        command = option(command)
+    return command
+
+
+@click.command("ls")
+@directory_option
+@_state_options
+@click.option("--queue", help="Only those of this queue.")
+@click.option("--tag", help="Only those with this tag: key=value, or key for any value of it.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest; default {_ROWS}.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: all, oldest first.")
+def list_(
+    directory: str | None,
+    states: tuple[str, ...],
+    queue: str | None,
+    tag: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List runs, newest first."""
+    folder = find_folder(directory)
+    wanted = [State(state) for state in states]
+    if limit is None and not as_json:
+        limit = _ROWS
+    with reading(folder) as store:
+        runs = store.select(states=wanted, queue=queue, tag=tag, limit=limit, newest_first=limit is not None)
+        waits = _waits(store, folder, runs)
+        total = store.count(states=wanted, queue=queue, tag=tag)
+    if as_json:
+        ordered = sorted(zip(runs, waits, strict=True), key=lambda pair: pair[0].id)
+        render.print_json([render.run_as_json(run, wait, folder) for run, wait in ordered])
+        return
+    table = render.new_table("id", "name", "queue", "state", "took", "why…")
+    for run, wait in zip(runs, waits, strict=True):
+        from rich.markup import escape
+
+        why = escape(wait or run.reason or "")
+        table.add_row(str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), why)
+    render.print_table(table)
+    if total > len(runs):
+        click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
+
+
+@click.command()
+@directory_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(directory: str | None, as_json: bool) -> None:
+    """Show servers and queues."""
+    folder = find_folder(directory)
+    with reading(folder) as store:
+        servers = living_servers(store, folder)
+        queues = store.queues()
+    limits = _limits(folder, servers)
+    described = [
+        {
+            "name": name,
+            "max_concurrency": limits.slots(name),
+            "running": counts[State.RUNNING],
+            "queued": counts[State.QUEUED],
+            "held": counts[State.HELD],
+            "paused": False,
+            "configured": False,
+        }
+        for name, counts in queues
+    ]
+    if as_json:
+        render.print_json(
+            {
+                "servers": [
+                    {
+                        "id": server.id,
+                        "pid": server.pid,
+                        "jobs": server.jobs,
+                        "started_at": render.iso(server.started_at),
+                        "heartbeat_at": render.iso(server.heartbeat_at),
+                    }
+                    for server in servers
+                ],
+                "queues": described,
+                "gpus": [],
+                "schedules": [],
+            }
+        )
+        return
+    stale_after = configfile.load(folder).stale_after
+    for server in servers:
+        silent = now() - server.heartbeat_at
+        doubt = f", but no sign of life for {spell(silent)}" if silent > stale_after else ""
+        up = spell(now() - server.started_at)
+        click.echo(f"server {server.pid}: up for {up}, {server.jobs} at a time{doubt}")
+    if not servers:
+        click.echo("no server is up; `aqueue serve` starts one")
+    if not described:
+        click.echo("nothing is queued, running or held")
+        return
+    table = render.new_table("queue", "running", "queued", "held", "slots")
+    for queue in described[:_ROWS]:
+        slots = f"{queue['max_concurrency']} (not configured)"
+        table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
+    render.print_table(table)
+    if len(described) > _ROWS:
+        click.echo(f"{len(described) - _ROWS} more queues; --json shows them", err=True)
+
+
+@click.command()
+@directory_option
+@click.argument("run", shell_complete=complete_run)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(directory: str | None, run: str, as_json: bool) -> None:
+    """Show one run."""
+    folder = find_folder(directory)
+    with reading(folder) as store:
+        found = store.resolve(run)
+        attempts = store.attempts(found)
+        (wait,) = _waits(store, folder, [found])
+    if as_json:
+        render.print_json(render.run_in_full_as_json(found, wait, attempts, folder))
+        return
+    command = found.task.command
+    facts = {
+        "run": f"{found.id}  {found.name}:{found.run_id}",
+        "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
+        "waits for": wait,
+        "queue": f"{found.queue}, priority {found.priority.word}",
+        "command": command if isinstance(command, str) else shlex.join(command),
+        "params": ", ".join(f"{key}={value}" for key, value in found.task.params.items()),
+        "positional": shlex.join(found.task.arguments),
+        "working dir": found.task.working_dir,
+        "tags": ", ".join(found.task.tags),
+        "trigger": str(found.trigger),
+        "pid": render.pid(found, folder),
+        "created": render.local(found.created_at),
+        "started": render.local(found.started_at),
+        "finished": render.local(found.finished_at),
+        "log": render.log(found, folder),
+    }
+    for label, value in facts.items():
+        if value:
+            text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
+            click.echo(f"{click.style(f'{label:<12}', bold=True)} {text}")
+    for attempt in attempts if len(attempts) > 1 else ():
+        end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
+        why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
+        click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}  {why}")
+
+
+def _limits(folder: Folder, servers: Sequence[Server]) -> Limits:
+    """As the servers have them; where none is up, as it would have them."""
+    return Limits(jobs=max((server.jobs for server in servers), default=configfile.load(folder).jobs))
+
+
+def _waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
+    if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
+        return [None] * len(runs)
+    servers = living_servers(store, folder)
+    limits = _limits(folder, servers)
+    lines = store.lines(runs, len(servers))
+    return [waiting_for(run, line, limits, now()) for run, line in zip(runs, lines, strict=True)]

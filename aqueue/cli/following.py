@@ -1,0 +1,150 @@
+"""The verbs that stay until something happens."""
+
+import sqlite3
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from aqueue.cli.access import (
+    complete_run,
+    directory_option,
+    find_folder,
+    opened,
+    resolve_all,
+    say_if_unserved,
+)
+from aqueue.db import snapshot
+from aqueue.durations import spell
+from aqueue.errors import RunError
+from aqueue.folder import Folder
+from aqueue.models import ENDED, Run, State
+from aqueue.store import Store
+
+T = TypeVar("T")
+
+_LOOK_AGAIN = 5.0
+_CHUNK = 1 << 16
+
+
+@click.command()
+@directory_option
+@click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def wait(directory: str | None, runs: tuple[str, ...], quiet: bool) -> None:
+    """Wait until runs are over; without any, until nothing is queued or running.
+
+    Exits with 1 if one of them did not succeed.
+    """
+    folder = find_folder(directory)
+    with opened(folder) as connection:
+        with snapshot(connection, folder):
+            store = Store(connection)
+            waiting = resolve_all(store, runs) if runs else store.select(states=[State.QUEUED, State.RUNNING])
+            if any(run.state not in ENDED for run in waiting):
+                say_if_unserved(store, folder)
+        succeeded = True
+        wait_for_news = _news(folder)
+        left = [run.id for run in waiting]
+        while True:
+            with snapshot(connection, folder):
+                found = [Store(connection).get(id_) for id_ in left]
+            for run in found:
+                if run is not None and run.state in ENDED:
+                    succeeded = succeeded and run.state is State.SUCCEEDED
+                    if not quiet:
+                        click.echo(_ended(run))
+            left = [run.id for run in found if run is not None and run.state not in ENDED]
+            if not left:
+                break
+            wait_for_news()
+    if not succeeded:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@directory_option
+@click.argument("run", shell_complete=complete_run)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt; default: the last.")
+def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
+    """Show the output of a run."""
+    folder = find_folder(directory)
+    with opened(folder) as connection:
+        found = _read(connection, folder, lambda store: store.resolve(run))
+        if attempt is not None and attempt > found.attempt:
+            raise RunError(f"run {found.id} has had {found.attempt} attempts", "choose one of them with --attempt")
+        if not follow:
+            _show(folder, found, attempt or found.attempt)
+            return
+        if found.state not in ENDED:
+            _read(connection, folder, lambda store: say_if_unserved(store, folder))
+        _follow(connection, folder, found, attempt)
+
+
+def _show(folder: Folder, run: Run, attempt: int) -> None:
+    log = folder.log(run.id, attempt)
+    if run.attempt == 0 and run.state not in ENDED:
+        raise RunError(f"run {run.id} has not been started yet", f"`aqueue logs -f {run.id}` waits for it")
+    if not log.exists() and run.state is not State.RUNNING:
+        raise RunError(f"run {run.id} has no output: {run.reason or 'it was pruned'}")
+    _copy(log, 0)
+
+
+def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: int | None) -> None:
+    """Copy what is written, attempt after attempt, until the run is over."""
+    number, position = attempt or max(run.attempt, 1), 0
+    watched: Path | None = None
+    wait_for_more = _news(folder)
+    while True:
+        # Read before the log is: what was written until it was over is all there then.
+        run = _read(connection, folder, partial(Store.get, id_=run.id)) or run
+        log = folder.log(run.id, number)
+        position = _copy(log, position)
+        if run.attempt > number and attempt is None:
+            number, position = number + 1, 0
+        elif run.state in ENDED or run.attempt > number:
+            return
+        elif log.exists() and watched != log:
+            # Looked at once more before waiting: the watch reports only what comes after it was made.
+            watched = log
+            wait_for_more = _news(folder, log)
+        else:
+            wait_for_more()
+
+
+def _copy(log: Path, position: int) -> int:
+    """Copy the log from `position` on to the output, and return how far that went."""
+    out = sys.stdout.buffer
+    try:
+        with log.open("rb") as file:
+            file.seek(position)
+            while chunk := file.read(_CHUNK):
+                out.write(chunk)
+                position += len(chunk)
+    except FileNotFoundError:
+        return position
+    out.flush()
+    return position
+
+
+def _news(folder: Folder, *more: Path) -> Callable[[], None]:
+    from aqueue.watch import watch_files
+
+    return watch_files([str(folder.news), *map(str, more)], _LOOK_AGAIN)
+
+
+def _read(connection: sqlite3.Connection, folder: Folder, ask: Callable[[Store], T]) -> T:
+    with snapshot(connection, folder):
+        return ask(Store(connection))
+
+
+def _ended(run: Run) -> str:
+    after = ""
+    if run.started_at is not None and run.finished_at is not None:
+        after = f" after {spell(max(run.finished_at - run.started_at, 0))}"
+    why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
+    return f"{run.id} {run.name} {run.state}{after}{why}"

@@ -1,0 +1,105 @@
+"""What `aqueue serve` prints as things happen: coloured lines on a terminal, else plain ones with times."""
+
+import os
+import sys
+import time
+from datetime import datetime
+
+import click
+
+from aqueue.durations import spell
+from aqueue.events import Detail, Event, FileRejected, Notice, RunAccepted, RunEnded, RunStarted
+from aqueue.models import State
+
+_COLOURS = {
+    "accepted": "cyan",
+    "started": "blue",
+    "adopted": "blue",
+    "succeeded": "green",
+    "failed": "red",
+    "aborted": "yellow",
+    "queued": "yellow",
+    "rejected": "red",
+    "warning": "yellow",
+}
+
+
+class Narrator:
+    """Prints events.
+
+    Args:
+        quiet: only what needs a person.
+        verbose: also commands, pids and the like.
+    """
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._on_terminal = sys.stdout.isatty()
+        self._colour = self._on_terminal and "NO_COLOR" not in os.environ
+        self._broken = False
+
+    def report(self, event: Event) -> None:
+        """Print one event, if it is to be printed at all."""
+        if self._quiet and not _needs_a_person(event):
+            return
+        if isinstance(event, Detail) and not self._verbose:
+            return
+        word, text = _describe(event, self._verbose)
+        if not self._broken:
+            try:
+                sys.stdout.write(self._line(word, text))
+                sys.stdout.flush()
+            except OSError:
+                # The terminal or the pipe is gone; the runs matter more.
+                self._broken = True
+
+    def _line(self, word: str, text: str) -> str:
+        if not self._on_terminal:
+            at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            return f"{at} {word + ' ' if word else ''}{text}\n"
+        shown = f"{word:<9}"
+        if self._colour and word in _COLOURS:
+            shown = click.style(shown, fg=_COLOURS[word])
+        at = time.strftime("%H:%M:%S")
+        return f"{click.style(at, dim=True) if self._colour else at} {shown} {text}\n"
+
+
+def _needs_a_person(event: Event) -> bool:
+    match event:
+        case FileRejected():
+            return True
+        case Notice(urgent=urgent):
+            return urgent
+        case RunEnded(run=run):
+            return run.state is State.FAILED
+        case _:
+            return False
+
+
+def _describe(event: Event, verbose: bool) -> tuple[str, str]:
+    match event:
+        case RunAccepted(id=id_, name=name, queue=queue, source=source, held=held):
+            where = "" if queue == name else f" in queue {queue}"
+            return "accepted", f"{id_} {name}{where} ({source}){', held' if held else ''}"
+        case RunStarted(run=run, adopted=adopted):
+            again = f", attempt {run.attempt}" if run.attempt > 1 else ""
+            more = f": {_shown(run.task.command)}" if verbose else ""
+            return ("adopted" if adopted else "started"), f"{run.id} {run.name}{again}{more}"
+        case RunEnded(run=run, seconds=seconds):
+            why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
+            return str(run.state), f"{run.id} {run.name} after {spell(seconds)}{why}"
+        case FileRejected(error=error, hint=hint, moved_to=moved_to):
+            more = f"; {hint}" if hint else ""
+            return "rejected", f"{error}{more} (now {moved_to})"
+        case Notice(text=text, urgent=urgent):
+            return ("warning" if urgent else ""), text
+        case Detail(text=text):
+            return "", text
+
+
+def _shown(command: str | tuple[str, ...]) -> str:
+    import shlex
+
+    text = command if isinstance(command, str) else shlex.join(command)
+    return text.strip().replace("\n", " ↵ ")

@@ -1,0 +1,215 @@
+"""The verbs that queue something, or say why it cannot be."""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+import click
+import msgspec
+
+from aqueue import configfile
+from aqueue.cli.access import changing, directory_option, environment, find_folder, now, say_if_unserved
+from aqueue.cli.types import DURATION, NAME_TYPE
+from aqueue.errors import FileError, UsageError
+from aqueue.folder import CONFIG_NAME
+from aqueue.models import PARAM, Defaults, Priority, Task, Trigger, is_name, parse_tags
+
+_CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@directory_option
+@click.option("-n", "--name", type=NAME_TYPE, help="Name of the task; default: made from the command.")
+@click.option("-u", "--queue", type=NAME_TYPE, help="Queue; default: a local one.")
+@click.option("--priority", type=click.Choice(["high", "low"]), default="low")
+@click.option("--env", "variables", metavar="K[=V]", multiple=True, help="A variable; without =V, as it is here.")
+@click.option("--timeout", type=DURATION, help="How long it may take: 90, 90s, 1h30m; 0: for ever.")
+@click.option("--tags", metavar="TAGS", default="", help="key=value or key, with commas between them.")
+@click.option("--hold", is_flag=True, help="Do not start it until it is released.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def add(
+    directory: str | None,
+    name: str | None,
+    queue: str | None,
+    priority: str,
+    variables: tuple[str, ...],
+    timeout: float | None,
+    tags: str,
+    hold: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Queue one command, and print the id of its run.
+
+    A single COMMAND is run by /bin/sh; several words are a program and its arguments, run as they are. It runs
+    in this directory, with the PATH, VIRTUAL_ENV and CONDA_PREFIX of this shell.
+    """
+    folder = find_folder(directory)
+    config = configfile.load(folder)
+    carried = {key: environment()[key] for key in _CARRIED if key in environment()}
+    task = Task(
+        name=name or _made_up_name(command),
+        command=command if len(command) > 1 else command[0],
+        working_dir=str(Path.cwd()),
+        queue=queue,
+        priority=Priority.of(priority),
+        env=config.env | carried | _variables(variables),
+        timeout=config.timeout if timeout is None else timeout or None,
+        retries=config.retries,
+        tags=_tags(tags),
+        hold=hold,
+    )
+    if not command[0].strip():
+        raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
+    with changing(folder) as store:
+        id_ = store.add(task, now(), trigger=Trigger.MANUAL)
+        say_if_unserved(store, folder)
+    click.echo(id_)
+
+
+@click.command()
+@directory_option
+@click.option("-r", "--run-id", type=NAME_TYPE, help="Identifies the run among those of its name.")
+@click.option("-N", "--name", type=NAME_TYPE, help="Instead of the task's name.")
+@click.option("-u", "--queue", type=NAME_TYPE, help="Instead of the task's queue.")
+@click.option("--priority", type=click.Choice(["high", "low"]), help="Instead of the task's priority.")
+@click.option("--tags", metavar="TAGS", default="", help="More tags: key=value or key, with commas between them.")
+@click.option(
+    "--default-working-dir",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where a task runs that does not say; default: here.",
+)
+@click.option(
+    "--trigger-type", type=click.Choice([str(t) for t in Trigger if t is not Trigger.FILE]), default="manual"
+)
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("params", nargs=-1, type=click.UNPROCESSED)
+def enqueue(
+    directory: str | None,
+    run_id: str | None,
+    name: str | None,
+    queue: str | None,
+    priority: str | None,
+    tags: str,
+    default_working_dir: str | None,
+    trigger_type: str,
+    file: str,
+    params: tuple[str, ...],
+) -> None:
+    """Queue the tasks of FILE, which stays where it is, and print the ids of their runs.
+
+    PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a shell command.
+    """
+    from aqueue import documents, taskfile
+
+    folder = find_folder(directory)
+    stem = Path(file).stem
+    defaults = configfile.load(folder).task_defaults(
+        name=name or (stem if is_name(stem) else None),
+        queue=None,
+        working_dir=os.path.abspath(default_working_dir or "."),  # noqa: PTH100 - resolve() would follow links
+        base=str(folder.parent),
+    )
+    tasks = taskfile.parse(documents.decode(_content(file), file), file, defaults)
+    if len(tasks) > 1 and (run_id or name):
+        raise UsageError(f"{file} has {len(tasks)} tasks", "--run-id and --name are for a file with one")
+    changes = {
+        "name": name,
+        "queue": queue,
+        "priority": Priority.of(priority) if priority else None,
+    }
+    tasks = [
+        msgspec.structs.replace(
+            _with_params(task, params),
+            tags=tuple(dict.fromkeys(task.tags + _tags(tags))),
+            **{field: value for field, value in changes.items() if value is not None},
+        )
+        for task in tasks
+    ]
+    with changing(folder) as store:
+        ids = [store.add(task, now(), trigger=Trigger(trigger_type), run_id=run_id) for task in tasks]
+        say_if_unserved(store, folder)
+    for id_ in ids:
+        click.echo(id_)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
+def check(files: tuple[str, ...]) -> None:
+    """Say what is wrong with task files, or an aqueue.yaml, without queueing them.
+
+    The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
+    """
+    from aqueue import documents, taskfile
+
+    failed = False
+    for file in files:
+        try:
+            content = _content(file)
+            if Path(file).name == CONFIG_NAME:
+                configfile.parse(content, file)
+                click.echo(f"{file}: a good configuration")
+                continue
+            stem, here = Path(file).stem, str(Path.cwd())
+            defaults = Defaults(name=stem if is_name(stem) else None, working_dir=here, base=here)
+            names = [task.name for task in taskfile.parse(documents.decode(content, file), file, defaults)]
+            click.echo(f"{file}: {len(names)} task{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+        except FileError as error:
+            failed = True
+            click.echo(click.style("error: ", fg="red") + error.message, err=True)
+            if error.hint:
+                click.echo(f"  {error.hint}", err=True)
+    if failed:
+        raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _content(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None
+
+
+def _with_params(task: Task, params: tuple[str, ...]) -> Task:
+    from aqueue.documents import parse_scalar
+
+    named, positional = dict(task.params), []
+    for param in params:
+        key, equals, value = param.partition("=")
+        if equals and PARAM.fullmatch(key):
+            if key.startswith("AQUEUE_"):
+                raise UsageError(f"{key}: names that begin with AQUEUE_ are aqueue's own", "choose another name")
+            named[key] = parse_scalar(value)
+        else:
+            positional.append(param)
+    if positional and not isinstance(task.command, str):
+        raise UsageError(
+            f"{task.name} is a list of a program and its arguments, which takes no positional params",
+            "make its command a string, or give K=V",
+        )
+    return msgspec.structs.replace(task, params=named, arguments=tuple(positional))
+
+
+def _variables(written: tuple[str, ...]) -> dict[str, str]:
+    variables = {}
+    for text in written:
+        key, equals, value = text.partition("=")
+        if not PARAM.fullmatch(key) or key.startswith("AQUEUE_"):
+            raise UsageError(f"--env {key}: cannot be set", "use letters, digits and '_', and not AQUEUE_…")
+        if not equals and key not in environment():
+            raise UsageError(f"--env {key}: there is no such variable here", f"say what it is: --env {key}=…")
+        variables[key] = value if equals else environment()[key]
+    return variables
+
+
+def _tags(written: str) -> tuple[str, ...]:
+    try:
+        return parse_tags(written)
+    except ValueError:
+        raise UsageError(f"--tags {written}: expected key=value or key, with commas between them") from None
+
+
+def _made_up_name(command: tuple[str, ...]) -> str:
+    """The program's name, and something of its own: two commands without a name are two tasks."""
+    program = Path((command[0].split() or [""])[0]).name
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '', program)[:50].strip('.') or 'command'}-{secrets.token_hex(3)}"

@@ -1,0 +1,137 @@
+"""How runs and queues look: tables for people, JSON for scripts."""
+
+import os
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from aqueue import process
+from aqueue.durations import spell
+from aqueue.folder import Folder
+from aqueue.models import Attempt, Run, State
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STATE_COLOURS = {
+    State.HELD: "magenta",
+    State.QUEUED: "yellow",
+    State.RUNNING: "blue",
+    State.SUCCEEDED: "green",
+    State.FAILED: "red",
+    State.ABORTED: "bright_black",
+}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(table: "Table") -> None:
+    """Print a table: as wide as the terminal, or as wide as it needs where nobody looks."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    Console(highlight=False, width=None if terminal else 1000, soft_wrap=False).print(table)
+
+
+def new_table(*columns: str) -> "Table":
+    """A table of the plain kind used throughout; a column whose name ends in … takes what room is left."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        wide = column.endswith("…")
+        table.add_column(column.removesuffix("…").upper(), no_wrap=not wide, overflow="ellipsis")
+    return table
+
+
+def state_text(state: State) -> str:
+    """The state in its colour, for rich."""
+    return f"[{STATE_COLOURS[state]}]{state}[/]"
+
+
+def iso(moment: float | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(moment: float | None) -> str:
+    """A time as a person here would read it."""
+    return "" if moment is None else datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def took(run: Run, now: float) -> str:
+    """How long the last attempt took, or has taken so far."""
+    if run.started_at is None or run.state in (State.QUEUED, State.HELD):
+        return ""
+    return spell((now if run.finished_at is None else run.finished_at) - run.started_at)
+
+
+def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
+    """The run as `ls --json` has it."""
+    return {
+        "id": run.id,
+        "run_id": run.run_id,
+        "name": run.name,
+        "queue": run.queue,
+        "priority": run.priority.word,
+        "state": run.state,
+        "reason": run.reason,
+        "waiting_for": waiting_for,
+        "trigger": run.trigger,
+        "tags": run.task.tags,
+        "params": run.task.params,
+        "gpus": None,
+        "attempts": run.attempt,
+        "exit_code": run.exit_code,
+        "pid": pid(run, folder),
+        "created_at": iso(run.created_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "scheduled_for": iso(run.scheduled_for),
+        "log": log(run, folder),
+    }
+
+
+def run_in_full_as_json(
+    run: Run, waiting_for: str | None, attempts: Iterable[Attempt], folder: Folder
+) -> dict[str, Any]:
+    """The run as `show --json` has it."""
+    return run_as_json(run, waiting_for, folder) | {
+        "command": run.task.command,
+        "working_dir": run.task.working_dir,
+        "attempts": [
+            {
+                "number": attempt.number,
+                "started_at": iso(attempt.started_at),
+                "finished_at": iso(attempt.finished_at),
+                "exit_code": attempt.exit_code,
+                "signal": attempt.signal,
+                "reason": attempt.reason,
+                "log": str(folder.log(run.id, attempt.number)),
+            }
+            for attempt in attempts
+        ],
+    }
+
+
+def pid(run: Run, folder: Folder) -> int | None:
+    """The pid of the command of a run that is running."""
+    if run.state is not State.RUNNING:
+        return None
+    fence = process.read_fence(folder.attempt(run.id, run.attempt))
+    return process.command_pid(fence.pid) if fence and fence.pid else None
+
+
+def log(run: Run, folder: Folder) -> str | None:
+    """The path of the output of the last attempt."""
+    path = folder.log(run.id, run.attempt)
+    return str(path) if run.attempt and os.path.exists(path) else None  # noqa: PTH110 - for each row

@@ -1,0 +1,68 @@
+"""The verbs that make and serve a folder."""
+
+import os
+
+import click
+
+from aqueue.cli.access import directory_option, folder_to_create
+from aqueue.cli.types import DURATION
+
+
+@click.command()
+@click.argument("directory", metavar="[DIR]", default="", required=False)
+def init(directory: str) -> None:
+    """Make a folder, ./queue unless DIR says otherwise."""
+    where = folder_to_create(directory, default="queue")
+    where.create()
+    from aqueue import db
+
+    db.connect(where).close()
+    click.echo(f"{os.path.relpath(where.path)}/ is ready: drop *.yaml files into it, and run `aqueue serve`")
+
+
+@click.command()
+@click.argument("path", metavar="[DIR]", default="", required=False)
+@directory_option
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at the same time; default 1.")
+@click.option("--drain", is_flag=True, help="Exit as soon as nothing is queued or running.")
+@click.option(
+    "--idle-timeout", type=DURATION, help="Exit when nothing has been queued or running for so long: 10s."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
+def serve(
+    path: str,
+    directory: str | None,
+    jobs: int | None,
+    drain: bool,
+    idle_timeout: float | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Run what is dropped into the folder, until Ctrl-C.
+
+    The first Ctrl-C starts nothing more and waits for what runs; the second stops what runs; after the third,
+    what runs goes on without a server, and the next one takes it over.
+    """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+    import gc
+    import signal
+
+    import anyio
+
+    from aqueue.cli.narration import Narrator
+    from aqueue.clock import Clock
+    from aqueue.process import keep_open_files
+    from aqueue.server import Options
+    from aqueue.server import serve as serve_folder
+
+    keep_open_files()
+    # A writer who opens a file that is being read for the inbox makes the kernel send this; see inbox.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    options = Options(jobs=jobs, idle_timeout=idle_timeout, drain=drain)
+    narrator = Narrator(quiet=quiet, verbose=verbose)
+    # What is imported stays: going through it again and again would take a tenth of the server's time.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    anyio.run(serve_folder, folder_to_create(path or directory), options, Clock(), narrator.report)

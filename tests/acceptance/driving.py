@@ -1,0 +1,261 @@
+"""Drive aqueue as a person does: commands at a shell, files dropped into a folder, signals, and looking around."""
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import eventually
+
+AQUEUE = (sys.executable, "-m", "aqueue")
+OVER = ("succeeded", "failed", "aborted")
+
+Row = dict[str, Any]
+
+
+class Server:
+    """A living `aqueue serve`, in a session of its own, with its output in a file."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process = process
+        self.output = output
+
+    @property
+    def text(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text()
+
+    def says(self, text: str, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until it has printed this."""
+        eventually(lambda: self.text.count(text) >= times, seconds)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ends(self, seconds: float = 20.0) -> int:
+        """Wait for its end, and return its exit code."""
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """As `kill -9`: it gets no chance to do anything."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Place:
+    """A directory with a folder `queue` in it, the servers of that folder, and the commands about it.
+
+    Args:
+        base: where commands are given; the folder's parent.
+        prefix: what to run every command under.
+    """
+
+    def __init__(self, base: Path, prefix: Sequence[str] = ()) -> None:
+        self.base = base
+        self.folder = base / "queue"
+        self.state = self.folder / ".aqueue"
+        self.prefix = tuple(prefix)
+        self.processes: list[subprocess.Popen[Any]] = []
+        self.environment = {key: text for key, text in os.environ.items() if not key.startswith("AQUEUE_")}
+        self._servers: list[Server] = []
+        self._drops = 0
+
+    # Commands
+
+    def init(self) -> None:
+        """Have a folder, as `aqueue init` makes it; here it is a copy, because that is needed so often."""
+        shutil.copytree(_made_folder(), self.folder)
+
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, **streams: Any
+    ) -> "subprocess.Popen[Any]":
+        """Start a command, and return at once."""
+        process = subprocess.Popen(
+            [*self.prefix, *AQUEUE, *arguments],
+            cwd=cwd or self.base,
+            env=self.environment | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            **streams,
+        )
+        self.processes.append(process)
+        return process
+
+    def ask(
+        self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = 30.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, however it ends; it must never show a traceback."""
+        process = self.start(
+            *arguments, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        out, err = process.communicate(timeout=seconds)
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+        """Run a command that must succeed, and return what it printed."""
+        done = self.ask(*arguments, env=env, cwd=cwd)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    def refuse(self, *arguments: str, code: int, env: Mapping[str, str] | None = None) -> str:
+        """Run a command that must fail with this exit code and print nothing; return its complaint."""
+        done = self.ask(*arguments, env=env)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        assert done.stderr.startswith("error: "), done.stderr
+        return done.stderr
+
+    def add(self, command: str, *options: str) -> str:
+        """Queue a shell command; returns the id of its run."""
+        return self.run("add", *options, "--", command).strip()
+
+    # Files
+
+    def drop(self, name: str, content: str) -> None:
+        """Put a whole file into the folder at once: written elsewhere, then renamed."""
+        self._drops += 1
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.base / f".draft-{self._drops}"
+        draft.write_text(content)
+        draft.rename(target)
+
+    def task(self, name: str, command: str, *more: str) -> None:
+        """Drop a file with one task: its command, and more lines."""
+        self.drop(f"{name}.yaml", "\n".join([f"command: {json.dumps(command)}", *more, ""]))
+
+    def path(self, name: str) -> Path:
+        """A file beside the folder, where tasks run."""
+        return self.base / name
+
+    def until(self, name: str) -> str:
+        """A piece of shell that waits until there is a file of this name beside the folder."""
+        return f"until [ -e {shlex.quote(str(self.path(name)))} ]; do sleep 0.02; done"
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a file beside the folder; none if it is not there."""
+        path = self.path(name)
+        return path.read_text().splitlines() if path.exists() else []
+
+    # Servers
+
+    def serve(self, *options: str, env: Mapping[str, str] | None = None, wait: bool = True) -> Server:
+        """Start a server; returns when it serves."""
+        output = self.base / f".server-{len(self._servers)}.txt"
+        with output.open("wb") as file:
+            process = self.start("serve", *options, env=env, stdout=file, stderr=subprocess.STDOUT)
+        server = Server(process, output)
+        self._servers.append(server)
+        if wait:
+            eventually(lambda: "serving " in server.text or process.poll() is not None)
+            assert process.poll() is None, server.text
+        return server
+
+    def drain(self, *options: str, seconds: float = 30.0) -> str:
+        """Serve until nothing is queued or running; returns what the server printed."""
+        server = self.serve("--drain", *options, wait=False)
+        code = server.ends(seconds)
+        assert code == 0, server.text
+        return server.text
+
+    # What there is to see
+
+    def ls(self, *options: str) -> list[Row]:
+        """All runs, oldest first."""
+        found: list[Row] = json.loads(self.run("ls", "--json", *options))
+        return found
+
+    def rows(self) -> dict[str, Row]:
+        """All runs by their names, each of which only one may have."""
+        found = self.ls()
+        rows = {row["name"]: row for row in found}
+        assert len(rows) == len(found)
+        return rows
+
+    def show(self, run: str) -> Row:
+        row: Row = json.loads(self.run("show", run, "--json"))
+        return row
+
+    def becomes(self, name: str, *states: str, seconds: float = 15.0) -> Row:
+        """Wait until the only run of that name is in one of the states; returns it."""
+
+        def there() -> Row | None:
+            row = self.rows().get(name)
+            return row if row and row["state"] in states else None
+
+        row = eventually(there, seconds)
+        assert row is not None
+        return row
+
+    def output(self, row: Row) -> str:
+        """What the last attempt of a run has written."""
+        return Path(row["log"]).read_text()
+
+    def appears(self, name: str, seconds: float = 10.0) -> Path:
+        """Wait for a file beside the folder."""
+        eventually(lambda: self.path(name).exists(), seconds)
+        return self.path(name)
+
+    # The end
+
+    def close(self) -> None:
+        """End every process that was started here; fail if a run's process is left after that."""
+        left = [process for process in self.processes if process.poll() is None]
+        try:
+            for process in left:
+                # A server ends its runs only when it is told twice.
+                for patience in (0.3, 15.0):
+                    process.send_signal(signal.SIGINT)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(patience)
+            assert not self.processes_of_runs(), "a run has outlived its test"
+        finally:
+            for process in left:
+                process.kill()
+                process.wait()
+            for pid in self.processes_of_runs():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def processes_of_runs(self) -> list[int]:
+        """The living processes that a run in this folder has started."""
+        return [pid for pid, _ in self._processes_of_runs()]
+
+    def kill_processes_of(self, run: int) -> None:
+        """Kill all that a run has started, at once, as the kernel does when memory is short."""
+        found = [pid for pid, of in self._processes_of_runs() if of == str(run)]
+        assert found
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not [pid for pid, of in self._processes_of_runs() if of == str(run)])
+
+    def _processes_of_runs(self) -> Iterator[tuple[int, str]]:
+        mark = os.fsencode(f"AQUEUE_RUN_DIR={self.state}/runs/")
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            # Gone meanwhile, or another user's: none of ours. A zombie's environment is empty.
+            with contextlib.suppress(OSError):
+                for variable in (entry / "environ").read_bytes().split(b"\0"):
+                    if variable.startswith(mark):
+                        yield int(entry.name), os.fsdecode(variable.removeprefix(mark))
+
+
+@functools.cache
+def _made_folder() -> Path:
+    """A folder that `aqueue init` has made, for as long as the tests go on."""
+    base = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, base)
+    subprocess.run([*AQUEUE, "init", "made"], cwd=base, capture_output=True, check=True)
+    return Path(base, "made")

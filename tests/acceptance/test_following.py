@@ -1,0 +1,194 @@
+"""`aqueue logs` and `aqueue wait`: all of the output, and at once."""
+
+import signal
+import subprocess
+import threading
+import time
+from datetime import datetime
+from functools import partial
+from statistics import median
+
+from tests.acceptance.driving import Place
+from tests.waiting import eventually
+
+
+class Follower:
+    """A command whose lines are read as they come, each with the time at which it did."""
+
+    def __init__(self, place: Place, *arguments: str) -> None:
+        self.process = place.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines: list[tuple[float, str]] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stdout:
+            for line in stdout:
+                self.lines.append((time.time(), line.rstrip("\n")))
+
+    @property
+    def text(self) -> list[str]:
+        return [line for _, line in self.lines]
+
+    def has_lines(self, count: int) -> bool:
+        return len(self.lines) == count
+
+    def ends(self) -> int:
+        code = int(self.process.wait(20.0))
+        self._thread.join(5.0)
+        return code
+
+
+def test_logs_shows_what_a_run_has_written(place: Place) -> None:
+    place.task("twice", "echo attempt $AQUEUE_ATTEMPT; printf 'no end of line'; exit 1", "retries: 1")
+    place.drain()
+    assert place.run("logs", "1") == "attempt 2\nno end of line"
+    assert place.run("logs", "--attempt", "1", "1") == "attempt 1\nno end of line"
+    assert place.run("logs", "-f", "1") == "attempt 2\nno end of line"
+    assert "has had 2 attempts" in place.refuse("logs", "--attempt", "3", "1", code=1)
+
+
+def test_logs_passes_bytes_on_as_they_are(place: Place) -> None:
+    place.task("bytes", r"printf '\000\377\r\303\050'")
+    place.drain()
+    process = place.start("logs", "1", stdout=subprocess.PIPE)
+    out, _ = process.communicate(timeout=10.0)
+    assert out == b"\x00\xff\r\xc3\x28"
+
+
+def test_logs_of_a_run_without_output_says_why_there_is_none(place: Place) -> None:
+    place.init()
+    place.add("true")
+    complaint = place.refuse("logs", "1", code=1)
+    assert complaint.splitlines() == [
+        "error: run 1 has not been started yet",
+        "`aqueue logs -f 1` waits for it",
+    ]
+    place.run("cancel", "1")
+    assert "cancelled" in place.refuse("logs", "1", code=1)
+
+
+def test_a_follower_gets_all_of_20000_lines_and_ends_with_the_run(place: Place) -> None:
+    place.init()
+    place.add(f"seq 10000; {place.until('go')}; seq 10001 20000; exit 3", "-n", "long")
+    follower = Follower(place, "logs", "-f", "1")
+    place.serve()
+    eventually(lambda: len(follower.lines) == 10_000)
+    assert follower.process.poll() is None
+    place.path("go").touch()
+    assert follower.ends() == 0
+    assert follower.text == [str(number) for number in range(1, 20_001)]
+    assert place.ls()[0]["state"] == "failed"
+
+
+def test_a_follower_sees_each_line_soon_after_it_was_written(place: Place) -> None:
+    place.serve()
+    place.task("slow", "for i in 1 2 3 4 5; do date +%s.%N; sleep 0.2; done")
+    place.appears("queue/.aqueue/runs/1/attempt-1.log")
+    follower = Follower(place, "logs", "-f", "1")
+    assert follower.ends() == 0
+    assert len(follower.lines) == 5
+    # The first lines may have been there before it was.
+    assert median(at - float(line) for at, line in follower.lines[2:]) < 0.2
+
+
+def test_a_follower_goes_on_with_each_retry(place: Place) -> None:
+    place.init()
+    place.path("flaky.yaml").write_text(
+        "command: echo attempt $AQUEUE_ATTEMPT; exit 1\nretries: {limit: 2, delay: 0.3s}\n"
+    )
+    place.run("enqueue", "flaky.yaml")
+    follower = Follower(place, "logs", "-f", "1")
+    place.serve()
+    assert follower.ends() == 0
+    assert follower.text == ["attempt 1", "attempt 2", "attempt 3"]
+
+
+def test_a_follower_ends_when_the_run_it_waits_for_is_cancelled(place: Place) -> None:
+    place.serve()
+    place.add("true", "--hold")
+    follower = Follower(place, "logs", "-f", "1")
+    place.run("cancel", "1")
+    assert follower.ends() == 0
+    assert follower.lines == []
+
+
+def test_a_follower_survives_the_death_of_the_server(place: Place) -> None:
+    server = place.serve()
+    place.task("long", f"echo one; {place.until('go')}; echo two")
+    place.becomes("long", "running")
+    follower = Follower(place, "logs", "-f", "1")
+    eventually(lambda: follower.text == ["one"])
+    server.kill()
+    place.path("go").touch()
+    eventually(lambda: follower.text == ["one", "two"])
+    place.drain()
+    assert follower.ends() == 0
+
+
+def test_wait_ends_soon_after_the_runs_do_and_tells_how_they_ended(place: Place) -> None:
+    place.serve()
+    for number in range(1, 4):
+        place.add(place.until(f"go{number}"), "-n", f"t{number}")
+    waiter = Follower(place, "wait", "1", "2", "3")
+    for number in range(1, 4):
+        place.becomes(f"t{number}", "running")
+        place.path(f"go{number}").touch()
+        eventually(partial(waiter.has_lines, number))
+    assert waiter.ends() == 0
+    delays = []
+    for row, (at, line) in zip(place.ls(), waiter.lines, strict=True):
+        assert line.startswith(f"{row['id']} t{row['id']} succeeded after ")
+        delays.append(at - datetime.fromisoformat(row["finished_at"]).timestamp())
+    assert median(delays) < 0.15, delays
+
+
+def test_wait_without_runs_is_for_all_that_are_queued_or_running(place: Place) -> None:
+    place.init()
+    assert place.run("wait") == ""
+    place.add("true", "-n", "staged", "--hold")
+    place.add("true", "-n", "one")
+    place.add("true", "-n", "two")
+    waiter = Follower(place, "wait")
+    place.serve()
+    assert waiter.ends() == 0
+    assert [line.split()[1] for line in waiter.text] == ["one", "two"]
+
+
+def test_wait_exits_with_1_if_one_of_the_runs_did_not_succeed(place: Place) -> None:
+    place.task("good", "true")
+    place.task("bad", "exit 3")
+    place.drain()
+    place.add("true", "--hold")
+    place.run("cancel", "3")
+    by_name = {row["name"]: str(row["id"]) for row in place.ls()}
+    done = place.ask("wait", by_name["good"], by_name["bad"])
+    assert done.returncode == 1
+    assert done.stdout.rstrip().endswith("exit code 3")
+    # An aborted one did not either.
+    quiet = place.ask("wait", "-q", "3", by_name["good"])
+    assert (quiet.returncode, quiet.stdout) == (1, "")
+    assert place.ask("wait", by_name["good"], "99").returncode == 1
+
+
+def test_wait_waits_for_the_retries_too(place: Place) -> None:
+    place.serve()
+    place.task("flaky", f"{place.until('go')}; test $AQUEUE_ATTEMPT = 2", "retries: {limit: 1, delay: 0.3s}")
+    place.becomes("flaky", "running")
+    waiter = Follower(place, "wait", "1")
+    place.path("go").touch()
+    assert waiter.ends() == 0
+    assert [line.split()[:3] for line in waiter.text] == [["1", "flaky", "succeeded"]]
+
+
+def test_a_terminated_waiter_does_not_touch_the_run(place: Place) -> None:
+    place.serve()
+    place.task("long", place.until("go"))
+    place.becomes("long", "running")
+    waiter = Follower(place, "wait")
+    waiter.process.send_signal(signal.SIGTERM)
+    assert waiter.ends() != 0
+    assert place.ls()[0]["state"] == "running"
+    place.path("go").touch()
+    place.becomes("long", "succeeded")

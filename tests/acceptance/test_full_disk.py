@@ -1,0 +1,137 @@
+"""A full disk: nothing new is started, it is said once, and when there is room again all goes on."""
+
+import errno
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driving import Place
+from tests.waiting import eventually
+
+MIB = 1 << 20
+SIZE = 40 * MIB
+
+
+class SmallDisk:
+    """A disk that only the commands of its place see; here it is reached through one of their processes.
+
+    Attributes:
+        path: where it is for us.
+        place: of which the base is on the disk, as its commands see it.
+    """
+
+    def __init__(self, keeper: int, mounted: Path) -> None:
+        self.path = Path(f"/proc/{keeper}/root{mounted}")
+        enter = ("nsenter", f"--target={keeper}", "--user", "--mount", "--preserve-credentials")
+        self.place = Place(mounted, (*enter, f"--wd={mounted}"))
+        self._ballast = self.path / "ballast"
+
+    def fill(self, leave: int = 0) -> None:
+        """Take all the room there is, but for so many bytes."""
+        with self._ballast.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(MIB))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+            if leave:
+                file.truncate(file.tell() - leave)
+
+    def make_room(self) -> None:
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A small disk, for as long as the test goes on."""
+    if not shutil.which("unshare") or not shutil.which("nsenter"):
+        pytest.skip("there is no unshare and nsenter to mount a small disk with")
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    mount = f"mount -t tmpfs -o size={SIZE},mode=755 none {mounted} && echo ready && exec sleep 1000"
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
+    with subprocess.Popen(unshare, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as keeper:
+        try:
+            assert keeper.stdout is not None
+            if keeper.stdout.readline() != "ready\n":
+                pytest.skip("this user may not mount a small disk")
+            disk = SmallDisk(keeper.pid, mounted)
+            try:
+                yield disk
+            finally:
+                disk.place.close()
+        finally:
+            keeper.kill()
+
+
+def test_on_a_full_disk_nothing_starts_nothing_is_lost_and_it_goes_on_when_there_is_room(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    place, queue = disk.place, disk.path / "queue"
+    ledger, go = tmp_path / "ledger", tmp_path / "go"
+    server = place.serve()
+    # On a full disk they could not be written, but they can be moved.
+    drafts = [disk.path / f"t{number}.yaml" for number in range(5)]
+    for draft in drafts:
+        draft.write_text(f"command: echo {draft.stem} >>{ledger}\n")
+    (queue / "long.yaml").write_text(f"command: until [ -e {go} ]; do sleep 0.02; done; exit 3\n")
+    server.says("started")
+    disk.fill()
+    for draft in drafts:
+        draft.rename(queue / draft.name)
+    server.says("the disk is full")
+    go.touch()
+    eventually(lambda: not place.processes_of_runs())
+    assert server.process.poll() is None
+    assert not ledger.exists()
+    disk.make_room()
+    server.says("room on the disk again")
+    server.says("succeeded", times=5)
+    rows = place.rows()
+    assert (rows["long"]["state"], rows["long"]["exit_code"], rows["long"]["attempts"]) == ("failed", 3, 1)
+    assert [rows[f"t{number}"]["state"] for number in range(5)] == ["succeeded"] * 5
+    assert sorted(ledger.read_text().split()) == [draft.stem for draft in drafts]
+    assert not list(queue.glob("*.yaml"))
+    assert server.text.count("the disk is full") == 1
+
+
+def test_where_too_little_room_is_left_for_logs_runs_are_accepted_but_not_started(disk: SmallDisk) -> None:
+    disk.fill(leave=4 * MIB)
+    server = disk.place.serve()
+    (disk.path / "queue" / "patient.yaml").write_text("command: 'true'\n")
+    server.says("accepted")
+    server.says("nothing is started until there is room")
+    assert disk.place.rows()["patient"]["state"] == "queued"
+    disk.make_room()
+    server.says("succeeded")
+    assert server.text.count("the disk is full") == 1
+
+
+def test_a_server_killed_on_a_full_disk_leaves_nothing_behind_that_the_next_cannot_take_up(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    place, queue, ledger = disk.place, disk.path / "queue", tmp_path / "ledger"
+    server = place.serve()
+    (disk.path / "one.yaml").write_text(f"command: echo one >>{ledger}\n")
+    disk.fill()
+    (disk.path / "one.yaml").rename(queue / "one.yaml")
+    server.says("the disk is full")
+    server.kill()
+    assert not ledger.exists()
+    disk.make_room()
+    place.drain()
+    assert place.rows()["one"]["state"] == "succeeded"
+    assert ledger.read_text() == "one\n"
+
+
+def test_where_there_is_no_room_for_a_database_the_message_says_what_to_do(disk: SmallDisk) -> None:
+    disk.fill()
+    for command in (("init",), ("serve",)):
+        complaint = disk.place.refuse(*command, code=1)
+        assert "full" in complaint
+        assert "make room" in complaint
+    disk.make_room()
+    disk.place.drain()

@@ -1,0 +1,80 @@
+"""A module imports only from rows above it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import aqueue
+
+PACKAGE = Path(aqueue.__file__).parent
+
+# The layers from the lowest to the highest, and the modules of each in the order of its rows.
+LAYERS = (
+    ("aqueue", "errors", "clock", "durations"),
+    ("models", "outcomes", "events", "capacity", "folder"),
+    ("config", "documents", "taskfile", "configfile", "db", "process", "presence"),
+    ("queries", "store", "watch", "inbox"),
+    ("runner", "timer", "intake"),
+    ("dispatcher",),
+    ("server",),
+    ("cli.types", "cli.render", "cli.narration", "cli.access"),
+    ("cli.asking", "cli.changing", "cli.following", "cli.queueing", "cli.serving"),
+    ("cli", "__main__"),
+)
+ROWS = {name: row for row, name in enumerate(name for layer in LAYERS for name in layer)}
+
+# What can do something, or tells what only this moment knows: no business of pure logic.
+PURE = ("errors", "durations", "models", "outcomes", "events", "capacity", "config", "documents")
+WORLD = {"anyio", "asyncio", "os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "time"}
+
+
+def path_of(module: str) -> Path:
+    path = PACKAGE / ("" if module == "aqueue" else module.replace(".", "/"))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "aqueue"
+
+
+def imports_of(module: str) -> Iterator[tuple[int, str]]:
+    """The line and the whole name of everything that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path_of(module).read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}:{node.lineno} says `from .`: write the name of the package"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def module_in(imported: str) -> str | None:
+    """Which of our modules a name is, or is in; None if it is nobody of ours."""
+    if imported.partition(".")[0] != "aqueue":
+        return None
+    name = imported.removeprefix("aqueue.")
+    while name not in ROWS and name:
+        name = name.rpartition(".")[0]
+    return name or "aqueue"
+
+
+def test_every_module_has_its_row_and_every_row_its_module() -> None:
+    assert sorted(ROWS) == sorted(name_of(path) for path in PACKAGE.rglob("*.py"))
+    assert len(ROWS) == sum(map(len, LAYERS)), "a module has two rows"
+
+
+@pytest.mark.parametrize("module", ROWS)
+def test_a_module_imports_only_from_rows_above_it(module: str) -> None:
+    wrong = [
+        f"{path_of(module)}:{line} imports {imported}"
+        for line, imported in imports_of(module)
+        if (other := module_in(imported)) is not None and ROWS[other] >= ROWS[module]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_logic_touches_neither_disk_nor_clock(module: str) -> None:
+    assert not {imported.partition(".")[0] for _, imported in imports_of(module)} & WORLD
