@@ -172,6 +172,7 @@ class Dispatcher:
         except DiskFullError as error:
             self._deliveries = deliveries + self._deliveries
             self._outcomes = outcomes + self._outcomes
+            self._rung = True
             self._say_full(error)
             return _DISK_FULL_PAUSE
         for outcome in outcomes:

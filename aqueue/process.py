@@ -89,7 +89,13 @@ class Process:
         self._child = child
         self._descriptor: int | None = None
         if hasattr(os, "pidfd_open"):
-            self._descriptor = os.pidfd_open(pid)
+            try:
+                self._descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                raise
+            except OSError:
+                # Too many files are open. It runs all the same, and a thread can wait for it.
+                return
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +116,7 @@ class Process:
         await anyio.wait_readable(self._descriptor)
         return self._reap() if self._child else None
 
-    def _wait_in_thread(self) -> int | None:  # pragma: no cover - only where there is no pidfd
+    def _wait_in_thread(self) -> int | None:
         import time
 
         if self._child:

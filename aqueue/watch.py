@@ -117,7 +117,9 @@ def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:
     notify = _notify(paths)
 
     def wait() -> None:
-        notify.watch(0, _IDLE_STEP, int(timeout * 1000), None)
+        if notify.watch(0, _IDLE_STEP, int(timeout * 1000), None) == "signal":
+            # watchfiles has caught what Ctrl-C raised.
+            raise KeyboardInterrupt
 
     return wait
 

@@ -51,8 +51,10 @@ class Narrator:
                 sys.stdout.write(self._line(word, text))
                 sys.stdout.flush()
             except OSError:
-                # The terminal or the pipe is gone; the runs matter more.
+                # The terminal or the pipe is gone; the runs matter more. What was not written would be tried
+                # again at exit.
                 self._broken = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _line(self, word: str, text: str) -> str:
         if not self._on_terminal:

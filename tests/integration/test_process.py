@@ -1,7 +1,9 @@
 """How a command is run: its directory, environment, output, exit code, signals and open files."""
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -165,6 +167,7 @@ async def test_standard_input_is_empty(attempts: Attempts) -> None:
 _HAS_PROC = Path("/proc/self/fd").exists()
 _PRINT_OPEN = """\
 import os
+import resource
 for fd in range(3, 256):
     try: os.fstat(fd)
     except OSError: continue
@@ -228,3 +231,21 @@ async def test_a_command_leads_a_session_of_its_own(attempts: Attempts) -> None:
     started = attempts.start([sys.executable, "-c", "import os; print(os.getsid(0), os.getpgid(0))"])
     assert await started.ends() == 0
     assert started.output == f"{started.pid} {started.pid}\n"
+
+
+async def test_a_process_is_waited_for_even_when_no_more_files_can_be_opened(attempts: Attempts) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = max(int(name) for name in os.listdir("/dev/fd")) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now, hard))
+    try:
+        # All below the limit are taken too.
+        taken = []
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        started = attempts.start("exit 5")
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert await started.ends() == 5
