@@ -97,7 +97,7 @@ def _show(folder: Folder, run: Run, attempt: int) -> None:
 def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: int | None) -> None:
     """Copy what is written, attempt after attempt, until the run is over."""
     number, position = attempt or max(run.attempt, 1), 0
-    watched: Path | None = None
+    directory, watching = folder.run_dir(run.id), False
     wait_for_more = _news(folder)
     while True:
         # Read before the log is: what was written until it was over is all there then.
@@ -108,10 +108,10 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
             number, position = number + 1, 0
         elif run.state in ENDED or run.attempt > number:
             return
-        elif log.exists() and watched != log:
+        elif directory.exists() and not watching:
             # Looked at once more before waiting: the watch reports only what comes after it was made.
-            watched = log
-            wait_for_more = _news(folder, log)
+            watching = True
+            wait_for_more = _news(folder, directory)
         else:
             wait_for_more()
 
