@@ -51,11 +51,42 @@ _MIGRATIONS: Final = (
         cancel TEXT,
         UNIQUE (name, run_id)
     );
-    CREATE INDEX runs_waiting ON runs (priority, id, queue) WHERE state = 'queued';
-    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued';
+    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
+    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
     CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
-    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
+
+    -- The first in line of each queue: so a claim costs the same however many wait, in one queue or in many.
+    CREATE TABLE heads (
+        queue TEXT PRIMARY KEY,
+        priority INTEGER NOT NULL,
+        run INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX heads_in_order ON heads (priority, run, queue);
+    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
+            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
+        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
+            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
+        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
+            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
+    BEGIN
+        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
+        INSERT INTO heads (queue, priority, run)
+            SELECT queue, priority, id FROM runs
+            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)
+            ORDER BY priority, id LIMIT 1;
+    END;
     CREATE TABLE attempts (
         run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -237,9 +268,19 @@ def _migrate(connection: sqlite3.Connection, folder: Folder) -> None:
         # Another process may have done it while this one waited for the lock.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for number in range(version, len(_MIGRATIONS)):
-            for statement in _MIGRATIONS[number].split(";"):
+            for statement in _statements(_MIGRATIONS[number]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; triggers have semicolons in them."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 @contextmanager

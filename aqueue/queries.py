@@ -106,7 +106,7 @@ class Queries:
             ahead = 0
             if run.state is State.QUEUED:
                 (ahead,) = self._execute(
-                    "SELECT count(*) FROM runs WHERE state = 'queued' AND queue = :queue"
+                    "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = :queue"
                     " AND (priority < :priority OR (priority = :priority AND id < :id))",
                     {"queue": run.queue, "priority": int(run.priority), "id": run.id},
                 ).fetchone()
@@ -115,11 +115,16 @@ class Queries:
     def queues(self) -> list[tuple[str, Counter[State]]]:
         """Each queue that has runs which are not over, with how many are in which state."""
         found: dict[str, Counter[State]] = {}
-        for state in (State.QUEUED, State.RUNNING, State.HELD):
+        for state, more in (
+            (State.QUEUED, "AND ready_at IS NULL"),
+            (State.QUEUED, "AND ready_at IS NOT NULL"),
+            (State.RUNNING, ""),
+            (State.HELD, ""),
+        ):
             for queue, count in self._execute(
-                f"SELECT queue, count(*) FROM runs WHERE state = '{state}' GROUP BY queue"
+                f"SELECT queue, count(*) FROM runs WHERE state = '{state}' {more} GROUP BY queue"
             ):
-                found.setdefault(queue, Counter())[state] = count
+                found.setdefault(queue, Counter())[state] += count
         return sorted(found.items())
 
     def servers(self) -> list[Server]:

@@ -96,15 +96,18 @@ class Store(Queries):
 
     def claim(self, server: str, limits: Limits, now: float) -> list[Run]:
         """Give `server` the runs that may start now: they are running, each with its next attempt."""
+        self._execute(
+            "UPDATE runs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?",
+            (now,),
+        )
         claimed: list[Run] = []
         usage = self._usage(server)
         while usage.jobs < limits.jobs:
             run = self._one(
                 "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
                 " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server"
-                " WHERE id = (SELECT id FROM runs INDEXED BY runs_waiting WHERE state = 'queued'"
-                " AND queue NOT IN (SELECT value FROM json_each(:full))"
-                " AND (ready_at IS NULL OR ready_at <= :now) ORDER BY priority, id LIMIT 1)"
+                " WHERE id = (SELECT run FROM heads WHERE queue NOT IN (SELECT value FROM json_each(:full))"
+                " ORDER BY priority, run LIMIT 1)"
                 f" RETURNING {ALL}",
                 {"now": now, "server": server, "full": msgspec.json.encode(usage.full(limits)).decode()},
             )
@@ -184,8 +187,8 @@ class Store(Queries):
     def outlook(self, now: float) -> tuple[bool, float | None]:
         """Whether any run is queued or running, and when the first of the delayed ones may start."""
         busy, next_ready = self._execute(
-            "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running')"
-            " OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued'),"
+            "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running') OR EXISTS (SELECT 1 FROM heads)"
+            " OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL),"
             " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at > ?)",
             (now,),
         ).fetchone()

@@ -42,11 +42,22 @@ class Life(World, RuleBasedStateMachine):
             if before is None:
                 assert run.state is (State.HELD if run.task.hold else State.QUEUED)
             elif run.state is before.state:
-                assert msgspec.structs.replace(run, server=before.server, cancel=before.cancel) == before
+                # Its server may die, somebody may cancel it, and its delay may be over.
+                ready_at = before.ready_at if before.ready_at and before.ready_at <= self.now else run.ready_at
+                same = {"server": before.server, "cancel": before.cancel, "ready_at": ready_at}
+                assert msgspec.structs.replace(run, **same) == before
             else:
                 assert run.state in FOLLOWERS[before.state], f"{before.state} → {run.state}"
                 assert run.attempt - before.attempt == (run.state is State.RUNNING)
         self.last = {run.id: run for run in self.runs()}
+
+    @invariant()
+    def the_head_of_each_queue_is_the_first_in_its_line(self) -> None:
+        first: dict[str, int] = {}
+        for run in sorted(self.runs(), key=lambda run: (run.priority, run.id)):
+            if run.state is State.QUEUED and run.ready_at is None:
+                first.setdefault(run.queue, run.id)
+        assert dict(self.connection.execute("SELECT queue, run FROM heads")) == first
 
     @invariant()
     def no_run_vanishes(self) -> None:
