@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
-from aqueue.errors import DatabaseError, DiskFullError
+from aqueue.errors import BusyError, DatabaseError, DiskFullError
 from aqueue.folder import Folder
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ class Database:
     def __init__(self, connection: "aiosqlite.Connection", folder: Folder) -> None:
         self._connection = connection
         self._folder = folder
+        self._inode = folder.database.stat().st_ino
 
     @classmethod
     async def open(cls, folder: Folder) -> Self:
@@ -227,6 +228,22 @@ class Database:
         # call around a single statement.
         execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
         return await execute(in_transaction)
+
+    def check(self) -> None:
+        """Make sure that what is written is still what others read.
+
+        Raises:
+            DatabaseError: the file was removed, or another put in its place.
+        """
+        try:
+            same = self._folder.database.stat().st_ino == self._inode
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise DatabaseError(
+                f"{self._folder.database} was removed or replaced while it was in use",
+                "put it back and serve again; what runs goes on",
+            )
 
     async def close(self) -> None:
         """Close the connection and end its thread."""
@@ -303,7 +320,7 @@ def _errors_explained(folder: Folder) -> Iterator[None]:
                 f"put a copy of it back; or, to start afresh and forget its runs, move {folder.state} away",
             ) from error
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise DatabaseError(
+            raise BusyError(
                 f"another process has kept {folder.database} locked for {BUSY_SECONDS:.0f} s",
                 "see who has it open: fuser -v " + str(folder.database),
             ) from error

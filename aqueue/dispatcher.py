@@ -20,7 +20,7 @@ import msgspec
 from aqueue.capacity import Limits
 from aqueue.clock import Clock
 from aqueue.db import Database, Work
-from aqueue.errors import DiskFullError
+from aqueue.errors import BusyError, DiskFullError
 from aqueue.events import Notice, Report, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
 from aqueue.inbox import Claimed
@@ -57,6 +57,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     claimed: list[Run]
     cancellations: list[tuple[int, str]]
     busy: bool
+    others: bool
     next_ready: float | None
 
 
@@ -169,11 +170,14 @@ class Dispatcher:
         has_room = self._check_disk()
         try:
             done = await self._database.write(self._work(deliveries, outcomes, has_room and not self._draining))
-        except DiskFullError as error:
+        except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
             self._outcomes = outcomes + self._outcomes
             self._rung = True
-            self._say_full(error)
+            if isinstance(error, DiskFullError):
+                self._say_full(error)
+            else:
+                self._report(Notice(f"{error}; {error.hint}", urgent=True))
             return _DISK_FULL_PAUSE
         for outcome in outcomes:
             self._runners.pop(outcome.run.id, None)
@@ -206,13 +210,14 @@ class Dispatcher:
             ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
             claimed = store.claim(server, limits, now) if starting else []
             cancellations = store.cancellations(server) if rung else []
-            busy, next_ready = store.outlook(now)
+            busy, next_ready, servers = store.outlook(now)
             return _Round(
                 ids=ids,
                 ended=ended,
                 claimed=claimed,
                 cancellations=cancellations,
                 busy=busy,
+                others=servers > 1,
                 next_ready=next_ready,
             )
 
@@ -232,6 +237,9 @@ class Dispatcher:
             self._report(RunStarted(run))
         if done.ended or done.claimed:
             self._folder.tell()
+        if done.others and done.ended:
+            # A slot is free that another server may fill.
+            self._folder.ring()
 
     async def _collect(self, runner: Runner, see_through: Callable[[], Awaitable[Outcome]]) -> None:
         """Wait for a runner's outcome. Whatever goes wrong in there concerns that run alone."""

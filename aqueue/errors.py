@@ -53,5 +53,9 @@ class DiskFullError(DatabaseError):
     """There is no room left for what must be written."""
 
 
+class BusyError(DatabaseError):
+    """Another process keeps the database locked."""
+
+
 class RunError(AqueueError):
     """A run does not exist, or is not in a state in which this can be done to it."""

@@ -80,7 +80,9 @@ class Folder:
         """
         self._check_directory(self.path)
         for directory in self.directories():
-            self._check_directory(directory)
+            # One that is gone meanwhile does no harm.
+            if directory.is_dir():
+                self._check_directory(directory)
         if self.state.exists() and self.state.stat().st_uid != os.geteuid():
             raise FolderError(
                 f"{self.state} belongs to user {self.state.stat().st_uid}", "serve a folder of your own"
@@ -122,7 +124,9 @@ class Folder:
     def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
         """Whether `path` is a directory in which task files may lie."""
         name = os.path.basename(path)
-        if name.startswith(".") or path == self._rejected:
+        if path == str(self.path):
+            return True
+        if name.startswith(".") or path == self._rejected or not _is_text(name):
             return False
         if entry is not None:
             return entry.is_dir(follow_symlinks=False)
@@ -160,9 +164,9 @@ def find(given: str | None, environment: Mapping[str, str], start: Path) -> Fold
             raise FolderError(f"{named} is not an aqueue folder", f"make one: aqueue init {named}")
         return folder
     for directory in (start, *start.parents):
-        if (directory / ".aqueue").is_dir() and (directory / ".aqueue" / "runs").is_dir():
+        if os.path.isdir(directory / ".aqueue" / "runs"):
             return Folder(directory)
-        if (directory / "queue" / ".aqueue").is_dir():
+        if os.path.isdir(directory / "queue" / ".aqueue"):
             return Folder(directory / "queue")
     raise FolderError(
         "there is no aqueue folder here or above",
@@ -173,12 +177,12 @@ def find(given: str | None, environment: Mapping[str, str], start: Path) -> Fold
 def to_create(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
     """The folder that a command which may create one is about: `./queue` unless named or found."""
     named = given or environment.get("AQUEUE_DIR")
-    if not named:
+    if not named and not os.path.isdir(start / "queue"):
         try:
             return find(None, environment, start)
         except FolderError:
             named = "queue"
-    return Folder(Path(os.path.abspath(start / named)))
+    return Folder(Path(os.path.abspath(start / (named or "queue"))))
 
 
 def _touch(path: str) -> None:
@@ -188,6 +192,15 @@ def _touch(path: str) -> None:
             os.utime(path)
         except FileNotFoundError:
             Path(path).touch(mode=0o600)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: others cannot be watched, printed or stored."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _has_other_members(group: int) -> bool:

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -141,7 +140,13 @@ class Inbox:
         last = last_id()
         for directory in directories:
             if int(directory.name) > last:
-                shutil.rmtree(directory)
+                # Put aside, not removed: perhaps it is the store that is an old copy.
+                aside = directory.with_name(f"{directory.name}.unknown-{secrets.token_hex(3)}")
+                with contextlib.suppress(OSError):
+                    os.rename(directory, aside)
+                    self._report(
+                        Notice(f"there is no run {directory.name}: its files are now in {aside}", urgent=True)
+                    )
         return self.left_behind(0.0)
 
     def left_behind(self, seconds: float) -> list[Claimed]:
@@ -259,10 +264,17 @@ class Inbox:
             tasks = self._parse_as(path.read_bytes(), path.name, stem, queue)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
+            return None
         except (FileError, ValueError) as error:
             # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
             hint = getattr(error, "hint", "")
-            moved_to = self._move_to_rejected(str(path), path.name, f"{error}\n{hint}".rstrip())
+            try:
+                moved_to = self._move_to_rejected(str(path), path.name, f"{error}\n{hint}".rstrip())
+            except OSError as problem:
+                self._report(Notice(f"{path} cannot be moved away: {problem.strerror}", urgent=True))
+                return None
             self._report(FileRejected(path.name, str(error), hint, moved_to))
             return None
         return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks)
@@ -271,7 +283,7 @@ class Inbox:
         self._forget(path)
         hint = f"\n{error.hint}" if error.hint else ""
         try:
-            moved_to = self._move_to_rejected(path, self._name(path), f"{error.message}{hint}")
+            moved_to = self._move_to_rejected(path, path[len(self._root) + 1 :], f"{error.message}{hint}")
         except FileNotFoundError:
             return
         except OSError as problem:
@@ -281,14 +293,20 @@ class Inbox:
 
     def _move_to_rejected(self, path: str, name: str, error: str) -> str:
         target = self._folder.rejected / name
+        # There must be room for the endings.
+        while len(os.fsencode(target.name)) > 230:
+            target = target.with_name(target.stem[:-10] + target.suffix)
+        stem = target.stem
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = 1
         while os.path.lexists(target):
             number += 1
-            target = target.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
+            target = target.with_name(f"{stem}-{number}{target.suffix}")
         os.rename(path, target)
-        target.with_name(target.name + ".error").write_text(error + "\n", encoding="utf-8")
-        return os.path.relpath(target, self._folder.path)
+        target.with_name(target.name + ".error").write_text(
+            error + "\n", encoding="utf-8", errors="backslashreplace"
+        )
+        return _printable(os.path.relpath(target, self._folder.path))
 
     def _see(self, path: str, status: os.stat_result) -> _Seen:
         seen = self._seen.get(path)
@@ -312,7 +330,12 @@ class Inbox:
             self._report(Notice(text, urgent=True))
 
     def _name(self, path: str) -> str:
-        return path[len(self._root) + 1 :]
+        return _printable(path[len(self._root) + 1 :])
+
+
+def _printable(name: str) -> str:
+    """A file's name, also where it is not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int, int]:

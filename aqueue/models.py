@@ -87,6 +87,8 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def seconds_before(self, retry: int) -> float:
         """The delay in seconds before retry number `retry`, counted from 1."""
+        if not self.delay:
+            return 0.0
         try:
             delay = self.delay * self.backoff ** (retry - 1)
         except OverflowError:

@@ -187,9 +187,14 @@ def close_fence(attempt: str) -> bool:
     except FileExistsError:
         return False
     except FileNotFoundError:
-        # The directory was never made; a wrapper could not open its log without it.
+        # The directory was never made, or somebody has removed it.
         return True
     return True
+
+
+def restore_fence(attempt: str, running: Process) -> None:
+    """Write the fence of a living process anew, so that its wrapper can append the exit code."""
+    Path(attempt + ".pid").write_text(f"{running.pid}\n")
 
 
 def read_fence(attempt: str) -> Fence | None:

@@ -97,19 +97,32 @@ class Queries:
         (count,) = self._execute(f"SELECT count(*) FROM runs{where}", values).fetchone()
         return int(count)
 
+    def ended(self, ids: Iterable[int]) -> tuple[list[Run], list[int]]:
+        """Those of the runs that are over, and the ids of those that are not known any more."""
+        written = msgspec.json.encode(list(ids)).decode()
+        over = self._runs(
+            f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))"
+            " AND state IN ('succeeded', 'failed', 'aborted') ORDER BY finished_at",
+            (written,),
+        )
+        gone = self._execute("SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)", (written,))
+        return over, [id_ for (id_,) in gone]
+
     def lines(self, runs: Iterable[Run], servers: int) -> Iterator[Line]:
-        """What each of `runs` has before it; those of one queue in turn cost little."""
+        """What each of `runs` has before it."""
+        places: dict[str, dict[int, int]] = {}
         running: dict[str, list[int]] = {}
         for id_, queue in self._execute("SELECT id, queue FROM runs WHERE state = 'running' ORDER BY id"):
             running.setdefault(queue, []).append(id_)
         for run in runs:
-            ahead = 0
-            if run.state is State.QUEUED:
-                (ahead,) = self._execute(
-                    "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = :queue"
-                    " AND (priority < :priority OR (priority = :priority AND id < :id))",
-                    {"queue": run.queue, "priority": int(run.priority), "id": run.id},
-                ).fetchone()
+            if run.state is State.QUEUED and run.queue not in places:
+                ids = self._execute(
+                    "SELECT id FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ?"
+                    " ORDER BY priority, id",
+                    (run.queue,),
+                )
+                places[run.queue] = {id_: place for place, (id_,) in enumerate(ids)}
+            ahead = places.get(run.queue, {}).get(run.id, 0)
             yield Line(servers=servers, ahead=ahead, running=running)
 
     def queues(self) -> list[tuple[str, Counter[State]]]:

@@ -79,6 +79,8 @@ class Runner:
                 self._failure = self._outcome(End.NEVER_STARTED, why=f"run {self.run.id} found no room to start")
             else:
                 self._failure = self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error.strerror}")
+        except ValueError as error:
+            self._failure = self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error}")
 
     async def see_through(self) -> Outcome:
         """Wait until the attempt that was launched is over, and stop it when it is time to."""
@@ -94,6 +96,13 @@ class Runner:
             boot: the boot of the machine in which that server was started.
         """
         if await self._close_fence():
+            # Unless it has run since before somebody removed its files.
+            living = process.find(self._attempt, Fence(None, None))
+            if living is not None:
+                with living:
+                    self._folder.make_run_dir(self.run.id)
+                    process.restore_fence(self._attempt, living)
+                    return await self._see_through(living)
             return self._outcome(End.NEVER_STARTED)
         fence = await self._read_fence()
         adopted = process.find(self._attempt, fence)
@@ -137,17 +146,24 @@ class Runner:
         return self._outcome(End.TIMED_OUT, code)
 
     async def _over(self, running: Process, code: int | None) -> Outcome:
+        # It is over, whatever becomes of what it left behind: there is nothing to stop or to time out any more.
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.deadline = math.inf
         if process.group_has_members(running.pid):
-            with anyio.CancelScope(shield=True):
-                await running.end_group(self._grace)
+            await running.end_group(self._grace)
         fence = None
         if code is None or code == process.FENCED:
             fence = process.read_fence(self._attempt)
             if code is not None and (fence is None or fence.pid != running.pid or fence.exit_code is None):
-                return self._outcome(End.NEVER_STARTED)
+                others = fence is not None and fence.pid not in (None, running.pid)
+                return self._outcome(End.NEVER_STARTED, why="" if others else self._no_files())
         if code is None:
             return await self._over_unseen(fence or Fence(running.pid, None), "")
         return self._exited(code)
+
+    def _no_files(self) -> str:
+        return f"run {self.run.id} cannot make its files in {self._folder.run_dir(self.run.id)}"
 
     async def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""

@@ -17,7 +17,7 @@ from aqueue.capacity import Limits
 from aqueue.clock import Clock
 from aqueue.db import Database
 from aqueue.dispatcher import Dispatcher
-from aqueue.errors import AqueueError, DatabaseError, DiskFullError
+from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError
 from aqueue.events import Detail, Notice, Report
 from aqueue.folder import Folder
 from aqueue.inbox import Inbox
@@ -61,6 +61,11 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
             error = error.exceptions[0]
         if isinstance(error, AqueueError):
             raise error from None
+        if isinstance(error, OSError):
+            raise FolderError(
+                f"{folder.state} cannot be used: {error.strerror} ({error.filename})",
+                "put it back and serve again; what runs goes on",
+            ) from error
         raise
 
 
@@ -177,7 +182,8 @@ class _Server:
             return self._adopt(connection)
 
         # On a full disk there are no signs of life; its file is locked all the same.
-        with contextlib.suppress(DiskFullError):
+        self._database.check()
+        with contextlib.suppress(DiskFullError, BusyError):
             self._dispatcher.adopt(await self._database.write(work))
 
     async def _rescan(self) -> None:

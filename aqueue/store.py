@@ -184,15 +184,20 @@ class Store(Queries):
             (server,),
         ).fetchall()
 
-    def outlook(self, now: float) -> tuple[bool, float | None]:
-        """Whether any run is queued or running, and when the first of the delayed ones may start."""
-        busy, next_ready = self._execute(
+    def outlook(self, now: float) -> tuple[bool, float | None, int]:
+        """What there is to expect.
+
+        Returns:
+            whether any run is queued or running; when the first delayed one may start; how many servers there are.
+        """
+        busy, next_ready, servers = self._execute(
             "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running') OR EXISTS (SELECT 1 FROM heads)"
             " OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL),"
-            " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at > ?)",
+            " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at > ?),"
+            " (SELECT count(*) FROM servers)",
             (now,),
         ).fetchone()
-        return bool(busy), next_ready
+        return bool(busy), next_ready, servers
 
     # Servers
 
@@ -279,10 +284,18 @@ class Store(Queries):
 
     # Forgetting
 
-    def ended_before(self, moment: float, limit: int) -> list[int]:
-        """The ids of the runs, at most `limit`, that were over before `moment`."""
+    def ended_before(self, moment: float, limit: int, incoming: Iterable[str] = ()) -> list[int]:
+        """The ids of the runs, at most `limit`, that were over before `moment`.
+
+        Args:
+            incoming: names of files that were not yet moved to their runs. Those runs are left out: a file whose
+                run is forgotten would become a run once more.
+        """
         rows = self._execute(
-            f"SELECT id FROM runs WHERE {_IS_OVER} AND finished_at < ? ORDER BY id LIMIT ?", (moment, limit)
+            f"SELECT id FROM runs WHERE {_IS_OVER} AND finished_at < ? AND (source IS NULL OR"
+            " rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
+            " ORDER BY id LIMIT ?",
+            (moment, msgspec.json.encode(list(incoming)).decode(), limit),
         )
         return [id_ for (id_,) in rows]
 

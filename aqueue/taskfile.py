@@ -110,7 +110,7 @@ def _task(document: Document, defaults: Defaults) -> Task:
             raise wrong((key,), value)
     if written.priority not in ("high", "low"):
         raise wrong(("priority",), written.priority)
-    if written.shell is not None and not written.shell.startswith("/"):
+    if written.shell is not None and (not written.shell.startswith("/") or "\0" in written.shell):
         raise wrong(("shell",), written.shell)
     for key, mapping in (("params", written.params), ("env", written.env)):
         check_variables(document, (key,), mapping)
@@ -118,7 +118,7 @@ def _task(document: Document, defaults: Defaults) -> Task:
     return Task(
         name=name,
         command=_command(document, written.command),
-        working_dir=_directory(written.working_dir, defaults),
+        working_dir=_directory(document, written.working_dir, defaults),
         queue=queue,
         priority=Priority.of(str(written.priority)),
         params=written.params,
@@ -174,10 +174,17 @@ def check_variables(document: Document, at: documents.Path, mapping: dict[str, S
         raise document.error(f"{what}: {message}", hint, at=(*at, name), key=True)
 
 
-def _directory(written: str | None, defaults: Defaults) -> str:
+def _directory(document: Document, written: str | None, defaults: Defaults) -> str:
     if written is None:
         return defaults.working_dir
-    return str(Path(defaults.base) / Path(written).expanduser())
+    if "\0" in written:
+        raise document.error("working_dir has a NUL character in it", "leave it out", at=("working_dir",))
+    try:
+        return str(Path(defaults.base) / Path(written).expanduser())
+    except RuntimeError:
+        raise document.error(
+            "working_dir: there is no such user", "write the path out", at=("working_dir",)
+        ) from None
 
 
 def _seconds(

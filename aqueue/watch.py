@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Self
 
-from watchfiles._rust_notify import RustNotify
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from aqueue.errors import FolderError
 from aqueue.folder import Folder
@@ -64,9 +64,13 @@ class Watch:
             until = min(deadline, self._hot_until) if hot else deadline
             if until <= now:
                 return set()
-            found = self._notify.watch(
-                0, _HOT_STEP if hot else _IDLE_STEP, max(int((until - now) * 1000), 1), self._interrupted
-            )
+            step = _HOT_STEP if hot else _IDLE_STEP
+            try:
+                found = self._notify.watch(0, step, max(int((until - now) * 1000), 1), self._interrupted)
+            except WatchfilesRustInternalError:
+                # A name that is not UTF-8. What else has changed is not known.
+                self._reopen()
+                return {str(self._folder.path)}
             if isinstance(found, set):
                 self._hot_until = time.monotonic() + HOT_SECONDS
                 return self._paths(found)
@@ -78,11 +82,14 @@ class Watch:
         paths = {path for kind, path in found if kind != _DELETED}
         deleted = {path for kind, path in found if kind == _DELETED}
         if any(map(self._folder.is_sub_folder, paths)) or not self._watched.isdisjoint(deleted):
-            self._notify.close()
-            self._notify = self._open()
+            self._reopen()
             # What happened in between was seen by neither.
             paths.add(str(self._folder.path))
         return paths
+
+    def _reopen(self) -> None:
+        self._notify.close()
+        self._notify = self._open()
 
     def _open(self) -> RustNotify:
         directories = map(str, (self._folder.path, *self._folder.directories()))

@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -76,6 +77,10 @@ def main() -> None:
 
 
 def _exit_code(arguments: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What the terminal cannot show must not be what ends a server.
+            stream.reconfigure(errors="backslashreplace")
     try:
         result: Any = cli.main(args=arguments, prog_name="aqueue", standalone_mode=False)
         sys.stdout.flush()
@@ -89,12 +94,19 @@ def _exit_code(arguments: list[str]) -> int:
     except AqueueError as error:
         _complain(error.message, error.hint)
         return error.exit_code
+    except UnicodeEncodeError:
+        _complain("the command, a param or a path is not UTF-8", "rename it, or put the command into a script")
+        return 2
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror}", "look at its permissions, and whether it is still there")
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -9,7 +9,9 @@ from aqueue import configfile
 from aqueue.capacity import Limits, waiting_for
 from aqueue.cli import render
 from aqueue.cli.access import F, complete_run, directory_option, find_folder, living_servers, now, reading
+from aqueue.config import Config
 from aqueue.durations import spell
+from aqueue.errors import FileError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, State
 from aqueue.store import Store
@@ -106,7 +108,7 @@ def status(directory: str | None, as_json: bool) -> None:
             }
         )
         return
-    stale_after = configfile.load(folder).stale_after
+    stale_after = _config(folder).stale_after
     for server in servers:
         silent = now() - server.heartbeat_at
         doubt = f", but no sign of life for {spell(silent)}" if silent > stale_after else ""
@@ -170,7 +172,15 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
 
 def _limits(folder: Folder, servers: Sequence[Server]) -> Limits:
     """As the servers have them; where none is up, as it would have them."""
-    return Limits(jobs=max((server.jobs for server in servers), default=configfile.load(folder).jobs))
+    return Limits(jobs=max((server.jobs for server in servers), default=0) or _config(folder).jobs)
+
+
+def _config(folder: Folder) -> Config:
+    """The configuration; looking at things must work with a broken one too, which whoever serves is told about."""
+    try:
+        return configfile.load(folder)
+    except FileError:
+        return Config()
 
 
 def _waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:

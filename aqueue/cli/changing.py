@@ -1,5 +1,7 @@
 """The verbs that change runs."""
 
+import contextlib
+import os
 import shutil
 from collections.abc import Callable
 
@@ -81,17 +83,17 @@ def prune(directory: str | None, keep: float | None) -> None:
     before = now() - (configfile.load(folder).keep if keep is None else keep)
     count = 0
     while True:
-        with reading(folder) as store:
-            ids = store.ended_before(before, _PRUNE_BATCH)
-        if not ids:
-            break
         with changing(folder) as store:
-            # Asked again, now that nobody can retry one of them meanwhile.
-            ids = store.ended_before(before, _PRUNE_BATCH)
+            ids = store.ended_before(before, _PRUNE_BATCH, os.listdir(folder.incoming))  # noqa: PTH208 - names
             store.forget(ids)
             # Before the transaction ends: files of a run that is not known any more would be in the way.
             for id_ in ids:
-                shutil.rmtree(folder.run_dir(id_), ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):
+                    folder.run_dir(id_).rename(folder.runs / f"{id_}.pruned")
+        for pruned in folder.runs.glob("*.pruned"):
+            shutil.rmtree(pruned, ignore_errors=True)
+        if not ids:
+            break
         count += len(ids)
     click.echo(f"{count} run{'' if count == 1 else 's'} forgotten")
 

@@ -48,16 +48,15 @@ def wait(directory: str | None, runs: tuple[str, ...], quiet: bool) -> None:
                 say_if_unserved(store, folder)
         succeeded = True
         wait_for_news = _news(folder)
-        left = [run.id for run in waiting]
+        left = {run.id for run in waiting}
         while True:
-            with snapshot(connection, folder):
-                found = [Store(connection).get(id_) for id_ in left]
-            for run in found:
-                if run is not None and run.state in ENDED:
-                    succeeded = succeeded and run.state is State.SUCCEEDED
-                    if not quiet:
-                        click.echo(_ended(run))
-            left = [run.id for run in found if run is not None and run.state not in ENDED]
+            ended, gone = _read(connection, folder, partial(Store.ended, ids=left))
+            left.difference_update(gone)
+            for run in ended:
+                left.discard(run.id)
+                succeeded = succeeded and run.state is State.SUCCEEDED
+                if not quiet:
+                    click.echo(_ended(run))
             if not left:
                 break
             wait_for_news()
@@ -90,7 +89,8 @@ def _show(folder: Folder, run: Run, attempt: int) -> None:
     if run.attempt == 0 and run.state not in ENDED:
         raise RunError(f"run {run.id} has not been started yet", f"`aqueue logs -f {run.id}` waits for it")
     if not log.exists() and run.state is not State.RUNNING:
-        raise RunError(f"run {run.id} has no output: {run.reason or 'it was pruned'}")
+        reason = run.reason or "it was pruned"
+        raise RunError(f"run {run.id} has no output: {reason}", f"`aqueue show {run.id}` tells more")
     _copy(log, 0)
 
 
@@ -101,9 +101,13 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
     wait_for_more = _news(folder)
     while True:
         # Read before the log is: what was written until it was over is all there then.
-        run = _read(connection, folder, partial(Store.get, id_=run.id)) or run
+        current = _read(connection, folder, partial(Store.get, id_=run.id))
         log = folder.log(run.id, number)
         position = _copy(log, position)
+        if current is None:
+            # It is over, and was pruned.
+            return
+        run = current
         if run.attempt > number and attempt is None:
             number, position = number + 1, 0
         elif run.state in ENDED or run.attempt > number:
@@ -134,6 +138,7 @@ def _copy(log: Path, position: int) -> int:
 def _news(folder: Folder, *more: Path) -> Callable[[], None]:
     from aqueue.watch import watch_files
 
+    folder.tell()
     return watch_files([str(folder.news), *map(str, more)], _LOOK_AGAIN)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
 
 import click
@@ -164,8 +165,13 @@ def check(files: tuple[str, ...]) -> None:
 
 
 def _content(file: str) -> bytes:
+    from aqueue import documents
+
     try:
-        return Path(file).read_bytes()
+        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
+            raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
+        with Path(file).open("rb") as opened:
+            return opened.read(documents.LARGEST + 1)
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None
 
@@ -206,7 +212,9 @@ def _tags(written: str) -> tuple[str, ...]:
     try:
         return parse_tags(written)
     except ValueError:
-        raise UsageError(f"--tags {written}: expected key=value or key, with commas between them") from None
+        raise UsageError(
+            f"--tags {written}: not a list of tags", "write key=value or key, with commas between them"
+        ) from None
 
 
 def _made_up_name(command: tuple[str, ...]) -> str:

@@ -94,7 +94,7 @@ def test_two_commands_without_a_name_do_not_share_a_queue(place: Place) -> None:
         (("--env", "NOT_SET_ANYWHERE", "--", "true"), "--env NOT_SET_ANYWHERE: there is no such variable here"),
         (("--env", "A B=1", "--", "true"), "--env A B: cannot be set"),
         (("--env", "AQUEUE_ID=1", "--", "true"), "--env AQUEUE_ID: cannot be set"),
-        (("--tags", "=x", "--", "true"), "--tags =x: expected key=value or key"),
+        (("--tags", "=x", "--", "true"), "--tags =x: not a list of tags"),
         (("--", ""), "the command is empty"),
         (("--", " \n"), "the command is empty"),
     ],

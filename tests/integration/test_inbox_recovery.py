@@ -123,7 +123,7 @@ def test_two_servers_that_recover_the_same_file_accept_it_once(
     assert os.listdir(folder.incoming) == []
 
 
-def test_a_run_directory_that_the_store_does_not_know_is_removed(
+def test_a_run_directory_that_the_store_does_not_know_is_put_aside(
     folder: Folder, heir: Heir, connection: sqlite3.Connection
 ) -> None:
     # A power cut took the transaction; the id will be given again, and must not find an old fence.
@@ -132,7 +132,9 @@ def test_a_run_directory_that_the_store_does_not_know_is_removed(
         folder.make_run_dir(id_)
         (folder.run_dir(id_) / "attempt-1.pid").write_text("1\n0\n")
     heir.recover()
-    assert os.listdir(folder.runs) == [str(known.id)]
+    kept, aside = sorted(os.listdir(folder.runs))
+    assert kept == str(known.id)
+    assert aside.startswith(f"{known.id + 1}.unknown-")
     assert (folder.run_dir(known.id) / "attempt-1.pid").exists()
 
 

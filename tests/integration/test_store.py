@@ -159,11 +159,11 @@ def test_a_retry_is_not_claimed_before_its_time(book: Book) -> None:
     waiting = book.finish(running, code=1)
     assert waiting is not None and waiting.ready_at == NOW + 11.0
     assert waiting.state is State.QUEUED
-    assert book.store.outlook(NOW) == (True, NOW + 11.0)
+    assert book.store.outlook(NOW)[:2] == (True, NOW + 11.0)
     assert book.claim(now=NOW + 10.9) == []
     (again,) = book.claim(now=NOW + 11.0)
     assert (again.id, again.attempt, again.ready_at) == (run.id, 2, None)
-    assert book.store.outlook(NOW) == (True, None)
+    assert book.store.outlook(NOW)[:2] == (True, None)
 
 
 def test_a_retry_lets_others_pass_while_it_waits(book: Book) -> None:

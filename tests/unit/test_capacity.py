@@ -81,14 +81,14 @@ def test_a_queue_is_full_once_a_run_of_it_was_counted(queues: list[str]) -> None
 
 @given(
     state=st.sampled_from(State),
-    ready_in=st.none() | st.floats(-100, 100),
+    ready_in=st.none() | st.integers(-100, 100),
     ahead=st.integers(0, 3),
     running=st.dictionaries(st.sampled_from(["gpu", "a", "b"]), st.just([1]), max_size=3),
     jobs=st.integers(1, 3),
     servers=st.integers(0, 2),
 )
 def test_a_run_waits_for_something_exactly_when_it_cannot_start(
-    state: State, ready_in: float | None, ahead: int, running: dict[str, list[int]], jobs: int, servers: int
+    state: State, ready_in: int | None, ahead: int, running: dict[str, list[int]], jobs: int, servers: int
 ) -> None:
     may_start = (
         state is State.QUEUED
