@@ -148,7 +148,11 @@ def test_what_a_table_has_to_say_is_not_cut_off_in_a_pipe(place: Place) -> None:
 def watches(pid: int) -> bool:
     """Whether a process waits for changes of files."""
     descriptors = Path(f"/proc/{pid}/fd")
-    return any(os.readlink(path) == "anon_inode:inotify" for path in descriptors.iterdir())
+    try:
+        return any(os.readlink(path) == "anon_inode:inotify" for path in descriptors.iterdir())
+    except FileNotFoundError:
+        # It has closed one just now.
+        return False
 
 
 @pytest.mark.parametrize("arguments", [["wait"], ["logs", "-f", "1"]])

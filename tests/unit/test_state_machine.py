@@ -91,4 +91,4 @@ class Life(World, RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=40, stateful_step_count=50)
+TestLife.settings = settings(max_examples=50, stateful_step_count=50)

@@ -175,9 +175,9 @@ class World:
         return ids
 
     def an_attempt_ends(self) -> None:
-        """A server says so, in most cases of one that goes on, be the run still the server's or not."""
-        going_on = {(run.id, run.attempt) for run in self.running()}
-        news = [belief for belief in self.beliefs if (belief[1].id, belief[1].attempt) in going_on]
+        """A server says so, in most cases of a run that runs, be this attempt still the server's or not."""
+        running = {run.id for run in self.running()}
+        news = [(server, run) for server, run in self.beliefs if run.id in running]
         server, run = self.draw(st.sampled_from(news if news and self.mostly() else self.beliefs))
         end, code = self.draw(ENDS)
         before = self.as_it_is(run)
