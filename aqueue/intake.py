@@ -74,7 +74,8 @@ class Intake:
 
     def _work(self, watch: Watch) -> None:
         bell = str(self._folder.bell)
-        hints = {str(self._folder.path)}
+        # The bell, too, may have been rung before anybody listened.
+        hints = {str(self._folder.path), bell}
         while not self._stopped:
             if bell in hints:
                 anyio.from_thread.run_sync(self._wake)

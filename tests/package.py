@@ -20,7 +20,6 @@ IN_SDIST = (
     "CHANGELOG.md",
     "pyproject.toml",
     "tox.ini",
-    "toxfile.py",
     "aqueue/py.typed",
     "tests/package.py",
     "examples/quickstart/train.py",
