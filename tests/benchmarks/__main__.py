@@ -157,27 +157,24 @@ def bare_rate(count: int = 1000) -> float:
     return count / (time.perf_counter() - began)
 
 
-def spooler_rate(count: int = 500) -> float | None:
+def spooler_rate(bench: Bench, count: int = 500) -> float | None:
     if not shutil.which("tsp"):
         return None
-    with tempfile.TemporaryDirectory() as directory:
-        environment = os.environ | {
-            "TS_SOCKET": f"{directory}/socket",
-            "TMPDIR": directory,
-            "TS_MAXFINISHED": "2000",
-        }
+    # Not removed before the end: ext4 is many times slower to make files for minutes after others were removed.
+    directory = tempfile.mkdtemp(dir=bench.root)
+    environment = os.environ | {"TS_SOCKET": f"{directory}/socket", "TMPDIR": directory, "TS_MAXFINISHED": "2000"}
 
-        def spool(*arguments: str) -> None:
-            subprocess.run(["tsp", *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
+    def spool(*arguments: str) -> None:
+        subprocess.run(["tsp", *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
 
-        spool("-S", "2")
-        began = time.perf_counter()
-        for _ in range(count):
-            spool("-n", "true")
-        spool("-w")
-        rate = count / (time.perf_counter() - began)
-        spool("-K")
-        return rate
+    spool("-S", "2")
+    began = time.perf_counter()
+    for _ in range(count):
+        spool("-n", "true")
+    spool("-w")
+    rate = count / (time.perf_counter() - began)
+    spool("-K")
+    return rate
 
 
 def latency(bench: Bench, times: int) -> None:
@@ -198,7 +195,7 @@ def throughput(bench: Bench, repeat: int) -> None:
     for _ in range(repeat):
         bare.append(bare_rate())
         rates.append(rate_of_true(bench, 1000))
-        spooler.append(spooler_rate())
+        spooler.append(spooler_rate(bench))
     ratios = [ours / theirs for ours, theirs in zip(rates, bare, strict=True)]
     beside = f"bare loop {statistics.median(bare):.0f}/s"
     known = [rate for rate in spooler if rate]
