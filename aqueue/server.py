@@ -15,6 +15,7 @@ import msgspec
 from aqueue import configfile, process
 from aqueue.capacity import Limits
 from aqueue.clock import Clock
+from aqueue.config import Config
 from aqueue.db import Database
 from aqueue.dispatcher import Dispatcher
 from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError
@@ -74,6 +75,7 @@ class _Server:
         self,
         folder: Folder,
         options: Options,
+        config: Config,
         clock: Clock,
         report: Report,
         presence: Presence,
@@ -85,7 +87,7 @@ class _Server:
         self._report = report
         self._presence = presence
         self._database = database
-        self._config = configfile.load(folder)
+        self._config = config
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         self._dispatcher = Dispatcher(
             folder=folder,
@@ -103,12 +105,12 @@ class _Server:
     async def open(
         cls, stack: AsyncExitStack, folder: Folder, options: Options, clock: Clock, report: Report
     ) -> "_Server":
-        configfile.load(folder)
+        config = configfile.load(folder)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
         presence = Presence.announce(folder.servers)
         stack.callback(presence.release)
-        return cls(folder, options, clock, report, presence, database)
+        return cls(folder, options, config, clock, report, presence, database)
 
     @property
     def _jobs(self) -> int:
