@@ -66,8 +66,11 @@ def test_a_run_whose_files_were_removed_is_still_known_by_its_process(place: Pla
     place.task("one", f"echo begun >>trace; {place.until('go')}; echo ended >>trace")
     place.appears("trace")
     server.kill()
-    shutil.rmtree(place.folder / ".aqueue" / "runs" / "1")
+    files = place.folder / ".aqueue" / "runs" / "1"
+    shutil.rmtree(files)
     place.serve()
+    # Until it has been found, its end would leave no trace.
+    eventually((files / "attempt-1.pid").exists)
     place.path("go").touch()
     eventually(lambda: place.rows()["one"]["state"] not in ("queued", "running"))
     assert place.lines("trace") == ["begun", "ended"]
