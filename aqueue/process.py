@@ -53,16 +53,6 @@ echo "$2" >>"$1.pid"
 exit ${{2%% *}}
 """
 
-_DEFAULT_SIGNALS = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGPIPE,
-    signal.SIGTERM,
-    signal.SIGIO,
-    signal.SIGXFSZ,
-)
-
 
 class Fence(msgspec.Struct, frozen=True):
     """What an attempt's `.pid` file says.
@@ -163,7 +153,7 @@ def spawn(attempt: str, working_dir: str, arguments: Sequence[str], environment:
         ],
         setsid=True,
         setsigmask=(),
-        setsigdef=_DEFAULT_SIGNALS,
+        setsigdef=signal.valid_signals(),
     )
     return Process(pid, child=True)
 
