@@ -81,6 +81,8 @@ class Watch:
     def _paths(self, found: set[tuple[int, str]]) -> set[str]:
         paths = {path for kind, path in found if kind != _DELETED}
         deleted = {path for kind, path in found if kind == _DELETED}
+        # Without it, another configuration is in force.
+        paths |= deleted & {str(self._folder.config)}
         if any(map(self._folder.is_sub_folder, paths)) or not self._watched.isdisjoint(deleted):
             self._reopen()
             # What happened in between was seen by neither.
@@ -92,23 +94,31 @@ class Watch:
         self._notify = self._open()
 
     def _open(self) -> RustNotify:
-        directories = map(str, (self._folder.path, *self._folder.directories()))
-        self._watched = {path for path in directories if os.access(path, os.R_OK | os.X_OK)}
-        try:
-            # Not recursively: the folder's state changes all the time, and is nobody's business here.
-            return _notify([*self._watched, str(self._folder.bell)])
-        except (FileNotFoundError, PermissionError) as error:
-            if not self._folder.bell.exists():
+        while True:
+            self._watched = self._directories()
+            try:
+                # Not recursively: the folder's state changes all the time, and is nobody's business here.
+                notify = _notify([*self._watched, str(self._folder.bell)])
+            except (FileNotFoundError, PermissionError) as error:
+                if not self._folder.bell.exists():
+                    raise FolderError(
+                        f"{self._folder.path} is gone", "nothing can be dropped there any more"
+                    ) from error
+                # A sub-folder went away just now.
+                continue
+            except OSError as error:
                 raise FolderError(
-                    f"{self._folder.path} is gone", "nothing can be dropped there any more"
+                    f"{self._folder.path} cannot be watched: {error}",
+                    "if the limit of inotify is reached, raise it: sysctl fs.inotify.max_user_watches=1048576",
                 ) from error
-            # A sub-folder went away just now.
-            return self._open()
-        except OSError as error:
-            raise FolderError(
-                f"{self._folder.path} cannot be watched: {error}",
-                "if the limit of inotify is reached, raise it: sysctl fs.inotify.max_user_watches=1048576",
-            ) from error
+            if self._directories() <= self._watched:
+                return notify
+            # A sub-folder came just before its parent was watched, so nobody would ever tell of it.
+            notify.close()
+
+    def _directories(self) -> set[str]:
+        directories = map(str, (self._folder.path, *self._folder.directories()))
+        return {path for path in directories if os.access(path, os.R_OK | os.X_OK)}
 
 
 def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:

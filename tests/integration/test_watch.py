@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from watchfiles._rust_notify import RustNotify
 
 from aqueue.errors import FolderError
 from aqueue.folder import Folder
@@ -260,3 +262,18 @@ def test_a_few_files_can_be_watched(tmp_path: Path) -> None:
         file.write("more\n")
     wait()
     assert time.monotonic() - before < SECONDS
+
+
+def test_a_sub_folder_that_comes_just_before_its_parent_is_watched_is_watched_too(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = folder.path / "late"
+
+    def watched(*arguments: Any, **options: Any) -> RustNotify:
+        late.mkdir(exist_ok=True)
+        return RustNotify(*arguments, **options)
+
+    monkeypatch.setattr("aqueue.watch.RustNotify", watched)
+    with Watch(folder) as watch:
+        path = drop(late / "x.yaml")
+        assert str(path) in hints_until(watch, path)
