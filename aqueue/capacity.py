@@ -1,61 +1,100 @@
 """Which run may start next, and why another has to wait. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from aqueue.durations import spell
-from aqueue.models import Run, State
+from aqueue.models import Queue, Run, Server, State
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many runs may run at the same time.
+    """What may run at the same time.
 
     Attributes:
-        jobs: in one server, over all queues that nobody configured.
+        jobs: runs of one server, over all queues that nobody configured.
+        queues: those that somebody configured, by their names.
+        serves: the only queues that the server serves; None for all.
+        disabled_by: what says that nothing may be started; None if nothing does.
     """
 
     jobs: int = 1
+    queues: Mapping[str, Queue] = {}
+    serves: Collection[str] | None = None
+    disabled_by: str | None = None
 
-    def slots(self, queue: str) -> int:  # noqa: ARG002 - the argument of the layer above, once queues are configured
+    def slots(self, queue: str) -> int:
         """How many runs of `queue` may run at the same time: one where nobody configured it."""
-        return 1
+        configured = self.queues.get(queue)
+        return configured.max_concurrency if configured else 1
+
+
+class Openings(msgspec.Struct, frozen=True):
+    """The queues whose first in line may start: all but some, or only some."""
+
+    only: Collection[str] | None = None
+    all_but: Collection[str] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether there can be one at all."""
+        return self.only is None or bool(self.only)
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """What is running.
+    """What is running, and what is kept from it.
 
     Attributes:
         queues: runs in each queue, of all servers.
-        jobs: runs of this server.
+        jobs: runs of this server in queues that nobody configured.
+        paused: the queues that a person has paused.
     """
 
     queues: Counter[str]
     jobs: int
+    paused: Collection[str] = ()
 
-    def full(self, limits: Limits) -> list[str]:
-        """The queues that have no free slot."""
-        return [queue for queue, running in self.queues.items() if running >= limits.slots(queue)]
+    def openings(self, limits: Limits) -> Openings:
+        """Where a run may be started now."""
+        if limits.disabled_by:
+            return Openings(only=())
+        closed = {queue for queue, running in self.queues.items() if running >= limits.slots(queue)}
+        closed.update(self.paused)
+        closed.update(queue.name for queue in limits.queues.values() if queue.paused)
+        if self.queues.total():
+            closed.update(queue.name for queue in limits.queues.values() if queue.wait_for_running)
+        only = limits.serves
+        if self.jobs >= limits.jobs:
+            only = [queue for queue in limits.queues if only is None or queue in only]
+        if only is None:
+            return Openings(all_but=closed)
+        return Openings(only=[queue for queue in only if queue not in closed])
 
-    def add(self, queue: str) -> None:
+    def add(self, queue: str, limits: Limits) -> None:
         """Count one more run of `queue`, by this server."""
         self.queues[queue] += 1
-        self.jobs += 1
+        self.jobs += queue not in limits.queues
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What a waiting run has before it.
 
     Attributes:
-        servers: how many servers are up.
+        servers: those that are up.
+        silent: those that are up, too, but give no sign of life.
         ahead: how many runs of its queue go first.
         running: the ids of the runs that run, for each queue.
+        jobs: how many runs each server has in queues that nobody configured.
+        is_paused: whether a person has paused its queue.
     """
 
-    servers: int
+    servers: Sequence[Server]
     ahead: int
     running: Mapping[str, list[int]]
+    jobs: Mapping[str, int]
+    is_paused: bool = False
+    silent: Sequence[Server] = ()
 
 
 def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
@@ -64,17 +103,47 @@ def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
         return f"hold; `aqueue release {run.id}` lets it go"
     if run.state is not State.QUEUED:
         return None
-    if not line.servers:
-        return "no server is up; `aqueue serve` starts one"
+    servers = [server for server in line.servers if server.serves(run.queue)]
+    disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
+    if all(disabled_by):
+        return f"queues are disabled: {disabled_by[0]}"
+    if not servers:
+        return _its_server(run, line)
+    return _its_turn(run, line, limits, now) or _its_slot(run, line, limits, servers)
+
+
+def _its_server(run: Run, line: Line) -> str:
+    if any(server.leaving is None for server in line.servers):
+        return f"no server serves queue {run.queue}; `aqueue serve` starts one"
+    if line.silent:
+        pid = line.silent[0].pid
+        return f"server {pid} gives no sign of life; if it is stopped, `kill -CONT {pid}` wakes it"
+    return "no server is up; `aqueue serve` starts one"
+
+
+def _its_turn(run: Run, line: Line, limits: Limits, now: float) -> str | None:
+    configured = limits.queues.get(run.queue)
+    if line.is_paused:
+        return f"queue {run.queue} is paused; `aqueue resume {run.queue}` lets it go on"
+    if configured is not None and configured.paused:
+        return f"queue {run.queue} is paused in aqueue.yaml"
     if run.ready_at is not None and run.ready_at > now:
         return f"retry in {spell(run.ready_at - now)}"
-    busy = line.running.get(run.queue, [])
     if line.ahead:
         return f"{line.ahead} ahead of it in queue {run.queue}"
+    return None
+
+
+def _its_slot(run: Run, line: Line, limits: Limits, servers: Sequence[Server]) -> str | None:
+    configured = limits.queues.get(run.queue)
+    busy = line.running.get(run.queue, [])
     if len(busy) >= limits.slots(run.queue):
         return f"queue {run.queue} is full: {_name(busy)}"
-    if sum(map(len, line.running.values())) >= limits.jobs * line.servers:
-        return f"all jobs are taken ({limits.jobs}); `-j` allows more"
+    others = [id_ for ids in line.running.values() for id_ in ids]
+    if configured is not None and configured.wait_for_running and others:
+        return f"queue {run.queue} waits until nothing else is running: {_name(others)}"
+    if configured is None and all(line.jobs.get(server.id, 0) >= server.most_jobs for server in servers):
+        return f"all jobs are taken ({sum(server.most_jobs for server in servers)}); `-j` allows more"
     return None
 
 

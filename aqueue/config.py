@@ -1,8 +1,10 @@
 """The configuration, as one frozen record."""
 
+from collections.abc import Mapping
+
 import msgspec
 
-from aqueue.models import Defaults, Retries
+from aqueue.models import Defaults, Queue, Retries
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +18,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         grace: between SIGTERM and SIGKILL.
         env, timeout, retries: what a task gets that does not say.
         keep: how long ended runs are remembered.
+        queues: those that are configured, by their names.
+        disabled_by: what says that nothing may be queued or started; None if nothing does.
+        warnings: what is no error, but should be changed.
     """
 
     jobs: int = 1
@@ -27,6 +32,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     retries: Retries = Retries()
     keep: float = 30 * 86400.0
+    queues: Mapping[str, Queue] = {}
+    disabled_by: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
         """What a task gets that its file does not say; see `Defaults`."""

@@ -1,28 +1,41 @@
 """The text of `aqueue.yaml` → configuration, every error with file, line and column."""
 
 import os
+import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from aqueue import durations
 from aqueue.config import Config
-from aqueue.errors import FileError
+from aqueue.errors import FileError, UsageError
 from aqueue.folder import Folder
-from aqueue.models import Retries, Scalar, plain_text
+from aqueue.leases import hold_still
+from aqueue.models import Queue, Retries, Scalar, is_name, plain_text
 
 if TYPE_CHECKING:
     from aqueue import documents
 
 _Duration = int | float | str
 
-_UNSUPPORTED = ("queues", "gpus", "timezone")
+_UNSUPPORTED = ("gpus", "timezone")
+
+LARGEST: Final = 1 << 20
+"""Bytes that a configuration may have, as any other file here."""
+
+ENABLED: Final = "AQUEUE_QUEUE_ENABLED"
+"""The variable that says whether queues are enabled, whatever `aqueue.yaml` says."""
+
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 
 
 class _Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     interval: _Duration = "5s"
-    stale_after: _Duration = "30s"
+    stale_after: _Duration | None = None
 
 
 class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,7 +48,23 @@ class _History(msgspec.Struct, forbid_unknown_fields=True):
     keep: _Duration = "30d"
 
 
+class _Queue(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    max_concurrency: int | None = None
+    # Dagu's deprecated name for it, which wins there where both are given, and so here.
+    max_active_runs: int | None = None
+    wait_for_running: bool = False
+    paused: bool = False
+    gpus: Any = None
+
+
+class _Queues(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: bool = True
+    config: list[_Queue] = []
+
+
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    queues: _Queues = msgspec.field(default_factory=_Queues)
     jobs: int = 1
     idle_timeout: _Duration = "never"
     heartbeat: _Heartbeat = msgspec.field(default_factory=_Heartbeat)
@@ -46,6 +75,14 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
 
 _LENGTH = "a length of time such as 10s, 5m or 1h30m"
 _EXPECTED = {
+    "queues.enabled": "true or false",
+    "queues.config.name": "1 to 64 letters, digits, '_', '.' or '-'",
+    "queues.config.max_concurrency": "a number from 1 upwards",
+    "queues.config.max_active_runs": "a number from 1 upwards",
+    "queues.config.wait_for_running": "true or false",
+    "queues.config.paused": "true or false",
+    "queues.config": "a list such as - {name: batch, max_concurrency: 2}",
+    "queues": "{enabled: true, config: […]}",
     "jobs": "a number from 1 upwards",
     "idle_timeout": f"never, or {_LENGTH}",
     "heartbeat.interval": _LENGTH,
@@ -61,20 +98,57 @@ _EXPECTED = {
 }
 
 
-def load(folder: Folder) -> Config:
-    """Read the folder's `aqueue.yaml`; without one, everything is at its default.
+def load(folder: Folder, environment: Mapping[str, str]) -> Config:
+    """Read the folder's `aqueue.yaml`, and what the environment says over it.
+
+    Without the file, everything is at its default.
 
     Raises:
         FileError: there is an error in it, or it cannot be read.
+        UsageError: there is one in the environment.
+    """
+    return under(environment, parse(read(folder) or b"", os.path.relpath(folder.config)))
+
+
+def read(folder: Folder, *, settled: bool = False) -> bytes | None:
+    """The folder's `aqueue.yaml`; nothing if there is none.
+
+    Args:
+        settled: only if nobody is just writing it; None if somebody is.
+
+    Raises:
+        FileError: it cannot be read.
     """
     file = os.path.relpath(folder.config)
     try:
-        content = folder.config.read_bytes()
+        descriptor = os.open(folder.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Config()
+        return b""
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from error
-    return parse(content, file)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileError(file, 0, 0, "is not a regular file", "put a file in its place, or remove it")
+        if settled and hold_still(descriptor) is False:
+            return None
+        return os.read(descriptor, LARGEST + 1)
+    finally:
+        os.close(descriptor)
+
+
+def under(environment: Mapping[str, str], config: Config) -> Config:
+    """The configuration with what the environment says over it.
+
+    Raises:
+        UsageError: there is an error in the environment.
+    """
+    written = environment.get(ENABLED)
+    if not written:
+        return config
+    enabled = _WORDS.get(written.lower())
+    if enabled is None:
+        raise UsageError(f"{ENABLED}={written}: expected true or false", f"set it to one, or: unset {ENABLED}")
+    return msgspec.structs.replace(config, disabled_by=None if enabled else f"{ENABLED}={written}")
 
 
 def parse(content: bytes, file: str) -> Config:
@@ -83,6 +157,8 @@ def parse(content: bytes, file: str) -> Config:
     Raises:
         FileError: there is an error in it.
     """
+    if not content:
+        return Config()
     # Imported here: YAML takes a while to import, and most folders have no configuration.
     from aqueue import documents
 
@@ -97,7 +173,11 @@ def parse(content: bytes, file: str) -> Config:
 def _config(document: "documents.Document") -> Config:
     from aqueue.taskfile import check_variables
 
+    if isinstance(document.value, dict) and "paths" in document.value:
+        hint = "name the folder with --dir or AQUEUE_DIR; that is what Dagu's queue_dir is here"
+        raise document.error("unknown key 'paths'", hint, at=("paths",), key=True)
     written = document.convert(_Written, _EXPECTED, _UNSUPPORTED)
+    queues, warnings = _queues(document, written.queues.config)
     check_variables(document, ("defaults", "env"), written.defaults.env)
     lengths: Mapping[documents.Path, _Duration | None] = {
         ("heartbeat", "interval"): written.heartbeat.interval,
@@ -116,18 +196,56 @@ def _config(document: "documents.Document") -> Config:
             raise _wrong(document, at, number)
     interval = seconds["heartbeat", "interval"] or 0.0
     if interval < 0.1:
-        raise document.error("heartbeat.interval: 100ms is the least", at=("heartbeat", "interval"))
+        raise document.error("heartbeat.interval: 0.1s is the least", at=("heartbeat", "interval"))
+    stale_after = seconds["heartbeat", "stale_after"]
+    if stale_after is None:
+        stale_after = max(Config().stale_after, 6 * interval)
+    if stale_after <= interval:
+        hint = f"or a server is taken for dead between two signs of life, which come every {interval:g}s"
+        raise document.error("heartbeat.stale_after: must be longer than the interval", hint, at=("heartbeat",))
     return Config(
         jobs=written.jobs,
         idle_timeout=seconds[("idle_timeout",)],
         heartbeat_interval=interval,
-        stale_after=seconds["heartbeat", "stale_after"] or 0.0,
+        stale_after=stale_after,
         grace=seconds[("grace",)] or 0.0,
         env={key: plain_text(value) for key, value in written.defaults.env.items()},
         timeout=seconds["defaults", "timeout"] or None,
         retries=Retries(limit=written.defaults.retries),
         keep=seconds["history", "keep"] or 0.0,
+        queues=queues,
+        disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
+        warnings=warnings,
     )
+
+
+def _queues(document: "documents.Document", written: list[_Queue]) -> tuple[dict[str, Queue], tuple[str, ...]]:
+    """The configured queues by their names, and what should be changed about them."""
+    queues: dict[str, Queue] = {}
+    old = []
+    for index, queue in enumerate(written):
+        at = ("queues", "config", index)
+        if not is_name(queue.name):
+            raise _wrong(document, (*at, "name"), queue.name)
+        if queue.name in queues:
+            raise document.error(f"queue {queue.name} is configured twice", "keep one of them", at=(*at, "name"))
+        if queue.gpus is not None:
+            raise document.error("'gpus' is not supported yet", "leave it out", at=(*at, "gpus"), key=True)
+        for key in ("max_concurrency", "max_active_runs"):
+            number = getattr(queue, key)
+            if number is not None and number < 1:
+                raise _wrong(document, (*at, key), number, "to have nothing of it started: paused: true")
+        if queue.max_active_runs is not None:
+            old.append(queue.name)
+        queues[queue.name] = Queue(
+            name=queue.name,
+            max_concurrency=queue.max_active_runs or queue.max_concurrency or 1,
+            wait_for_running=queue.wait_for_running,
+            paused=queue.paused,
+        )
+    which = f"queue {', '.join(old)}"
+    warning = f"max_active_runs is the old name of max_concurrency, and wins over it ({which}): rename it"
+    return queues, (warning,) if old else ()
 
 
 def _seconds(document: "documents.Document", at: "documents.Path", length: _Duration | None) -> float | None:
@@ -137,6 +255,6 @@ def _seconds(document: "documents.Document", at: "documents.Path", length: _Dura
         raise _wrong(document, at, length) from None
 
 
-def _wrong(document: "documents.Document", at: "documents.Path", value: object) -> FileError:
-    key = ".".join(map(str, at))
-    return document.error(f"{key}: expected {_EXPECTED[key]}, got {value!r}", at=at)
+def _wrong(document: "documents.Document", at: "documents.Path", value: object, hint: str = "") -> FileError:
+    key = ".".join(step for step in at if isinstance(step, str))
+    return document.error(f"{key}: expected {_EXPECTED[key]}, got {value!r}", hint, at=at)

@@ -106,6 +106,17 @@ _MIGRATIONS: Final = (
         heartbeat_at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE servers ADD COLUMN queues TEXT;
+    ALTER TABLE servers ADD COLUMN log TEXT;
+    ALTER TABLE servers ADD COLUMN wanted_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN leaving TEXT;
+    -- What others ask of a server; it writes the rest of its row itself.
+    ALTER TABLE servers ADD COLUMN raised_to INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN stays_for REAL NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN disabled_by TEXT;
+    CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+    """,
 )
 """What brings a database from each version to the next. Never edited once released, only added to."""
 

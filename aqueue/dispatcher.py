@@ -6,12 +6,9 @@ runs that may start now. So a run costs one commit, and many runs at once cost f
 run's own task: the next round never waits for it.
 """
 
-import math
-import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from functools import partial
-from typing import Final
 
 import anyio
 import anyio.abc
@@ -20,24 +17,18 @@ import msgspec
 from aqueue.capacity import Limits
 from aqueue.clock import Clock
 from aqueue.db import Database, Work
+from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
 from aqueue.errors import BusyError, DiskFullError
 from aqueue.events import Notice, Report, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
 from aqueue.inbox import Claimed
-from aqueue.models import Run, State
+from aqueue.models import Run, Server, State
 from aqueue.outcomes import End, Outcome
+from aqueue.queries import Outlook
 from aqueue.runner import Runner
 from aqueue.store import Store
 
-ROOM_TO_START: Final = 16 << 20
-"""Bytes that must be free on the disk for a run to be started: it will want to write its log."""
-
-FILES_TO_START: Final = 64
-"""How many more files there must be room for."""
-
-_DISK_FULL_PAUSE = 1.0
-_DISK_CHECK_SECONDS = 0.1
-_NO_ROOM_PAUSE = 5.0
+RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
 
 
 class _Delivery:
@@ -54,11 +45,22 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
 
     ids: list[list[list[int]]]
     ended: list[tuple[Outcome, Run]]
+    adopted: list[tuple[Run, str]]
+    held: set[tuple[int, int]] | None
     claimed: list[Run]
     cancellations: list[tuple[int, str]]
-    busy: bool
-    others: bool
-    next_ready: float | None
+    record: Server | None
+    outlook: Outlook
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether another server may now be able to start something that this one did not, or to leave."""
+        if self.outlook.servers < 2:
+            return False
+        come = sum(len(ids) for delivery in self.ids for ids in delivery)
+        if self.outlook.waiting:
+            return len(self.ended) + come > len(self.claimed)
+        return bool(self.ended) and not self.outlook.busy
 
 
 class Dispatcher:
@@ -67,7 +69,9 @@ class Dispatcher:
     Args:
         server: the server's id.
         limits: asked anew in each round.
+        roll_call: tells the ids of the servers that give a sign of life from those that are gone.
         new_runner: makes the runner of a claimed run.
+        take_orders: is told now and then what the store says of this server.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class Dispatcher:
         database: Database,
         server: str,
         limits: Callable[[], Limits],
+        roll_call: RollCall,
         new_runner: Callable[[Run], Runner],
+        take_orders: Callable[[Server], None],
         clock: Clock,
         report: Report,
     ) -> None:
@@ -85,18 +91,20 @@ class Dispatcher:
         self._database = database
         self._server = server
         self._limits = limits
+        self._roll_call = roll_call
         self._new_runner = new_runner
+        self._take_orders = take_orders
         self._clock = clock
         self._report = report
         self._deliveries: list[_Delivery] = []
-        self._outcomes: list[Outcome] = []
-        self._orphans: list[tuple[Run, str]] = []
-        self._runners: dict[int, Runner] = {}
+        self._outcomes: list[tuple[Runner, Outcome]] = []
+        self._runners: set[Runner] = set()
         self._awake = anyio.Event()
         self._rung = False
+        self._beat_is_due = True
+        self._has_company = False
         self._draining = False
-        self._disk_is_full = False
-        self._check_disk_at = -math.inf
+        self._disk = Disk(folder, clock, report)
         self.idle_since: float | None = None
 
     @property
@@ -109,6 +117,11 @@ class Dispatcher:
         self._rung = True
         self._awake.set()
 
+    def beat(self) -> None:
+        """Have it give a sign of life, and see whether all other servers do."""
+        self._beat_is_due = True
+        self._awake.set()
+
     def drain(self) -> None:
         """Start nothing more."""
         self._draining = True
@@ -116,7 +129,7 @@ class Dispatcher:
 
     def stop_runs(self, why: str) -> None:
         """Stop every attempt that is going on."""
-        for runner in self._runners.values():
+        for runner in self._runners:
             runner.stop(why)
 
     async def accept(self, files: Sequence[Claimed]) -> list[list[int]]:
@@ -131,33 +144,18 @@ class Dispatcher:
         await delivery.accepted.wait()
         return delivery.ids
 
-    def adopt(self, orphans: Iterable[tuple[Run, str]]) -> None:
-        """See runs of servers that are gone through.
-
-        Args:
-            orphans: the runs, each with the boot that its server was started in.
-        """
-        self._orphans.extend(orphans)
-        self.wake()
-
     async def run(self) -> None:
         """Dispatch until cancelled; or until drained, with nothing left that is going on."""
         async with anyio.create_task_group() as tasks:
             while True:
                 self._awake = anyio.Event()
-                self._adopt_orphans(tasks)
                 pause = await self._round(tasks)
-                if self._draining and not self._runners and not self._deliveries and not self._orphans:
+                if self._draining and not self._runners and not self._deliveries:
+                    # What is left are attempts that others see through now.
+                    tasks.cancel_scope.cancel()
                     return
                 with anyio.move_on_after(pause):
                     await self._awake.wait()
-
-    def _adopt_orphans(self, tasks: anyio.abc.TaskGroup) -> None:
-        orphans, self._orphans = self._orphans, []
-        for run, boot in orphans:
-            runner = self._runners[run.id] = self._new_runner(run)
-            self._report(RunStarted(run, adopted=True))
-            tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
 
     async def _round(self, tasks: anyio.abc.TaskGroup) -> float | None:
         """One transaction and what follows from it.
@@ -167,78 +165,113 @@ class Dispatcher:
         """
         deliveries, self._deliveries = self._deliveries, []
         outcomes, self._outcomes = self._outcomes, []
-        has_room = self._check_disk()
+        before = self._runners - {runner for runner, _ in outcomes}
+        has_room = self._disk.has_room()
         try:
-            done = await self._database.write(self._work(deliveries, outcomes, has_room and not self._draining))
+            done = await self._database.write(
+                self._work(deliveries, [outcome for _, outcome in outcomes], has_room and not self._draining)
+            )
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
             self._outcomes = outcomes + self._outcomes
-            self._rung = True
+            self._rung = self._beat_is_due = True
             if isinstance(error, DiskFullError):
-                self._say_full(error)
+                self._disk.is_full(error)
             else:
                 self._report(Notice(f"{error}; {error.hint}", urgent=True))
-            return _DISK_FULL_PAUSE
-        for outcome in outcomes:
-            self._runners.pop(outcome.run.id, None)
+            return DISK_FULL_PAUSE
+        self._runners.difference_update(runner for runner, _ in outcomes)
         # Before anything else: whoever dropped a file is waiting for this.
         for run in done.claimed:
-            runner = self._runners[run.id] = self._new_runner(run)
+            runner = self._new_runner(run)
+            self._runners.add(runner)
             runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
-        for id_, why in done.cancellations:
-            if id_ in self._runners:
-                self._runners[id_].stop(why)
-        if self._runners or done.busy:
+        self._has_company = done.outlook.servers > 1
+        self._let_go(before, done.held)
+        for run, boot in done.adopted:
+            runner = self._new_runner(run)
+            self._runners.add(runner)
+            tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
+        stopped = dict(done.cancellations)
+        for runner in self._runners:
+            if runner.run.id in stopped:
+                runner.stop(stopped[runner.run.id])
+        if done.record is not None:
+            self._take_orders(done.record)
+        if self._runners or done.outlook.busy:
             self.idle_since = None
         elif self.idle_since is None:
             self.idle_since = self._clock.monotonic()
         if not has_room:
-            return _DISK_FULL_PAUSE
-        return None if done.next_ready is None else max(0.0, done.next_ready - self._clock.now())
+            return DISK_FULL_PAUSE
+        next_ready = done.outlook.next_ready
+        return None if next_ready is None else max(0.0, next_ready - self._clock.now())
+
+    def _let_go(self, runners: Iterable[Runner], held: Container[tuple[int, int]] | None) -> None:
+        """Leave those runs alone that others have taken over, while this server slept or was stopped."""
+        for runner in runners:
+            if held is not None and (runner.run.id, runner.run.attempt) not in held:
+                runner.disown()
+                self._runners.discard(runner)
 
     def _work(self, deliveries: Sequence[_Delivery], outcomes: Sequence[Outcome], starting: bool) -> Work[_Round]:
         server, limits, now = self._server, self._limits(), self._clock.now()
         rung, self._rung = self._rung, False
+        beating, self._beat_is_due = self._beat_is_due, False
+        # On its way out it leaves them to others.
+        adopting = (beating or self._has_company) and not self._draining
 
         def work(connection: sqlite3.Connection) -> _Round:
             store = Store(connection)
-            ids = [
-                [store.accept(file.name, file.tasks, now) for file in delivery.files] for delivery in deliveries
-            ]
+            ids = [[self._accept(store, file, now) for file in delivery.files] for delivery in deliveries]
             ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
-            claimed = store.claim(server, limits, now) if starting else []
-            cancellations = store.cancellations(server) if rung else []
-            busy, next_ready, servers = store.outlook(now)
+            if beating:
+                store.beat(server, limits, now)
             return _Round(
                 ids=ids,
                 ended=ended,
-                claimed=claimed,
-                cancellations=cancellations,
-                busy=busy,
-                others=servers > 1,
-                next_ready=next_ready,
+                adopted=store.adopt(server, *self._roll_call(store.servers(), now)) if adopting else [],
+                held=store.held_by(server) if beating else None,
+                claimed=store.claim(server, limits, now) if starting else [],
+                cancellations=store.cancellations(server) if rung or beating else [],
+                record=store.server(server) if rung or beating else None,
+                outlook=store.outlook(limits, now),
             )
 
         return work
+
+    def _accept(self, store: Store, file: Claimed, now: float) -> list[int]:
+        """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
+        if file.is_left_behind:
+            # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
+            if known := store.runs_of(file.name):
+                return known
+            if not (self._folder.incoming / file.name).exists():
+                return []
+        return store.accept(file.name, file.tasks, now)
 
     def _tell(self, deliveries: Sequence[_Delivery], done: _Round) -> None:
         for delivery, ids in zip(deliveries, done.ids, strict=True):
             delivery.ids = ids
             delivery.accepted.set()
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
-                for id_, task in zip(ids_of_file, file.tasks, strict=True):
+                for id_, task in zip(ids_of_file, file.tasks, strict=False):
                     self._report(RunAccepted(id_, task.name, task.queue or task.name, file.source, task.hold))
         for outcome, run in done.ended:
+            if outcome.end is End.NEVER_STARTED and outcome.why:
+                # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
+                self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
             seconds = outcome.at - (outcome.run.started_at or outcome.at)
             self._report(RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED))
         for run in done.claimed:
             self._report(RunStarted(run))
+        for run, _ in done.adopted:
+            self._report(RunStarted(run, adopted=True))
         if done.ended or done.claimed:
             self._folder.tell()
-        if done.others and done.ended:
-            # A slot is free that another server may fill.
+        if done.concerns_others:
             self._folder.ring()
 
     async def _collect(self, runner: Runner, see_through: Callable[[], Awaitable[Outcome]]) -> None:
@@ -248,31 +281,5 @@ class Dispatcher:
         except Exception as error:
             why = f"aqueue could not see it through: {type(error).__name__}: {error}"
             outcome = Outcome(run=runner.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
-        if outcome.end is End.NEVER_STARTED and outcome.why:
-            # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
-            self._say_full(outcome.why, _NO_ROOM_PAUSE)
-        self._outcomes.append(outcome)
+        self._outcomes.append((runner, outcome))
         self._awake.set()
-
-    def _check_disk(self) -> bool:
-        """Whether there is room for a run to write its log."""
-        now = self._clock.monotonic()
-        if now < self._check_disk_at:
-            return not self._disk_is_full
-        self._check_disk_at = now + _DISK_CHECK_SECONDS
-        status = os.statvfs(self._folder.state)
-        free = status.f_bavail * status.f_frsize
-        if free < ROOM_TO_START:
-            self._say_full(f"there are {free >> 20} MiB free")
-        elif status.f_files and status.f_favail < FILES_TO_START:
-            self._say_full(f"{status.f_favail} more files can be made")
-        elif self._disk_is_full:
-            self._disk_is_full = False
-            self._report(Notice("there is room on the disk again: runs are started"))
-        return not self._disk_is_full
-
-    def _say_full(self, why: object, pause: float = _DISK_FULL_PAUSE) -> None:
-        self._check_disk_at = self._clock.monotonic() + pause
-        if not self._disk_is_full:
-            self._disk_is_full = True
-            self._report(Notice(f"the disk is full ({why}): nothing is started until there is room", urgent=True))

@@ -118,7 +118,8 @@ class Document:
         if re.search(r"unknown field", message):
             return self._unknown_below(kind, path)
         dotted = ".".join(str(step) for step in path)
-        wanted = next((text for key, text in expected.items() if (dotted + ".").startswith(key + ".")), "")
+        keys = ".".join(step for step in path if isinstance(step, str)) + "."
+        wanted = next((text for key, text in expected.items() if keys.startswith(key + ".")), "")
         # What is in an environment may be a secret.
         value = self._at(path)
         got = "text" if "env" in path and isinstance(value, str) else _describe(value)
@@ -129,8 +130,11 @@ class Document:
         return next(((key,) for key, value in self._at(path).items() if isinstance(value, dict | list)), ())
 
     def _unknown_below(self, kind: type[msgspec.Struct], path: Path) -> FileError:
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-        nested = _struct_in(fields[str(path[0])].type)
+        nested = kind
+        for step in path:
+            if isinstance(step, str):
+                fields = {field.encode_name: field for field in msgspec.structs.fields(nested)}
+                nested = _struct_in(fields[step].type)
         try:
             self.check_keys(path, nested.__struct_fields__)
         except FileError as error:
@@ -267,7 +271,7 @@ def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node
 
 
 def _struct_in(annotation: Any) -> Any:
-    """The struct among the alternatives of a type."""
+    """The struct among the alternatives of a type, or of which it is a list."""
     for option in getattr(annotation, "__args__", (annotation,)):
         if isinstance(option, type) and issubclass(option, msgspec.Struct):
             return option

@@ -57,5 +57,9 @@ class BusyError(DatabaseError):
     """Another process keeps the database locked."""
 
 
+class QueueError(AqueueError):
+    """A queue is empty, or does not take anything now."""
+
+
 class RunError(AqueueError):
     """A run does not exist, or is not in a state in which this can be done to it."""

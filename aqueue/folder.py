@@ -23,6 +23,7 @@ class Folder:
         self.incoming = self.state / "incoming"
         self.runs = self.state / "runs"
         self.servers = self.state / "servers"
+        self.logs = self.state / "logs"
         self.bell = self.state / "bell"
         self.news = self.state / "news"
         self.rejected = path / "rejected"

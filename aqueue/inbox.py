@@ -9,7 +9,6 @@ this is synchronous, and runs in a worker thread.
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -25,6 +24,7 @@ from aqueue.config import Config
 from aqueue.errors import FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
+from aqueue.leases import hold_still
 from aqueue.models import Task, is_name
 
 BATCH: Final = 64
@@ -44,11 +44,13 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: its name in `incoming/`; also what the store knows it by.
         source: its path within the folder, before it was claimed.
+        is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
     """
 
     name: str
     source: str
     tasks: list[Task]
+    is_left_behind: bool = False
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class Inbox:
         self._seen: dict[str, _Seen] = {}
         self._due: dict[str, float] = {}
         self._stuck: set[tuple[str, _Seen | None]] = set()
+        self._is_closed = False
 
     @property
     def next_look(self) -> float | None:
@@ -99,6 +102,8 @@ class Inbox:
 
     def arrivals(self, hints: Iterable[str]) -> list[str]:
         """The task files that changed paths stand for, in the order in which they arrived."""
+        if not self._is_open():
+            return []
         hints = set(hints)
         paths = self.scan() if any(map(self._folder.is_sub_folder, hints)) else hints
         arrived = []
@@ -109,6 +114,17 @@ class Inbox:
                 self._forget(path)
         return [path for _, path in sorted(arrived)]
 
+    def _is_open(self) -> bool:
+        """Whether files are taken at all; where queues are disabled they stay where they are."""
+        why = self._config().disabled_by
+        if why is not None:
+            self._seen.clear()
+            self._due.clear()
+            if not self._is_closed:
+                self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
+        self._is_closed = why is not None
+        return not self._is_closed
+
     def look(self, paths: Iterable[str]) -> list[Claimed]:
         """Examine task files, and claim the good ones."""
         claimed = (self._look_at(path) for path in paths)
@@ -117,6 +133,9 @@ class Inbox:
     def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
         """Move a file that is in the store to the folders of its runs."""
         incoming = f"{self._incoming}/{file.name}"
+        if not os.path.lexists(incoming):
+            # Another server that recovered it was faster, or a run of it was dequeued.
+            return
         try:
             for id_ in ids:
                 self._folder.make_run_dir(id_)
@@ -125,7 +144,7 @@ class Inbox:
                     os.link(incoming, f"{self._folder.runs_text}/{id_}/task.yaml")
             os.rename(incoming, f"{self._folder.runs_text}/{ids[0]}/task.yaml")
         except OSError:
-            # Another server that recovered it was faster, or the disk is full: then it is left for later.
+            # The disk is full: then it is left for later. Or another was faster just now.
             return
 
     def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
@@ -200,7 +219,7 @@ class Inbox:
                 self._name(path), 0, 0, "cannot be read: permission denied", "make it readable: chmod u+r"
             ) from None
         try:
-            settled = _hold_still(descriptor)
+            settled = hold_still(descriptor)
             if settled is None:
                 settled = time.monotonic() - seen.since >= _QUIET
             if not settled:
@@ -277,7 +296,7 @@ class Inbox:
                 return None
             self._report(FileRejected(path.name, str(error), hint, moved_to))
             return None
-        return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks)
+        return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks, is_left_behind=True)
 
     def _reject(self, path: str, error: FileError, seen: _Seen) -> None:
         self._forget(path)
@@ -340,18 +359,3 @@ def _printable(name: str) -> str:
 
 def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _hold_still(descriptor: int) -> bool | None:
-    """Keep others from opening the file for writing until it is closed here.
-
-    Returns:
-        whether nobody had it open for writing; None where that cannot be asked.
-    """
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return None
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return False if error.errno == errno.EAGAIN else None
-    return True

@@ -4,7 +4,7 @@ One worker thread waits for hints, looks at the files they are about, and hands 
 loop; so a file that is dropped changes threads once on its way to the store.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import anyio
 import anyio.from_thread
@@ -14,6 +14,7 @@ from aqueue.clock import Clock
 from aqueue.db import make_durable
 from aqueue.folder import Folder
 from aqueue.inbox import BATCH, Claimed, Inbox
+from aqueue.settings import Settings
 from aqueue.watch import Watch
 
 Deliver = Callable[[Sequence[Claimed]], Awaitable[list[list[int]]]]
@@ -26,15 +27,23 @@ class Intake:
     """Keeps the folder empty of task files.
 
     Args:
+        settings: are looked at when their file has changed.
         deliver: puts claimed files into the store, and returns the ids of the runs of each.
-        wake: is called when the bell has been rung.
+        wake: is called when the bell has been rung, or another configuration is in force.
     """
 
     def __init__(
-        self, folder: Folder, inbox: Inbox, clock: Clock, deliver: Deliver, wake: Callable[[], None]
+        self,
+        folder: Folder,
+        inbox: Inbox,
+        settings: Settings,
+        clock: Clock,
+        deliver: Deliver,
+        wake: Callable[[], None],
     ) -> None:
         self._folder = folder
         self._inbox = inbox
+        self._settings = settings
         self._clock = clock
         self._deliver = deliver
         self._wake = wake
@@ -73,10 +82,13 @@ class Intake:
             self._has_delivered.set()
 
     def _work(self, watch: Watch) -> None:
-        bell = str(self._folder.bell)
+        bell, whole = str(self._folder.bell), str(self._folder.path)
         # The bell, too, may have been rung before anybody listened.
-        hints = {str(self._folder.path), bell}
+        hints = {whole, bell}
         while not self._stopped:
+            if self._settings_changed(hints):
+                # Task files that had to stay where they were may be taken now.
+                hints |= {whole, bell}
             if bell in hints:
                 anyio.from_thread.run_sync(self._wake)
                 hints.discard(bell)
@@ -85,10 +97,17 @@ class Intake:
             for start in range(0, len(arrivals), BATCH):
                 if claimed := self._inbox.look(arrivals[start : start + BATCH]):
                     anyio.from_thread.run(self.accept, claimed)
-            next_look = self._inbox.next_look
+            looks = [at for at in (self._inbox.next_look, self._settings.next_look) if at is not None]
+            next_look = min(looks, default=None)
             self.is_settled = next_look is None
             hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
             self.is_settled = False
+
+    def _settings_changed(self, hints: Collection[str]) -> bool:
+        due = self._settings.next_look
+        is_due = due is not None and due <= self._clock.monotonic()
+        hinted = str(self._folder.config) in hints or str(self._folder.path) in hints
+        return (is_due or hinted) and self._settings.look()
 
     async def _stop_with_the_rest(self) -> None:
         # A thread cannot be cancelled; it can be told.

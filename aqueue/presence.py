@@ -1,8 +1,10 @@
 """Which servers are up. A server keeps a file locked while it lives; the kernel lets go when it dies."""
 
+import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +45,17 @@ def is_up(servers: Path, server: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keep other processes that do the same in `directory` waiting meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def forget(servers: Path, server: str) -> None:

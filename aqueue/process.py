@@ -96,29 +96,40 @@ class Process:
             self._descriptor = None
 
     async def wait(self) -> int | None:
-        """Wait until the process is over, and reap it.
+        """Wait until the process is over, and reap it; see `reap` for what it returns."""
+        await self.ended()
+        return self.reap()
+
+    async def ended(self) -> None:
+        """Wait until the process is over."""
+        if self._descriptor is None:
+            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
+        else:
+            await anyio.wait_readable(self._descriptor)
+
+    def has_ended(self) -> bool:
+        """Whether the process is over."""
+        return not is_alive(self.pid)
+
+    def reap(self) -> int | None:
+        """Take note of the end of a process that is over.
 
         Returns:
             its exit code, 128 + n if signal n ended it; None if it was not a child of this process.
         """
-        if self._descriptor is None:
-            return await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
-        await anyio.wait_readable(self._descriptor)
-        return self._reap() if self._child else None
-
-    def _wait_in_thread(self) -> int | None:
-        import time
-
-        if self._child:
-            return self._reap()
-        while is_alive(self.pid):
-            time.sleep(0.1)
-        return None
-
-    def _reap(self) -> int:
+        if not self._child:
+            return None
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
+
+    def _wait_in_thread(self) -> None:
+        import time
+
+        if self._child:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        while is_alive(self.pid):
+            time.sleep(0.1)
 
     async def end_group(self, grace: float) -> None:
         """End what there is of the process group: SIGTERM, `grace` seconds later SIGKILL.

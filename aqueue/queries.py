@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aqueue.capacity import Line, Usage
+from aqueue.capacity import Limits, Line, Usage
 from aqueue.errors import RunError
-from aqueue.models import Attempt, Priority, Run, Server, State, Task, Trigger
+from aqueue.models import Attempt, Leaving, Priority, Run, Server, State, Task, Trigger
 
 _COLUMNS: Final = Run.__struct_fields__
 
@@ -17,8 +17,25 @@ ALL: Final = ", ".join(_COLUMNS)
 """The columns that make a run, for statements that return some."""
 
 _SELECT: Final = f"SELECT {ALL} FROM runs"
+_SERVER: Final = ", ".join(Server.__struct_fields__)
 _Values = Sequence[Any] | Mapping[str, Any]
 _task_decoder = msgspec.json.Decoder(Task)
+
+
+class Outlook(NamedTuple):
+    """What there is to expect.
+
+    Attributes:
+        busy: whether any run is queued or running.
+        waiting: whether any run could be started but for limits, pauses and the like.
+        next_ready: when the first delayed one may start.
+        servers: how many there are.
+    """
+
+    busy: bool
+    waiting: bool
+    next_ready: float | None
+    servers: int
 
 
 class Queries:
@@ -99,7 +116,7 @@ class Queries:
 
     def ended(self, ids: Iterable[int]) -> tuple[list[Run], list[int]]:
         """Those of the runs that are over, and the ids of those that are not known any more."""
-        written = msgspec.json.encode(list(ids)).decode()
+        written = as_json(ids)
         over = self._runs(
             f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))"
             " AND state IN ('succeeded', 'failed', 'aborted') ORDER BY finished_at",
@@ -108,22 +125,60 @@ class Queries:
         gone = self._execute("SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)", (written,))
         return over, [id_ for (id_,) in gone]
 
-    def lines(self, runs: Iterable[Run], servers: int) -> Iterator[Line]:
-        """What each of `runs` has before it."""
-        places: dict[str, dict[int, int]] = {}
+    def lines(
+        self,
+        runs: Iterable[Run],
+        servers: Sequence[Server],
+        configured: Container[str],
+        silent: Sequence[Server] = (),
+    ) -> Iterator[Line]:
+        """What each of `runs` has before it.
+
+        Args:
+            servers: those that are up.
+            configured: the queues that somebody configured.
+            silent: servers that are up, too, but give no sign of life.
+        """
+        runs = list(runs)
+        ahead = self._ahead(runs)
         running: dict[str, list[int]] = {}
-        for id_, queue in self._execute("SELECT id, queue FROM runs WHERE state = 'running' ORDER BY id"):
+        jobs: Counter[str] = Counter()
+        paused = self.paused()
+        for id_, queue, server in self._execute(
+            "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY id"
+        ):
             running.setdefault(queue, []).append(id_)
+            jobs[server] += queue not in configured
         for run in runs:
-            if run.state is State.QUEUED and run.queue not in places:
-                ids = self._execute(
-                    "SELECT id FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ?"
-                    " ORDER BY priority, id",
-                    (run.queue,),
-                )
-                places[run.queue] = {id_: place for place, (id_,) in enumerate(ids)}
-            ahead = places.get(run.queue, {}).get(run.id, 0)
-            yield Line(servers=servers, ahead=ahead, running=running)
+            yield Line(
+                servers=servers,
+                ahead=ahead.get(run.id, 0),
+                running=running,
+                jobs=jobs,
+                is_paused=run.queue in paused,
+                silent=silent,
+            )
+
+    def _ahead(self, runs: Iterable[Run]) -> dict[int, int]:
+        """How many go before each of the runs that are in line.
+
+        From each to the next the runs in between are counted: no part of a long queue is gone through twice.
+        """
+        in_line = "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ?"
+        ahead: dict[int, int] = {}
+        lane, last, count = None, 0, 0
+        for queue, priority, id_ in sorted(
+            (run.queue, run.priority, run.id) for run in runs if run.state is State.QUEUED and run.ready_at is None
+        ):
+            if (queue, priority) != lane:
+                lane, last = (queue, priority), 0
+                (count,) = self._execute(f"{in_line} AND priority < ?", (queue, priority)).fetchone()
+            (between,) = self._execute(
+                f"{in_line} AND priority = ? AND id >= ? AND id < ?", (queue, priority, last, id_)
+            ).fetchone()
+            count += between
+            ahead[id_], last = count, id_
+        return ahead
 
     def queues(self) -> list[tuple[str, Counter[State]]]:
         """Each queue that has runs which are not over, with how many are in which state."""
@@ -142,22 +197,66 @@ class Queries:
 
     def servers(self) -> list[Server]:
         """All that entered and did not leave, the dead among them."""
-        rows = self._execute(
-            "SELECT id, pid, boot, jobs, started_at, heartbeat_at FROM servers ORDER BY started_at"
+        rows = self._execute(f"SELECT {_SERVER} FROM servers ORDER BY started_at")
+        return [_server(row) for row in rows]
+
+    def server(self, id_: str) -> Server | None:
+        """What is known of a server."""
+        row = self._execute(f"SELECT {_SERVER} FROM servers WHERE id = ?", (id_,)).fetchone()
+        return _server(row) if row else None
+
+    def paused(self) -> set[str]:
+        """The queues that a person has paused."""
+        return {queue for (queue,) in self._execute("SELECT queue FROM pauses")}
+
+    def first(self, queue: str) -> Run | None:
+        """The run of a queue that is to be started next, or once it is ready again."""
+        return self._one(
+            f"{_SELECT} WHERE queue = ? AND state = 'queued' AND ready_at IS NULL ORDER BY priority, id LIMIT 1",
+            (queue,),
+        ) or self._one(
+            f"{_SELECT} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL ORDER BY ready_at LIMIT 1",
+            (queue,),
         )
-        return [Server(**dict(zip(Server.__struct_fields__, row, strict=True))) for row in rows]
+
+    def source(self, run: Run) -> str | None:
+        """Which document of which file that was dropped the run comes from; None if it was not dropped."""
+        found = self._execute("SELECT source FROM runs WHERE id = ?", (run.id,)).fetchone()
+        return None if found is None else found[0]
+
+    def runs_of(self, name: str) -> list[int]:
+        """The ids of the runs of a file that was dropped, by the name under which it was claimed."""
+        rows = self._execute(
+            "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id", (f"{name}:", f"{name};")
+        )
+        return [id_ for (id_,) in rows]
+
+    def outlook(self, limits: Limits, now: float) -> Outlook:
+        """What there is to expect in the queues that a server serves."""
+        served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
+        return Outlook(
+            *self._execute(
+                f"SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served})"
+                f" OR EXISTS (SELECT 1 FROM heads WHERE {served})"
+                f" OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND {served}),"
+                " EXISTS (SELECT 1 FROM heads),"
+                " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
+                " (SELECT count(*) FROM servers)",
+                {"now": now, "queues": as_json(limits.serves or ())},
+            ).fetchone()
+        )
 
     def in_state(self, state: State) -> list[Run]:
         """The runs that are in a state, in the order of their ids."""
         return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY id", ())
 
-    def _usage(self, server: str) -> Usage:
-        usage = Usage(queues=Counter(), jobs=0)
+    def _usage(self, server: str, limits: Limits) -> Usage:
+        usage = Usage(queues=Counter(), jobs=0, paused=self.paused())
         for owner, queue, count in self._execute(
             "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
         ):
             usage.queues[queue] += count
-            usage.jobs += count if owner == server else 0
+            usage.jobs += count if owner == server and queue not in limits.queues else 0
         return usage
 
     def _one(self, sql: str, values: _Values) -> Run | None:
@@ -165,6 +264,18 @@ class Queries:
 
     def _runs(self, sql: str, values: _Values) -> list[Run]:
         return [_run(row) for row in self._execute(sql, values).fetchall()]
+
+
+def as_json(values: Iterable[Any]) -> str:
+    """A list as one value of a statement, in which json_each takes it apart."""
+    return msgspec.json.encode(list(values)).decode()
+
+
+def _server(row: Sequence[Any]) -> Server:
+    fields = dict(zip(Server.__struct_fields__, row, strict=True))
+    fields["queues"] = tuple(msgspec.json.decode(fields["queues"])) if fields["queues"] else None
+    fields["leaving"] = Leaving(fields["leaving"]) if fields["leaving"] else None
+    return Server(**fields)
 
 
 def _run(row: Sequence[Any]) -> Run:

@@ -53,16 +53,23 @@ class Runner:
         self._grace = grace
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
+        self._is_disowned = False
         self._scope: anyio.CancelScope | None = None
         self._process: Process | None = None
         self._failure: Outcome | None = None
 
     def stop(self, why: str) -> None:
         """Have the attempt stopped: the process and all of its group."""
-        if self._why_stopped is None:
+        if self._why_stopped is None and not self._is_disowned:
             self._why_stopped = why
             if self._scope is not None:
                 self._scope.cancel()
+
+    def disown(self) -> None:
+        """Leave the attempt alone, because another server sees it through now."""
+        self._is_disowned = True
+        if self._scope is not None:
+            self._scope.deadline = math.inf
 
     def launch(self) -> None:
         """Start the attempt, and return at once; what comes of it, `see_through` says."""
@@ -137,8 +144,12 @@ class Runner:
         with anyio.move_on_after(seconds) as self._scope:
             if self._why_stopped is not None:
                 self._scope.cancel()
-            code = await running.wait()
-            return await self._over(running, code)
+            await running.ended()
+        # Whatever becomes of what it left behind: there is nothing to stop or to time out any more.
+        self._scope = None
+        if running.has_ended():
+            # Perhaps by itself in the last moment, or while this server slept.
+            return await self._over(running, running.reap())
         await running.end_group(self._grace)
         code = await running.wait()
         if self._why_stopped is not None:
@@ -146,10 +157,6 @@ class Runner:
         return self._outcome(End.TIMED_OUT, code)
 
     async def _over(self, running: Process, code: int | None) -> Outcome:
-        # It is over, whatever becomes of what it left behind: there is nothing to stop or to time out any more.
-        scope, self._scope = self._scope, None
-        if scope is not None:
-            scope.deadline = math.inf
         if process.group_has_members(running.pid):
             await running.end_group(self._grace)
         fence = None

@@ -3,8 +3,7 @@
 import contextlib
 import os
 import signal
-import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import anyio
@@ -12,7 +11,7 @@ import anyio.abc
 import anyio.from_thread
 import msgspec
 
-from aqueue import configfile, process
+from aqueue import process
 from aqueue.capacity import Limits
 from aqueue.clock import Clock
 from aqueue.config import Config
@@ -23,12 +22,19 @@ from aqueue.events import Detail, Notice, Report
 from aqueue.folder import Folder
 from aqueue.inbox import Inbox
 from aqueue.intake import Intake
-from aqueue.models import Run
+from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
 from aqueue.presence import Presence, forget, is_up
 from aqueue.runner import OWN_VARIABLES, Runner
+from aqueue.settings import Settings
 from aqueue.store import Store
 from aqueue.timer import RESCAN_SECONDS, repeat, until_idle
+
+_STOPPED = "stopped with the server"
+
+
+def _nothing() -> None:
+    pass
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +44,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         jobs: None: as configured.
         idle_timeout: seconds; None: as configured.
         drain: exit as soon as nothing is queued or running.
+        queues: the only queues to serve; None: all.
+        log: where what it reports is written; None: where it was started.
+        when_ready: is called once it serves.
     """
 
     jobs: int | None = None
     idle_timeout: float | None = None
     drain: bool = False
+    queues: tuple[str, ...] | None = None
+    log: str | None = None
+    when_ready: Callable[[], None] = _nothing
 
 
 async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> None:
@@ -75,7 +87,7 @@ class _Server:
         self,
         folder: Folder,
         options: Options,
-        config: Config,
+        settings: Settings,
         clock: Clock,
         report: Report,
         presence: Presence,
@@ -83,60 +95,89 @@ class _Server:
     ) -> None:
         self._folder = folder
         self._options = options
+        self._settings = settings
         self._clock = clock
         self._report = report
         self._presence = presence
         self._database = database
-        self._config = config
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
+        self._raised_to = 0
+        self._is_leaving = False
+        self._record = self._new_record()
         self._dispatcher = Dispatcher(
             folder=folder,
             database=database,
             server=presence.id,
-            limits=lambda: Limits(jobs=self._jobs),
+            limits=self._limits,
+            roll_call=self._roll_call,
             new_runner=self._new_runner,
+            take_orders=self._take_orders,
             clock=clock,
             report=report,
         )
-        self._inbox = Inbox(folder, lambda: self._config, report)
-        self._intake = Intake(folder, self._inbox, clock, self._dispatcher.accept, self._dispatcher.wake)
+        self._inbox = Inbox(folder, lambda: settings.config, report)
+        self._intake = Intake(folder, self._inbox, settings, clock, self._dispatcher.accept, self._wake)
 
     @classmethod
     async def open(
         cls, stack: AsyncExitStack, folder: Folder, options: Options, clock: Clock, report: Report
     ) -> "_Server":
-        config = configfile.load(folder)
+        settings = Settings(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
         presence = Presence.announce(folder.servers)
         stack.callback(presence.release)
-        return cls(folder, options, config, clock, report, presence, database)
+        return cls(folder, options, settings, clock, report, presence, database)
 
     @property
-    def _jobs(self) -> int:
-        return self._options.jobs or self._config.jobs
+    def _config(self) -> Config:
+        return self._settings.config
+
+    def _limits(self) -> Limits:
+        return Limits(
+            jobs=max(self._options.jobs or self._config.jobs, self._raised_to),
+            queues=self._config.queues,
+            serves=self._options.queues,
+            disabled_by=self._config.disabled_by,
+        )
 
     @property
     def _idle_timeout(self) -> float | None:
         if self._options.drain:
-            return 0.0
-        return self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
+            return self._record.stays_for
+        seconds = self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
+        return None if seconds is None else max(seconds, self._record.stays_for)
 
     def _new_runner(self, run: Run) -> Runner:
         return Runner(run, self._folder, self._clock, self._environment, self._config.grace)
 
+    def _new_record(self) -> ServerRecord:
+        now = self._clock.now()
+        return ServerRecord(
+            id=self._presence.id,
+            pid=os.getpid(),
+            boot=process.boot(),
+            jobs=self._limits().jobs,
+            started_at=now,
+            heartbeat_at=now,
+            queues=self._options.queues,
+            log=self._options.log,
+            wanted_at=now,
+            disabled_by=self._limits().disabled_by,
+        )
+
     async def run(self) -> None:
-        self._dispatcher.adopt(await self._enter())
+        await self._database.write(lambda connection: Store(connection).enter(self._record))
         left = await anyio.to_thread.run_sync(self._inbox.recover, self._last_id)
         async with anyio.create_task_group() as services:
             await services.start(self._handle_signals, services)
             services.start_soon(self._intake.run, left)
             services.start_soon(repeat, lambda: self._config.heartbeat_interval, self._beat)
             services.start_soon(repeat, lambda: RESCAN_SECONDS, self._rescan)
-            if self._idle_timeout is not None:
-                services.start_soon(self._leave_when_idle, self._idle_timeout)
+            services.start_soon(self._leave_when_idle)
             where = os.path.relpath(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
+            self._options.when_ready()
             await self._dispatcher.run()
             services.cancel_scope.cancel()
         # With runs that go on without it, its record still has something to tell to the next server.
@@ -146,60 +187,82 @@ class _Server:
     def _last_id(self) -> int:
         return anyio.from_thread.run(self._database.write, lambda connection: Store(connection).last_id())
 
-    async def _enter(self) -> list[tuple[Run, str]]:
-        now = self._clock.now()
-        record = ServerRecord(
-            id=self._presence.id,
-            pid=os.getpid(),
-            boot=process.boot(),
-            jobs=self._jobs,
-            started_at=now,
-            heartbeat_at=now,
-        )
+    def _wake(self) -> None:
+        # What was rung for may be another configuration, with which others have to know of.
+        limits = self._limits()
+        if (self._record.jobs, self._record.disabled_by) != (limits.jobs, limits.disabled_by):
+            self._dispatcher.beat()
+        self._dispatcher.wake()
 
-        def work(connection: sqlite3.Connection) -> list[tuple[Run, str]]:
-            Store(connection).enter(record)
-            return self._adopt(connection)
+    def _roll_call(self, servers: Sequence[ServerRecord], now: float) -> tuple[set[str], set[str]]:
+        """The servers that give a sign of life, and those that are gone; a stopped one is neither."""
+        fresh, gone = {self._presence.id}, set()
+        for server in servers:
+            if server.id == self._presence.id:
+                continue
+            if not is_up(self._folder.servers, server.id):
+                forget(self._folder.servers, server.id)
+                gone.add(server.id)
+            elif now - server.heartbeat_at <= self._config.stale_after:
+                fresh.add(server.id)
+        return fresh, gone
 
-        return await self._database.write(work)
+    def _take_orders(self, record: ServerRecord) -> None:
+        """Do what the store says that this server is to do."""
+        before, self._record = self._record, record
+        if record.raised_to > self._raised_to:
+            self._raised_to = record.raised_to
+            self._report(Notice(f"up to {self._limits().jobs} runs at a time now"))
+            self._dispatcher.wake()
+        if record.wanted_at > before.wanted_at:
+            self._dispatcher.idle_since = None
+        if record.leaving is before.leaving:
+            return
+        if not self._is_leaving:
+            self._report(Notice("told to leave: nothing more is started"))
+            self._drain()
+        if record.leaving is Leaving.AT_ONCE:
+            self._dispatcher.stop_runs(_STOPPED)
 
-    def _adopt(self, connection: sqlite3.Connection) -> list[tuple[Run, str]]:
-        """Take over the runs of servers that are gone, and forget those servers."""
-        store = Store(connection)
-        known = [server.id for server in store.servers()]
-        living = {server for server in known if server == self._presence.id or is_up(self._folder.servers, server)}
-        for server in set(known) - living:
-            forget(self._folder.servers, server)
-        return store.adopt(self._presence.id, living)
+    def _drain(self) -> None:
+        self._is_leaving = True
+        self._dispatcher.drain()
 
     async def _leave(self) -> None:
         with contextlib.suppress(DatabaseError):
             await self._database.write(lambda connection: Store(connection).leave(self._presence.id))
 
     async def _beat(self) -> None:
-        now = self._clock.now()
-
-        def work(connection: sqlite3.Connection) -> list[tuple[Run, str]]:
-            Store(connection).beat(self._presence.id, now)
-            return self._adopt(connection)
-
-        # On a full disk there are no signs of life; its file is locked all the same.
         self._database.check()
-        with contextlib.suppress(DiskFullError, BusyError):
-            self._dispatcher.adopt(await self._database.write(work))
+        self._dispatcher.beat()
 
     async def _rescan(self) -> None:
         self._folder.check_safe()
         await self._intake.accept(await anyio.to_thread.run_sync(self._inbox.left_behind, 10.0))
         self._intake.rescan()
 
-    async def _leave_when_idle(self, seconds: float) -> None:
+    async def _leave_when_idle(self) -> None:
         def idle_since() -> float | None:
             return self._dispatcher.idle_since if self._intake.is_settled else None
 
-        await until_idle(seconds, idle_since, self._clock)
-        self._report(Detail("nothing is queued or running: leaving"))
-        self._dispatcher.drain()
+        while not self._is_leaving:
+            await until_idle(lambda: self._idle_timeout, idle_since, self._clock)
+            if await self._is_free_to_go():
+                self._report(Detail("nothing is queued or running: leaving"))
+                self._drain()
+            else:
+                # Something has come that it was not told of yet.
+                self._dispatcher.idle_since = None
+                self._dispatcher.wake()
+
+    async def _is_free_to_go(self) -> bool:
+        record, limits, now = self._record, self._limits(), self._clock.now()
+        try:
+            return await self._database.write(
+                lambda connection: Store(connection).leave_if_idle(record, limits, now)
+            )
+        except (DiskFullError, BusyError):
+            return False
 
     async def _handle_signals(
         self, services: anyio.abc.TaskGroup, *, task_status: anyio.abc.TaskStatus[None]
@@ -211,7 +274,8 @@ class _Server:
                 count += 1
                 running = self._dispatcher.running
                 if count == 1:
-                    self._dispatcher.drain()
+                    self._drain()
+                    services.start_soon(self._tell_others_of_leaving)
                     if running:
                         runs = f"{running} run" + ("s" if running > 1 else "")
                         self._report(
@@ -221,11 +285,17 @@ class _Server:
                         )
                 elif count == 2:
                     self._report(Notice(f"stopping what runs; within {self._config.grace:.0f} s it is killed"))
-                    self._dispatcher.stop_runs("stopped with the server")
+                    self._dispatcher.stop_runs(_STOPPED)
                 else:
                     self._report(Notice("leaving; the next server takes over what runs"))
                     services.cancel_scope.cancel()
                     return
+
+    async def _tell_others_of_leaving(self) -> None:
+        with contextlib.suppress(DatabaseError):
+            await self._database.write(
+                lambda connection: Store(connection).send_away(self._presence.id, Leaving.WHEN_DONE)
+            )
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

@@ -6,22 +6,23 @@ several methods do is done together. Times come in as arguments, in seconds sinc
 
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from aqueue.capacity import Limits
 from aqueue.errors import RunError
-from aqueue.models import ENDED, FOLLOWERS, Run, Server, State, Task, Trigger
+from aqueue.models import ENDED, FOLLOWERS, Run, State, Task, Trigger
 from aqueue.outcomes import End, Outcome, judge
-from aqueue.queries import ALL, Queries
+from aqueue.queries import ALL, as_json
+from aqueue.servers import Servers
 
 _task_encoder = msgspec.json.Encoder()
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
-class Store(Queries):
+class Store(Servers):
     """What aqueue remembers.
 
     Args:
@@ -101,19 +102,20 @@ class Store(Queries):
             (now,),
         )
         claimed: list[Run] = []
-        usage = self._usage(server)
-        while usage.jobs < limits.jobs:
+        usage = self._usage(server, limits)
+        while (openings := usage.openings(limits)).any:
+            which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
             run = self._one(
                 "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
                 " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server"
-                " WHERE id = (SELECT run FROM heads WHERE queue NOT IN (SELECT value FROM json_each(:full))"
+                f" WHERE id = (SELECT run FROM heads WHERE queue {which} (SELECT value FROM json_each(:queues))"
                 " ORDER BY priority, run LIMIT 1)"
                 f" RETURNING {ALL}",
-                {"now": now, "server": server, "full": msgspec.json.encode(usage.full(limits)).decode()},
+                {"now": now, "server": server, "queues": as_json(queues)},
             )
             if run is None:
                 break
-            usage.add(run.queue)
+            usage.add(run.queue, limits)
             claimed.append(run)
         return claimed
 
@@ -184,57 +186,6 @@ class Store(Queries):
             (server,),
         ).fetchall()
 
-    def outlook(self, now: float) -> tuple[bool, float | None, int]:
-        """What there is to expect.
-
-        Returns:
-            whether any run is queued or running; when the first delayed one may start; how many servers there are.
-        """
-        busy, next_ready, servers = self._execute(
-            "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running') OR EXISTS (SELECT 1 FROM heads)"
-            " OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL),"
-            " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at > ?),"
-            " (SELECT count(*) FROM servers)",
-            (now,),
-        ).fetchone()
-        return bool(busy), next_ready, servers
-
-    # Servers
-
-    def enter(self, server: Server) -> None:
-        """Remember a server."""
-        self._execute(
-            "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?)",
-            msgspec.structs.astuple(server),
-        )
-
-    def leave(self, server: str) -> None:
-        """Forget a server. Its runs stay with it until another adopts them."""
-        self._execute("DELETE FROM servers WHERE id = ?", (server,))
-
-    def beat(self, server: str, now: float) -> None:
-        """Record a server's sign of life."""
-        self._execute("UPDATE servers SET heartbeat_at = ? WHERE id = ?", (now, server))
-
-    def adopt(self, heir: str, living: Collection[str]) -> list[tuple[Run, str]]:
-        """Give `heir` the runs of servers that are gone.
-
-        Args:
-            living: the ids of the servers that are up; `heir` is one of them.
-
-        Returns:
-            the runs, each with the boot that its server was started in; empty if that is not known.
-        """
-        boots = {server.id: server.boot for server in self.servers()}
-        adopted = []
-        for run in self.in_state(State.RUNNING):
-            if run.server not in living:
-                self._execute("UPDATE runs SET server = ? WHERE id = ?", (heir, run.id))
-                adopted.append((msgspec.structs.replace(run, server=heir), boots.get(run.server or "", "")))
-        for server in boots.keys() - set(living):
-            self.leave(server)
-        return adopted
-
     # What people do to runs
 
     def cancel(self, run: Run, reason: str, now: float) -> State:
@@ -252,6 +203,22 @@ class Store(Queries):
             return State.RUNNING
         self._move(run, State.ABORTED, reason=reason, finished_at=now, ready_at=None)
         return State.ABORTED
+
+    def dequeue(self, run: Run, reason: str, now: float) -> bool:
+        """Take a queued run off its queue; one that never had an attempt is forgotten.
+
+        Returns:
+            whether it was forgotten.
+
+        Raises:
+            RunError: it is not queued.
+        """
+        _require(run, "dequeued", State.QUEUED)
+        self._move(run, State.ABORTED, reason=reason, finished_at=now, ready_at=None)
+        if self.attempts(run):
+            return False
+        self.forget([run.id])
+        return True
 
     def hold(self, run: Run) -> None:
         """Keep a queued run from being started.
@@ -295,7 +262,7 @@ class Store(Queries):
             f"SELECT id FROM runs WHERE {_IS_OVER} AND finished_at < ? AND (source IS NULL OR"
             " rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
             " ORDER BY id LIMIT ?",
-            (moment, msgspec.json.encode(list(incoming)).decode(), limit),
+            (moment, as_json(incoming), limit),
         )
         return [id_ for (id_,) in rows]
 

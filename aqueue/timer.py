@@ -18,17 +18,19 @@ async def repeat(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]
         await do()
 
 
-async def until_idle(seconds: float, idle_since: Callable[[], float | None], clock: Clock) -> None:
+async def until_idle(
+    timeout: Callable[[], float | None], idle_since: Callable[[], float | None], clock: Clock
+) -> None:
     """Wait until nothing has been queued or running for a while.
 
     Args:
-        seconds: for how long.
+        timeout: for how many seconds, as it is now; None: it does not matter how long.
         idle_since: since when that is so, on the monotonic clock; None while it is not.
     """
-    longest = min(max(seconds / 4, 0.01), 0.25)
     while True:
-        since = idle_since()
-        left = math.inf if since is None else since + seconds - clock.monotonic()
+        since, seconds = idle_since(), timeout()
+        left = math.inf if since is None or seconds is None else since + seconds - clock.monotonic()
         if left <= 0:
             return
+        longest = 1.0 if seconds is None or math.isinf(seconds) else min(max(seconds / 4, 0.01), 0.25)
         await anyio.sleep(min(left, longest))

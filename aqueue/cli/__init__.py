@@ -14,8 +14,11 @@ from aqueue.errors import AqueueError
 _VERBS = {
     "init": ("serving", "Make a folder."),
     "serve": ("serving", "Run what is dropped into the folder, until Ctrl-C."),
+    "start": ("background", "Start a server in the background."),
+    "stop": ("background", "Have the servers exit once what runs is over."),
     "add": ("queueing", "Queue one command."),
     "enqueue": ("queueing", "Queue the tasks of a file."),
+    "dequeue": ("queues", "Take a run off a queue."),
     "check": ("queueing", "Say what is wrong with task files, without queueing them."),
     "ls": ("asking", "List runs."),
     "status": ("asking", "Show servers and queues."),
@@ -26,6 +29,8 @@ _VERBS = {
     "retry": ("changing", "Queue runs that are over once more."),
     "hold": ("changing", "Keep queued runs from being started."),
     "release": ("changing", "Let held runs go."),
+    "pause": ("queues", "Start nothing more of a queue."),
+    "resume": ("queues", "Let a queue go on."),
     "prune": ("changing", "Forget runs that were over long ago."),
 }
 

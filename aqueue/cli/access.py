@@ -3,19 +3,19 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from aqueue import db, folder, presence
+from aqueue import configfile, db, folder, presence
+from aqueue.cli.types import F
+from aqueue.config import Config
+from aqueue.errors import AqueueError, QueueError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server
 from aqueue.store import Store
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def directory_option(command: F) -> F:
@@ -83,10 +83,55 @@ def living_servers(store: Store, where: Folder) -> list[Server]:
     return [server for server in store.servers() if presence.is_up(where.servers, server.id)]
 
 
+def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
+    """The servers that are up: those that give signs of life, and those that do not."""
+    awake: list[Server] = []
+    silent: list[Server] = []
+    for server in living_servers(store, where):
+        (silent if now() - server.heartbeat_at > stale_after else awake).append(server)
+    return awake, silent
+
+
 def say_if_unserved(store: Store, where: Folder) -> None:
     """Tell a person whose run will have to wait for a server."""
-    if not living_servers(store, where):
+    awake, silent = awake_and_silent(store, where, config_or_default(where).stale_after)
+    if silent and not awake:
+        click.echo(f"server {silent[0].pid} gives no sign of life: it waits until one does", err=True)
+    elif not awake:
         click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
+
+
+def config_or_default(where: Folder) -> Config:
+    """The configuration; the default where it has an error in it, which whoever serves is told about."""
+    try:
+        return configfile.load(where, environment())
+    except AqueueError:
+        return Config()
+
+
+def refuse_if_disabled(config: Config) -> None:
+    """Queue nothing where queues are disabled.
+
+    Raises:
+        QueueError: they are.
+    """
+    if config.disabled_by is not None:
+        raise QueueError(
+            f"queues are disabled ({config.disabled_by}): nothing can be queued",
+            "enable them first; what is queued already waits for that, too",
+        )
+
+
+def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The queues that begin with what was typed so far."""
+    try:
+        folder = find_folder(ctx.params.get("directory"))
+        with reading(folder) as store:
+            queues = {name for name, _ in store.queues()} | store.paused()
+        queues.update(configfile.load(folder, environment()).queues)
+    except Exception:
+        return []
+    return sorted(queue for queue in queues if queue.startswith(incomplete))
 
 
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001

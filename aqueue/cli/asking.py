@@ -1,17 +1,28 @@
 """The verbs that look at runs, queues and servers."""
 
+import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 
 import click
 
-from aqueue import configfile
 from aqueue.capacity import Limits, waiting_for
 from aqueue.cli import render
-from aqueue.cli.access import F, complete_run, directory_option, find_folder, living_servers, now, reading
+from aqueue.cli.access import (
+    awake_and_silent,
+    complete_queue,
+    complete_run,
+    config_or_default,
+    directory_option,
+    find_folder,
+    living_servers,
+    now,
+    reading,
+)
+from aqueue.cli.types import F
 from aqueue.config import Config
 from aqueue.durations import spell
-from aqueue.errors import FileError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, State
 from aqueue.store import Store
@@ -31,7 +42,7 @@ def _state_options(command: F) -> F:
 @click.command("ls")
 @directory_option
 @_state_options
-@click.option("--queue", help="Only those of this queue.")
+@click.option("--queue", shell_complete=complete_queue, help="Only those of this queue.")
 @click.option("--tag", help="Only those with this tag: key=value, or key for any value of it.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest; default {_ROWS}.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: all, oldest first.")
@@ -76,18 +87,21 @@ def status(directory: str | None, as_json: bool) -> None:
     with reading(folder) as store:
         servers = living_servers(store, folder)
         queues = store.queues()
-    limits = _limits(folder, servers)
+        paused = store.paused()
+    config = config_or_default(folder)
+    counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
+    counts.update(queues)
     described = [
         {
             "name": name,
-            "max_concurrency": limits.slots(name),
-            "running": counts[State.RUNNING],
-            "queued": counts[State.QUEUED],
-            "held": counts[State.HELD],
-            "paused": False,
-            "configured": False,
+            "max_concurrency": _limits(config).slots(name),
+            "running": counts[name][State.RUNNING],
+            "queued": counts[name][State.QUEUED],
+            "held": counts[name][State.HELD],
+            "paused": name in paused or (name in config.queues and config.queues[name].paused),
+            "configured": name in config.queues,
         }
-        for name, counts in queues
+        for name in sorted(counts, key=lambda name: (name not in config.queues, name))
     ]
     if as_json:
         render.print_json(
@@ -96,9 +110,12 @@ def status(directory: str | None, as_json: bool) -> None:
                     {
                         "id": server.id,
                         "pid": server.pid,
-                        "jobs": server.jobs,
+                        "jobs": server.most_jobs,
                         "started_at": render.iso(server.started_at),
                         "heartbeat_at": render.iso(server.heartbeat_at),
+                        "queues": server.queues,
+                        "leaving": server.leaving,
+                        "log": server.log,
                     }
                     for server in servers
                 ],
@@ -108,20 +125,20 @@ def status(directory: str | None, as_json: bool) -> None:
             }
         )
         return
-    stale_after = _config(folder).stale_after
     for server in servers:
-        silent = now() - server.heartbeat_at
-        doubt = f", but no sign of life for {spell(silent)}" if silent > stale_after else ""
-        up = spell(now() - server.started_at)
-        click.echo(f"server {server.pid}: up for {up}, {server.jobs} at a time{doubt}")
+        click.echo(_described(server, config.stale_after))
     if not servers:
         click.echo("no server is up; `aqueue serve` starts one")
+    if config.disabled_by:
+        click.echo(f"queues are disabled ({config.disabled_by}): nothing is started")
     if not described:
         click.echo("nothing is queued, running or held")
         return
     table = render.new_table("queue", "running", "queued", "held", "slots")
     for queue in described[:_ROWS]:
-        slots = f"{queue['max_concurrency']} (not configured)"
+        notes = [] if queue["configured"] else ["not configured"]
+        notes += ["paused"] if queue["paused"] else []
+        slots = str(queue["max_concurrency"]) + (f" ({', '.join(notes)})" if notes else "")
         table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
     render.print_table(table)
     if len(described) > _ROWS:
@@ -170,23 +187,27 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}  {why}")
 
 
-def _limits(folder: Folder, servers: Sequence[Server]) -> Limits:
-    """As the servers have them; where none is up, as it would have them."""
-    return Limits(jobs=max((server.jobs for server in servers), default=0) or _config(folder).jobs)
+def _described(server: Server, stale_after: float) -> str:
+    parts = [f"up for {spell(now() - server.started_at)}", f"{server.most_jobs} at a time"]
+    if server.queues is not None:
+        parts.append(f"only {', '.join(server.queues)}")
+    if server.leaving is not None:
+        parts.append("leaving")
+    if (silent := now() - server.heartbeat_at) > stale_after:
+        parts.append(f"but no sign of life for {spell(silent)}")
+    log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
+    return f"server {server.pid}: {', '.join(parts)}{log}"
 
 
-def _config(folder: Folder) -> Config:
-    """The configuration; looking at things must work with a broken one too, which whoever serves is told about."""
-    try:
-        return configfile.load(folder)
-    except FileError:
-        return Config()
+def _limits(config: Config) -> Limits:
+    return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by)
 
 
 def _waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
     if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
         return [None] * len(runs)
-    servers = living_servers(store, folder)
-    limits = _limits(folder, servers)
-    lines = store.lines(runs, len(servers))
+    config = config_or_default(folder)
+    limits = _limits(config)
+    awake, silent = awake_and_silent(store, folder, config.stale_after)
+    lines = store.lines(runs, awake, limits.queues, silent)
     return [waiting_for(run, line, limits, now()) for run, line in zip(runs, lines, strict=True)]

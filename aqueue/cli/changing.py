@@ -12,6 +12,7 @@ from aqueue.cli.access import (
     changing,
     complete_run,
     directory_option,
+    environment,
     find_folder,
     living_servers,
     now,
@@ -80,7 +81,7 @@ def release(directory: str | None, runs: tuple[str, ...]) -> None:
 def prune(directory: str | None, keep: float | None) -> None:
     """Forget runs that were over long ago, and remove their files."""
     folder = find_folder(directory)
-    before = now() - (configfile.load(folder).keep if keep is None else keep)
+    before = now() - (configfile.load(folder, environment()).keep if keep is None else keep)
     count = 0
     while True:
         with changing(folder) as store:

@@ -10,7 +10,15 @@ import click
 import msgspec
 
 from aqueue import configfile
-from aqueue.cli.access import changing, directory_option, environment, find_folder, now, say_if_unserved
+from aqueue.cli.access import (
+    changing,
+    directory_option,
+    environment,
+    find_folder,
+    now,
+    refuse_if_disabled,
+    say_if_unserved,
+)
 from aqueue.cli.types import DURATION, NAME_TYPE
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import CONFIG_NAME
@@ -46,7 +54,8 @@ def add(
     in this directory, with the PATH, VIRTUAL_ENV and CONDA_PREFIX of this shell.
     """
     folder = find_folder(directory)
-    config = configfile.load(folder)
+    config = configfile.load(folder, environment())
+    refuse_if_disabled(config)
     carried = {key: environment()[key] for key in _CARRIED if key in environment()}
     task = Task(
         name=name or _made_up_name(command),
@@ -105,7 +114,9 @@ def enqueue(
 
     folder = find_folder(directory)
     stem = Path(file).stem
-    defaults = configfile.load(folder).task_defaults(
+    config = configfile.load(folder, environment())
+    refuse_if_disabled(config)
+    defaults = config.task_defaults(
         name=name or (stem if is_name(stem) else None),
         queue=None,
         working_dir=os.path.abspath(default_working_dir or "."),  # noqa: PTH100 - resolve() would follow links
@@ -148,8 +159,10 @@ def check(files: tuple[str, ...]) -> None:
         try:
             content = _content(file)
             if Path(file).name == CONFIG_NAME:
-                configfile.parse(content, file)
+                config = configfile.parse(content, file)
                 click.echo(f"{file}: a good configuration")
+                for warning in config.warnings:
+                    click.echo(f"{click.style('warning: ', fg='yellow')}{file}: {warning}", err=True)
                 continue
             stem, here = Path(file).stem, str(Path.cwd())
             defaults = Defaults(name=stem if is_name(stem) else None, working_dir=here, base=here)

@@ -5,7 +5,7 @@ import os
 import click
 
 from aqueue.cli.access import directory_option, folder_to_create
-from aqueue.cli.types import DURATION
+from aqueue.cli.types import IDLE_TIMEOUT, served_option
 
 
 @click.command()
@@ -26,18 +26,25 @@ def init(directory: str) -> None:
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at the same time; default 1.")
 @click.option("--drain", is_flag=True, help="Exit as soon as nothing is queued or running.")
 @click.option(
-    "--idle-timeout", type=DURATION, help="Exit when nothing has been queued or running for so long: 10s."
+    "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing was queued or running for so long: 10s."
 )
+@served_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
+# How `aqueue start` starts it.
+@click.option("--log", hidden=True)
+@click.option("--ready", type=int, hidden=True)
 def serve(
     path: str,
     directory: str | None,
     jobs: int | None,
     drain: bool,
     idle_timeout: float | None,
+    queues: tuple[str, ...] | None,
     quiet: bool,
     verbose: bool,
+    log: str | None,
+    ready: int | None,
 ) -> None:
     """Run what is dropped into the folder, until Ctrl-C.
 
@@ -48,6 +55,7 @@ def serve(
         raise click.UsageError("-q and -v exclude each other")
     import gc
     import signal
+    from functools import partial
 
     import anyio
 
@@ -60,9 +68,23 @@ def serve(
     keep_open_files()
     # A writer who opens a file that is being read for the inbox makes the kernel send this; see inbox.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    options = Options(jobs=jobs, idle_timeout=idle_timeout, drain=drain)
+    options = Options(
+        jobs=jobs,
+        idle_timeout=idle_timeout,
+        drain=drain,
+        queues=queues,
+        log=log,
+        when_ready=partial(_say_ready, ready),
+    )
     narrator = Narrator(quiet=quiet, verbose=verbose)
     # What is imported stays: going through it again and again would take a tenth of the server's time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     anyio.run(serve_folder, folder_to_create(path or directory), options, Clock(), narrator.report)
+
+
+def _say_ready(descriptor: int | None) -> None:
+    """Tell whoever started this server, and waits at the other end, that it serves."""
+    if descriptor is not None:
+        os.write(descriptor, b"ready\n")
+        os.close(descriptor)

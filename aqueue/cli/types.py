@@ -1,11 +1,15 @@
 """Kinds of values that options take."""
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from aqueue import durations
 from aqueue.models import is_name
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Duration(click.ParamType[float]):
@@ -18,6 +22,11 @@ class _Duration(click.ParamType[float]):
             self.fail(f"'{value}' is no length of time such as 90, 90s, 1h30m or 2d12h", param, ctx)
 
 
+class _IdleTimeout(_Duration):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return math.inf if value == "never" else super().convert(value, param, ctx)
+
+
 class _Name(click.ParamType[str]):
     name = "name"
 
@@ -28,4 +37,18 @@ class _Name(click.ParamType[str]):
 
 
 DURATION = _Duration()
+IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
+
+
+def served_option(command: F) -> F:
+    """Give a command the option `--queue`, which may be repeated, as `queues`: a tuple, None for all."""
+
+    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...] | None:
+        names = [name.strip() for text in written for name in text.split(",")]
+        return tuple(NAME_TYPE.convert(name, param, ctx) for name in names) or None
+
+    option = click.option(
+        "--queue", "queues", multiple=True, metavar="NAME", callback=split, help="Serve only this queue."
+    )
+    return option(command)

@@ -22,12 +22,16 @@ class Taker:
         self.rejected: list[FileRejected] = []
         self.notices: list[Notice] = []
         self._act: Callable[[], object] | None = None
+        self._is_looking = False
 
     def look(self, hints: Iterable[str | Path] = ()) -> None:
         """Look once at what `hints` stand for, or at the whole folder, and at what is due."""
         paths = {str(hint) for hint in hints} or {str(self.folder.path)}
         due = self.inbox.due(time.monotonic())
-        self.taken += self.inbox.look(self.inbox.arrivals(paths.union(due)))
+        arrivals = self.inbox.arrivals(paths.union(due))
+        self._is_looking = True
+        self.taken += self.inbox.look(arrivals)
+        self._is_looking = False
 
     def settle(self, seconds: float = 20.0) -> None:
         """Look until there is nothing left to look at again."""
@@ -55,8 +59,9 @@ class Taker:
         return [task.command for file in self.taken for task in file.tasks]
 
     def _asked_for_config(self) -> Config:
-        act, self._act = self._act, None
-        if act is not None:
+        act = self._act
+        if act is not None and self._is_looking:
+            self._act = None
             act()
         return self.config
 

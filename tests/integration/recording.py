@@ -2,13 +2,14 @@
 
 import sqlite3
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from aqueue.capacity import Limits
 from aqueue.folder import Folder
-from aqueue.models import Run, Server, State, Task, Trigger
+from aqueue.models import Queue, Run, Server, State, Task, Trigger
 from aqueue.outcomes import End, Outcome
 from aqueue.store import Store
 
@@ -32,14 +33,33 @@ class Book:
         assert found is not None
         return found
 
-    def claim(self, server: str = "server", jobs: int = 1, now: float = NOW) -> list[Run]:
-        return self.store.claim(server, Limits(jobs=jobs), now)
+    def claim(
+        self,
+        server: str = "server",
+        jobs: int = 1,
+        now: float = NOW,
+        *,
+        queues: Sequence[Queue] = (),
+        serves: Collection[str] | None = None,
+    ) -> list[Run]:
+        by_name = {queue.name: queue for queue in queues}
+        return self.store.claim(server, Limits(jobs=jobs, queues=by_name, serves=serves), now)
 
     def finish(self, run: Run, end: End = End.EXITED, code: int | None = 0, server: str = "server") -> Run | None:
         return self.store.finish(Outcome(run=run, end=end, exit_code=code, at=NOW + 1.0), server)
 
-    def enter(self, server: str, boot: str = "boot") -> None:
-        self.store.enter(Server(id=server, pid=1, boot=boot, jobs=1, started_at=NOW, heartbeat_at=NOW))
+    def enter(self, server: str, boot: str = "boot", **changes: Any) -> Server:
+        record = Server(id=server, pid=1, boot=boot, jobs=1, started_at=NOW, heartbeat_at=NOW)
+        self.store.enter(msgspec.structs.replace(record, **changes))
+        return self.server(server)
+
+    def server(self, server: str) -> Server:
+        found = self.store.server(server)
+        assert found is not None
+        return found
+
+    def next_ready(self) -> float | None:
+        return self.store.outlook(Limits(), NOW).next_ready
 
     def in_state(self, state: State, name: str = "task") -> Run:
         """A new run that has come to `state`."""

@@ -159,11 +159,11 @@ def test_a_retry_is_not_claimed_before_its_time(book: Book) -> None:
     waiting = book.finish(running, code=1)
     assert waiting is not None and waiting.ready_at == NOW + 11.0
     assert waiting.state is State.QUEUED
-    assert book.store.outlook(NOW)[:2] == (True, NOW + 11.0)
+    assert book.next_ready() == NOW + 11.0
     assert book.claim(now=NOW + 10.9) == []
     (again,) = book.claim(now=NOW + 11.0)
     assert (again.id, again.attempt, again.ready_at) == (run.id, 2, None)
-    assert book.store.outlook(NOW)[:2] == (True, None)
+    assert book.next_ready() is None
 
 
 def test_a_retry_lets_others_pass_while_it_waits(book: Book) -> None:
@@ -218,26 +218,3 @@ def test_an_attempt_that_is_over_cannot_be_finished_again(book: Book) -> None:
     (second,) = book.claim()
     assert book.finish(first, code=0) is None
     assert book.get(second) == second
-
-
-def test_runs_of_servers_that_are_gone_are_adopted(book: Book) -> None:
-    for server in ("gone", "alive", "heir"):
-        book.enter(server, boot=f"boot of {server}")
-        book.add(server)
-        book.claim(server)
-    ((run, boot),) = book.store.adopt("heir", {"alive", "heir"})
-    assert (run.name, run.server, boot) == ("gone", "heir", "boot of gone")
-    assert book.get(run) == run
-    assert [server.id for server in book.store.servers()] == ["alive", "heir"]
-    assert book.store.adopt("heir", {"alive", "heir"}) == []
-    assert book.finish(run, server="gone") is None
-    assert book.finish(run, server="heir") is not None
-
-
-def test_a_run_of_a_server_that_left_is_adopted_too(book: Book) -> None:
-    book.enter("left")
-    book.add()
-    book.claim("left")
-    book.store.leave("left")
-    ((run, boot),) = book.store.adopt("heir", {"heir"})
-    assert (run.server, boot) == ("heir", "")

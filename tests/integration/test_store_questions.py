@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from aqueue.models import ENDED, Priority, State
+from aqueue.capacity import Limits
+from aqueue.models import ENDED, Priority, Queue, Retries, State
+from aqueue.queries import Outlook
 from tests.integration.recording import NOW, Book
 
 
@@ -68,19 +70,42 @@ def test_a_line_tells_what_is_ahead_in_the_same_queue(book: Book) -> None:
     first, last, high = book.add("q"), book.add("q"), book.add("q", priority=Priority.HIGH)
     other = book.add("other")
     runs = [first, last, high, other]
-    assert [line.ahead for line in book.store.lines(runs, 1)] == [1, 2, 0, 0]
+    assert [line.ahead for line in book.store.lines(runs, [], {})] == [1, 2, 0, 0]
 
 
-def test_a_line_tells_what_runs_and_how_many_servers_are_up(book: Book) -> None:
+def test_a_line_tells_how_far_back_a_run_is_whichever_others_are_asked_about(book: Book) -> None:
+    runs = [book.add("q", priority=Priority(number % 2)) for number in range(40)]
+    in_order = sorted(runs, key=lambda run: (run.priority, run.id))
+    for asked in (runs, runs[::-1], runs[7:30:5], runs[39:]):
+        assert [line.ahead for line in book.store.lines(asked, [], {})] == [in_order.index(run) for run in asked]
+
+
+def test_a_line_tells_what_runs_and_which_servers_are_up(book: Book) -> None:
     running = book.in_state(State.RUNNING, "q")
     waiting = book.add("q")
-    (line,) = book.store.lines([waiting], 3)
-    assert (line.servers, line.ahead, line.running) == (3, 0, {"q": [running.id]})
+    book.enter("server")
+    servers = book.store.servers()
+    (line,) = book.store.lines([waiting], servers, {})
+    assert (list(line.servers), line.ahead, line.running) == (servers, 0, {"q": [running.id]})
+
+
+def test_a_line_tells_how_many_jobs_each_server_has_taken(book: Book) -> None:
+    for name in ("a", "b", "c"):
+        book.add(name)
+    book.claim("me", jobs=2)
+    book.claim("you")
+    (line,) = book.store.lines([book.add("q")], [], {"a": Queue(name="a")})
+    assert dict(line.jobs) == {"me": 1, "you": 1}
+
+
+def test_a_line_tells_whether_a_person_has_paused_its_queue(book: Book) -> None:
+    book.store.pause("q")
+    assert [line.is_paused for line in book.store.lines([book.add("q"), book.add("r")], [], {})] == [True, False]
 
 
 def test_a_run_that_does_not_wait_has_nothing_ahead(book: Book) -> None:
     runs = [book.in_state(State.SUCCEEDED, "q"), book.in_state(State.HELD, "q")]
-    assert [line.ahead for line in book.store.lines(runs, 1)] == [0, 0]
+    assert [line.ahead for line in book.store.lines(runs, [], {})] == [0, 0]
 
 
 def test_queues_are_told_with_what_is_not_over_in_them(book: Book) -> None:
@@ -96,9 +121,47 @@ def test_queues_are_told_with_what_is_not_over_in_them(book: Book) -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_the_store_is_busy_while_something_is_queued_or_running(book: Book, state: State) -> None:
-    assert book.store.outlook(NOW)[:2] == (False, None)
+    assert book.store.outlook(Limits(), NOW) == Outlook(busy=False, waiting=False, next_ready=None, servers=0)
     book.in_state(state)
-    assert book.store.outlook(NOW)[:2] == (state in (State.QUEUED, State.RUNNING), None)
+    is_busy = state in (State.QUEUED, State.RUNNING)
+    is_waiting = state is State.QUEUED
+    assert book.store.outlook(Limits(), NOW) == Outlook(
+        busy=is_busy, waiting=is_waiting, next_ready=None, servers=0
+    )
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+def test_a_server_is_not_busy_with_queues_that_others_serve(book: Book, state: State) -> None:
+    book.in_state(state, "theirs")
+    assert not book.store.outlook(Limits(serves=["ours"]), NOW).busy
+    assert book.store.outlook(Limits(serves=["ours", "theirs"]), NOW).busy
+
+
+def test_a_retry_keeps_a_server_busy_until_its_time(book: Book) -> None:
+    book.add("q", retries=Retries(limit=1, delay=10.0))
+    (running,) = book.claim()
+    book.finish(running, code=1)
+    assert book.store.outlook(Limits(serves=["q"]), NOW)[:3] == (True, False, NOW + 11.0)
+    assert not book.store.outlook(Limits(serves=["another"]), NOW).busy
+
+
+def test_the_first_of_a_queue_is_the_next_to_be_started(book: Book) -> None:
+    assert book.store.first("q") is None
+    book.add("another")
+    low, high = book.add("q"), book.add("q", priority=Priority.HIGH)
+    assert book.store.first("q") == high
+    book.store.hold(high)
+    assert book.store.first("q") == low
+
+
+def test_without_any_that_is_ready_the_first_of_a_queue_is_the_one_that_is_so_soonest(book: Book) -> None:
+    for delay in (20.0, 10.0):
+        book.add("q", retries=Retries(limit=1, delay=delay))
+        (running,) = book.claim()
+        last = book.finish(running, code=1)
+    assert book.store.first("q") == last
+    ready = book.add("q")
+    assert book.store.first("q") == ready
 
 
 def test_runs_that_were_over_before_a_moment_can_be_forgotten(book: Book) -> None:
@@ -130,12 +193,3 @@ def test_the_id_of_a_forgotten_run_is_not_given_again(book: Book) -> None:
     book.store.forget([run.id])
     assert book.store.last_id() == run.id
     assert book.add().id == run.id + 1
-
-
-def test_a_server_comes_lives_and_goes(book: Book) -> None:
-    book.enter("a")
-    book.store.beat("a", NOW + 5)
-    (server,) = book.store.servers()
-    assert (server.id, server.heartbeat_at) == ("a", NOW + 5)
-    book.store.leave("a")
-    assert book.store.servers() == []

@@ -6,10 +6,10 @@ from aqueue.config import Config
 from aqueue.configfile import load, parse
 from aqueue.errors import FileError
 from aqueue.folder import Folder
-from aqueue.models import Defaults, Retries
+from aqueue.models import Defaults, Queue, Retries
 
 LENGTH = "a length of time such as 10s, 5m or 1h30m, got"
-KEYS = "known keys: jobs, idle_timeout, heartbeat, grace, defaults, history"
+KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history"
 ENV = "defaults.env: expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 
 
@@ -35,11 +35,19 @@ def test_what_is_not_configured_is_at_its_default(text: str) -> None:
         timeout=None,
         retries=Retries(limit=0),
         keep=30 * 86400.0,
+        queues={},
+        disabled_by=None,
+        warnings=(),
     )
 
 
 def test_every_key_of_the_configuration_arrives() -> None:
     configured = read("""\
+queues:
+  enabled: false
+  config:
+    - {name: batch, max_concurrency: 2, wait_for_running: true, paused: true}
+    - {name: gpu}
 jobs: 3
 idle_timeout: 10m
 heartbeat: {interval: 1s, stale_after: 6s}
@@ -57,6 +65,11 @@ history: {keep: 7d}
         timeout=14400.0,
         retries=Retries(limit=2),
         keep=7 * 86400.0,
+        queues={
+            "batch": Queue(name="batch", max_concurrency=2, wait_for_running=True, paused=True),
+            "gpu": Queue(name="gpu", max_concurrency=1, wait_for_running=False, paused=False),
+        },
+        disabled_by="enabled: false in aqueue.yaml",
     )
 
 
@@ -114,7 +127,7 @@ def test_a_wrong_configuration_is_refused(text: str, message: str, hint: str) ->
     assert error_in(text) == (f"aqueue.yaml:{message}", hint)
 
 
-@pytest.mark.parametrize("key", ["queues", "gpus", "timezone"])
+@pytest.mark.parametrize("key", ["gpus", "timezone"])
 def test_a_key_whose_time_has_not_come_is_refused(key: str) -> None:
     assert error_in(f"jobs: 2\n{key}: 1") == (f"aqueue.yaml:2:1: '{key}' is not supported yet", "leave it out")
 
@@ -135,12 +148,12 @@ def test_no_error_shows_a_value_of_the_environment(env: str) -> None:
 
 
 def test_a_folder_without_a_configuration_is_served_with_the_defaults(tmp_path: Path) -> None:
-    assert load(Folder(tmp_path)) == Config()
+    assert load(Folder(tmp_path), {}) == Config()
 
 
 def test_the_configuration_is_read_from_the_folder(tmp_path: Path) -> None:
     (tmp_path / "aqueue.yaml").write_bytes(b"\xef\xbb\xbfjobs: 7\n")
-    assert load(Folder(tmp_path)).jobs == 7
+    assert load(Folder(tmp_path), {}).jobs == 7
 
 
 def test_an_error_calls_the_file_by_a_path_from_where_one_is(
@@ -150,13 +163,19 @@ def test_an_error_calls_the_file_by_a_path_from_where_one_is(
     (tmp_path / "queue").mkdir()
     (tmp_path / "queue" / "aqueue.yaml").write_text("jobs: 0")
     with pytest.raises(FileError, match=r"^queue/aqueue\.yaml:1:7: jobs: "):
-        load(Folder(tmp_path / "queue"))
+        load(Folder(tmp_path / "queue"), {})
+
+
+def test_a_configuration_that_is_no_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "aqueue.yaml").mkdir()
+    with pytest.raises(FileError, match=r"aqueue\.yaml: is not a regular file$"):
+        load(Folder(tmp_path), {})
 
 
 def test_a_configuration_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "aqueue.yaml").mkdir()
+    (tmp_path / "aqueue.yaml").symlink_to("aqueue.yaml")
     with pytest.raises(FileError, match="cannot be read: "):
-        load(Folder(tmp_path))
+        load(Folder(tmp_path), {})
 
 
 @pytest.mark.parametrize("content", [b"jobs: \xff", b"#" * ((1 << 20) + 1)])

@@ -13,14 +13,14 @@ PACKAGE = Path(aqueue.__file__).parent
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
     ("aqueue", "errors", "clock", "durations"),
-    ("models", "outcomes", "events", "capacity", "folder"),
-    ("config", "documents", "taskfile", "configfile", "db", "process", "presence"),
-    ("queries", "store", "watch", "inbox"),
+    ("models", "outcomes", "events", "capacity", "folder", "leases"),
+    ("config", "documents", "taskfile", "configfile", "db", "process", "presence", "disk"),
+    ("settings", "queries", "servers", "store", "watch", "inbox"),
     ("runner", "timer", "intake"),
     ("dispatcher",),
     ("server",),
     ("cli.types", "cli.render", "cli.narration", "cli.access"),
-    ("cli.asking", "cli.changing", "cli.following", "cli.queueing", "cli.serving"),
+    ("cli.asking", "cli.background", "cli.changing", "cli.following", "cli.queueing", "cli.queues", "cli.serving"),
     ("cli", "__main__"),
 )
 ROWS = {name: row for row, name in enumerate(name for layer in LAYERS for name in layer)}

@@ -1,20 +1,20 @@
-"""A small world for runs to live in: servers that come, claim, die and adopt, and people who change their minds.
+"""A small world for runs to live in: tasks that come, attempts that end, and people who change their minds.
 
 The store is the real one, over the real schema. Servers are only names here, and what each believes to hold: one
-that is taken for dead may well speak up later. Each happening checks that the store did what it should do.
+that was silent for a while may well speak up later, of runs that others have taken over. Each happening checks
+that the store did what it should do.
 """
 
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
+from hypothesis import event
 from hypothesis import strategies as st
 
-from aqueue.capacity import Limits, waiting_for
 from aqueue.db import transaction
 from aqueue.errors import RunError
 from aqueue.folder import Folder
-from aqueue.models import ENDED, Priority, Retries, Run, Server, State, Trigger
+from aqueue.models import ENDED, Priority, Retries, Run, State, Trigger
 from aqueue.outcomes import End, Outcome
 from aqueue.store import Store
 from tests.unit.blank import blank_database
@@ -27,9 +27,9 @@ NOWHERE = Folder(Path("/nowhere"))
 TASKS = st.builds(
     a_task,
     name=st.sampled_from(["train", "eval"]),
-    queue=st.sampled_from([None, None, "gpu"]),
+    queue=st.sampled_from([None, "gpu"]),
     priority=st.sampled_from(Priority),
-    hold=st.sampled_from([False, False, True]),
+    hold=st.sampled_from([False, False, False, True]),
     requeue=st.sampled_from([True, True, True, False]),
     retries=st.builds(Retries, limit=st.integers(0, 2), delay=st.sampled_from([0.0, 30.0])),
 )
@@ -64,9 +64,6 @@ class World:
         self.connection = blank_database()
         self.store = Store(self.connection)
         self.now = 1000.0
-        self.limits = Limits(jobs=1)
-        self.servers = 0
-        self.living: list[str] = []
         self.beliefs: list[tuple[str, Run]] = []
         self.added = 0
         self.forgotten: set[int] = set()
@@ -84,6 +81,10 @@ class World:
     def running(self) -> list[Run]:
         return self.runs(State.RUNNING)
 
+    def in_order(self) -> list[Run]:
+        """All that is queued, high before low, then first in first out."""
+        return sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id))
+
     def as_it_is(self, run: Run) -> Run:
         found = self.store.get(run.id)
         assert found is not None
@@ -91,88 +92,24 @@ class World:
 
     def possible(self) -> list[str]:
         """What can happen now; what is said more than once is likelier."""
-        happenings = ["time_passes"] * 2 + ["runs_are_forgotten"]
-        if len(self.runs()) < 6:
-            happenings += ["a_task_is_queued"] * 4
-        if len(self.living) < 3:
-            happenings += ["a_server_comes_up"] * 2
-        if self.living:
-            happenings += ["the_jobs_change", "a_server_adopts", "all_servers_claim"]
-            happenings += ["a_server_dies_or_is_taken_for_dead"] * 2
-            happenings += ["a_server_claims"] * (6 if self.runs(State.QUEUED) else 1)
+        happenings = ["time_passes", "runs_are_forgotten"]
+        if len(self.runs()) < 8:
+            happenings += ["tasks_are_queued"] * 4
         if self.beliefs:
-            happenings += ["an_attempt_ends"] * (6 if self.running() else 1)
+            happenings += ["an_attempt_ends"] * (5 if self.running() else 1)
         if self.runs():
-            happenings += ["a_person_changes_a_run"] * 4
+            happenings += ["a_person_changes_a_run"] * 3 + ["a_run_is_dequeued"] * 2
         return happenings
 
     def time_passes(self) -> None:
         self.now += self.draw(st.integers(1, 40))
 
-    def the_jobs_change(self) -> None:
-        self.limits = Limits(jobs=self.draw(st.integers(1, 3)))
-
-    def a_task_is_queued(self) -> None:
-        with transaction(self.connection, NOWHERE):
-            id_ = self.store.add(self.draw(TASKS), self.now, trigger=Trigger.MANUAL)
-        self.added += 1
-        assert id_ == self.added, "ids are given in order, and none twice"
-
-    def a_server_comes_up(self) -> None:
-        self.servers += 1
-        id_, boot, at = f"server-{self.servers}", f"boot of server-{self.servers}", float(self.servers)
-        with transaction(self.connection, NOWHERE):
-            self.store.enter(Server(id=id_, pid=1, boot=boot, jobs=1, started_at=at, heartbeat_at=at))
-        self.living.append(id_)
-
-    def a_server_dies_or_is_taken_for_dead(self) -> None:
-        self.living.remove(self.draw(st.sampled_from(self.living)))
-        if self.living and self.mostly():
-            self.a_server_adopts()
-
-    def a_server_adopts(self) -> None:
-        heir = self.draw(st.sampled_from(self.living))
-        orphans = [run for run in self.running() if run.server not in self.living]
-        with transaction(self.connection, NOWHERE):
-            adopted = self.store.adopt(heir, self.living)
-        assert [run for run, _ in adopted] == [msgspec.structs.replace(run, server=heir) for run in orphans]
-        assert [boot for _, boot in adopted] == [f"boot of {run.server}" for run in orphans]
-        assert [server.id for server in self.store.servers()] == self.living
-        self.beliefs += [(heir, run) for run, _ in adopted]
-
-    def a_server_claims(self) -> None:
-        self._give(self.draw(st.sampled_from(self.living)))
-
-    def all_servers_claim(self) -> None:
-        for server in self.living:
-            self._give(server)
-        waiting = self.runs(State.QUEUED, State.HELD)
-        for run, line in zip(waiting, self.store.lines(waiting, len(self.living)), strict=True):
-            assert waiting_for(run, line, self.limits, self.now), "a run waits and does not say for what"
-
-    def _give(self, server: str) -> None:
-        expected = self._next_in_line(server)
-        with transaction(self.connection, NOWHERE):
-            given = self.store.claim(server, self.limits, self.now)
-        assert [run.id for run in given] == expected
-        for run in given:
-            assert (run.id, run.attempt) not in self.claimed, "an attempt was given out twice"
-            self.claimed.add((run.id, run.attempt))
-            assert run == self.as_it_is(run)
-            assert (run.state, run.server, run.started_at) == (State.RUNNING, server, self.now)
-        self.beliefs += [(server, run) for run in given]
-
-    def _next_in_line(self, server: str) -> list[int]:
-        """Which runs a server is to get, said in the plainest way: high before low, then first in first out."""
-        taken = {run.queue for run in self.running()}
-        free = self.limits.jobs - sum(run.server == server for run in self.running())
-        ids: list[int] = []
-        for run in sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id)):
-            is_ready = run.ready_at is None or run.ready_at <= self.now
-            if is_ready and run.queue not in taken and len(ids) < free:
-                taken.add(run.queue)
-                ids.append(run.id)
-        return ids
+    def tasks_are_queued(self) -> None:
+        for task in self.draw(st.lists(TASKS, min_size=1, max_size=4)):
+            with transaction(self.connection, NOWHERE):
+                id_ = self.store.add(task, self.now, trigger=Trigger.MANUAL)
+            self.added += 1
+            assert id_ == self.added, "ids are given in order, and none twice"
 
     def an_attempt_ends(self) -> None:
         """A server says so, in most cases of a run that runs, be this attempt still the server's or not."""
@@ -180,15 +117,16 @@ class World:
         news = [(server, run) for server, run in self.beliefs if run.id in running]
         server, run = self.draw(st.sampled_from(news if news and self.mostly() else self.beliefs))
         end, code = self.draw(ENDS)
-        before = self.as_it_is(run)
-        is_its = (before.state, before.server, before.attempt) == (State.RUNNING, server, run.attempt)
+        before = self.store.get(run.id)
         with transaction(self.connection, NOWHERE):
             told = self.store.finish(Outcome(run=run, end=end, at=self.now, exit_code=code, why="so"), server)
-        after = self.as_it_is(run)
-        if not is_its:
+        after = self.store.get(run.id)
+        if before is None or (before.state, before.server, before.attempt) != (State.RUNNING, server, run.attempt):
+            event("a server speaks up too late")
             assert told is None
             assert after == before
             return
+        assert after is not None
         assert told == after
         assert before.cancel is None or after.state in ENDED, "a cancelled run was queued again"
         attempts = [attempt.number for attempt in self.store.attempts(after)]
@@ -214,6 +152,36 @@ class World:
             assert after != run or (deed, run.cancel) == ("cancel", "cancelled")
             assert deed != "retry" or (after.failures, after.losses) == (0, 0)
 
+    def a_run_is_dequeued(self) -> None:
+        """One that was tried, if there is one; or the first of a queue: of the ready ones, or else the soonest."""
+        tried = [run for run in self.runs(State.QUEUED) if self.store.attempts(run)]
+        run = self.draw(st.sampled_from(tried if tried and self.mostly() else self.runs()))
+        line = [waiting for waiting in self.in_order() if waiting.queue == run.queue]
+        ready = [waiting for waiting in line if waiting.ready_at is None]
+        soonest = min(line, key=lambda waiting: waiting.ready_at or 0.0, default=None)
+        first = self.store.first(run.queue)
+        assert first == (ready[0] if ready else soonest)
+        if first is not None and self.draw(st.booleans()):
+            run = first
+        attempts = self.store.attempts(run)
+        try:
+            with transaction(self.connection, NOWHERE):
+                is_forgotten = self.store.dequeue(run, "dequeued", self.now)
+        except RunError:
+            assert run.state is not State.QUEUED
+            assert self.as_it_is(run) == run
+            return
+        assert run.state is State.QUEUED
+        assert is_forgotten == (not attempts)
+        if is_forgotten:
+            event("a dequeued run is forgotten")
+            self.forgotten.add(run.id)
+        else:
+            event("a dequeued run keeps its attempts")
+            after = self.as_it_is(run)
+            assert (after.state, after.reason, after.finished_at) == (State.ABORTED, "dequeued", self.now)
+            assert self.store.attempts(after) == attempts
+
     def runs_are_forgotten(self) -> None:
         """Those that were over long ago, even if others are named as well."""
         over = [run.id for run in self.runs(*ENDED) if (run.finished_at or 0.0) < self.now - 60]
@@ -221,4 +189,3 @@ class World:
             assert self.store.ended_before(self.now - 60, limit=2) == over[:2]
             self.store.forget([*over[:2], *(run.id for run in self.runs(State.HELD, State.QUEUED, State.RUNNING))])
         self.forgotten |= set(over[:2])
-        self.beliefs = [(server, run) for server, run in self.beliefs if run.id not in self.forgotten]

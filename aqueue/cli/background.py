@@ -1,0 +1,224 @@
+"""The verbs that start and stop servers in the background."""
+
+import math
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from aqueue import configfile, presence
+from aqueue.cli.access import (
+    changing,
+    config_or_default,
+    directory_option,
+    environment,
+    find_folder,
+    folder_to_create,
+    living_servers,
+    now,
+    opened,
+)
+from aqueue.cli.types import IDLE_TIMEOUT, served_option
+from aqueue.db import snapshot, transaction
+from aqueue.errors import AqueueError
+from aqueue.folder import Folder
+from aqueue.models import Leaving, Server, State
+from aqueue.process import is_alive
+from aqueue.store import Store
+
+IDLE_SECONDS = 10.0
+"""After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
+
+_SERVE = (sys.executable, "-m", "aqueue", "serve")
+_LOGS_KEPT = 10
+_LOOK_AGAIN = 0.02
+_LAST_LINES = 5
+
+
+@click.command()
+@directory_option
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="The most runs at a time; default 1.")
+@click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after so long without work: 10s, or never.")
+@served_option
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Have the server write more into its log.")
+def start(
+    directory: str | None,
+    jobs: int | None,
+    idle_timeout: float | None,
+    queues: tuple[str, ...] | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Start a server in the background; return once it serves.
+
+    Where a server is up already, none is started: one with fewer jobs than N gets as many, one with more keeps
+    them. The server exits when nothing has been queued or running for a while.
+    """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+    folder = folder_to_create(directory)
+    folder.create()
+    with presence.alone(folder.state):
+        idle_timeout = _idle_timeout(folder) if idle_timeout is None else idle_timeout
+        said = _use_living(folder, jobs, idle_timeout, queues)
+        if said is None:
+            configfile.load(folder, environment())
+            said = _start(folder, _options(jobs, idle_timeout, queues, verbose))
+    if not quiet:
+        click.echo(said)
+
+
+@click.command()
+@directory_option
+@click.option("--kill", is_flag=True, help="Stop what runs, too; it is aborted.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more.")
+def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
+    """Have all servers of the folder exit once what runs is over; return when they are gone.
+
+    What is queued stays queued.
+    """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+    folder = find_folder(directory)
+    # One that is just being started is waited for.
+    with presence.alone(folder.state), changing(folder) as store:
+        servers = living_servers(store, folder)
+        for server in servers:
+            store.send_away(server.id, Leaving.AT_ONCE if kill else Leaving.WHEN_DONE)
+        running = {server.id: len(store.held_by(server.id)) for server in servers}
+        orphans = len(store.in_state(State.RUNNING)) - sum(running.values())
+    if quiet:
+        _wait_until_gone(folder, servers, lambda _: None)
+        return
+    for server in servers:
+        if verbose or (running[server.id] and not kill):
+            runs = _counted(running[server.id])
+            click.echo(f"server {server.pid} has {runs} to {'stop' if kill else 'wait for'}", err=True)
+    if not servers:
+        goes_on = f"; {_counted(orphans)} without one until `aqueue serve` starts one" if orphans else ""
+        click.echo(f"no server is up{goes_on}")
+    _wait_until_gone(folder, servers, click.echo)
+
+
+def _counted(runs: int) -> str:
+    return f"{runs} run{'' if runs == 1 else 's'}"
+
+
+def _wait_until_gone(folder: Folder, servers: list[Server], say: Callable[[str], None]) -> None:
+    """Wait until servers are gone; say so, and also when one gives no sign of life while it is waited for."""
+    left = {server.id: server for server in servers}
+    silent: set[str] = set()
+    stale_after = config_or_default(folder).stale_after
+    with opened(folder) as connection:
+        while left:
+            for id_, server in list(left.items()):
+                if not presence.is_up(folder.servers, id_) and not is_alive(server.pid):
+                    del left[id_]
+                    say(f"server {server.pid} is gone")
+            time.sleep(_LOOK_AGAIN)
+            with snapshot(connection, folder):
+                known = Store(connection).servers()
+            for server in known:
+                if server.id in left.keys() - silent and now() - server.heartbeat_at > stale_after:
+                    silent.add(server.id)
+                    hint = f"if it is stopped, `kill -CONT {server.pid}` wakes it"
+                    say(f"server {server.pid} gives no sign of life; {hint}")
+
+
+def _use_living(
+    folder: Folder, jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None
+) -> str | None:
+    """Ask a server that is up to stay so, with as many jobs.
+
+    Returns:
+        what was done; None if there is none that stays.
+    """
+    config = config_or_default(folder)
+    with opened(folder) as connection, transaction(connection, folder):
+        store = Store(connection)
+        staying = [
+            server
+            for server in living_servers(store, folder)
+            if _does_for(server, queues) and now() - server.heartbeat_at <= config.stale_after
+        ]
+        if not staying:
+            return None
+        server = max(staying, key=lambda server: server.most_jobs)
+        for other in staying:
+            store.want(other.id, (jobs or 0) if other is server else 0, idle_timeout, now())
+    folder.ring()
+    if jobs is None or jobs == server.most_jobs:
+        return f"server {server.pid} is up already, {server.most_jobs} at a time"
+    if jobs < server.most_jobs:
+        return f"server {server.pid} is up already, {server.most_jobs} at a time: nothing changed"
+    return f"server {server.pid} is up already: {jobs} at a time now, {server.most_jobs} before"
+
+
+def _does_for(server: Server, queues: tuple[str, ...] | None) -> bool:
+    """Whether a server serves these queues; all, if none are named."""
+    if queues is None:
+        return server.queues is None and server.leaving is None
+    return all(map(server.serves, queues))
+
+
+def _idle_timeout(folder: Folder) -> float:
+    configured = config_or_default(folder).idle_timeout
+    return IDLE_SECONDS if configured is None else configured
+
+
+def _options(jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None, verbose: bool) -> list[str]:
+    options = ["--idle-timeout", "never" if math.isinf(idle_timeout) else f"{idle_timeout:.3f}"]
+    if jobs is not None:
+        options += ["--jobs", str(jobs)]
+    for queue in queues or ():
+        options += ["--queue", queue]
+    return [*options, "--verbose"] if verbose else options
+
+
+def _start(folder: Folder, options: list[str]) -> str:
+    """Start a server of its own session; it tells through a pipe that it serves."""
+    log = _new_log(folder)
+    reader, writer = os.pipe()
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - aqueue itself
+            [*_SERVE, "--dir", str(folder.path), "--log", str(log), "--ready", str(writer), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=[writer],
+            cwd=folder.parent,
+        )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        if pipe.read():
+            # It goes on by itself; there is nobody here to wait for it any more.
+            process.returncode = 0
+            return f"server {process.pid} is up; its log is {os.path.relpath(log)}"
+    process.wait()
+    raise AqueueError("the server did not start", _tail(log))
+
+
+def _new_log(folder: Folder) -> Path:
+    """A file for what a new server has to say; logs of servers that are gone long ago are removed."""
+    folder.logs.mkdir(mode=0o700, exist_ok=True)
+    with opened(folder) as connection, snapshot(connection, folder):
+        used = {server.log for server in living_servers(Store(connection), folder)}
+    old = sorted(folder.logs.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in old[_LOGS_KEPT - 1 :]:
+        if str(path) not in used:
+            path.unlink(missing_ok=True)
+    log = folder.logs / f"server-{secrets.token_hex(4)}.log"
+    log.touch(mode=0o600, exist_ok=False)
+    return log
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])

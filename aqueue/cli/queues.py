@@ -1,0 +1,107 @@
+"""The verbs that are about a queue as a whole, and the one that takes a run off it."""
+
+import contextlib
+import shutil
+
+import click
+
+from aqueue import configfile, db
+from aqueue.cli.access import (
+    changing,
+    complete_queue,
+    directory_option,
+    environment,
+    find_folder,
+    now,
+)
+from aqueue.cli.types import NAME_TYPE
+from aqueue.errors import FileError, QueueError, RunError
+from aqueue.folder import Folder
+from aqueue.models import Run, State
+from aqueue.store import Store
+
+_queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complete_queue)
+
+
+@click.command()
+@directory_option
+@_queue_argument
+def pause(directory: str | None, queue: str) -> None:
+    """Start nothing more of QUEUE until it is resumed; what runs goes on."""
+    with changing(find_folder(directory)) as store:
+        store.pause(queue)
+    click.echo(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
+
+
+@click.command()
+@directory_option
+@_queue_argument
+def resume(directory: str | None, queue: str) -> None:
+    """Let QUEUE go on."""
+    folder = find_folder(directory)
+    with changing(folder) as store:
+        was_paused = store.resume(queue)
+    if _is_paused_by_configuration(folder, queue):
+        raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
+    click.echo(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")
+
+
+@click.command()
+@directory_option
+@_queue_argument
+@click.option("-d", "--run", "written", metavar="NAME:RUN_ID", help="That run, wherever it is in the queue.")
+def dequeue(directory: str | None, queue: str, written: str | None) -> None:
+    """Take the first run off QUEUE, or the one that -d names.
+
+    It is aborted; one that never had an attempt is forgotten altogether.
+    """
+    folder = find_folder(directory)
+    with changing(folder) as store:
+        run = store.first(queue) if written is None else _queued(store.resolve(written), queue)
+        if run is None:
+            raise QueueError(f"queue {queue} is empty", "`aqueue status` shows which queues are not")
+        _file_away(folder, store, run)
+        if store.dequeue(run, "dequeued", now()):
+            shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
+    click.echo(f"{run.id} {run.name}:{run.run_id}")
+
+
+def _queued(run: Run, queue: str) -> Run:
+    """The run, if it is queued there.
+
+    Raises:
+        RunError: it is not.
+    """
+    which = f"run {run.name}:{run.run_id}"
+    if run.queue != queue:
+        raise RunError(f"{which} is not in queue {queue}", f"it is in queue {run.queue}")
+    if run.state is State.RUNNING:
+        raise RunError(f"{which} is running", f"`aqueue cancel {run.id}` stops it")
+    if run.state is State.HELD:
+        raise RunError(f"{which} is held, not queued", f"`aqueue cancel {run.id}` aborts it")
+    return run
+
+
+def _file_away(folder: Folder, store: Store, run: Run) -> None:
+    """Put the file that the run comes from where no server takes it for a new one.
+
+    A server does that by itself a moment after it has accepted a file; were the run forgotten before, the file
+    would become a run once more after a crash.
+    """
+    name = (store.source(run) or "").rpartition(":")[0]
+    if not name or not (incoming := folder.incoming / name).exists():
+        return
+    db.make_durable(folder)
+    for id_ in store.runs_of(name):
+        folder.make_run_dir(id_)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            (folder.run_dir(id_) / "task.yaml").hardlink_to(incoming)
+    incoming.unlink(missing_ok=True)
+
+
+def _is_paused_by_configuration(folder: Folder, queue: str) -> bool:
+    try:
+        configured = configfile.load(folder, environment()).queues.get(queue)
+    except FileError:
+        return False
+    return configured is not None and configured.paused

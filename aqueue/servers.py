@@ -1,0 +1,101 @@
+"""What changes servers and pauses: who is up and what is asked of them, which queues start nothing."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from aqueue.capacity import Limits
+from aqueue.models import Leaving, Run, Server, State
+from aqueue.queries import Queries, as_json
+
+
+class Servers(Queries):
+    """What aqueue remembers of those who do the work.
+
+    Args:
+        connection: inside a transaction that may write.
+    """
+
+    def enter(self, server: Server) -> None:
+        """Remember a server."""
+        fields = msgspec.structs.asdict(server)
+        fields["queues"] = None if server.queues is None else as_json(server.queues)
+        values = ", ".join(f":{field}" for field in fields)
+        self._execute(f"INSERT INTO servers ({', '.join(fields)}) VALUES ({values})", fields)
+
+    def leave(self, server: str) -> None:
+        """Forget a server. Its runs stay with it until another adopts them."""
+        self._execute("DELETE FROM servers WHERE id = ?", (server,))
+
+    def leave_if_idle(self, server: Server, limits: Limits, now: float) -> bool:
+        """Have a server leave, unless something has come or somebody has asked for it meanwhile.
+
+        Args:
+            server: as it was when it decided to leave.
+            limits: of that server.
+        """
+        if self.outlook(limits, now).busy:
+            return False
+        return bool(
+            self._execute(
+                "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?",
+                (Leaving.WHEN_DONE, server.id, server.wanted_at),
+            ).rowcount
+        )
+
+    def beat(self, server: str, limits: Limits, now: float) -> None:
+        """Record a server's sign of life, and what it may start."""
+        self._execute(
+            "UPDATE servers SET heartbeat_at = ?, jobs = ?, disabled_by = ? WHERE id = ?",
+            (now, limits.jobs, limits.disabled_by, server),
+        )
+
+    def adopt(self, heir: str, fresh: Collection[str], gone: Collection[str]) -> list[tuple[Run, str]]:
+        """Give `heir` the runs of servers that are gone, or give no sign of life.
+
+        Args:
+            fresh: the ids of the servers that do give one; `heir` is one of them.
+            gone: the ids of those that will never do again, and are forgotten.
+
+        Returns:
+            the runs, each with the boot that its server was started in; empty if that is not known.
+        """
+        boots = {server.id: server.boot for server in self.servers()}
+        adopted = []
+        for run in self.in_state(State.RUNNING):
+            if run.server not in fresh:
+                self._execute("UPDATE runs SET server = ? WHERE id = ?", (heir, run.id))
+                adopted.append((msgspec.structs.replace(run, server=heir), boots.get(run.server or "", "")))
+        for server in gone:
+            self.leave(server)
+        return adopted
+
+    def held_by(self, server: str) -> set[tuple[int, int]]:
+        """The runs that a server runs, each with the number of its attempt."""
+        return set(self._execute("SELECT id, attempt FROM runs WHERE state = 'running' AND server = ?", (server,)))
+
+    def want(self, server: str, jobs: int, stays_for: float, now: float) -> None:
+        """Ask a server to have so many jobs at least, and to stay for so many seconds without work."""
+        self._execute(
+            "UPDATE servers SET wanted_at = ?, raised_to = max(raised_to, ?), stays_for = max(stays_for, ?)"
+            " WHERE id = ?",
+            (now, jobs, stays_for, server),
+        )
+
+    def send_away(self, server: str, leaving: Leaving) -> None:
+        """Ask a server to leave. One that is to go at once is not told otherwise any more."""
+        self._execute(
+            "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NOT ?", (leaving, server, Leaving.AT_ONCE)
+        )
+
+    def pause(self, queue: str) -> None:
+        """Have nothing of `queue` started until it is resumed."""
+        self._execute("INSERT OR IGNORE INTO pauses (queue) VALUES (?)", (queue,))
+
+    def resume(self, queue: str) -> bool:
+        """Let `queue` go on.
+
+        Returns:
+            whether it was paused.
+        """
+        return bool(self._execute("DELETE FROM pauses WHERE queue = ?", (queue,)).rowcount)

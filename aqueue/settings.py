@@ -1,0 +1,94 @@
+"""The configuration that is in force, and how a saved edit of it comes into force.
+
+A change hint about `aqueue.yaml` leads to a look at it, in the intake's thread. A file that somebody is still
+writing, is empty, is gone or has an error in it gets a second look a moment later: editors remove a file or
+empty it before they write it anew. After that an error is reported, and the old configuration stays in force.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from aqueue import configfile
+from aqueue.config import Config
+from aqueue.errors import FileError
+from aqueue.events import Notice, Report
+from aqueue.folder import Folder
+
+_SECOND_LOOK: Final = 0.3
+_WHILE_WRITTEN: Final = 0.02
+
+
+class Settings:
+    """Knows the configuration in force.
+
+    Args:
+        environment: says some things over the file.
+        report: is told about edits that are no good.
+
+    Raises:
+        FileError, UsageError: the configuration has an error in it.
+    """
+
+    def __init__(self, folder: Folder, environment: Mapping[str, str], report: Report) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._report = report
+        self._file = os.path.relpath(folder.config)
+        self._content = configfile.read(folder) or b""
+        self._doubted_at: float | None = None
+        self._complaint = ""
+        self.next_look: float | None = None
+        """When to look again at a file that was not settled, on the monotonic clock; None if it was."""
+        self.config = self._parse(self._content)
+        self._warn()
+
+    def look(self) -> bool:
+        """Take up what has changed.
+
+        Returns:
+            whether another configuration is in force now.
+        """
+        self.next_look = None
+        try:
+            content = configfile.read(self._folder, settled=True)
+            if content is None:
+                self.next_look = time.monotonic() + _WHILE_WRITTEN
+                return False
+            if content == self._content:
+                self._doubted_at, self._complaint = None, ""
+                return False
+            config = self._parse(content)
+        except FileError as error:
+            return self._doubt(f"{error.message}; {error.hint}" if error.hint else error.message)
+        if not content.strip() and self._is_first_doubt():
+            return False
+        self._content, self._doubted_at, self._complaint = content, None, ""
+        changed, self.config = config != self.config, config
+        self._warn()
+        return changed
+
+    def _doubt(self, problem: str) -> bool:
+        if not self._is_first_doubt():
+            self._doubted_at = None
+            if problem != self._complaint:
+                self._complaint = problem
+                self._report(Notice(f"{problem}; the configuration stays as it was", urgent=True))
+        return False
+
+    def _is_first_doubt(self) -> bool:
+        """Whether it may yet turn out well; then it is looked at again soon."""
+        now = time.monotonic()
+        if self._doubted_at is None:
+            self._doubted_at = now
+        until = self._doubted_at + _SECOND_LOOK
+        self.next_look = until if now < until else None
+        return self.next_look is not None
+
+    def _parse(self, content: bytes) -> Config:
+        return configfile.under(self._environment, configfile.parse(content, self._file))
+
+    def _warn(self) -> None:
+        for warning in self.config.warnings:
+            self._report(Notice(f"{self._file}: {warning}", urgent=True))
