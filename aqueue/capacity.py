@@ -118,6 +118,8 @@ def _its_server(run: Run, line: Line) -> str:
     if line.silent:
         pid = line.silent[0].pid
         return f"server {pid} gives no sign of life; if it is stopped, `kill -CONT {pid}` wakes it"
+    if line.servers:
+        return f"server {line.servers[0].pid} is leaving; `aqueue serve` starts another"
     return "no server is up; `aqueue serve` starts one"
 
 

@@ -7,7 +7,8 @@ run's own task: the next round never waits for it.
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 
 import anyio
@@ -57,10 +58,11 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         """Whether another server may now be able to start something that this one did not, or to leave."""
         if self.outlook.servers < 2:
             return False
+        claimed = Counter(run.queue for run in self.claimed)
+        if Counter(run.queue for _, run in self.ended) - claimed:
+            return True
         come = sum(len(ids) for delivery in self.ids for ids in delivery)
-        if self.outlook.waiting:
-            return len(self.ended) + come > len(self.claimed)
-        return bool(self.ended) and not self.outlook.busy
+        return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 
 class Dispatcher:
@@ -189,7 +191,7 @@ class Dispatcher:
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
         self._has_company = done.outlook.servers > 1
-        self._let_go(before, done.held)
+        self._let_go(before, done)
         for run, boot in done.adopted:
             runner = self._new_runner(run)
             self._runners.add(runner)
@@ -209,10 +211,13 @@ class Dispatcher:
         next_ready = done.outlook.next_ready
         return None if next_ready is None else max(0.0, next_ready - self._clock.now())
 
-    def _let_go(self, runners: Iterable[Runner], held: Container[tuple[int, int]] | None) -> None:
-        """Leave those runs alone that others have taken over, while this server slept or was stopped."""
+    def _let_go(self, runners: Iterable[Runner], done: _Round) -> None:
+        """Leave those runs alone that others took over while this server slept, even if they gave them back."""
+        if done.held is None:
+            return
+        mine = done.held - {(run.id, run.attempt) for run, _ in done.adopted}
         for runner in runners:
-            if held is not None and (runner.run.id, runner.run.attempt) not in held:
+            if (runner.run.id, runner.run.attempt) not in mine:
                 runner.disown()
                 self._runners.discard(runner)
 
@@ -227,12 +232,13 @@ class Dispatcher:
             store = Store(connection)
             ids = [[self._accept(store, file, now) for file in delivery.files] for delivery in deliveries]
             ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
+            servers = store.servers() if adopting else []
             if beating:
                 store.beat(server, limits, now)
             return _Round(
                 ids=ids,
                 ended=ended,
-                adopted=store.adopt(server, *self._roll_call(store.servers(), now)) if adopting else [],
+                adopted=store.adopt(server, *self._roll_call(servers, now)) if adopting else [],
                 held=store.held_by(server) if beating else None,
                 claimed=store.claim(server, limits, now) if starting else [],
                 cancellations=store.cancellations(server) if rung or beating else [],

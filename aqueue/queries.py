@@ -145,7 +145,7 @@ class Queries:
         jobs: Counter[str] = Counter()
         paused = self.paused()
         for id_, queue, server in self._execute(
-            "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY id"
+            "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
         ):
             running.setdefault(queue, []).append(id_)
             jobs[server] += queue not in configured
@@ -248,7 +248,8 @@ class Queries:
 
     def in_state(self, state: State) -> list[Run]:
         """The runs that are in a state, in the order of their ids."""
-        return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY id", ())
+        # Without the plus, SQLite would go through all runs in that order, those that are over among them.
+        return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY +id", ())
 
     def _usage(self, server: str, limits: Limits) -> Usage:
         usage = Usage(queues=Counter(), jobs=0, paused=self.paused())

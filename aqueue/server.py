@@ -101,6 +101,8 @@ class _Server:
         self._presence = presence
         self._database = database
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
+        self._known_config = settings.config
+        self._reconfigured = anyio.Event()
         self._raised_to = 0
         self._is_leaving = False
         self._record = self._new_record()
@@ -172,8 +174,8 @@ class _Server:
         async with anyio.create_task_group() as services:
             await services.start(self._handle_signals, services)
             services.start_soon(self._intake.run, left)
-            services.start_soon(repeat, lambda: self._config.heartbeat_interval, self._beat)
-            services.start_soon(repeat, lambda: RESCAN_SECONDS, self._rescan)
+            services.start_soon(self._beat)
+            services.start_soon(repeat, RESCAN_SECONDS, self._rescan)
             services.start_soon(self._leave_when_idle)
             where = os.path.relpath(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
@@ -188,23 +190,26 @@ class _Server:
         return anyio.from_thread.run(self._database.write, lambda connection: Store(connection).last_id())
 
     def _wake(self) -> None:
-        # What was rung for may be another configuration, with which others have to know of.
-        limits = self._limits()
-        if (self._record.jobs, self._record.disabled_by) != (limits.jobs, limits.disabled_by):
-            self._dispatcher.beat()
+        if self._config is not self._known_config:
+            # Others have to know of it, and it may say how often they are to hear of this server.
+            self._known_config = self._config
+            self._reconfigured.set()
         self._dispatcher.wake()
 
     def _roll_call(self, servers: Sequence[ServerRecord], now: float) -> tuple[set[str], set[str]]:
         """The servers that give a sign of life, and those that are gone; a stopped one is neither."""
-        fresh, gone = {self._presence.id}, set()
+        fresh, gone, heard_at = {self._presence.id}, set(), {}
         for server in servers:
-            if server.id == self._presence.id:
-                continue
-            if not is_up(self._folder.servers, server.id):
-                forget(self._folder.servers, server.id)
-                gone.add(server.id)
-            elif now - server.heartbeat_at <= self._config.stale_after:
-                fresh.add(server.id)
+            # Before that, another configuration may have said how often there is to be one.
+            heard_at[server.id] = max(server.heartbeat_at, self._settings.changed_at)
+        # Whoever slept does not know who else did.
+        has_slept = now - heard_at.pop(self._presence.id, now) > self._config.stale_after
+        for id_, at in heard_at.items():
+            if not is_up(self._folder.servers, id_):
+                forget(self._folder.servers, id_)
+                gone.add(id_)
+            elif has_slept or now - at <= self._config.stale_after:
+                fresh.add(id_)
         return fresh, gone
 
     def _take_orders(self, record: ServerRecord) -> None:
@@ -233,8 +238,12 @@ class _Server:
             await self._database.write(lambda connection: Store(connection).leave(self._presence.id))
 
     async def _beat(self) -> None:
-        self._database.check()
-        self._dispatcher.beat()
+        while True:
+            with anyio.move_on_after(self._config.heartbeat_interval):
+                await self._reconfigured.wait()
+            self._reconfigured = anyio.Event()
+            self._database.check()
+            self._dispatcher.beat()
 
     async def _rescan(self) -> None:
         self._folder.check_safe()

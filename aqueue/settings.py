@@ -5,6 +5,7 @@ writing, is empty, is gone or has an error in it gets a second look a moment lat
 empty it before they write it anew. After that an error is reported, and the old configuration stays in force.
 """
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Settings:
         self._complaint = ""
         self.next_look: float | None = None
         """When to look again at a file that was not settled, on the monotonic clock; None if it was."""
+        self.changed_at = -math.inf
+        """When the configuration in force came into it, in seconds since the epoch."""
         self.config = self._parse(self._content)
         self._warn()
 
@@ -65,9 +68,12 @@ class Settings:
         if not content.strip() and self._is_first_doubt():
             return False
         self._content, self._doubted_at, self._complaint = content, None, ""
-        changed, self.config = config != self.config, config
+        if config == self.config:
+            return False
+        self.changed_at = time.time()
+        self.config = config
         self._warn()
-        return changed
+        return True
 
     def _doubt(self, problem: str) -> bool:
         if not self._is_first_doubt():

@@ -11,10 +11,10 @@ RESCAN_SECONDS = 60.0
 """How often the whole folder is looked at, in case the kernel dropped a change."""
 
 
-async def repeat(seconds: Callable[[], float], do: Callable[[], Awaitable[None]]) -> None:
+async def repeat(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
     """Do something again and again, each time so many seconds after the last."""
     while True:
-        await anyio.sleep(seconds())
+        await anyio.sleep(seconds)
         await do()
 
 

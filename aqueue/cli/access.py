@@ -1,5 +1,6 @@
 """What the commands share: finding the folder, using its store, naming runs."""
 
+import functools
 import os
 import sqlite3
 import time
@@ -101,11 +102,14 @@ def say_if_unserved(store: Store, where: Folder) -> None:
         click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
 
 
+@functools.cache
 def config_or_default(where: Folder) -> Config:
-    """The configuration; the default where it has an error in it, which whoever serves is told about."""
+    """The configuration; the default where it has an error in it, which is said, once."""
     try:
         return configfile.load(where, environment())
-    except AqueueError:
+    except AqueueError as error:
+        warning = f"{error.message}; this is shown as if there were no configuration"
+        click.echo(click.style("warning: ", fg="yellow") + warning, err=True)
         return Config()
 
 

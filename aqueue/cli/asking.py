@@ -115,6 +115,7 @@ def status(directory: str | None, as_json: bool) -> None:
                         "heartbeat_at": render.iso(server.heartbeat_at),
                         "queues": server.queues,
                         "leaving": server.leaving,
+                        "disabled_by": server.disabled_by,
                         "log": server.log,
                     }
                     for server in servers
@@ -129,7 +130,7 @@ def status(directory: str | None, as_json: bool) -> None:
         click.echo(_described(server, config.stale_after))
     if not servers:
         click.echo("no server is up; `aqueue serve` starts one")
-    if config.disabled_by:
+    if config.disabled_by and not servers:
         click.echo(f"queues are disabled ({config.disabled_by}): nothing is started")
     if not described:
         click.echo("nothing is queued, running or held")
@@ -191,6 +192,8 @@ def _described(server: Server, stale_after: float) -> str:
     parts = [f"up for {spell(now() - server.started_at)}", f"{server.most_jobs} at a time"]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
+    if server.disabled_by is not None:
+        parts.append(f"starts nothing ({server.disabled_by})")
     if server.leaving is not None:
         parts.append("leaving")
     if (silent := now() - server.heartbeat_at) > stale_after:

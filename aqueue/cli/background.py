@@ -154,6 +154,8 @@ def _use_living(
         for other in staying:
             store.want(other.id, (jobs or 0) if other is server else 0, idle_timeout, now())
     folder.ring()
+    if server.disabled_by is not None:
+        return f"server {server.pid} is up already, but starts nothing: queues are disabled ({server.disabled_by})"
     if jobs is None or jobs == server.most_jobs:
         return f"server {server.pid} is up already, {server.most_jobs} at a time"
     if jobs < server.most_jobs:

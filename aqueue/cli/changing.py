@@ -11,12 +11,14 @@ from aqueue import configfile
 from aqueue.cli.access import (
     changing,
     complete_run,
+    config_or_default,
     directory_option,
     environment,
     find_folder,
     living_servers,
     now,
     reading,
+    refuse_if_disabled,
     resolve_all,
     say_if_unserved,
 )
@@ -54,6 +56,7 @@ def cancel(directory: str | None, runs: tuple[str, ...]) -> None:
 def retry(directory: str | None, runs: tuple[str, ...]) -> None:
     """Queue runs that are over once more, as new attempts."""
     folder = find_folder(directory)
+    refuse_if_disabled(config_or_default(folder))
     _change(directory, runs, lambda store, run: store.retry(run))
     with reading(folder) as store:
         say_if_unserved(store, folder)

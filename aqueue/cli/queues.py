@@ -5,17 +5,17 @@ import shutil
 
 import click
 
-from aqueue import configfile, db
+from aqueue import db
 from aqueue.cli.access import (
     changing,
     complete_queue,
+    config_or_default,
     directory_option,
-    environment,
     find_folder,
     now,
 )
 from aqueue.cli.types import NAME_TYPE
-from aqueue.errors import FileError, QueueError, RunError
+from aqueue.errors import QueueError, RunError
 from aqueue.folder import Folder
 from aqueue.models import Run, State
 from aqueue.store import Store
@@ -41,7 +41,8 @@ def resume(directory: str | None, queue: str) -> None:
     folder = find_folder(directory)
     with changing(folder) as store:
         was_paused = store.resume(queue)
-    if _is_paused_by_configuration(folder, queue):
+    configured = config_or_default(folder).queues.get(queue)
+    if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
     click.echo(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")
 
@@ -60,9 +61,11 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
         run = store.first(queue) if written is None else _queued(store.resolve(written), queue)
         if run is None:
             raise QueueError(f"queue {queue} is empty", "`aqueue status` shows which queues are not")
-        _file_away(folder, store, run)
-        if store.dequeue(run, "dequeued", now()):
-            shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
+        source = store.source(run)
+        is_forgotten = store.dequeue(run, "dequeued", now())
+        _file_away(folder, store, source)
+    if is_forgotten:
+        shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
     click.echo(f"{run.id} {run.name}:{run.run_id}")
 
 
@@ -82,13 +85,13 @@ def _queued(run: Run, queue: str) -> Run:
     return run
 
 
-def _file_away(folder: Folder, store: Store, run: Run) -> None:
-    """Put the file that the run comes from where no server takes it for a new one.
+def _file_away(folder: Folder, store: Store, source: str | None) -> None:
+    """Put the file that a run comes from where no server takes it for a new one.
 
     A server does that by itself a moment after it has accepted a file; were the run forgotten before, the file
     would become a run once more after a crash.
     """
-    name = (store.source(run) or "").rpartition(":")[0]
+    name = (source or "").rpartition(":")[0]
     if not name or not (incoming := folder.incoming / name).exists():
         return
     db.make_durable(folder)
@@ -97,11 +100,3 @@ def _file_away(folder: Folder, store: Store, run: Run) -> None:
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             (folder.run_dir(id_) / "task.yaml").hardlink_to(incoming)
     incoming.unlink(missing_ok=True)
-
-
-def _is_paused_by_configuration(folder: Folder, queue: str) -> bool:
-    try:
-        configured = configfile.load(folder, environment()).queues.get(queue)
-    except FileError:
-        return False
-    return configured is not None and configured.paused

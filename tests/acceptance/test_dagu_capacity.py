@@ -1,11 +1,14 @@
 """Issue 3, row 3: slots are counted over all servers; the dead hold none; the stopped lose no run."""
 
 import contextlib
+import json
 import random
 import signal
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
+from operator import sub
 
 import pytest
 
@@ -113,6 +116,7 @@ def test_a_run_that_outlives_its_killed_server_keeps_its_slot_until_it_ends(plac
 def test_a_stopped_server_loses_no_run_and_runs_nothing_twice_when_it_wakes(place: Place) -> None:
     servers = first, second = two_servers(place)
     short(place, "next")
+    eventually(lambda: "next" in place.rows())
     with stopped(place, first):
         second.says("adopted")
         place.path("go").touch()
@@ -131,12 +135,11 @@ def test_a_server_that_wakes_leaves_alone_what_another_has_adopted(place: Place)
     with stopped(place, first):
         second.says("adopted")
     eventually(lambda: not is_silent(place, first))
-    for _ in range(2):
-        first.signal(signal.SIGINT)
+    first.signal(signal.SIGINT)
+    assert first.ends() == 0
     place.path("go").touch()
     assert place.becomes("long", "failed")["reason"] == "exit code 3"
     assert place.lines("begun") == place.lines("ended") == ["long"]
-    assert first.ends() == 0
 
 
 @pytest.mark.parametrize("told", ["awake", "stopped"])
@@ -226,3 +229,22 @@ def test_stops_at_any_moment_run_nothing_twice_and_never_exceed_the_slots(place:
     assert sorted(begun) == sorted(str(row["id"]) for row in place.ls())
     assert peak(place) <= 3
     assert {row["state"] for row in place.ls()} == {"succeeded"}
+
+
+def test_a_shorter_heartbeat_is_kept_at_once_and_nobody_is_taken_for_dead(place: Place) -> None:
+    place.drop("aqueue.yaml", "heartbeat: {interval: 60s, stale_after: 200s}\n" + LANE)
+    first = place.serve()
+    lasting(place, "long")
+    place.appears("begun")
+    second = place.serve()
+    place.drop("aqueue.yaml", QUICK + LANE)
+
+    def heartbeats() -> list[datetime]:
+        servers = json.loads(place.run("status", "--json"))["servers"]
+        return [datetime.fromisoformat(server["heartbeat_at"]) for server in servers]
+
+    before = heartbeats()
+    eventually(lambda: min(map(sub, heartbeats(), before)) > timedelta(seconds=1))
+    assert "adopted" not in first.text + second.text
+    place.path("go").touch()
+    place.becomes("long", "failed")

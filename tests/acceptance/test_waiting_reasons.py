@@ -61,8 +61,9 @@ def test_for_a_server_when_the_only_one_is_leaving(place: Place) -> None:
     place.add("true", "-n", "a")
     server.process.terminate()
     server.says("waiting for 1 run")
-    eventually(lambda: place.rows()["a"]["waiting_for"] == NO_SERVER)
-    assert waits_for(place, "a") == NO_SERVER
+    leaving = f"server {server.process.pid} is leaving; `aqueue serve` starts another"
+    eventually(lambda: place.rows()["a"]["waiting_for"] == leaving)
+    assert waits_for(place, "a") == leaving
     place.path("long").touch()
 
 
