@@ -1,0 +1,28 @@
+"""What aqueue costs: a server that has nothing to do, and a command."""
+
+import shutil
+import sys
+import time
+
+from tests.benchmarks.bench import Bench, cpu_seconds, ms, resident, wall
+
+
+def idle(bench: Bench, seconds: float) -> None:
+    with bench.serving() as folder:
+        time.sleep(6)
+        before = cpu_seconds(folder.server)
+        time.sleep(seconds)
+        share = (cpu_seconds(folder.server) - before) / seconds
+        bench.row("idle server, processor", f"{share:.2%} of a core", f"over {seconds:.0f} s", "at most 0.5 %")
+        bench.row("idle server, memory", f"{resident(folder.server):.0f} MB", "", "at most 45 MB")
+
+
+def commands(bench: Bench, times: int) -> None:
+    script = [shutil.which("aqueue") or "aqueue"]
+    with bench.serving() as folder:
+        python = wall([sys.executable, "-c", "pass"], times)
+        for what, arguments, aim in (
+            ("aqueue --help", ["--help"], "under 100 ms"),
+            ("aqueue add", ["add", "--dir", str(folder.path), "--", "true"], "under 150 ms"),
+        ):
+            bench.row(what, ms(wall(script + arguments, times)), f"python -c pass: {ms(python)}", aim)
