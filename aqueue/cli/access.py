@@ -1,6 +1,5 @@
 """What the commands share: finding the folder, using its store, naming runs."""
 
-import functools
 import os
 import sqlite3
 import time
@@ -102,14 +101,18 @@ def say_if_unserved(store: Store, where: Folder) -> None:
         click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
 
 
-@functools.cache
-def config_or_default(where: Folder) -> Config:
-    """The configuration; the default where it has an error in it, which is said, once."""
+def config_or_default(where: Folder, *, warn: bool = False) -> Config:
+    """The configuration; the default where it has an error in it.
+
+    Args:
+        warn: say so, because what is shown may not be what the servers do.
+    """
     try:
         return configfile.load(where, environment())
     except AqueueError as error:
-        warning = f"{error.message}; this is shown as if there were no configuration"
-        click.echo(click.style("warning: ", fg="yellow") + warning, err=True)
+        if warn:
+            warning = f"{error.message}; what follows is as if there were no configuration"
+            click.echo(click.style("warning: ", fg="yellow") + warning, err=True)
         return Config()
 
 

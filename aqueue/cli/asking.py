@@ -88,7 +88,7 @@ def status(directory: str | None, as_json: bool) -> None:
         servers = living_servers(store, folder)
         queues = store.queues()
         paused = store.paused()
-    config = config_or_default(folder)
+    config = config_or_default(folder, warn=True)
     counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
     counts.update(queues)
     described = [
@@ -193,7 +193,7 @@ def _described(server: Server, stale_after: float) -> str:
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
     if server.disabled_by is not None:
-        parts.append(f"starts nothing ({server.disabled_by})")
+        parts.append(f"starts nothing: queues are disabled ({server.disabled_by})")
     if server.leaving is not None:
         parts.append("leaving")
     if (silent := now() - server.heartbeat_at) > stale_after:
@@ -209,7 +209,7 @@ def _limits(config: Config) -> Limits:
 def _waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
     if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
         return [None] * len(runs)
-    config = config_or_default(folder)
+    config = config_or_default(folder, warn=True)
     limits = _limits(config)
     awake, silent = awake_and_silent(store, folder, config.stale_after)
     lines = store.lines(runs, awake, limits.queues, silent)

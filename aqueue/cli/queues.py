@@ -41,7 +41,7 @@ def resume(directory: str | None, queue: str) -> None:
     folder = find_folder(directory)
     with changing(folder) as store:
         was_paused = store.resume(queue)
-    configured = config_or_default(folder).queues.get(queue)
+    configured = config_or_default(folder, warn=True).queues.get(queue)
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
     click.echo(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")

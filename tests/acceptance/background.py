@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,22 @@ def is_gone(pid: int) -> bool:
     return True
 
 
+def fall_asleep(place: Place, pid: int) -> None:
+    """As SIGSTOP, but not in the middle of a transaction: there, everybody else has to wait for it."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        database = sqlite3.connect(place.state / "state.db", timeout=0, isolation_level=None)
+        with contextlib.closing(database), contextlib.suppress(sqlite3.OperationalError):
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+            return
+        os.kill(pid, signal.SIGCONT)
+
+
 @contextlib.contextmanager
-def asleep(pid: int) -> Iterator[None]:
+def asleep(place: Place, pid: int) -> Iterator[None]:
     """Have a server stand still meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
+    fall_asleep(place, pid)
     try:
         yield
     finally:

@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 PAUSED = "    - {name: later, paused: true}\n"
 UNCHANGED = "the configuration stays as it was"
 

@@ -1,6 +1,5 @@
 """The server is killed without warning: nothing is lost, nothing runs twice, and every exit code is true."""
 
-import signal
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.background import asleep
 from tests.acceptance.driving import Place, Row
 from tests.waiting import eventually
 
@@ -181,14 +181,11 @@ def test_a_stopped_server_is_not_taken_for_a_dead_one(place: Place) -> None:
     server = place.serve()
     place.task("long", f"echo begun >>begun; {place.until('go')}; exit 4")
     place.appears("begun")
-    server.signal(signal.SIGSTOP)
-    try:
+    with asleep(place, server.process.pid):
         other = place.serve()
         place.task("other", "true")
         place.becomes("other", "succeeded")
         assert "adopted" not in other.text
-    finally:
-        server.signal(signal.SIGCONT)
     place.path("go").touch()
     assert place.becomes("long", "failed")["exit_code"] == 4
     assert place.lines("begun") == ["begun"]

@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import signal
-import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,23 +11,14 @@ from operator import sub
 
 import pytest
 
+from tests.acceptance.background import fall_asleep
 from tests.acceptance.driving import Place, Server
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 QUICK = "heartbeat: {interval: 0.1, stale_after: 0.5}\n"
 LANE = "queues:\n  config:\n    - {name: lane, max_concurrency: 1}\n"
-
-
-def stop(place: Place, server: Server) -> None:
-    """As SIGSTOP, but not in the middle of a transaction: there, everybody else has to wait for it."""
-    while True:
-        server.signal(signal.SIGSTOP)
-        database = sqlite3.connect(place.state / "state.db", timeout=0, isolation_level=None)
-        with contextlib.closing(database), contextlib.suppress(sqlite3.OperationalError):
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("ROLLBACK")
-            return
-        server.signal(signal.SIGCONT)
 
 
 @contextlib.contextmanager
@@ -36,7 +26,7 @@ def stopped(place: Place, *servers: Server) -> Iterator[None]:
     """While it goes on, the servers are like one whose machine has swapped it out."""
     try:
         for server in servers:
-            stop(place, server)
+            fall_asleep(place, server.process.pid)
         yield
     finally:
         for server in servers:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.acceptance.driving import Place
 
+pytestmark = pytest.mark.at_length
+
 TRIGGERS = ("scheduler", "manual", "webhook", "subdag", "retry", "catchup")
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.acceptance.driving import Place, Row
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 PAGE = """\
 # ~/.config/dagu/config.yaml
 queues:

@@ -11,6 +11,8 @@ from tests.acceptance.background import asleep, end_all, servers, start
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 LEAVING = "nothing is queued or running: leaving"
 OPEN_UMASK = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 
@@ -120,7 +122,7 @@ def test_several_starts_at_the_same_moment_make_one_server(place: Place) -> None
 
 def test_a_server_that_stands_still_is_not_taken_for_one_that_serves(place: Place) -> None:
     place.drop("aqueue.yaml", "heartbeat: {interval: 0.1s, stale_after: 0.5s}\n")
-    with asleep(start(place, "--idle-timeout", "30s").pid):
+    with asleep(place, start(place, "--idle-timeout", "30s").pid):
         eventually(lambda: "no sign of life" in place.run("status"))
         start(place)
         place.task("a", "touch ran")

@@ -10,6 +10,8 @@ from tests.acceptance.background import asleep, begin_stop, end_all, end_of, ser
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 QUICK = "grace: 0.5s\nheartbeat: {interval: 0.1s, stale_after: 0.5s}\n"
 STUBBORN = "trap '' TERM; (trap '' TERM; echo . >>begun; sleep 60) & sleep 60; wait"
 
@@ -166,7 +168,7 @@ def test_a_server_that_stands_still_is_named_and_goes_when_it_wakes(place: Place
     server = start(place)
     place.task("a", STUBBORN)
     eventually(lambda: place.lines("begun"))
-    with asleep(server.pid):
+    with asleep(place, server.pid):
         eventually(lambda: "no sign of life" in place.run("status"))
         stop = begin_stop(place, "--kill")
         eventually(lambda: servers(place)[0]["leaving"])
@@ -183,7 +185,7 @@ def test_a_server_that_begins_to_stand_still_while_it_is_waited_for_is_named_the
     place.becomes("a", "running")
     stop = begin_stop(place)
     eventually(lambda: servers(place)[0]["leaving"])
-    with asleep(server.pid):
+    with asleep(place, server.pid):
         place.path("go").touch()
         eventually(lambda: "no sign of life" in place.run("status"))
         time.sleep(0.5)  # as long as `stale_after`

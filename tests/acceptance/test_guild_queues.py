@@ -9,6 +9,8 @@ from tests.acceptance.background import asleep
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 STATES = ("succeeded", "failed", "aborted", "running", "queued", "held")
 NOTED = 'echo "begin $AQUEUE_NAME" >>noted; sleep 0.01; echo "end $AQUEUE_NAME" >>noted'
 
@@ -83,7 +85,7 @@ def test_two_servers_share_the_work_exactly_once_each_within_the_limit_over_both
     place.task("first", place.until("go"), "queue: lane")
     place.becomes("first", "running")
     # Whoever ends a run starts the next one: so that both have slots, one takes its own while the other sleeps.
-    with asleep(second.process.pid):
+    with asleep(place, second.process.pid):
         first = place.serve()
         names = stage(place, 200, "queue: lane")
         first.says(" started ", times=2)

@@ -26,6 +26,8 @@ from tests.acceptance.company import STALE_AFTER, Company
 from tests.acceptance.witness import BRIEF, PATIENT, in_line, left
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 SECONDS = float(os.environ.get("AQUEUE_CHAOS_SECONDS", "0"))
 SEED = int(os.environ.get("AQUEUE_CHAOS_SEED", random.randrange(1 << 32) if SECONDS else 0))
 

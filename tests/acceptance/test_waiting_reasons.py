@@ -6,6 +6,8 @@ from tests.acceptance.background import asleep
 from tests.acceptance.driving import Place, Server
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 LANES = """\
 queues:
   config:
@@ -75,7 +77,7 @@ def test_for_a_server_of_its_queue(place: Place) -> None:
 
 def test_for_a_server_that_gives_no_sign_of_life(place: Place) -> None:
     server = serve(place)
-    with asleep(server.process.pid):
+    with asleep(place, server.process.pid):
         place.add("true", "-n", "a")
         eventually(lambda: "no sign of life" in place.run("status"))
         assert "no sign of life" in waits_for(place, "a")

@@ -59,7 +59,7 @@ def test_a_run_waits_for_a_server() -> None:
 
 def test_a_server_that_is_to_leave_starts_nothing_more() -> None:
     servers = [a_server(leaving=Leaving.WHEN_DONE), a_server(leaving=Leaving.AT_ONCE)]
-    assert reason(servers=servers) == "no server is up; `aqueue serve` starts one"
+    assert reason(servers=servers) == "server 1 is leaving; `aqueue serve` starts another"
 
 
 def test_a_run_waits_for_a_server_that_serves_its_queue() -> None:
@@ -210,7 +210,8 @@ def test_a_run_may_start_exactly_where_nothing_keeps_it(
     openings = usage.openings(limits)
     for queue in QUEUES:
         is_open = queue not in openings.all_but if openings.only is None else queue in openings.only
-        servers = [a_server(jobs=limits.jobs, queues=None if limits.serves is None else tuple(limits.serves))]
+        served = None if limits.serves is None else tuple(limits.serves)
+        servers = [a_server(jobs=limits.jobs, queues=served, disabled_by=limits.disabled_by)]
         line = Line(
             servers=servers,
             ahead=0,
