@@ -185,16 +185,14 @@ class Dispatcher:
         self._runners.difference_update(runner for runner, _ in outcomes)
         # Before anything else: whoever dropped a file is waiting for this.
         for run in done.claimed:
-            runner = self._new_runner(run)
-            self._runners.add(runner)
+            runner = self._add_runner(run)
             runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
         self._has_company = done.outlook.servers > 1
         self._let_go(before, done)
         for run, boot in done.adopted:
-            runner = self._new_runner(run)
-            self._runners.add(runner)
+            runner = self._add_runner(run)
             tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
         stopped = dict(done.cancellations)
         for runner in self._runners:
@@ -210,6 +208,11 @@ class Dispatcher:
             return DISK_FULL_PAUSE
         next_ready = done.outlook.next_ready
         return None if next_ready is None else max(0.0, next_ready - self._clock.now())
+
+    def _add_runner(self, run: Run) -> Runner:
+        runner = self._new_runner(run)
+        self._runners.add(runner)
+        return runner
 
     def _let_go(self, runners: Iterable[Runner], done: _Round) -> None:
         """Leave those runs alone that others took over while this server slept, even if they gave them back."""

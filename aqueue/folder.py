@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ class Folder:
         self.parent = path.parent
         # As text too: making a path of parts takes longer than much of what is done with it.
         self.runs_text = str(self.runs)
+        self._incoming = str(self.incoming)
         self._bell = str(self.bell)
         self._news = str(self.news)
         self._config = str(self.config)
@@ -44,6 +45,23 @@ class Folder:
         """Make the directory for the files of a run, if it is not there."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(f"{self.runs_text}/{run}", 0o700)
+
+    def file_away(self, name: str, runs: Sequence[int]) -> None:
+        """Move a file from `incoming/` to the folders of the runs that it became; remove it if none are left.
+
+        Raises:
+            OSError: it is gone, or the disk is full.
+        """
+        incoming = f"{self._incoming}/{name}"
+        for run in runs:
+            self.make_run_dir(run)
+        for run in runs[1:]:
+            with contextlib.suppress(FileExistsError):
+                os.link(incoming, f"{self.runs_text}/{run}/task.yaml")
+        if runs:
+            os.rename(incoming, f"{self.runs_text}/{runs[0]}/task.yaml")
+        else:
+            os.unlink(incoming)
 
     def attempt(self, run: int, attempt: int) -> str:
         """The path of an attempt's files, without their suffixes."""

@@ -132,17 +132,11 @@ class Inbox:
 
     def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
         """Move a file that is in the store to the folders of its runs."""
-        incoming = f"{self._incoming}/{file.name}"
-        if not os.path.lexists(incoming):
+        if not os.path.lexists(f"{self._incoming}/{file.name}"):
             # Another server that recovered it was faster, or a run of it was dequeued.
             return
         try:
-            for id_ in ids:
-                self._folder.make_run_dir(id_)
-            for id_ in ids[1:]:
-                with contextlib.suppress(FileExistsError):
-                    os.link(incoming, f"{self._folder.runs_text}/{id_}/task.yaml")
-            os.rename(incoming, f"{self._folder.runs_text}/{ids[0]}/task.yaml")
+            self._folder.file_away(file.name, ids)
         except OSError:
             # The disk is full: then it is left for later. Or another was faster just now.
             return

@@ -341,4 +341,4 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def _ps(*arguments: str) -> str:  # pragma: no cover - only where there is no /proc
-    return subprocess.run(["/bin/ps", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return subprocess.run(["/bin/ps", *arguments], capture_output=True, text=True, check=False).stdout  # noqa: S603 - no input

@@ -1,4 +1,4 @@
-"""What happens because time passes: heartbeats, servers that died, missed changes, idle shutdown."""
+"""What happens because time passes: looking for missed changes, idle shutdown."""
 
 import math
 from collections.abc import Awaitable, Callable

@@ -23,6 +23,16 @@ def directory_option(command: F) -> F:
     return click.option("--dir", "directory", metavar="DIR", help="The folder to use.")(command)
 
 
+def refuse_both(quiet: bool, verbose: bool) -> None:
+    """Refuse `-q` beside `-v`.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+
+
 def environment() -> Mapping[str, str]:
     """The environment of this command."""
     return os.environ
@@ -129,7 +139,7 @@ def refuse_if_disabled(config: Config) -> None:
         )
 
 
-def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """The queues that begin with what was typed so far."""
     try:
         folder = find_folder(ctx.params.get("directory"))
@@ -141,7 +151,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return sorted(queue for queue in queues if queue.startswith(incomplete))
 
 
-def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """The ids of the latest runs that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:

@@ -67,10 +67,10 @@ def list_(
         ordered = sorted(zip(runs, waits, strict=True), key=lambda pair: pair[0].id)
         render.print_json([render.run_as_json(run, wait, folder) for run, wait in ordered])
         return
+    from rich.markup import escape
+
     table = render.new_table("id", "name", "queue", "state", "took", "why…")
     for run, wait in zip(runs, waits, strict=True):
-        from rich.markup import escape
-
         why = escape(wait or run.reason or "")
         table.add_row(str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), why)
     render.print_table(table)
@@ -91,10 +91,11 @@ def status(directory: str | None, as_json: bool) -> None:
     config = config_or_default(folder, warn=True)
     counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
     counts.update(queues)
+    limits = _limits(config)
     described = [
         {
             "name": name,
-            "max_concurrency": _limits(config).slots(name),
+            "max_concurrency": limits.slots(name),
             "running": counts[name][State.RUNNING],
             "queued": counts[name][State.QUEUED],
             "held": counts[name][State.HELD],

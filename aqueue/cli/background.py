@@ -13,6 +13,7 @@ import click
 
 from aqueue import configfile, presence
 from aqueue.cli.access import (
+    awake_and_silent,
     changing,
     config_or_default,
     directory_option,
@@ -22,8 +23,10 @@ from aqueue.cli.access import (
     living_servers,
     now,
     opened,
+    refuse_both,
 )
 from aqueue.cli.types import IDLE_TIMEOUT, served_option
+from aqueue.config import Config
 from aqueue.db import snapshot, transaction
 from aqueue.errors import AqueueError
 from aqueue.folder import Folder
@@ -60,13 +63,14 @@ def start(
     Where a server is up already, none is started: one with fewer jobs than N gets as many, one with more keeps
     them. The server exits when nothing has been queued or running for a while.
     """
-    if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
+    refuse_both(quiet, verbose)
     folder = folder_to_create(directory)
     folder.create()
     with presence.alone(folder.state):
-        idle_timeout = _idle_timeout(folder) if idle_timeout is None else idle_timeout
-        said = _use_living(folder, jobs, idle_timeout, queues)
+        config = config_or_default(folder)
+        if idle_timeout is None:
+            idle_timeout = IDLE_SECONDS if config.idle_timeout is None else config.idle_timeout
+        said = _use_living(folder, config, jobs, idle_timeout, queues)
         if said is None:
             configfile.load(folder, environment())
             said = _start(folder, _options(jobs, idle_timeout, queues, verbose))
@@ -84,8 +88,7 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
 
     What is queued stays queued.
     """
-    if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
+    refuse_both(quiet, verbose)
     folder = find_folder(directory)
     # One that is just being started is waited for.
     with presence.alone(folder.state), changing(folder) as store:
@@ -114,7 +117,7 @@ def _counted(runs: int) -> str:
 def _wait_until_gone(folder: Folder, servers: list[Server], say: Callable[[str], None]) -> None:
     """Wait until servers are gone; say so, and also when one gives no sign of life while it is waited for."""
     left = {server.id: server for server in servers}
-    silent: set[str] = set()
+    said: set[str] = set()
     stale_after = config_or_default(folder).stale_after
     with opened(folder) as connection:
         while left:
@@ -124,30 +127,26 @@ def _wait_until_gone(folder: Folder, servers: list[Server], say: Callable[[str],
                     say(f"server {server.pid} is gone")
             time.sleep(_LOOK_AGAIN)
             with snapshot(connection, folder):
-                known = Store(connection).servers()
-            for server in known:
-                if server.id in left.keys() - silent and now() - server.heartbeat_at > stale_after:
-                    silent.add(server.id)
+                _, silent = awake_and_silent(Store(connection), folder, stale_after)
+            for server in silent:
+                if server.id in left.keys() - said:
+                    said.add(server.id)
                     hint = f"if it is stopped, `kill -CONT {server.pid}` wakes it"
                     say(f"server {server.pid} gives no sign of life; {hint}")
 
 
 def _use_living(
-    folder: Folder, jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None
+    folder: Folder, config: Config, jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None
 ) -> str | None:
     """Ask a server that is up to stay so, with as many jobs.
 
     Returns:
         what was done; None if there is none that stays.
     """
-    config = config_or_default(folder)
     with opened(folder) as connection, transaction(connection, folder):
         store = Store(connection)
-        staying = [
-            server
-            for server in living_servers(store, folder)
-            if _does_for(server, queues) and now() - server.heartbeat_at <= config.stale_after
-        ]
+        awake, _ = awake_and_silent(store, folder, config.stale_after)
+        staying = [server for server in awake if _does_for(server, queues)]
         if not staying:
             return None
         server = max(staying, key=lambda server: server.most_jobs)
@@ -168,11 +167,6 @@ def _does_for(server: Server, queues: tuple[str, ...] | None) -> bool:
     if queues is None:
         return server.queues is None and server.leaving is None
     return all(map(server.serves, queues))
-
-
-def _idle_timeout(folder: Folder) -> float:
-    configured = config_or_default(folder).idle_timeout
-    return IDLE_SECONDS if configured is None else configured
 
 
 def _options(jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None, verbose: bool) -> list[str]:

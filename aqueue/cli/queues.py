@@ -92,11 +92,9 @@ def _file_away(folder: Folder, store: Store, source: str | None) -> None:
     would become a run once more after a crash.
     """
     name = (source or "").rpartition(":")[0]
-    if not name or not (incoming := folder.incoming / name).exists():
+    if not name or not (folder.incoming / name).exists():
         return
     db.make_durable(folder)
-    for id_ in store.runs_of(name):
-        folder.make_run_dir(id_)
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            (folder.run_dir(id_) / "task.yaml").hardlink_to(incoming)
-    incoming.unlink(missing_ok=True)
+    # Unless a server has just done so.
+    with contextlib.suppress(FileNotFoundError):
+        folder.file_away(name, store.runs_of(name))

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from aqueue.cli.access import directory_option, folder_to_create
+from aqueue.cli.access import directory_option, folder_to_create, refuse_both
 from aqueue.cli.types import IDLE_TIMEOUT, served_option
 
 
@@ -51,8 +51,7 @@ def serve(
     The first Ctrl-C starts nothing more and waits for what runs; the second stops what runs; after the third,
     what runs goes on without a server, and the next one takes it over.
     """
-    if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
+    refuse_both(quiet, verbose)
     import gc
     import signal
     from functools import partial
