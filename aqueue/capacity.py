@@ -60,21 +60,25 @@ class Usage(msgspec.Struct, kw_only=True):
         if limits.disabled_by:
             return Openings(only=())
         closed = {queue for queue, running in self.queues.items() if running >= limits.slots(queue)}
-        closed.update(self.paused)
-        closed.update(queue.name for queue in limits.queues.values() if queue.paused)
+        closed.update(self._paused(limits))
         if self.queues.total():
             closed.update(queue.name for queue in limits.queues.values() if queue.wait_for_running)
         only = limits.serves
         if self.jobs >= limits.jobs:
             only = [queue for queue in limits.queues if only is None or queue in only]
-        if only is None:
-            return Openings(all_but=closed)
-        return Openings(only=[queue for queue in only if queue not in closed])
+        return _openings(only, closed)
+
+    def openings_for_direct(self, limits: Limits) -> Openings:
+        """Where a run may be started now that does not have to wait for a slot, nor for queues to be enabled."""
+        return _openings(limits.serves, self._paused(limits))
 
     def add(self, queue: str, limits: Limits) -> None:
         """Count one more run of `queue`, by this server."""
         self.queues[queue] += 1
         self.jobs += queue not in limits.queues
+
+    def _paused(self, limits: Limits) -> set[str]:
+        return {*self.paused, *(queue.name for queue in limits.queues.values() if queue.paused)}
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,11 +109,19 @@ def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
         return None
     servers = [server for server in line.servers if server.serves(run.queue)]
     disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
+    if all(disabled_by) and run.direct and servers:
+        return _its_turn(run, line, limits, now)
     if all(disabled_by):
         return f"queues are disabled: {disabled_by[0]}"
     if not servers:
         return _its_server(run, line)
     return _its_turn(run, line, limits, now) or _its_slot(run, line, limits, servers)
+
+
+def _openings(only: Collection[str] | None, closed: Collection[str]) -> Openings:
+    if only is None:
+        return Openings(all_but=closed)
+    return Openings(only=[queue for queue in only if queue not in closed])
 
 
 def _its_server(run: Run, line: Line) -> str:

@@ -20,6 +20,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         keep: how long ended runs are remembered.
         queues: those that are configured, by their names.
         disabled_by: what says that nothing may be queued or started; None if nothing does.
+        timezone: in which schedules are meant that do not say, or `local`.
         warnings: what is no error, but should be changed.
     """
 
@@ -34,6 +35,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keep: float = 30 * 86400.0
     queues: Mapping[str, Queue] = {}
     disabled_by: str | None = None
+    timezone: str = "local"
     warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
@@ -46,4 +48,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             env=self.env,
             timeout=self.timeout,
             retries=self.retries,
+            timezone=self.timezone,
         )

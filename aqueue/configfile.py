@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _Duration = int | float | str
 
-_UNSUPPORTED = ("gpus", "timezone")
+_UNSUPPORTED = ("gpus",)
 
 LARGEST: Final = 1 << 20
 """Bytes that a configuration may have, as any other file here."""
@@ -71,6 +71,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     grace: _Duration = "10s"
     defaults: _Defaults = msgspec.field(default_factory=_Defaults)
     history: _History = msgspec.field(default_factory=_History)
+    timezone: str = "local"
 
 
 _LENGTH = "a length of time such as 10s, 5m or 1h30m"
@@ -95,6 +96,7 @@ _EXPECTED = {
     "defaults": "{env: {}, timeout: 4h, retries: 0}",
     "history.keep": _LENGTH,
     "history": "{keep: 30d}",
+    "timezone": "local, or a timezone such as Europe/Berlin",
 }
 
 
@@ -172,6 +174,7 @@ def parse(content: bytes, file: str) -> Config:
 
 def _config(document: "documents.Document") -> Config:
     from aqueue.taskfile import check_variables
+    from aqueue.timing import is_timezone
 
     if isinstance(document.value, dict) and "paths" in document.value:
         hint = "name the folder with --dir or AQUEUE_DIR; that is what Dagu's queue_dir is here"
@@ -194,6 +197,8 @@ def _config(document: "documents.Document") -> Config:
     ):
         if number < least:
             raise _wrong(document, at, number)
+    if written.timezone != "local" and not is_timezone(written.timezone):
+        raise _wrong(document, ("timezone",), written.timezone)
     interval = seconds["heartbeat", "interval"] or 0.0
     if interval < 0.1:
         raise document.error("heartbeat.interval: 0.1s is the least", at=("heartbeat", "interval"))
@@ -215,6 +220,7 @@ def _config(document: "documents.Document") -> Config:
         keep=seconds["history", "keep"] or 0.0,
         queues=queues,
         disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
+        timezone=written.timezone,
         warnings=warnings,
     )
 

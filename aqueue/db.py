@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from aqueue.errors import BusyError, DatabaseError, DiskFullError
 from aqueue.folder import Folder
+from aqueue.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -23,102 +24,6 @@ Work = Callable[[sqlite3.Connection], T]
 
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process to finish its own."""
-
-_MIGRATIONS: Final = (
-    """
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        queue TEXT NOT NULL,
-        priority INTEGER NOT NULL,
-        state TEXT NOT NULL,
-        reason TEXT,
-        trigger TEXT NOT NULL,
-        task TEXT NOT NULL,
-        source TEXT UNIQUE,
-        created_at REAL NOT NULL,
-        ready_at REAL,
-        started_at REAL,
-        finished_at REAL,
-        scheduled_for REAL,
-        attempt INTEGER NOT NULL DEFAULT 0,
-        failures INTEGER NOT NULL DEFAULT 0,
-        losses INTEGER NOT NULL DEFAULT 0,
-        exit_code INTEGER,
-        signal INTEGER,
-        server TEXT,
-        cancel TEXT,
-        UNIQUE (name, run_id)
-    );
-    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
-    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
-    CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
-    CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
-
-    -- The first in line of each queue: so a claim costs the same however many wait, in one queue or in many.
-    CREATE TABLE heads (
-        queue TEXT PRIMARY KEY,
-        priority INTEGER NOT NULL,
-        run INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX heads_in_order ON heads (priority, run, queue);
-    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
-            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
-        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
-            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
-        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
-            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
-    BEGIN
-        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
-        INSERT INTO heads (queue, priority, run)
-            SELECT queue, priority, id FROM runs
-            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
-                AND NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)
-            ORDER BY priority, id LIMIT 1;
-    END;
-    CREATE TABLE attempts (
-        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        started_at REAL NOT NULL,
-        finished_at REAL NOT NULL,
-        exit_code INTEGER,
-        signal INTEGER,
-        reason TEXT,
-        PRIMARY KEY (run, number)
-    ) WITHOUT ROWID;
-    CREATE TABLE servers (
-        id TEXT PRIMARY KEY,
-        pid INTEGER NOT NULL,
-        boot TEXT NOT NULL,
-        jobs INTEGER NOT NULL,
-        started_at REAL NOT NULL,
-        heartbeat_at REAL NOT NULL
-    ) WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE servers ADD COLUMN queues TEXT;
-    ALTER TABLE servers ADD COLUMN log TEXT;
-    ALTER TABLE servers ADD COLUMN wanted_at REAL NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN leaving TEXT;
-    -- What others ask of a server; it writes the rest of its row itself.
-    ALTER TABLE servers ADD COLUMN raised_to INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN stays_for REAL NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN disabled_by TEXT;
-    CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
-    """,
-)
-"""What brings a database from each version to the next. Never edited once released, only added to."""
 
 _FULL = {
     sqlite3.SQLITE_FULL,
@@ -286,17 +191,17 @@ def _has_content(folder: Folder) -> bool:
 
 def _migrate(connection: sqlite3.Connection, folder: Folder) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(_MIGRATIONS):
+    if version > len(MIGRATIONS):
         raise DatabaseError(
             f"{folder.database} was written by a newer aqueue", "upgrade: pip install --upgrade aqueue"
         )
-    if version == len(_MIGRATIONS):
+    if version == len(MIGRATIONS):
         return
     with transaction(connection, folder):
         # Another process may have done it while this one waited for the lock.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for number in range(version, len(_MIGRATIONS)):
-            for statement in _statements(_MIGRATIONS[number]):
+        for number in range(version, len(MIGRATIONS)):
+            for statement in _statements(MIGRATIONS[number]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
 

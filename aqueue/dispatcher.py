@@ -6,10 +6,12 @@ runs that may start now. So a run costs one commit, and many runs at once cost f
 run's own task: the next round never waits for it.
 """
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
+from itertools import chain, islice, repeat
 
 import anyio
 import anyio.abc
@@ -19,25 +21,37 @@ from aqueue.capacity import Limits
 from aqueue.clock import Clock
 from aqueue.db import Database, Work
 from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
-from aqueue.errors import BusyError, DiskFullError
+from aqueue.errors import AqueueError, BusyError, DiskFullError
 from aqueue.events import Notice, Report, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
-from aqueue.inbox import Claimed
+from aqueue.incoming import Claimed
 from aqueue.models import Run, Server, State
 from aqueue.outcomes import End, Outcome
+from aqueue.planner import Planned, Planner
 from aqueue.queries import Outlook
 from aqueue.runner import Runner
+from aqueue.schedulefiles import ScheduleFile
 from aqueue.store import Store
+from aqueue.timetable import Timetable
 
 RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
 
 
-class _Delivery:
-    """Files that somebody waits to have accepted."""
+class Delivery:
+    """Files that somebody waits to have taken up.
 
-    def __init__(self, files: Sequence[Claimed]) -> None:
+    Args:
+        files: with tasks.
+        schedule_files: that were read.
+    """
+
+    def __init__(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> None:
         self.files = files
+        self.schedule_files = schedule_files
         self.ids: list[list[int]] = []
+        """For each file the ids of its runs."""
+        self.refused: Sequence[AqueueError | None] = ()
+        """For each schedule file why it is not taken, or None."""
         self.accepted = anyio.Event()
 
 
@@ -45,6 +59,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction did, and what there is to know after it."""
 
     ids: list[list[list[int]]]
+    planned: Planned
     ended: list[tuple[Outcome, Run]]
     adopted: list[tuple[Run, str]]
     held: set[tuple[int, int]] | None
@@ -62,6 +77,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
         come = sum(len(ids) for delivery in self.ids for ids in delivery)
+        come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 
@@ -73,6 +89,7 @@ class Dispatcher:
         limits: asked anew in each round.
         roll_call: tells the ids of the servers that give a sign of life from those that are gone.
         new_runner: makes the runner of a claimed run.
+        planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
     """
 
@@ -85,6 +102,7 @@ class Dispatcher:
         limits: Callable[[], Limits],
         roll_call: RollCall,
         new_runner: Callable[[Run], Runner],
+        planner: Planner,
         take_orders: Callable[[Server], None],
         clock: Clock,
         report: Report,
@@ -95,19 +113,22 @@ class Dispatcher:
         self._limits = limits
         self._roll_call = roll_call
         self._new_runner = new_runner
+        self._planner = planner
         self._take_orders = take_orders
         self._clock = clock
         self._report = report
-        self._deliveries: list[_Delivery] = []
+        self._deliveries: list[Delivery] = []
         self._outcomes: list[tuple[Runner, Outcome]] = []
         self._runners: set[Runner] = set()
         self._awake = anyio.Event()
         self._rung = False
         self._beat_is_due = True
         self._has_company = False
+        self._plan_at = 0.0
         self._draining = False
         self._disk = Disk(folder, clock, report)
         self.idle_since: float | None = None
+        self.has_schedules = False
 
     @property
     def running(self) -> int:
@@ -134,17 +155,18 @@ class Dispatcher:
         for runner in self._runners:
             runner.stop(why)
 
-    async def accept(self, files: Sequence[Claimed]) -> list[list[int]]:
-        """Put claimed files into the store.
-
-        Returns:
-            for each file the ids of its runs.
-        """
-        delivery = _Delivery(files)
+    async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> Delivery:
+        """Put claimed files, and what schedule files say, into the store."""
+        delivery = Delivery(files, schedule_files)
         self._deliveries.append(delivery)
         self._awake.set()
         await delivery.accepted.wait()
-        return delivery.ids
+        return delivery
+
+    def keep_schedules(self) -> None:
+        """Make runs of what is due, from now on: every schedule file has been read."""
+        self._planner.is_ready = True
+        self.wake()
 
     async def run(self) -> None:
         """Dispatch until cancelled; or until drained, with nothing left that is going on."""
@@ -200,14 +222,24 @@ class Dispatcher:
                 runner.stop(stopped[runner.run.id])
         if done.record is not None:
             self._take_orders(done.record)
-        if self._runners or done.outlook.busy:
+        self.has_schedules = done.outlook.has_schedules
+        if self._runners or done.outlook.busy or done.outlook.has_missed:
             self.idle_since = None
         elif self.idle_since is None:
             self.idle_since = self._clock.monotonic()
         if not has_room:
             return DISK_FULL_PAUSE
-        next_ready = done.outlook.next_ready
-        return None if next_ready is None else max(0.0, next_ready - self._clock.now())
+        return self._until_next(done.outlook)
+
+    def _until_next(self, outlook: Outlook) -> float | None:
+        """For how many seconds there is nothing to do; None: until somebody says otherwise."""
+        self._plan_at = math.inf
+        if self._planner.is_ready and not self._draining:
+            self._plan_at = (
+                0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
+            )
+        moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
+        return None if math.isinf(moment) else max(0.0, moment - self._clock.now())
 
     def _add_runner(self, run: Run) -> Runner:
         runner = self._new_runner(run)
@@ -224,22 +256,27 @@ class Dispatcher:
                 runner.disown()
                 self._runners.discard(runner)
 
-    def _work(self, deliveries: Sequence[_Delivery], outcomes: Sequence[Outcome], starting: bool) -> Work[_Round]:
+    def _work(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], starting: bool) -> Work[_Round]:
         server, limits, now = self._server, self._limits(), self._clock.now()
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
+        # On its way out it makes no runs; so what files say is for the next server to read.
+        schedule_files = [] if self._draining else [file for one in deliveries for file in one.schedule_files]
+        making = not self._draining and (rung or beating or self._plan_at <= now)
         # On its way out it leaves them to others.
         adopting = (beating or self._has_company) and not self._draining
 
         def work(connection: sqlite3.Connection) -> _Round:
-            store = Store(connection)
+            store = Timetable(connection)
             ids = [[self._accept(store, file, now) for file in delivery.files] for delivery in deliveries]
             ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
             servers = store.servers() if adopting else []
             if beating:
                 store.beat(server, limits, now)
+                store.follow_clock(now)
             return _Round(
                 ids=ids,
+                planned=self._planner.plan(store, schedule_files, limits, now, making=making),
                 ended=ended,
                 adopted=store.adopt(server, *self._roll_call(servers, now)) if adopting else [],
                 held=store.held_by(server) if beating else None,
@@ -261,13 +298,16 @@ class Dispatcher:
                 return []
         return store.accept(file.name, file.tasks, now)
 
-    def _tell(self, deliveries: Sequence[_Delivery], done: _Round) -> None:
+    def _tell(self, deliveries: Sequence[Delivery], done: _Round) -> None:
+        refused = chain(done.planned.refused, repeat(None))
         for delivery, ids in zip(deliveries, done.ids, strict=True):
             delivery.ids = ids
+            delivery.refused = list(islice(refused, len(delivery.schedule_files)))
             delivery.accepted.set()
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
                 for id_, task in zip(ids_of_file, file.tasks, strict=False):
                     self._report(RunAccepted(id_, task.name, task.queue or task.name, file.source, task.hold))
+        self._planner.tell(done.planned)
         for outcome, run in done.ended:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
@@ -278,7 +318,7 @@ class Dispatcher:
             self._report(RunStarted(run))
         for run, _ in done.adopted:
             self._report(RunStarted(run, adopted=True))
-        if done.ended or done.claimed:
+        if done.ended or done.claimed or done.planned.made:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()

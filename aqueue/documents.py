@@ -85,7 +85,7 @@ class Document:
             FileError: it is not of that kind.
         """
         if not isinstance(self.value, dict):
-            raise self.error(f"expected keys and values, got {_describe(self.value)}")
+            raise self.error(f"expected keys and values, got {describe(self.value)}")
         self.check_keys((), kind.__struct_fields__, unsupported)
         try:
             return msgspec.convert(self.value, kind)
@@ -122,7 +122,7 @@ class Document:
         wanted = next((text for key, text in expected.items() if keys.startswith(key + ".")), "")
         # What is in an environment may be a secret.
         value = self._at(path)
-        got = "text" if "env" in path and isinstance(value, str) else _describe(value)
+        got = "text" if "env" in path and isinstance(value, str) else describe(value)
         return self.error(f"{dotted}: expected {wanted or message}, got {got}", at=path)
 
     def _first_nested(self, path: Path) -> Path:
@@ -285,7 +285,8 @@ def _path_of(message: str) -> Path:
     return tuple(name or int(index) for name, index in steps)
 
 
-def _describe(value: Any) -> str:
+def describe(value: Any) -> str:
+    """What somebody has written, in an error; long text is cut."""
     match value:
         case None:
             return "nothing"
@@ -304,6 +305,8 @@ def _yaml_hint(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or ""
     if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:
         return "indent with blanks, not tabs, and quote text that begins with %, @ or `"
+    if "expected alphabetic or numeric character" in problem or "undefined alias" in problem:
+        return 'quote text that begins with * or &, such as "*/5 * * * *"'
     if "mapping values are not allowed" in problem:
         return "quote text that contains ': '"
     return "compare with `aqueue check --help`"

@@ -63,3 +63,7 @@ class QueueError(AqueueError):
 
 class RunError(AqueueError):
     """A run does not exist, or is not in a state in which this can be done to it."""
+
+
+class ScheduleError(AqueueError):
+    """A schedule does not exist, or there is another of its name."""

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from aqueue.models import Run
+from aqueue.models import Run, Schedule
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
-    """A task file has become a run. `source` is the file's path within the folder."""
+    """There is a new run. `source` is the path within the folder of the file that it was, or its due time."""
 
     id: int
     name: str
@@ -37,6 +37,23 @@ class RunEnded(msgspec.Struct, frozen=True):
     failed: bool
 
 
+class ScheduleChanged(msgspec.Struct, frozen=True):
+    """A schedule came, changed or ended.
+
+    Attributes:
+        file: its path within the folder.
+        schedule: as it is now; None once it has ended.
+        next_due: in seconds since the epoch; None while it is paused, and if it is never due again.
+        is_paused: whether it is paused.
+    """
+
+    name: str
+    file: str
+    schedule: Schedule | None = None
+    next_due: float | None = None
+    is_paused: bool = False
+
+
 class FileRejected(msgspec.Struct, frozen=True):
     """A file was bad; `moved_to` says where it is now, if it could be moved."""
 
@@ -59,6 +76,6 @@ class Detail(msgspec.Struct, frozen=True):
     text: str
 
 
-Event = RunAccepted | RunStarted | RunEnded | FileRejected | Notice | Detail
+Event = RunAccepted | RunStarted | RunEnded | ScheduleChanged | FileRejected | Notice | Detail
 Report = Callable[[Event], None]
 """Takes an event as it happens; must return at once and not raise."""

@@ -3,8 +3,9 @@
 A path comes in as a hint. `look` examines the file: it may be unsettled (somebody still writes it: look again),
 bad (moved to `rejected/`), or good: then it is renamed into `incoming/`, which is the claim. The claimed files
 of one look are given to the store together, in one transaction; once that is safely on the disk, `file_away`
-moves them to their runs' folders. `recover` takes up what a crash or a power cut left in `incoming/`. All of
-this is synchronous, and runs in a worker thread.
+moves them to their runs' folders. `recover` takes up what a crash or a power cut left in `incoming/`. A file with
+schedules is not claimed: it stays, and what it says goes to `schedule_files`. All of this is synchronous, and
+runs in a worker thread.
 """
 
 import contextlib
@@ -13,23 +14,26 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from aqueue import documents, taskfile
+from aqueue import documents
 from aqueue.config import Config
-from aqueue.errors import FileError
+from aqueue.errors import AqueueError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
+from aqueue.incoming import Claimed, Incoming, printable
 from aqueue.leases import hold_still
-from aqueue.models import Task, is_name
+from aqueue.models import is_name
+from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
+from aqueue.taskfile import Content
 
 BATCH: Final = 64
 """How many files are accepted in one transaction at most."""
 
+_Signature = tuple[int, int, int, int]
 _SECOND_LOOK: Final = 0.15
 _SECOND_LOOK_AT_EMPTY: Final = 1.0
 _RETRIES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
@@ -38,50 +42,46 @@ _QUIET: Final = 0.05
 _WHEN_FULL: Final = 1.0
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A good file that is ours now.
-
-    Attributes:
-        name: its name in `incoming/`; also what the store knows it by.
-        source: its path within the folder, before it was claimed.
-        is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
-    """
-
-    name: str
-    source: str
-    tasks: list[Task]
-    is_left_behind: bool = False
-
-
 class _Seen(msgspec.Struct, frozen=True):
     """What a file was like when it was last looked at."""
 
-    signature: tuple[int, int, int, int]
+    signature: _Signature
     since: float
     looks: int
 
 
-class Inbox:
+class Inbox(Incoming):
     """The way from the folder to the store.
 
     Args:
         folder: to take files from.
         config: read anew at each look.
         report: is told about bad files.
+        has_schedules: tells whether a file, by its path within the folder, has schedules that are in force; None:
+            only those in `schedule_files` have, because there is no other server.
     """
 
-    def __init__(self, folder: Folder, config: Callable[[], Config], report: Report) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Folder,
+        config: Callable[[], Config],
+        report: Report,
+        has_schedules: Callable[[str], bool] | None = None,
+    ) -> None:
+        super().__init__(folder, config, report)
+        self._has_schedules = has_schedules
         self._root = str(folder.path)
-        self._incoming = str(folder.incoming)
-        self._config = config
-        self._report = report
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._seen: dict[str, _Seen] = {}
         self._due: dict[str, float] = {}
+        self._staying: dict[str, _Signature] = {}
+        self._missing: dict[str, float] = {}
+        self._refused: set[str] = set()
         self._stuck: set[tuple[str, _Seen | None]] = set()
         self._is_closed = False
+        self.schedule_files = ScheduleFiles(folder, self._rejected, report)
+        """The files that stay where they are, because they say when to run something."""
 
     @property
     def next_look(self) -> float | None:
@@ -100,86 +100,84 @@ class Inbox:
                 found += [entry.path for entry in entries if self._folder.is_task_file(entry.path)]
         return found
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a schedule file seems to be gone, but may only be being saved."""
+        return bool(self._missing)
+
+    def reread(self) -> None:
+        """Read the files that stay where they are once more: there is another configuration."""
+        self._staying.clear()
+
     def arrivals(self, hints: Iterable[str]) -> list[str]:
         """The task files that changed paths stand for, in the order in which they arrived."""
-        if not self._is_open():
-            return []
-        hints = set(hints)
-        paths = self.scan() if any(map(self._folder.is_sub_folder, hints)) else hints
+        self._open_or_close()
+        paths = set(hints)
+        unchanged: dict[str, _Signature] = {}
+        if any(map(self._folder.is_sub_folder, paths)):
+            unchanged = {path: signature for path, signature in self._staying.items() if path not in paths}
+            paths = {*self.scan(), *self.schedule_files.paths}
         arrived = []
         for path in filter(self._folder.is_task_file, paths):
             try:
-                arrived.append((os.lstat(path).st_ctime_ns, path))
+                status = os.lstat(path)
             except OSError:
+                if path in self.schedule_files.paths:
+                    arrived.append((0, path))
                 self._forget(path)
+            else:
+                if unchanged.get(path) != _signature(status):
+                    arrived.append((status.st_ctime_ns, path))
         return [path for _, path in sorted(arrived)]
 
-    def _is_open(self) -> bool:
-        """Whether files are taken at all; where queues are disabled they stay where they are."""
+    def _open_or_close(self) -> None:
+        """Where queues are disabled, files with tasks stay where they are."""
         why = self._config().disabled_by
-        if why is not None:
-            self._seen.clear()
-            self._due.clear()
-            if not self._is_closed:
-                self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
+        if why is not None and not self._is_closed:
+            self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
         self._is_closed = why is not None
-        return not self._is_closed
 
     def look(self, paths: Iterable[str]) -> list[Claimed]:
         """Examine task files, and claim the good ones."""
         claimed = (self._look_at(path) for path in paths)
         return [file for file in claimed if file is not None]
 
-    def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
-        """Move a file that is in the store to the folders of its runs."""
-        if not os.path.lexists(f"{self._incoming}/{file.name}"):
-            # Another server that recovered it was faster, or a run of it was dequeued.
+    def confirm(self, file: ScheduleFile) -> None:
+        """The store has taken what was read in a schedule file."""
+        self.schedule_files.confirm(file)
+        if not file.error:
+            # What was refused because of a name may be right now.
+            self._refused.discard(f"{self._root}/{file.name}")
+            for path in self._refused:
+                self._look_later(path, 0.0)
+            self._refused.clear()
+
+    def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
+        """The store does not take what was read in a schedule file."""
+        path = f"{self._root}/{file.name}"
+        if path not in self._refused:
+            # Files that change places are refused one after the other, but not when looked at together.
+            self._refused.add(path)
+            for refused in self._refused:
+                self._look_later(refused, _SECOND_LOOK)
             return
-        try:
-            self._folder.file_away(file.name, ids)
-        except OSError:
-            # The disk is full: then it is left for later. Or another was faster just now.
-            return
-
-    def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
-        """Take up what a crash left behind, before anything is accepted.
-
-        Args:
-            last_id: the highest id that the store ever gave. A power cut may have taken its last transactions;
-                their files are still in `incoming/`, and their ids will be given again.
-        """
-        # Listed before the store is asked: another server may be making the directory of a new run.
-        directories = [path for path in self._folder.runs.iterdir() if path.name.isdigit()]
-        last = last_id()
-        for directory in directories:
-            if int(directory.name) > last:
-                # Put aside, not removed: perhaps it is the store that is an old copy.
-                aside = directory.with_name(f"{directory.name}.unknown-{secrets.token_hex(3)}")
-                with contextlib.suppress(OSError):
-                    os.rename(directory, aside)
-                    self._report(
-                        Notice(f"there is no run {directory.name}: its files are now in {aside}", urgent=True)
-                    )
-        return self.left_behind(0.0)
-
-    def left_behind(self, seconds: float) -> list[Claimed]:
-        """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
-        files = []
-        for path in sorted(self._folder.incoming.iterdir()):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_ctime >= seconds and (file := self._reread(path)):
-                    files.append(file)
-        return files
+        seen = _Seen(self._staying.get(path, (0, 0, 0, 0)), 0.0, 0)
+        self._refuse(path, FileError(self._name(path), 0, 0, error.message, error.hint), seen)
 
     def _look_at(self, path: str) -> Claimed | None:
         try:
             status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._miss(path)
+            return None
         except OSError:
+            # It may well be there.
             self._forget(path)
             return None
         if stat.S_ISDIR(status.st_mode):
-            self._forget(path)
+            self._miss(path)
             return None
+        self._missing.pop(path, None)
         seen = self._see(path, status)
         try:
             if not stat.S_ISREG(status.st_mode):
@@ -195,15 +193,30 @@ class Inbox:
             if time.monotonic() - seen.since < patience:
                 self._due[path] = seen.since + patience
             else:
-                self._reject(path, error, seen)
+                self._refuse(path, error, seen)
         except FileNotFoundError:
-            self._forget(path)
+            self._miss(path)
         except OSError as error:
             self._forget(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._look_later(path, _WHEN_FULL)
         return None
+
+    def _refuse(self, path: str, error: FileError, seen: _Seen) -> None:
+        """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
+        ask, known = self._has_schedules, self.schedule_files.paths
+        if path in known if ask is None else ask(path[len(self._root) + 1 :]):
+            known.add(path)
+            self._stay(path, seen.signature)
+            self.schedule_files.put_error(path, error)
+            return
+        known.discard(path)
+        self._refused.discard(path)
+        if self._is_closed:
+            self._stay(path, seen.signature)
+        else:
+            self._reject(path, error, seen)
 
     def _claim(self, path: str, seen: _Seen) -> Claimed | None:
         try:
@@ -213,51 +226,87 @@ class Inbox:
                 self._name(path), 0, 0, "cannot be read: permission denied", "make it readable: chmod u+r"
             ) from None
         try:
-            settled = hold_still(descriptor)
-            if settled is None:
-                settled = time.monotonic() - seen.since >= _QUIET
-            if not settled:
-                if seen.looks == _LOOKS_BEFORE_SAYING_SO:
-                    self._report(
-                        Notice(f"{self._name(path)} is still open for writing; it is taken once it is closed")
-                    )
-                self._look_later(path, _RETRIES[min(seen.looks, len(_RETRIES) - 1)])
+            content = self._read(path, descriptor, seen)
+            if content is None:
                 return None
-            if _signature(os.fstat(descriptor)) != seen.signature:
-                self._look_later(path, 0.0)
+            if content.schedules or self._is_closed:
+                self._leave(path, content, seen)
                 return None
-            tasks = self._parse(path, os.read(descriptor, min(seen.signature[2], documents.LARGEST) + 1))
-            name = self._incoming_name(path)
-            incoming = f"{self._incoming}/{name}"
-            os.rename(path, incoming)
-            if _signature(os.stat(incoming)) != seen.signature:
-                # It was written, or another took its place, in the instant before the rename: this was not
-                # the file that was read. Where a third one lies there now, it is taken as it is later.
-                with contextlib.suppress(FileExistsError):
-                    os.link(incoming, path)
-                    os.unlink(incoming)
-                self._look_later(path, 0.0)
-                return None
+            name = self._rename(path, seen)
         finally:
             os.close(descriptor)
+        if name is None:
+            return None
         self._forget(path)
-        return Claimed(name=name, source=self._name(path), tasks=tasks)
+        if path in self.schedule_files.paths:
+            self.schedule_files.end(path)
+        return Claimed(name=name, source=self._name(path), tasks=content.tasks)
+
+    def _read(self, path: str, descriptor: int, seen: _Seen) -> Content | None:
+        """What a file says; None if it is not settled."""
+        settled = hold_still(descriptor)
+        if settled is None:
+            settled = time.monotonic() - seen.since >= _QUIET
+        if not settled:
+            if seen.looks == _LOOKS_BEFORE_SAYING_SO:
+                self._report(
+                    Notice(f"{self._name(path)} is still open for writing; it is taken once it is closed")
+                )
+            self._look_later(path, _RETRIES[min(seen.looks, len(_RETRIES) - 1)])
+            return None
+        if _signature(os.fstat(descriptor)) != seen.signature:
+            self._look_later(path, 0.0)
+            return None
+        return self._parse(path, os.read(descriptor, min(seen.signature[2], documents.LARGEST) + 1))
+
+    def _leave(self, path: str, content: Content, seen: _Seen) -> None:
+        """Leave a good file where it is, and have what it says about schedules be known."""
+        if content.schedules and self._name(path) != path[len(self._root) + 1 :]:
+            raise FileError(self._name(path), 0, 0, "has a name that is not UTF-8", "rename it")
+        self._stay(path, seen.signature)
+        if content.schedules:
+            self.schedule_files.put(path, content.schedules)
+        elif path in self.schedule_files.paths:
+            self.schedule_files.end(path)
+
+    def _rename(self, path: str, seen: _Seen) -> str | None:
+        """Claim a file; returns its name in `incoming/`, or None if it was not the one that was read."""
+        name = self._incoming_name(path)
+        incoming = f"{self._incoming}/{name}"
+        os.rename(path, incoming)
+        if _signature(os.stat(incoming)) == seen.signature:
+            return name
+        # It was written, or another took its place, in the instant before the rename: this was not the file that
+        # was read. Where a third one lies there now, it is taken as it is later.
+        with contextlib.suppress(FileExistsError):
+            os.link(incoming, path)
+            os.unlink(incoming)
+        self._look_later(path, 0.0)
+        return None
+
+    def _miss(self, path: str) -> None:
+        """A path leads to no file. A schedule file may only be being saved, so that gets a second look."""
+        self._forget(path)
+        if path not in self.schedule_files.paths:
+            return
+        until = self._missing.setdefault(path, time.monotonic()) + _SECOND_LOOK
+        if time.monotonic() < until:
+            self._due[path] = until
+        else:
+            del self._missing[path]
+            self.schedule_files.end(path)
+
+    def _stay(self, path: str, signature: _Signature) -> None:
+        """Leave a file where it is; it is not looked at again before it changes."""
+        self._forget(path)
+        self._staying[path] = signature
 
     def _look_later(self, path: str, seconds: float) -> None:
         self._due[path] = time.monotonic() + seconds
 
-    def _parse(self, path: str, content: bytes) -> list[Task]:
+    def _parse(self, path: str, content: bytes) -> Content:
         queue, stem = self._place(path)
         return self._parse_as(content, self._name(path), stem, queue)
-
-    def _parse_as(self, content: bytes, file: str, stem: str, queue: str) -> list[Task]:
-        defaults = self._config().task_defaults(
-            name=stem if is_name(stem) else None,
-            queue=queue or None,
-            working_dir=str(self._folder.parent),
-            base=str(self._folder.parent),
-        )
-        return taskfile.parse(documents.decode(content, file), file, defaults)
 
     def _place(self, path: str) -> tuple[str, str]:
         """What a task gets from where its file is: the queue, empty at the top of the folder, and the name."""
@@ -271,55 +320,17 @@ class Inbox:
         parts = (part if is_name(part) else "" for part in self._place(path))
         return f"{self._prefix}{self._count:06x}~{'~'.join(parts)}.yaml"
 
-    def _reread(self, path: Path) -> Claimed | None:
-        try:
-            _, queue, stem = path.name.removesuffix(".yaml").split("~")
-            tasks = self._parse_as(path.read_bytes(), path.name, stem, queue)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
-            return None
-        except (FileError, ValueError) as error:
-            # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
-            hint = getattr(error, "hint", "")
-            try:
-                moved_to = self._move_to_rejected(str(path), path.name, f"{error}\n{hint}".rstrip())
-            except OSError as problem:
-                self._report(Notice(f"{path} cannot be moved away: {problem.strerror}", urgent=True))
-                return None
-            self._report(FileRejected(path.name, str(error), hint, moved_to))
-            return None
-        return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks, is_left_behind=True)
-
     def _reject(self, path: str, error: FileError, seen: _Seen) -> None:
         self._forget(path)
         hint = f"\n{error.hint}" if error.hint else ""
         try:
-            moved_to = self._move_to_rejected(path, path[len(self._root) + 1 :], f"{error.message}{hint}")
+            moved_to = self._rejected.move(path, path[len(self._root) + 1 :], f"{error.message}{hint}")
         except FileNotFoundError:
             return
         except OSError as problem:
             self._complain(path, seen, f"{error.message}; it cannot be moved away: {problem.strerror}")
             return
-        self._report(FileRejected(self._name(path), error.message, error.hint, moved_to))
-
-    def _move_to_rejected(self, path: str, name: str, error: str) -> str:
-        target = self._folder.rejected / name
-        # There must be room for the endings.
-        while len(os.fsencode(target.name)) > 230:
-            target = target.with_name(target.stem[:-10] + target.suffix)
-        stem = target.stem
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = 1
-        while os.path.lexists(target):
-            number += 1
-            target = target.with_name(f"{stem}-{number}{target.suffix}")
-        os.rename(path, target)
-        target.with_name(target.name + ".error").write_text(
-            error + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        return _printable(os.path.relpath(target, self._folder.path))
+        self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to)))
 
     def _see(self, path: str, status: os.stat_result) -> _Seen:
         seen = self._seen.get(path)
@@ -334,6 +345,7 @@ class Inbox:
     def _forget(self, path: str) -> None:
         self._seen.pop(path, None)
         self._due.pop(path, None)
+        self._staying.pop(path, None)
 
     def _complain(self, path: str, seen: _Seen, text: str) -> None:
         """Say that a file stays where it is, once for each state it is in."""
@@ -343,13 +355,8 @@ class Inbox:
             self._report(Notice(text, urgent=True))
 
     def _name(self, path: str) -> str:
-        return _printable(path[len(self._root) + 1 :])
+        return printable(path[len(self._root) + 1 :])
 
 
-def _printable(name: str) -> str:
-    """A file's name, also where it is not UTF-8."""
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
-def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
+def _signature(status: os.stat_result) -> _Signature:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -5,6 +5,7 @@ loop; so a file that is dropped changes threads once on its way to the store.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
 
 import anyio
 import anyio.from_thread
@@ -12,12 +13,23 @@ import anyio.to_thread
 
 from aqueue.clock import Clock
 from aqueue.db import make_durable
+from aqueue.errors import AqueueError
 from aqueue.folder import Folder
-from aqueue.inbox import BATCH, Claimed, Inbox
+from aqueue.inbox import BATCH, Inbox
+from aqueue.incoming import Claimed
+from aqueue.schedulefiles import ScheduleFile
 from aqueue.settings import Settings
 from aqueue.watch import Watch
 
-Deliver = Callable[[Sequence[Claimed]], Awaitable[list[list[int]]]]
+
+class Delivered(Protocol):
+    """What became of files: the ids of the runs of each, and why each schedule file is refused, if it is."""
+
+    ids: list[list[int]]
+    refused: Sequence[AqueueError | None]
+
+
+Deliver = Callable[[Sequence[Claimed], Sequence[ScheduleFile]], Awaitable[Delivered]]
 
 _LONGEST_WAIT = 3600.0
 _FILE_AWAY_AFTER = 0.25
@@ -28,7 +40,8 @@ class Intake:
 
     Args:
         settings: are looked at when their file has changed.
-        deliver: puts claimed files into the store, and returns the ids of the runs of each.
+        deliver: puts claimed files, and what schedule files say, into the store.
+        schedules_known: is called once all schedule files have been read.
         wake: is called when the bell has been rung, or another configuration is in force.
     """
 
@@ -39,6 +52,7 @@ class Intake:
         settings: Settings,
         clock: Clock,
         deliver: Deliver,
+        schedules_known: Callable[[], None],
         wake: Callable[[], None],
     ) -> None:
         self._folder = folder
@@ -46,6 +60,7 @@ class Intake:
         self._settings = settings
         self._clock = clock
         self._deliver = deliver
+        self._schedules_known = schedules_known
         self._wake = wake
         self._delivered: list[tuple[Claimed, list[int]]] = []
         self._has_delivered = anyio.Event()
@@ -68,26 +83,31 @@ class Intake:
         Raises:
             FolderError: the folder is gone, or cannot be watched.
         """
-        with Watch(self._folder) as self._watch:
+        with Watch(self._folder, self._inbox.schedule_files.paths) as self._watch:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._file_away)
                 tasks.start_soon(self._stop_with_the_rest)
-                await self.accept(left)
+                if left:
+                    await self.accept(left)
                 await anyio.to_thread.run_sync(self._work, self._watch)
 
-    async def accept(self, files: Sequence[Claimed]) -> None:
+    async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
+        delivered = await self._deliver(files, schedule_files)
         if files:
-            self._delivered.extend(zip(files, await self._deliver(files), strict=True))
+            self._delivered.extend(zip(files, delivered.ids, strict=True))
             self._has_delivered.set()
+        return delivered
 
     def _work(self, watch: Watch) -> None:
         bell, whole = str(self._folder.bell), str(self._folder.path)
         # The bell, too, may have been rung before anybody listened.
         hints = {whole, bell}
+        knows_schedules = False
         while not self._stopped:
             if self._settings_changed(hints):
-                # Task files that had to stay where they were may be taken now.
+                # Task files that had to stay where they were may be taken now, and schedules mean something else.
+                self._inbox.reread()
                 hints |= {whole, bell}
             if bell in hints:
                 anyio.from_thread.run_sync(self._wake)
@@ -95,13 +115,27 @@ class Intake:
             hints.update(self._inbox.due(self._clock.monotonic()))
             arrivals = self._inbox.arrivals(hints)
             for start in range(0, len(arrivals), BATCH):
-                if claimed := self._inbox.look(arrivals[start : start + BATCH]):
-                    anyio.from_thread.run(self.accept, claimed)
+                self._hand_over(self._inbox.look(arrivals[start : start + BATCH]))
+            if not knows_schedules and not self._inbox.is_in_doubt:
+                knows_schedules = True
+                anyio.from_thread.run_sync(self._schedules_known)
             looks = [at for at in (self._inbox.next_look, self._settings.next_look) if at is not None]
             next_look = min(looks, default=None)
             self.is_settled = next_look is None
             hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
             self.is_settled = False
+
+    def _hand_over(self, claimed: Sequence[Claimed]) -> None:
+        """Have what was found put into the store; what is refused is news for it, too."""
+        schedule_files = self._inbox.schedule_files
+        while (news := schedule_files.take_news()) or claimed:
+            delivered = anyio.from_thread.run(self.accept, claimed, news)
+            claimed = ()
+            for file, error in zip(news, delivered.refused, strict=True):
+                if error is None:
+                    self._inbox.confirm(file)
+                else:
+                    self._inbox.refuse(file, error)
 
     def _settings_changed(self, hints: Collection[str]) -> bool:
         due = self._settings.next_look

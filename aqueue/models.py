@@ -44,11 +44,13 @@ class Priority(IntEnum):
 
     HIGH = 0
     LOW = 1
+    CATCHUP = 2
+    """Low, too, but behind what is due now: what was missed is late anyway."""
 
     @property
     def word(self) -> str:
         """The priority as it is written in a task file."""
-        return self.name.lower()
+        return "high" if self is Priority.HIGH else "low"
 
     @classmethod
     def of(cls, word: str) -> "Priority":
@@ -128,6 +130,66 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hold: bool = False
 
 
+class Overlap(StrEnum):
+    """What becomes of a due time while earlier runs of the schedule are not over."""
+
+    ALL = "all"
+    """Its run waits for its turn."""
+    SKIP = "skip"
+    """It is skipped while the previous run is queued or running."""
+    LATEST = "latest"
+    """Its run takes the place of those that wait."""
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a task is due, again and again.
+
+    Attributes:
+        task: what becomes a run at each due time; it and the schedule have one name.
+        expressions: in cron's language, of five fields each; due is what any of them says.
+        at: the only due time, in seconds since the epoch, where there are no expressions.
+        timezone: in which the expressions are meant, such as `Europe/Berlin`.
+        catchup_window: seconds that a missed time may lie back and still be made up for; 0: none is.
+    """
+
+    task: Task
+    timezone: str
+    expressions: tuple[str, ...] = ()
+    at: float | None = None
+    catchup_window: float = 0.0
+    overlap: Overlap = Overlap.ALL
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder, and that of its runs."""
+        return self.task.name
+
+
+class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as the store has it.
+
+    Attributes:
+        file: where it is written, within the folder; None once it has ended.
+        handled_until: what was due by then is made, missed or skipped.
+        next_due: None while it is paused, and if it is never due again.
+        missed_after: since when there are missed times that nobody has decided about; None if there are none.
+        missed_at: when they were found to be missed.
+        missed: how many due times were missed for good.
+        error: what is wrong with the file as it is now; `schedule` is its last good version then.
+    """
+
+    name: str
+    file: str | None
+    schedule: Schedule
+    handled_until: float
+    next_due: float | None
+    missed_after: float | None
+    missed_at: float | None
+    missed: int
+    paused: bool
+    error: str | None
+
+
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """What a task gets that its file does not say.
 
@@ -137,6 +199,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
         working_dir: where it runs; an absolute path.
         base: what a `working_dir` in the file is relative to.
         timeout: seconds.
+        timezone: in which schedules are meant, or `local`.
     """
 
     name: str | None
@@ -146,6 +209,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     timeout: float | None = None
     retries: Retries = Retries()
+    timezone: str = "local"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +224,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         ready_at: not to be started before; None for at once.
         server: who runs it; None unless it is running.
         cancel: why it is to be stopped, once somebody asked for that.
+        direct: whether it may be started although queues are disabled.
     """
 
     id: int
@@ -183,6 +248,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None
     server: str | None
     cancel: str | None
+    direct: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

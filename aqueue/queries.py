@@ -9,7 +9,18 @@ import msgspec
 
 from aqueue.capacity import Limits, Line, Usage
 from aqueue.errors import RunError
-from aqueue.models import Attempt, Leaving, Priority, Run, Server, State, Task, Trigger
+from aqueue.models import (
+    Attempt,
+    Leaving,
+    Priority,
+    Run,
+    Schedule,
+    Server,
+    State,
+    StoredSchedule,
+    Task,
+    Trigger,
+)
 
 _COLUMNS: Final = Run.__struct_fields__
 
@@ -18,8 +29,10 @@ ALL: Final = ", ".join(_COLUMNS)
 
 _SELECT: Final = f"SELECT {ALL} FROM runs"
 _SERVER: Final = ", ".join(Server.__struct_fields__)
+_SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
 _Values = Sequence[Any] | Mapping[str, Any]
 _task_decoder = msgspec.json.Decoder(Task)
+_schedule_decoder = msgspec.json.Decoder(Schedule)
 
 
 class Outlook(NamedTuple):
@@ -30,12 +43,18 @@ class Outlook(NamedTuple):
         waiting: whether any run could be started but for limits, pauses and the like.
         next_ready: when the first delayed one may start.
         servers: how many there are.
+        next_due: when the first schedule is due.
+        has_missed: whether there are due times that were missed, and nobody has decided about yet.
+        has_schedules: whether there are schedules that are due one day, or paused.
     """
 
     busy: bool
     waiting: bool
     next_ready: float | None
     servers: int
+    next_due: float | None = None
+    has_missed: bool = False
+    has_schedules: bool = False
 
 
 class Queries:
@@ -231,6 +250,33 @@ class Queries:
         )
         return [id_ for (id_,) in rows]
 
+    def schedules(self, file: str | None = None) -> list[StoredSchedule]:
+        """The schedules that have not ended: all, or those of one file."""
+        if file is None:
+            return self._schedules("file IS NOT NULL ORDER BY name", ())
+        return self._schedules("file = ? ORDER BY name", (file,))
+
+    def schedule(self, name: str) -> StoredSchedule | None:
+        """The schedule of that name, even if it has ended."""
+        return next(iter(self._schedules("name = ?", (name,))), None)
+
+    def last_run(self, schedule: str) -> Run | None:
+        """The run of a schedule's latest due time, those aside that were over before they began."""
+        return self._one(
+            f"{_SELECT} WHERE name = ? AND scheduled_for IS NOT NULL AND (started_at IS NOT NULL"
+            " OR state <> 'aborted') ORDER BY scheduled_for DESC LIMIT 1",
+            (schedule,),
+        )
+
+    def overlapping(self, schedule: str, trigger: Trigger) -> tuple[int, State] | None:
+        """The latest run of a schedule that is queued or running, of those that were made in one way."""
+        row = self._execute(
+            "SELECT id, state FROM runs WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
+            " AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1",
+            (schedule, trigger),
+        ).fetchone()
+        return (row[0], State(row[1])) if row else None
+
     def outlook(self, limits: Limits, now: float) -> Outlook:
         """What there is to expect in the queues that a server serves."""
         served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
@@ -241,7 +287,11 @@ class Queries:
                 f" OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND {served}),"
                 " EXISTS (SELECT 1 FROM heads),"
                 " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
-                " (SELECT count(*) FROM servers)",
+                " (SELECT count(*) FROM servers),"
+                " (SELECT min(next_due) FROM schedules WHERE next_due IS NOT NULL),"
+                " EXISTS (SELECT 1 FROM schedules WHERE missed_at IS NOT NULL AND paused = 0),"
+                " EXISTS (SELECT 1 FROM schedules WHERE next_due IS NOT NULL)"
+                " OR EXISTS (SELECT 1 FROM schedules WHERE paused = 1)",
                 {"now": now, "queues": as_json(limits.serves or ())},
             ).fetchone()
         )
@@ -259,6 +309,10 @@ class Queries:
             usage.queues[queue] += count
             usage.jobs += count if owner == server and queue not in limits.queues else 0
         return usage
+
+    def _schedules(self, condition: str, values: _Values) -> list[StoredSchedule]:
+        rows = self._execute(f"SELECT {_SCHEDULE} FROM schedules WHERE {condition}", values).fetchall()
+        return [_stored_schedule(row) for row in rows]
 
     def _one(self, sql: str, values: _Values) -> Run | None:
         return next(iter(self._runs(sql, values)), None)
@@ -279,11 +333,19 @@ def _server(row: Sequence[Any]) -> Server:
     return Server(**fields)
 
 
+def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:
+    fields = dict(zip(StoredSchedule.__struct_fields__, row, strict=True))
+    fields["schedule"] = _schedule_decoder.decode(fields["schedule"])
+    fields["paused"] = bool(fields["paused"])
+    return StoredSchedule(**fields)
+
+
 def _run(row: Sequence[Any]) -> Run:
     fields = dict(zip(_COLUMNS, row, strict=True))
     fields["priority"] = Priority(fields["priority"])
     fields["state"] = State(fields["state"])
     fields["trigger"] = Trigger(fields["trigger"])
+    fields["direct"] = bool(fields["direct"])
     fields["task"] = _task_decoder.decode(fields["task"])
     return Run(**fields)
 

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -229,6 +230,9 @@ def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, 
     variables["AQUEUE_NAME"] = run.name
     variables["AQUEUE_QUEUE"] = run.queue
     variables["AQUEUE_ATTEMPT"] = str(run.attempt)
+    if run.scheduled_for is not None:
+        due = datetime.fromtimestamp(run.scheduled_for, UTC).isoformat(timespec="milliseconds")
+        variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
     variables["AQUEUE_RUN_DIR"] = f"{folder.runs_text}/{run.id}"
     return variables
 

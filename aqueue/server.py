@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -24,6 +25,7 @@ from aqueue.inbox import Inbox
 from aqueue.intake import Intake
 from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
+from aqueue.planner import Planner
 from aqueue.presence import Presence, forget, is_up
 from aqueue.runner import OWN_VARIABLES, Runner
 from aqueue.settings import Settings
@@ -44,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         jobs: None: as configured.
         idle_timeout: seconds; None: as configured.
         drain: exit as soon as nothing is queued or running.
+        ignore_schedules: let an idle timeout end it although there are schedules.
         queues: the only queues to serve; None: all.
         log: where what it reports is written; None: where it was started.
         when_ready: is called once it serves.
@@ -52,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int | None = None
     idle_timeout: float | None = None
     drain: bool = False
+    ignore_schedules: bool = False
     queues: tuple[str, ...] | None = None
     log: str | None = None
     when_ready: Callable[[], None] = _nothing
@@ -113,12 +117,21 @@ class _Server:
             limits=self._limits,
             roll_call=self._roll_call,
             new_runner=self._new_runner,
+            planner=Planner(folder, report),
             take_orders=self._take_orders,
             clock=clock,
             report=report,
         )
-        self._inbox = Inbox(folder, lambda: settings.config, report)
-        self._intake = Intake(folder, self._inbox, settings, clock, self._dispatcher.accept, self._wake)
+        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules)
+        self._intake = Intake(
+            folder,
+            self._inbox,
+            settings,
+            clock,
+            deliver=self._dispatcher.accept,
+            schedules_known=self._dispatcher.keep_schedules,
+            wake=self._wake,
+        )
 
     @classmethod
     async def open(
@@ -147,6 +160,8 @@ class _Server:
     def _idle_timeout(self) -> float | None:
         if self._options.drain:
             return self._record.stays_for
+        if self._dispatcher.has_schedules and not self._options.ignore_schedules:
+            return None
         seconds = self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
         return None if seconds is None else max(seconds, self._record.stays_for)
 
@@ -169,7 +184,7 @@ class _Server:
         )
 
     async def run(self) -> None:
-        await self._database.write(lambda connection: Store(connection).enter(self._record))
+        self._inbox.schedule_files.know(await self._database.write(self._enter))
         left = await anyio.to_thread.run_sync(self._inbox.recover, self._last_id)
         async with anyio.create_task_group() as services:
             await services.start(self._handle_signals, services)
@@ -185,6 +200,17 @@ class _Server:
         # With runs that go on without it, its record still has something to tell to the next server.
         if not self._dispatcher.running:
             await _shielded(self._leave)
+
+    def _enter(self, connection: sqlite3.Connection) -> list[str]:
+        """Be known, and get to know which files have schedules."""
+        store = Store(connection)
+        store.enter(self._record)
+        return [schedule.file for schedule in store.schedules() if schedule.file is not None]
+
+    def _has_schedules(self, file: str) -> bool:
+        return anyio.from_thread.run(
+            self._database.write, lambda connection: bool(Store(connection).schedules(file))
+        )
 
     def _last_id(self) -> int:
         return anyio.from_thread.run(self._database.write, lambda connection: Store(connection).last_id())
@@ -247,7 +273,8 @@ class _Server:
 
     async def _rescan(self) -> None:
         self._folder.check_safe()
-        await self._intake.accept(await anyio.to_thread.run_sync(self._inbox.left_behind, 10.0))
+        if left := await anyio.to_thread.run_sync(self._inbox.left_behind, 10.0):
+            await self._intake.accept(left)
         self._intake.rescan()
 
     async def _leave_when_idle(self) -> None:
@@ -268,7 +295,9 @@ class _Server:
         record, limits, now = self._record, self._limits(), self._clock.now()
         try:
             return await self._database.write(
-                lambda connection: Store(connection).leave_if_idle(record, limits, now)
+                lambda connection: Store(connection).leave_if_idle(
+                    record, limits, now, despite_schedules=self._options.drain or self._options.ignore_schedules
+                )
             )
         except (DiskFullError, BusyError):
             return False

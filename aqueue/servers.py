@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from aqueue.capacity import Limits
+from aqueue.errors import ScheduleError
 from aqueue.models import Leaving, Run, Server, State
 from aqueue.queries import Queries, as_json
 
@@ -18,6 +19,7 @@ class Servers(Queries):
 
     def enter(self, server: Server) -> None:
         """Remember a server."""
+        self._note_served("1")
         fields = msgspec.structs.asdict(server)
         fields["queues"] = None if server.queues is None else as_json(server.queues)
         values = ", ".join(f":{field}" for field in fields)
@@ -25,16 +27,30 @@ class Servers(Queries):
 
     def leave(self, server: str) -> None:
         """Forget a server. Its runs stay with it until another adopts them."""
+        self._note_served("id = ?", server)
         self._execute("DELETE FROM servers WHERE id = ?", (server,))
 
-    def leave_if_idle(self, server: Server, limits: Limits, now: float) -> bool:
+    def _note_served(self, which: str, *values: str) -> None:
+        """Note that nothing was missed while these servers were up, whatever files say when the next one comes."""
+        self._execute(
+            "UPDATE schedules SET handled_until = last"
+            f" FROM (SELECT max(heartbeat_at) AS last FROM servers WHERE {which})"
+            " WHERE handled_until < last AND next_due > last",
+            values,
+        )
+
+    def leave_if_idle(
+        self, server: Server, limits: Limits, now: float, *, despite_schedules: bool = False
+    ) -> bool:
         """Have a server leave, unless something has come or somebody has asked for it meanwhile.
 
         Args:
             server: as it was when it decided to leave.
             limits: of that server.
+            despite_schedules: whether it leaves although there are schedules.
         """
-        if self.outlook(limits, now).busy:
+        outlook = self.outlook(limits, now)
+        if outlook.busy or outlook.has_missed or (outlook.has_schedules and not despite_schedules):
             return False
         return bool(
             self._execute(
@@ -99,3 +115,42 @@ class Servers(Queries):
             whether it was paused.
         """
         return bool(self._execute("DELETE FROM pauses WHERE queue = ?", (queue,)).rowcount)
+
+    def pause_schedule(self, name: str, now: float) -> None:
+        """Have no runs of a schedule made until it is resumed; what it has missed by now waits, too.
+
+        Raises:
+            ScheduleError: there is no such schedule.
+        """
+        self._require_schedule(name)
+        self._execute(
+            "UPDATE schedules SET paused = 1, next_due = NULL,"
+            " missed_after = iif(next_due <= :now, coalesce(missed_after, max(handled_until, counts_from)),"
+            " missed_after), missed_at = iif(next_due <= :now, :now, missed_at) WHERE name = :name AND NOT paused",
+            {"name": name, "now": now},
+        )
+
+    def resume_schedule(self, name: str, now: float) -> bool:
+        """Let a schedule go on, from now on.
+
+        Returns:
+            whether it was paused.
+
+        Raises:
+            ScheduleError: there is no such schedule.
+        """
+        self._require_schedule(name)
+        # A server finds out when it is really due next.
+        return bool(
+            self._execute(
+                "UPDATE schedules SET paused = 0, handled_until = max(handled_until, :now),"
+                " counts_from = max(counts_from, :now), next_due = :now"
+                " WHERE name = :name AND paused",
+                {"name": name, "now": now},
+            ).rowcount
+        )
+
+    def _require_schedule(self, name: str) -> None:
+        stored = self.schedule(name)
+        if stored is None or stored.file is None:
+            raise ScheduleError(f"there is no schedule {name}", "`aqueue schedules` shows which there are")

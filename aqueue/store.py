@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aqueue.capacity import Limits
+from aqueue.capacity import Limits, Openings
 from aqueue.errors import RunError
 from aqueue.models import ENDED, FOLLOWERS, Run, State, Task, Trigger
 from aqueue.outcomes import End, Outcome, judge
@@ -19,6 +19,13 @@ from aqueue.queries import ALL, as_json
 from aqueue.servers import Servers
 
 _task_encoder = msgspec.json.Encoder()
+_FIRST = (
+    "SELECT run FROM heads WHERE queue {} (SELECT value FROM json_each(:queues)) ORDER BY priority, run LIMIT 1"
+)
+_DIRECT = (
+    "SELECT id FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL"
+    " AND queue {} (SELECT value FROM json_each(:queues)) ORDER BY id LIMIT 1"
+)
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
@@ -39,12 +46,16 @@ class Store(Servers):
         trigger: Trigger,
         run_id: str | None = None,
         source: str | None = None,
+        scheduled_for: float | None = None,
+        direct: bool = False,
     ) -> int | None:
         """Remember a new run of `task`.
 
         Args:
             run_id: must be unique among the runs of that name; one is made up if None.
             source: which document of which accepted file it is; the same is never added twice.
+            scheduled_for: the due time of a schedule that it is made for.
+            direct: have it started whatever the limits are.
 
         Returns:
             its id; None if there already is a run from this source.
@@ -54,8 +65,9 @@ class Store(Servers):
         """
         try:
             row = self._execute(
-                "INSERT INTO runs (name, run_id, queue, priority, state, trigger, task, source, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO NOTHING RETURNING id",
+                "INSERT INTO runs"
+                " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO NOTHING RETURNING id",
                 (
                     task.name,
                     run_id or secrets.token_hex(8),
@@ -66,6 +78,8 @@ class Store(Servers):
                     _task_encoder.encode(task).decode(),
                     source,
                     now,
+                    scheduled_for,
+                    direct,
                 ),
             ).fetchone()
         except sqlite3.IntegrityError:
@@ -101,23 +115,26 @@ class Store(Servers):
             "UPDATE runs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?",
             (now,),
         )
-        claimed: list[Run] = []
         usage = self._usage(server, limits)
-        while (openings := usage.openings(limits)).any:
-            which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
-            run = self._one(
-                "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
-                " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server"
-                f" WHERE id = (SELECT run FROM heads WHERE queue {which} (SELECT value FROM json_each(:queues))"
-                " ORDER BY priority, run LIMIT 1)"
-                f" RETURNING {ALL}",
-                {"now": now, "server": server, "queues": as_json(queues)},
-            )
-            if run is None:
-                break
+        claimed: list[Run] = []
+        # Once queues are enabled again, they wait for their turn as all others do.
+        while limits.disabled_by and (run := self._claim(server, _DIRECT, usage.openings_for_direct(limits), now)):
+            usage.add(run.queue, limits)
+            claimed.append(run)
+        while (openings := usage.openings(limits)).any and (run := self._claim(server, _FIRST, openings, now)):
             usage.add(run.queue, limits)
             claimed.append(run)
         return claimed
+
+    def _claim(self, server: str, first: str, openings: Openings, now: float) -> Run | None:
+        """Give `server` the run that `first` finds in the queues that are open; None if there is none."""
+        which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
+        return self._one(
+            "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
+            " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server"
+            f" WHERE id = ({first.format(which)}) RETURNING {ALL}",
+            {"now": now, "server": server, "queues": as_json(queues)},
+        )
 
     def finish(self, outcome: Outcome, server: str) -> Run | None:
         """Record how an attempt ended, and what follows from it.
@@ -270,6 +287,10 @@ class Store(Servers):
         """Remove runs that are over, with their attempts."""
         for id_ in ids:
             self._execute(f"DELETE FROM runs WHERE id = ? AND {_IS_OVER}", (id_,))
+
+    def forget_schedules(self, before: float) -> None:
+        """Forget the schedules that have ended, and were last looked after before that moment."""
+        self._execute("DELETE FROM schedules WHERE file IS NULL AND handled_until < ?", (before,))
 
     def last_id(self) -> int:
         """The highest id that was ever given."""

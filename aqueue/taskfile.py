@@ -1,13 +1,12 @@
-"""Task files: YAML text → tasks, every error with file, line and column."""
+"""Task files: YAML text → tasks or schedules, every error with file, line and column."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, durations
+from aqueue import documents, durations, timing
 from aqueue.documents import Document
 from aqueue.errors import FileError
 from aqueue.models import (
@@ -16,6 +15,7 @@ from aqueue.models import (
     Priority,
     Retries,
     Scalar,
+    Schedule,
     Task,
     check_tags,
     is_name,
@@ -23,9 +23,7 @@ from aqueue.models import (
     plain_text,
 )
 
-UNSUPPORTED: Final = (
-    "gpus", "gpu_memory", "schedule", "timezone", "catchup_window", "overlap",
-)  # fmt: skip
+UNSUPPORTED: Final = ("gpus", "gpu_memory")
 """Keys that are refused rather than ignored, until what they ask for exists."""
 
 _Duration = int | float | str
@@ -55,6 +53,23 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     requeue: bool = True
     tags: list[Scalar] | str = []
     hold: bool = False
+    schedule: str | list[str] | None = None
+    at: str | None = None
+    timezone: str | None = None
+    catchup_window: _Duration | None = None
+    overlap: Scalar = None
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a task file asks for: tasks to be run once, or schedules; never both."""
+
+    tasks: list[Task] = []
+    schedules: list[Schedule] = []
+
+    @property
+    def all_tasks(self) -> list[Task]:
+        """Its tasks, whenever they are to be run."""
+        return self.tasks or [schedule.task for schedule in self.schedules]
 
 
 _LENGTH = "a length of time such as 90, 90s, 1h30m or 2d12h"
@@ -78,11 +93,12 @@ _EXPECTED: Final = {
     "requeue": "true or false",
     "tags": "a list of key=value or key",
     "hold": "true or false",
+    **timing.EXPECTED,
 }
 
 
-def parse(text: str, file: str, defaults: Defaults) -> list[Task]:
-    """Read the tasks in the text of a task file; at least one.
+def parse(text: str, file: str, defaults: Defaults) -> Content:
+    """Read the text of a task file; there is at least one task in it.
 
     Args:
         text: of the whole file.
@@ -92,15 +108,32 @@ def parse(text: str, file: str, defaults: Defaults) -> list[Task]:
     Raises:
         FileError: at the first error.
     """
-    tasks = [_task(document, defaults) for document in documents.read(text, file)]
-    if not tasks:
+    found = [_entry(document, defaults) for document in documents.read(text, file)]
+    if not found:
         raise FileError(file, 1, 1, "there is no task in it", "a task needs at least: command: …")
-    return tasks
+    tasks = [task for _, task, schedule in found if schedule is None]
+    schedules = [schedule for _, _, schedule in found if schedule is not None]
+    if tasks and schedules:
+        document = next(document for document, _, schedule in found if schedule is None)
+        hint = "put it into a file of its own, which is moved away once it is accepted; one with schedules stays"
+        raise document.error("this task has no schedule, but others in the file have", hint)
+    names: set[str] = set()
+    for document, task, schedule in found:
+        if schedule is not None and task.name in names:
+            hint = "a schedule's name is its own: give each document a name"
+            raise document.error(f"there already is a schedule {task.name} in this file", hint)
+        names.add(task.name)
+    return Content(tasks, schedules)
 
 
-def _task(document: Document, defaults: Defaults) -> Task:
+def _entry(document: Document, defaults: Defaults) -> tuple[Document, Task, Schedule | None]:
     written = document.convert(_Written, _EXPECTED, UNSUPPORTED)
     wrong = functools.partial(_wrong, document)
+    task = _task(document, written, defaults, wrong)
+    return document, task, timing.read(document, written, task, defaults.timezone, wrong)
+
+
+def _task(document: Document, written: _Written, defaults: Defaults, wrong: timing.Wrong) -> Task:
     name = plain_text(written.name) if written.name is not None else defaults.name
     if name is None:
         raise document.error("'name' is missing", f"the file's own name cannot be one: {_NAME}")
@@ -134,7 +167,8 @@ def _task(document: Document, defaults: Defaults) -> Task:
 
 def _wrong(document: Document, at: documents.Path, value: Any) -> FileError:
     key = ".".join(str(step) for step in at if isinstance(step, str))
-    return document.error(f"{key}: expected {_EXPECTED[key]}, got {value!r}", at=at)
+    got = repr(value) if isinstance(value, str | list) else documents.describe(value)
+    return document.error(f"{key}: expected {_EXPECTED[key]}, got {got}", at=at)
 
 
 def _command(document: Document, command: str | list[Scalar]) -> str | tuple[str, ...]:
@@ -187,9 +221,7 @@ def _directory(document: Document, written: str | None, defaults: Defaults) -> s
         ) from None
 
 
-def _seconds(
-    wrong: Callable[[documents.Path, Any], FileError], at: documents.Path, written: _Duration | None
-) -> float | None:
+def _seconds(wrong: timing.Wrong, at: documents.Path, written: _Duration | None) -> float | None:
     if written is None:
         return None
     try:
@@ -198,9 +230,7 @@ def _seconds(
         raise wrong(at, written) from None
 
 
-def _retries(
-    wrong: Callable[[documents.Path, Any], FileError], written: int | _Retries | None, default: Retries
-) -> Retries:
+def _retries(wrong: timing.Wrong, written: int | _Retries | None, default: Retries) -> Retries:
     if written is None:
         return default
     if isinstance(written, int):
@@ -223,7 +253,7 @@ def _retries(
     )
 
 
-def _tags(wrong: Callable[[documents.Path, Any], FileError], written: list[Scalar] | str) -> tuple[str, ...]:
+def _tags(wrong: timing.Wrong, written: list[Scalar] | str) -> tuple[str, ...]:
     try:
         if isinstance(written, str):
             return parse_tags(written)

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Self
 
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
@@ -25,10 +25,15 @@ class Watch:
     watchfiles looks for changes once in a step, and reports one a step after it saw it. A step of 1 ms reports
     within 2 ms but costs 1.5 % of a core, one of 6 ms costs a quarter of that: so the step is short only for
     `HOT_SECONDS` after a change.
+
+    Args:
+        folder: to watch.
+        awaited: files whose end is of interest, too, as it is at the time.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, awaited: Collection[str] = ()) -> None:
         self._folder = folder
+        self._awaited = awaited
         self._interrupted = threading.Event()
         self._hot_until = 0.0
         self._watched: set[str] = set()
@@ -51,8 +56,8 @@ class Watch:
             seconds: for how long at most.
 
         Returns:
-            the paths that appeared or changed; a directory stands for all that is in it. When it was
-            interrupted, that is the folder itself: whatever changed meanwhile is not known.
+            the paths that appeared or changed, and those awaited that are gone; a directory stands for all that is
+            in it. When it was interrupted, that is the folder itself: whatever changed meanwhile is not known.
 
         Raises:
             FolderError: the folder is gone, or cannot be watched.
@@ -82,7 +87,7 @@ class Watch:
         paths = {path for kind, path in found if kind != _DELETED}
         deleted = {path for kind, path in found if kind == _DELETED}
         # Without it, another configuration is in force.
-        paths |= deleted & {str(self._folder.config)}
+        paths |= {path for path in deleted if path in self._awaited or path == str(self._folder.config)}
         if any(map(self._folder.is_sub_folder, paths)) or not self._watched.isdisjoint(deleted):
             self._reopen()
             # What happened in between was seen by neither.

@@ -21,7 +21,8 @@ _VERBS = {
     "dequeue": ("queues", "Take a run off a queue."),
     "check": ("queueing", "Say what is wrong with task files, without queueing them."),
     "ls": ("asking", "List runs."),
-    "status": ("asking", "Show servers and queues."),
+    "status": ("asking", "Show servers, queues and schedules."),
+    "schedules": ("planning", "Show what is run when."),
     "show": ("asking", "Show one run."),
     "logs": ("following", "Show the output of a run."),
     "wait": ("following", "Wait until runs are over."),
@@ -29,8 +30,8 @@ _VERBS = {
     "retry": ("changing", "Queue runs that are over once more."),
     "hold": ("changing", "Keep queued runs from being started."),
     "release": ("changing", "Let held runs go."),
-    "pause": ("queues", "Start nothing more of a queue."),
-    "resume": ("queues", "Let a queue go on."),
+    "pause": ("queues", "Start nothing more of a queue, or of a schedule."),
+    "resume": ("queues", "Let a queue, or a schedule, go on."),
     "prune": ("changing", "Forget runs that were over long ago."),
 }
 

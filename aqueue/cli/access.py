@@ -151,6 +151,16 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return sorted(queue for queue in queues if queue.startswith(incomplete))
 
 
+def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The schedules that begin with what was typed so far."""
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            names = [stored.name for stored in store.schedules()]
+    except Exception:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """The ids of the latest runs that begin with what was typed so far."""
     try:

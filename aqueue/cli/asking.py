@@ -4,6 +4,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -24,7 +25,7 @@ from aqueue.cli.types import F
 from aqueue.config import Config
 from aqueue.durations import spell
 from aqueue.folder import Folder
-from aqueue.models import Run, Server, State
+from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.store import Store
 
 _ROWS = 50
@@ -82,12 +83,19 @@ def list_(
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(directory: str | None, as_json: bool) -> None:
-    """Show servers and queues."""
+    """Show servers, queues and schedules."""
     folder = find_folder(directory)
     with reading(folder) as store:
         servers = living_servers(store, folder)
         queues = store.queues()
         paused = store.paused()
+        schedules = store.schedules()
+        schedules_as_json: list[dict[str, Any]] = []
+        if as_json and schedules:
+            # Imported here: what cron means takes a while to import.
+            from aqueue.cli.planning import all_as_json
+
+            schedules_as_json = all_as_json(store)
     config = config_or_default(folder, warn=True)
     counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
     counts.update(queues)
@@ -123,7 +131,7 @@ def status(directory: str | None, as_json: bool) -> None:
                 ],
                 "queues": described,
                 "gpus": [],
-                "schedules": [],
+                "schedules": schedules_as_json,
             }
         )
         return
@@ -133,6 +141,8 @@ def status(directory: str | None, as_json: bool) -> None:
         click.echo("no server is up; `aqueue serve` starts one")
     if config.disabled_by and not servers:
         click.echo(f"queues are disabled ({config.disabled_by}): nothing is started")
+    if schedules:
+        click.echo(_next_schedule(schedules))
     if not described:
         click.echo("nothing is queued, running or held")
         return
@@ -173,6 +183,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "working dir": found.task.working_dir,
         "tags": ", ".join(found.task.tags),
         "trigger": str(found.trigger),
+        "due": render.local(found.scheduled_for),
         "pid": render.pid(found, folder),
         "created": render.local(found.created_at),
         "started": render.local(found.started_at),
@@ -194,13 +205,26 @@ def _described(server: Server, stale_after: float) -> str:
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
     if server.disabled_by is not None:
-        parts.append(f"starts nothing: queues are disabled ({server.disabled_by})")
+        parts.append(f"starts nothing but schedules: queues are disabled ({server.disabled_by})")
     if server.leaving is not None:
         parts.append("leaving")
     if (silent := now() - server.heartbeat_at) > stale_after:
         parts.append(f"but no sign of life for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
+
+
+def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
+    parts = [f"{len(schedules)} schedule{'' if len(schedules) == 1 else 's'}"]
+    due = [(one.next_due, one.name) for one in schedules if one.next_due is not None]
+    if due:
+        moment, name = min(due)
+        parts.append(f"next {name} at {render.local(moment)}" if moment > now() else f"{name} is due")
+    if paused := sum(one.paused for one in schedules):
+        parts.append(f"{paused} paused")
+    if files := {one.file for one in schedules if one.error is not None}:
+        parts.append(f"{len(files)} with an error in the file, which `aqueue schedules` shows")
+    return ", ".join(parts)
 
 
 def _limits(config: Config) -> Limits:

@@ -25,7 +25,7 @@ from aqueue.cli.access import (
     opened,
     refuse_both,
 )
-from aqueue.cli.types import IDLE_TIMEOUT, served_option
+from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, served_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
 from aqueue.errors import AqueueError
@@ -47,6 +47,7 @@ _LAST_LINES = 5
 @directory_option
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="The most runs at a time; default 1.")
 @click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after so long without work: 10s, or never.")
+@ignore_schedules_option
 @served_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Have the server write more into its log.")
@@ -54,6 +55,7 @@ def start(
     directory: str | None,
     jobs: int | None,
     idle_timeout: float | None,
+    ignore_schedules: bool,
     queues: tuple[str, ...] | None,
     quiet: bool,
     verbose: bool,
@@ -73,7 +75,7 @@ def start(
         said = _use_living(folder, config, jobs, idle_timeout, queues)
         if said is None:
             configfile.load(folder, environment())
-            said = _start(folder, _options(jobs, idle_timeout, queues, verbose))
+            said = _start(folder, _options(jobs, idle_timeout, ignore_schedules, queues, verbose))
     if not quiet:
         click.echo(said)
 
@@ -169,10 +171,14 @@ def _does_for(server: Server, queues: tuple[str, ...] | None) -> bool:
     return all(map(server.serves, queues))
 
 
-def _options(jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None, verbose: bool) -> list[str]:
+def _options(
+    jobs: int | None, idle_timeout: float, ignore_schedules: bool, queues: tuple[str, ...] | None, verbose: bool
+) -> list[str]:
     options = ["--idle-timeout", "never" if math.isinf(idle_timeout) else f"{idle_timeout:.3f}"]
     if jobs is not None:
         options += ["--jobs", str(jobs)]
+    if ignore_schedules:
+        options.append("--ignore-schedules")
     for queue in queues or ():
         options += ["--queue", queue]
     return [*options, "--verbose"] if verbose else options

@@ -90,6 +90,7 @@ def prune(directory: str | None, keep: float | None) -> None:
         with changing(folder) as store:
             ids = store.ended_before(before, _PRUNE_BATCH, os.listdir(folder.incoming))  # noqa: PTH208 - names
             store.forget(ids)
+            store.forget_schedules(before)
             # Before the transaction ends: files of a run that is not known any more would be in the way.
             for id_ in ids:
                 with contextlib.suppress(FileNotFoundError):

@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from aqueue.durations import spell
-from aqueue.events import Detail, Event, FileRejected, Notice, RunAccepted, RunEnded, RunStarted
+from aqueue.events import Detail, Event, FileRejected, Notice, RunAccepted, RunEnded, RunStarted, ScheduleChanged
 from aqueue.models import State
 
 _COLOURS = {
@@ -20,6 +20,8 @@ _COLOURS = {
     "aborted": "yellow",
     "queued": "yellow",
     "rejected": "red",
+    "scheduled": "cyan",
+    "ended": "yellow",
     "warning": "yellow",
 }
 
@@ -91,6 +93,13 @@ def _describe(event: Event, verbose: bool) -> tuple[str, str]:
         case RunEnded(run=run, seconds=seconds):
             why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
             return str(run.state), f"{run.id} {run.name} after {spell(seconds)}{why}"
+        case ScheduleChanged(name=name, file=file, schedule=None):
+            return "ended", f"schedule {name} ({file})"
+        case ScheduleChanged(name=name, file=file, next_due=next_due, is_paused=is_paused):
+            when = "paused" if is_paused else "never"
+            if next_due is not None:
+                when = f"next {datetime.fromtimestamp(next_due):%Y-%m-%d %H:%M:%S}"
+            return "scheduled", f"{name}, {when} ({file})"
         case FileRejected(error=error, hint=hint, moved_to=moved_to):
             more = f"; {hint}" if hint else ""
             return "rejected", f"{error}{more} (now {moved_to})"

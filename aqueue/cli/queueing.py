@@ -1,5 +1,6 @@
 """The verbs that queue something, or say why it cannot be."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ import msgspec
 from aqueue import configfile
 from aqueue.cli.access import (
     changing,
+    config_or_default,
     directory_option,
     environment,
     find_folder,
@@ -20,9 +22,10 @@ from aqueue.cli.access import (
     say_if_unserved,
 )
 from aqueue.cli.types import DURATION, NAME_TYPE
-from aqueue.errors import FileError, UsageError
-from aqueue.folder import CONFIG_NAME
-from aqueue.models import PARAM, Defaults, Priority, Task, Trigger, is_name, parse_tags
+from aqueue.config import Config
+from aqueue.errors import FileError, FolderError, UsageError
+from aqueue.folder import CONFIG_NAME, Folder, find
+from aqueue.models import PARAM, Defaults, Priority, Schedule, Task, Trigger, is_name, parse_tags
 
 _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
@@ -118,11 +121,11 @@ def enqueue(
     refuse_if_disabled(config)
     defaults = config.task_defaults(
         name=name or (stem if is_name(stem) else None),
-        queue=None,
+        queue=_sub_folder(folder, file),
         working_dir=os.path.abspath(default_working_dir or "."),  # noqa: PTH100 - resolve() would follow links
         base=str(folder.parent),
     )
-    tasks = taskfile.parse(documents.decode(_content(file), file), file, defaults)
+    tasks = taskfile.parse(documents.decode(_content(file), file), file, defaults).all_tasks
     if len(tasks) > 1 and (run_id or name):
         raise UsageError(f"{file} has {len(tasks)} tasks", "--run-id and --name are for a file with one")
     changes = {
@@ -165,9 +168,14 @@ def check(files: tuple[str, ...]) -> None:
                     click.echo(f"{click.style('warning: ', fg='yellow')}{file}: {warning}", err=True)
                 continue
             stem, here = Path(file).stem, str(Path.cwd())
-            defaults = Defaults(name=stem if is_name(stem) else None, working_dir=here, base=here)
-            names = [task.name for task in taskfile.parse(documents.decode(content, file), file, defaults)]
-            click.echo(f"{file}: {len(names)} task{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+            name = stem if is_name(stem) else None
+            defaults = Defaults(name=name, working_dir=here, base=here, timezone=_timezone(file))
+            found = taskfile.parse(documents.decode(content, file), file, defaults)
+            names = [task.name for task in found.all_tasks]
+            kind = "schedule" if found.schedules else "task"
+            click.echo(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+            for schedule in found.schedules:
+                _show_next(schedule)
         except FileError as error:
             failed = True
             click.echo(click.style("error: ", fg="red") + error.message, err=True)
@@ -175,6 +183,28 @@ def check(files: tuple[str, ...]) -> None:
                 click.echo(f"  {error.hint}", err=True)
     if failed:
         raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _sub_folder(folder: Folder, file: str) -> str | None:
+    """The queue of what is dropped where the file is, if it is in a sub-folder."""
+    directory = Path(file).absolute().parent
+    return directory.name if folder.path in directory.parents and is_name(directory.name) else None
+
+
+def _timezone(file: str) -> str:
+    """In which schedules are meant where the file is, or here: perhaps there is no folder yet."""
+    for start in (Path(file).absolute().parent, Path.cwd()):
+        with contextlib.suppress(FolderError):
+            return config_or_default(find(None, environment(), start)).timezone
+    return Config().timezone
+
+
+def _show_next(schedule: Schedule) -> None:
+    from aqueue.cli import planning
+
+    click.echo(f"  {schedule.name}: {planning.in_words(schedule)}")
+    for moment in planning.next_times(schedule, now(), 5) or ["never: its time has passed"]:
+        click.echo(f"    {moment}")
 
 
 def _content(file: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The verbs that are about a queue as a whole, and the one that takes a run off it."""
+"""The verbs that are about a queue or a schedule as a whole, and the one that takes a run off a queue."""
 
 import contextlib
 import shutil
@@ -9,12 +9,13 @@ from aqueue import db
 from aqueue.cli.access import (
     changing,
     complete_queue,
+    complete_schedule,
     config_or_default,
     directory_option,
     find_folder,
     now,
 )
-from aqueue.cli.types import NAME_TYPE
+from aqueue.cli.types import NAME_TYPE, F
 from aqueue.errors import QueueError, RunError
 from aqueue.folder import Folder
 from aqueue.models import Run, State
@@ -23,25 +24,58 @@ from aqueue.store import Store
 _queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complete_queue)
 
 
-@click.command()
-@directory_option
-@_queue_argument
-def pause(directory: str | None, queue: str) -> None:
-    """Start nothing more of QUEUE until it is resumed; what runs goes on."""
-    with changing(find_folder(directory)) as store:
-        store.pause(queue)
-    click.echo(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
+def _queue_or_schedule(command: F) -> F:
+    """Give a command the argument QUEUE or the option `--schedule`, as `queue` and `schedule`: one of them."""
+    argument = click.argument("queue", type=NAME_TYPE, required=False, shell_complete=complete_queue)
+    option = click.option(
+        "--schedule", metavar="NAME", shell_complete=complete_schedule, help="A schedule, not a queue."
+    )
+    return argument(option(command))
+
+
+def _one_of(queue: str | None, schedule: str | None) -> None:
+    if (queue is None) == (schedule is None):
+        raise click.UsageError("name a queue, or a schedule with --schedule")
 
 
 @click.command()
 @directory_option
-@_queue_argument
-def resume(directory: str | None, queue: str) -> None:
-    """Let QUEUE go on."""
+@_queue_or_schedule
+def pause(directory: str | None, queue: str | None, schedule: str | None) -> None:
+    """Start nothing more of QUEUE until it is resumed; what runs goes on.
+
+    A schedule that is paused makes no runs, and what is due meanwhile is not made up for.
+    """
+    _one_of(queue, schedule)
     folder = find_folder(directory)
+    if schedule is not None:
+        with changing(folder) as store:
+            store.pause_schedule(schedule, now())
+        click.echo(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` lets it go on")
+        return
     with changing(folder) as store:
-        was_paused = store.resume(queue)
-    configured = config_or_default(folder, warn=True).queues.get(queue)
+        store.pause(str(queue))
+        is_schedule = any(stored.name == queue for stored in store.schedules())
+    click.echo(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
+    if is_schedule:
+        click.echo(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it", err=True)
+
+
+@click.command()
+@directory_option
+@_queue_or_schedule
+def resume(directory: str | None, queue: str | None, schedule: str | None) -> None:
+    """Let QUEUE, or a schedule, go on."""
+    _one_of(queue, schedule)
+    folder = find_folder(directory)
+    if schedule is not None:
+        with changing(folder) as store:
+            was_paused = store.resume_schedule(schedule, now())
+        click.echo(f"schedule {schedule} goes on" if was_paused else f"schedule {schedule} was not paused")
+        return
+    with changing(folder) as store:
+        was_paused = store.resume(str(queue))
+    configured = config_or_default(folder, warn=True).queues.get(str(queue))
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
     click.echo(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")

@@ -5,7 +5,7 @@ import os
 import click
 
 from aqueue.cli.access import directory_option, folder_to_create, refuse_both
-from aqueue.cli.types import IDLE_TIMEOUT, served_option
+from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, served_option
 
 
 @click.command()
@@ -28,6 +28,7 @@ def init(directory: str) -> None:
 @click.option(
     "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing was queued or running for so long: 10s."
 )
+@ignore_schedules_option
 @served_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
@@ -40,6 +41,7 @@ def serve(
     jobs: int | None,
     drain: bool,
     idle_timeout: float | None,
+    ignore_schedules: bool,
     queues: tuple[str, ...] | None,
     quiet: bool,
     verbose: bool,
@@ -71,6 +73,7 @@ def serve(
         jobs=jobs,
         idle_timeout=idle_timeout,
         drain=drain,
+        ignore_schedules=ignore_schedules,
         queues=queues,
         log=log,
         when_ready=partial(_say_ready, ready),

@@ -52,3 +52,10 @@ def served_option(command: F) -> F:
         "--queue", "queues", multiple=True, metavar="NAME", callback=split, help="Serve only this queue."
     )
     return option(command)
+
+
+def ignore_schedules_option(command: F) -> F:
+    """Give a command the option `--ignore-schedules`, as `ignore_schedules`."""
+    return click.option(
+        "--ignore-schedules", is_flag=True, help="Let an idle timeout end it although there are schedules."
+    )(command)

@@ -20,7 +20,7 @@ BAD = [
     ("command: a\n\tname: x\n", "2:1: not valid YAML", "not tabs"),
     ("command: !!python/object/apply:os.system [touch ran]\n", "1:10: a tag (!…) is not allowed", "leave it out"),
     ("command: a\ngpus: 1\n", "2:1: 'gpus' is not supported yet", "leave it out"),
-    ('command: a\nschedule: "0 2 * * *"\n', "2:1: 'schedule' is not supported yet", "leave it out"),
+    ("command: a\ngpu_memory: 1GiB\n", "2:1: 'gpu_memory' is not supported yet", "leave it out"),
     ("command: a\nenv: {AQUEUE_ID: 3}\n", "2:7: env: names that begin with AQUEUE_", "another"),
     ("- command: a\n", "1:1: expected keys and values, got a list", ""),
     ("# nothing\n", "1:1: there is no task in it", "command"),

@@ -12,6 +12,8 @@ from aqueue.db import connect
 from aqueue.folder import Folder
 from tests.integration.attempts import Attempts
 from tests.integration.dropping import Taker
+from tests.integration.keeping import Keeper
+from tests.integration.planning import Plan
 
 
 @pytest.fixture
@@ -26,6 +28,11 @@ def connection(folder: Folder) -> Iterator[sqlite3.Connection]:
     connection = connect(folder)
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def plan(connection: sqlite3.Connection, folder: Folder) -> Plan:
+    return Plan(connection, folder)
 
 
 @pytest.fixture
@@ -46,6 +53,11 @@ def new_taker(folder: Folder) -> Iterator[Callable[[], Taker]]:
 @pytest.fixture
 def taker(new_taker: Callable[[], Taker]) -> Taker:
     return new_taker()
+
+
+@pytest.fixture
+def keeper(taker: Taker) -> Keeper:
+    return Keeper(taker)
 
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -7,7 +7,8 @@ from pathlib import Path
 from aqueue.config import Config
 from aqueue.events import Event, FileRejected, Notice
 from aqueue.folder import Folder
-from aqueue.inbox import Claimed, Inbox
+from aqueue.inbox import Inbox
+from aqueue.incoming import Claimed
 from tests.waiting import eventually
 
 

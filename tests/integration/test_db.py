@@ -13,6 +13,7 @@ from aqueue import db
 from aqueue.db import Database, connect, make_durable, snapshot, transaction
 from aqueue.errors import DatabaseError
 from aqueue.folder import Folder
+from aqueue.migrations import MIGRATIONS
 from tests.integration.conftest import as_user
 
 
@@ -39,7 +40,7 @@ def texts(connection: sqlite3.Connection) -> list[str]:
 
 def test_a_new_database_is_brought_to_the_newest_version(folder: Folder) -> None:
     connection = connect(folder)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(db._MIGRATIONS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert {"runs", "attempts", "servers"} <= tables
     connection.close()
@@ -84,7 +85,7 @@ def test_the_database_and_its_companions_are_for_their_owner_alone(folder: Folde
 
 def test_a_database_of_a_newer_version_is_refused(used: Folder) -> None:
     connection = sqlite3.connect(used.database)
-    connection.execute(f"PRAGMA user_version = {len(db._MIGRATIONS) + 1}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     connection.close()
     assert "newer" in refusal(used).message
 

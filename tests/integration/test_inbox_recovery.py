@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from aqueue.folder import Folder
-from aqueue.inbox import Claimed
+from aqueue.incoming import Claimed
 from aqueue.models import State
 from aqueue.store import Store
 from tests.integration.dropping import Taker

@@ -13,20 +13,20 @@ PACKAGE = Path(aqueue.__file__).parent
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
     ("aqueue", "errors", "clock", "durations"),
-    ("models", "outcomes", "events", "capacity", "folder", "leases"),
-    ("config", "documents", "taskfile", "configfile", "db", "process", "presence", "disk"),
-    ("settings", "queries", "servers", "store", "watch", "inbox"),
-    ("runner", "timer", "intake"),
+    ("models", "outcomes", "events", "capacity", "schedules", "folder", "rejected", "leases"),
+    ("config", "documents", "timing", "taskfile", "configfile", "migrations", "db", "process", "presence", "disk"),
+    ("settings", "queries", "servers", "store", "timetable", "watch", "schedulefiles", "incoming", "inbox"),
+    ("runner", "timer", "intake", "planner"),
     ("dispatcher",),
     ("server",),
-    ("cli.types", "cli.render", "cli.narration", "cli.access"),
+    ("cli.types", "cli.render", "cli.narration", "cli.access", "cli.planning"),
     ("cli.asking", "cli.background", "cli.changing", "cli.following", "cli.queueing", "cli.queues", "cli.serving"),
     ("cli", "__main__"),
 )
 ROWS = {name: row for row, name in enumerate(name for layer in LAYERS for name in layer)}
 
 # What can do something, or tells what only this moment knows: no business of pure logic.
-PURE = ("errors", "durations", "models", "outcomes", "events", "capacity", "config", "documents")
+PURE = ("errors", "durations", "models", "outcomes", "events", "capacity", "schedules", "config", "documents")
 WORLD = {"anyio", "asyncio", "os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "time"}
 
 

@@ -81,9 +81,14 @@ def test_the_states_that_are_over_are_the_three_ends() -> None:
     assert {State.SUCCEEDED, State.FAILED, State.ABORTED} == ENDED
 
 
-@given(st.sampled_from(Priority))
+@pytest.mark.parametrize("priority", [Priority.HIGH, Priority.LOW])
 def test_a_priority_is_written_and_read_alike(priority: Priority) -> None:
     assert Priority.of(priority.word) is priority
+
+
+def test_catchup_is_low_and_goes_behind_what_is_low() -> None:
+    assert Priority.CATCHUP.word == "low"
+    assert max(Priority) is Priority.CATCHUP
 
 
 def test_high_goes_before_low() -> None:

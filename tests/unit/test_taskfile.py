@@ -23,7 +23,7 @@ variables = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True).filter
 
 
 def one(text: str, defaults: Defaults = DEFAULTS) -> Task:
-    (task,) = parse(text, "train.yaml", defaults)
+    (task,) = parse(text, "train.yaml", defaults).tasks
     return task
 
 
@@ -142,8 +142,8 @@ def test_what_a_file_does_not_say_comes_from_the_defaults() -> None:
 
 
 def test_a_file_may_have_several_tasks() -> None:
-    tasks = parse("command: a\n---\nname: second\ncommand: b\n---\n", "train.yaml", DEFAULTS)
-    assert [(task.name, task.command) for task in tasks] == [("train", "a"), ("second", "b")]
+    content = parse("command: a\n---\nname: second\ncommand: b\n---\n", "train.yaml", DEFAULTS)
+    assert [(task.name, task.command) for task in content.tasks] == [("train", "a"), ("second", "b")]
 
 
 def test_one_bad_document_makes_the_file_bad_and_the_error_is_in_that_document() -> None:
@@ -163,8 +163,8 @@ def test_a_key_whose_time_has_not_come_is_refused(key: str) -> None:
     assert (error.message, error.hint) == (f"train.yaml:3:1: '{key}' is not supported yet", "leave it out")
 
 
-def test_the_keys_of_schedules_and_gpus_are_the_unsupported_ones() -> None:
-    assert set(UNSUPPORTED) == {"schedule", "timezone", "catchup_window", "overlap", "gpus", "gpu_memory"}
+def test_the_keys_of_gpus_are_the_unsupported_ones() -> None:
+    assert set(UNSUPPORTED) == {"gpus", "gpu_memory"}
 
 
 @given(st.fixed_dictionaries(
@@ -192,7 +192,7 @@ def test_what_is_written_is_what_arrives(written: dict[str, Any]) -> None:
 @given(st.text(max_size=200) | st.text("command: x\n\t-[]{}&*!|>'\"#%@,?~\x07é", max_size=200))
 def test_any_text_is_either_tasks_or_an_error_with_a_place(text: str) -> None:
     try:
-        assert parse(text, "train.yaml", DEFAULTS)
+        assert parse(text, "train.yaml", DEFAULTS).all_tasks
     except FileError as error:
         assert re.match(r"train\.yaml:[1-9]\d*:[1-9]\d*: .", error.message)
         assert "\n" not in error.message + error.hint

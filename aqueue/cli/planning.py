@@ -1,0 +1,130 @@
+"""Schedules as people and scripts are shown them, and the verb that does so."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
+from itertools import islice
+from typing import Any
+
+import click
+
+from aqueue import schedules as times
+from aqueue.cli import render
+from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
+from aqueue.durations import spell
+from aqueue.models import Overlap, Run, Schedule, StoredSchedule
+from aqueue.store import Store
+
+_SHOWN = 3
+
+
+@click.command()
+@directory_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def schedules(directory: str | None, as_json: bool) -> None:
+    """Show what is run when."""
+    folder = find_folder(directory)
+    with reading(folder) as store:
+        if as_json:
+            render.print_json(all_as_json(store))
+            return
+        found = [(stored, store.last_run(stored.name)) for stored in store.schedules()]
+    for stored, last in found:
+        click.echo(click.style(stored.name, bold=True) + f"  {in_words(stored.schedule)}")
+        for label, text in _facts(stored, last):
+            click.echo(f"  {label:<8} {text}")
+    if not found:
+        click.echo("there are no schedules; `schedule:` in a task file makes one")
+    elif config_or_default(folder, warn=True).disabled_by:
+        click.echo("queues are disabled: what is due is run all the same, what was missed is not made up for")
+
+
+def all_as_json(store: Store) -> list[dict[str, Any]]:
+    """All schedules as `schedules --json` and `status --json` have them."""
+    return [_as_json(stored, store.last_run(stored.name)) for stored in store.schedules()]
+
+
+def in_words(schedule: Schedule) -> str:
+    """When a schedule is due."""
+    if schedule.at is not None:
+        return f"Once, {_at_home(schedule, schedule.at)}"
+    try:
+        words = "; ".join(map(times.in_words, schedule.expressions))
+    except times.NOT_UNDERSTOOD:
+        words = "; ".join(schedule.expressions)
+    return f"{words} ({schedule.timezone})"
+
+
+def next_times(schedule: Schedule, after: float, count: int) -> list[str]:
+    """So many of the next due times, as the clocks where the schedule is at home show them."""
+    return [_at_home(schedule, due) for due in islice(times.due_times(schedule, after), count)]
+
+
+def _at_home(schedule: Schedule, moment: float) -> str:
+    try:
+        zone: tzinfo = times.zone(schedule.timezone)
+    except times.NOT_UNDERSTOOD:
+        zone = UTC
+    shown = datetime.fromtimestamp(moment, zone)
+    return f"{shown:%a} {shown.isoformat(' ')}"
+
+
+def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]]:
+    schedule = stored.schedule
+    if stored.paused:
+        yield "next", f"paused; `aqueue resume --schedule {stored.name}` lets it go on"
+    else:
+        is_due = stored.next_due is not None and stored.next_due <= now()
+        never = "once a server is up" if is_due else "never again"
+        yield "next", ", ".join(map(render.local, _upcoming(stored))) or never
+    if last is not None:
+        why = f": {last.reason}" if last.reason else ""
+        took = render.took(last, now())
+        yield (
+            "last",
+            f"{render.local(last.scheduled_for)}, run {last.id}, {last.state}{took and f' after {took}'}{why}",
+        )
+    window = f"window of {spell(schedule.catchup_window)}" if schedule.catchup_window else "no window"
+    yield "catchup", f"{window}, {stored.missed} missed"
+    if schedule.overlap is not Overlap.ALL:
+        yield "overlap", str(schedule.overlap)
+    yield "file", str(stored.file)
+    if stored.error is not None:
+        yield "error", "; ".join([*stored.error.splitlines(), "the last good version stays in force"])
+
+
+def _upcoming(stored: StoredSchedule) -> list[float]:
+    if stored.paused:
+        return []
+    # What is due by now, but not handled because no server is up, is not next.
+    try:
+        return list(islice(times.due_times(stored.schedule, max(stored.handled_until, now())), _SHOWN))
+    except times.NOT_UNDERSTOOD:
+        return []
+
+
+def _as_json(stored: StoredSchedule, last: Run | None) -> dict[str, Any]:
+    schedule = stored.schedule
+    return {
+        "name": stored.name,
+        "file": stored.file,
+        "schedule": schedule.expressions or None,
+        "at": render.iso(schedule.at),
+        "timezone": schedule.timezone,
+        "in_words": in_words(schedule),
+        "next": [render.iso(due) for due in _upcoming(stored)],
+        "last_run": last
+        and {
+            "id": last.id,
+            "run_id": last.run_id,
+            "scheduled_for": render.iso(last.scheduled_for),
+            "state": last.state,
+            "reason": last.reason,
+            "finished_at": render.iso(last.finished_at),
+        },
+        "catchup_window": schedule.catchup_window or None,
+        "overlap": schedule.overlap,
+        "queue": schedule.task.queue or schedule.name,
+        "missed": stored.missed,
+        "paused": stored.paused,
+        "error": stored.error,
+    }

@@ -1,0 +1,131 @@
+"""What lies in `incoming/`: files that are claimed, on their way to their runs.
+
+A file is claimed by a rename, and moved to its runs' folders once they are safely in the store. Whatever a crash
+or a power cut leaves in between is taken up here.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from aqueue import documents, taskfile
+from aqueue.config import Config
+from aqueue.errors import FileError
+from aqueue.events import FileRejected, Notice, Report
+from aqueue.folder import Folder
+from aqueue.models import Task, is_name
+from aqueue.rejected import Rejected
+from aqueue.taskfile import Content
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A good file that is ours now.
+
+    Attributes:
+        name: its name in `incoming/`; also what the store knows it by.
+        source: its path within the folder, before it was claimed.
+        is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
+    """
+
+    name: str
+    source: str
+    tasks: list[Task]
+    is_left_behind: bool = False
+
+
+class Incoming:
+    """The files that are claimed.
+
+    Args:
+        folder: that they were claimed in.
+        config: read anew for each file.
+        report: is told about bad files.
+    """
+
+    def __init__(self, folder: Folder, config: Callable[[], Config], report: Report) -> None:
+        self._folder = folder
+        self._incoming = str(folder.incoming)
+        self._config = config
+        self._report = report
+        self._rejected = Rejected(folder)
+
+    def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
+        """Move a file that is in the store to the folders of its runs."""
+        if not os.path.lexists(f"{self._incoming}/{file.name}"):
+            # Another server that recovered it was faster, or a run of it was dequeued.
+            return
+        try:
+            self._folder.file_away(file.name, ids)
+        except OSError:
+            # The disk is full: then it is left for later. Or another was faster just now.
+            return
+
+    def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
+        """Take up what a crash left behind, before anything is accepted.
+
+        Args:
+            last_id: the highest id that the store ever gave. A power cut may have taken its last transactions;
+                their files are still in `incoming/`, and their ids will be given again.
+        """
+        # Listed before the store is asked: another server may be making the directory of a new run.
+        directories = [path for path in self._folder.runs.iterdir() if path.name.isdigit()]
+        last = last_id()
+        for directory in directories:
+            if int(directory.name) > last:
+                # Put aside, not removed: perhaps it is the store that is an old copy.
+                aside = directory.with_name(f"{directory.name}.unknown-{secrets.token_hex(3)}")
+                with contextlib.suppress(OSError):
+                    directory.rename(aside)
+                    self._report(
+                        Notice(f"there is no run {directory.name}: its files are now in {aside}", urgent=True)
+                    )
+        return self.left_behind(0.0)
+
+    def left_behind(self, seconds: float) -> list[Claimed]:
+        """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
+        files = []
+        for path in sorted(self._folder.incoming.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_ctime >= seconds and (file := self._reread(path)):
+                    files.append(file)
+        return files
+
+    def _parse_as(self, content: bytes, file: str, stem: str, queue: str) -> Content:
+        defaults = self._config().task_defaults(
+            name=stem if is_name(stem) else None,
+            queue=queue or None,
+            working_dir=str(self._folder.parent),
+            base=str(self._folder.parent),
+        )
+        return taskfile.parse(documents.decode(content, file), file, defaults)
+
+    def _reread(self, path: Path) -> Claimed | None:
+        try:
+            _, queue, stem = path.name.removesuffix(".yaml").split("~")
+            tasks = self._parse_as(path.read_bytes(), path.name, stem, queue).tasks
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
+            return None
+        except (FileError, ValueError) as error:
+            # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
+            hint = getattr(error, "hint", "")
+            try:
+                moved_to = self._rejected.move(str(path), path.name, f"{error}\n{hint}".rstrip())
+            except OSError as problem:
+                self._report(Notice(f"{path} cannot be moved away: {problem.strerror}", urgent=True))
+                return None
+            self._report(FileRejected(path.name, str(error), hint, moved_to))
+            return None
+        return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks, is_left_behind=True)
+
+
+def printable(name: str) -> str:
+    """A file's name, also where it is not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")

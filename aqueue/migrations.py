@@ -1,0 +1,130 @@
+"""The database's tables, and how they came to be what they are."""
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT,
+        trigger TEXT NOT NULL,
+        task TEXT NOT NULL,
+        source TEXT UNIQUE,
+        created_at REAL NOT NULL,
+        ready_at REAL,
+        started_at REAL,
+        finished_at REAL,
+        scheduled_for REAL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        losses INTEGER NOT NULL DEFAULT 0,
+        exit_code INTEGER,
+        signal INTEGER,
+        server TEXT,
+        cancel TEXT,
+        UNIQUE (name, run_id)
+    );
+    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
+    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
+    CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
+    CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
+
+    -- The first in line of each queue: so a claim costs the same however many wait, in one queue or in many.
+    CREATE TABLE heads (
+        queue TEXT PRIMARY KEY,
+        priority INTEGER NOT NULL,
+        run INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX heads_in_order ON heads (priority, run, queue);
+    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
+            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
+        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
+            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
+        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
+            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
+    BEGIN
+        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
+        INSERT INTO heads (queue, priority, run)
+            SELECT queue, priority, id FROM runs
+            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)
+            ORDER BY priority, id LIMIT 1;
+    END;
+    CREATE TABLE attempts (
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        started_at REAL NOT NULL,
+        finished_at REAL NOT NULL,
+        exit_code INTEGER,
+        signal INTEGER,
+        reason TEXT,
+        PRIMARY KEY (run, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE servers (
+        id TEXT PRIMARY KEY,
+        pid INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        jobs INTEGER NOT NULL,
+        started_at REAL NOT NULL,
+        heartbeat_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE servers ADD COLUMN queues TEXT;
+    ALTER TABLE servers ADD COLUMN log TEXT;
+    ALTER TABLE servers ADD COLUMN wanted_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN leaving TEXT;
+    -- What others ask of a server; it writes the rest of its row itself.
+    ALTER TABLE servers ADD COLUMN raised_to INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN stays_for REAL NOT NULL DEFAULT 0;
+    ALTER TABLE servers ADD COLUMN disabled_by TEXT;
+    CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE schedules (
+        name TEXT PRIMARY KEY,
+        -- Where it is written, within the folder; null once it has ended.
+        file TEXT,
+        schedule TEXT NOT NULL,
+        handled_until REAL NOT NULL,
+        -- Since when it has been as it is: what was due before was not missed, whatever the clock shows again.
+        counts_from REAL NOT NULL,
+        -- Null while it is paused, and once it is never due again.
+        next_due REAL,
+        -- From where on, and as of when, there are missed times to decide about.
+        missed_after REAL,
+        missed_at REAL,
+        missed INTEGER NOT NULL DEFAULT 0,
+        paused INTEGER NOT NULL DEFAULT 0,
+        -- What is wrong with the file as it is now.
+        error TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX schedules_due ON schedules (next_due) WHERE next_due IS NOT NULL;
+    CREATE INDEX schedules_missed ON schedules (missed_at) WHERE missed_at IS NOT NULL AND paused = 0;
+    CREATE INDEX schedules_handled ON schedules (handled_until);
+    CREATE INDEX schedules_paused ON schedules (name) WHERE paused = 1;
+    CREATE INDEX schedules_in_file ON schedules (file);
+    -- Whether a run is started whatever the limits are, as those of schedules are where queues are disabled.
+    ALTER TABLE runs ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
+    CREATE INDEX runs_scheduled ON runs (name, scheduled_for) WHERE scheduled_for IS NOT NULL;
+    CREATE INDEX runs_overlapping ON runs (name, trigger)
+        WHERE scheduled_for IS NOT NULL AND state IN ('queued', 'running');
+    """,
+)
+"""What brings a database from each version to the next. Never edited once released, only added to."""

@@ -1,0 +1,94 @@
+"""Where bad files go: `rejected/`, each with an `.error` beside it that says what is wrong with it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import Final
+
+from aqueue.folder import Folder
+
+_MOST_COPIES: Final = 20
+"""How many names are tried for the copy of a bad edit."""
+
+
+class Rejected:
+    """The bad files of a folder; all names are paths within the folder."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+
+    def move(self, path: str, name: str, error: str) -> str:
+        """Move a bad file here, and say why.
+
+        Returns:
+            its path within the folder now, to be printed.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        target = self._target(name)
+        Path(path).rename(target)
+        _write(_error_beside(target), f"{error}\n".encode(errors="backslashreplace"))
+        return os.path.relpath(target, self._folder.path)
+
+    def copy(self, content: bytes, name: str, error: str) -> None:
+        """Keep a copy of a bad edit, in place of an earlier one, and say why; the file itself stays where it is.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        target = self._copy_of(name) or self._target(name)
+        _write(target, content)
+        _write(_error_beside(target), f"{error}\n".encode(errors="backslashreplace") + _mark(name))
+
+    def remove_copy(self, name: str) -> None:
+        """Remove the copy of a bad edit, if there is one: the file was mended, or is gone."""
+        # Several servers may have made one each.
+        while (target := self._copy_of(name)) is not None:
+            try:
+                target.unlink(missing_ok=True)
+                _error_beside(target).unlink()
+            except OSError:
+                return
+
+    def _copy_of(self, name: str) -> Path | None:
+        """Where the copy of a bad edit of that file is."""
+        # There may be others between, which were rejected for good.
+        for target in islice(self._candidates(name), _MOST_COPIES):
+            with contextlib.suppress(OSError):
+                if _error_beside(target).read_bytes().endswith(b"\n" + _mark(name)):
+                    return target
+        return None
+
+    def _target(self, name: str) -> Path:
+        """A path here that is not taken."""
+        target = next(target for target in self._candidates(name) if not os.path.lexists(target))
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return target
+
+    def _candidates(self, name: str) -> Iterator[Path]:
+        target = self._folder.rejected / name
+        # There must be room for the endings.
+        while len(os.fsencode(target.name)) > 230:
+            target = target.with_name(target.stem[:-10] + target.suffix)
+        yield target
+        for number in count(2):
+            yield target.with_name(f"{target.stem}-{number}{target.suffix}")
+
+
+def _error_beside(target: Path) -> Path:
+    return target.with_name(target.name + ".error")
+
+
+def _mark(name: str) -> bytes:
+    """The last line of an error that is about a bad edit of that file."""
+    return f"{name}: the last good version stays in force\n".encode(errors="backslashreplace")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file as a whole, so that nobody reads half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    draft.rename(path)
