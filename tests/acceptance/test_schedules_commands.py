@@ -1,0 +1,126 @@
+"""Issue 4, rows 8 and 9: what commands say of schedules and do with them, and when a server with some may go."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.scheduling import STILL, ClockedPlace, at, live
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[ClockedPlace]:
+    with closing(ClockedPlace(tmp_path)) as place:
+        yield place
+
+
+def test_schedules_says_what_there_is_to_say(place: ClockedPlace) -> None:
+    place.schedule("job", "0 2 * * *", "timezone: Europe/Berlin", "catchup_window: 12h", "overlap: skip", STILL)
+    place.serve_at("12:00")
+    row = place.schedules()["job"]
+    assert [next_[:16] for next_ in row.pop("next")] == [f"2030-05-0{day}T00:00" for day in (2, 3, 4)]
+    assert row == {
+        "name": "job",
+        "file": "job.yaml",
+        "schedule": ["0 2 * * *"],
+        "at": None,
+        "timezone": "Europe/Berlin",
+        "in_words": "At 02:00 every day (Europe/Berlin)",
+        "last_run": None,
+        "catchup_window": 43200.0,
+        "overlap": "skip",
+        "queue": "still",
+        "missed": 0,
+        "paused": False,
+        "error": None,
+    }
+    table = place.run("schedules")
+    for words in ("job", "At 02:00 every day", "12h"):
+        assert words in table
+    assert json.loads(place.run("status", "--json"))["schedules"] == [place.schedules()["job"]]
+
+
+def test_schedules_says_how_the_last_run_ended(place: ClockedPlace) -> None:
+    place.schedule("job", "* * * * *", command="exit 3")
+    place.serve_at("12:00:30")
+    place.approach("12:01")
+    run = place.becomes("job", "failed")
+    last = place.schedules()["job"]["last_run"]
+    assert last == {key: run[key] for key in ("id", "run_id", "scheduled_for", "state", "reason", "finished_at")}
+    assert "failed" in place.run("schedules")
+
+
+def test_check_prints_the_next_five_times_in_the_schedules_timezone(place: ClockedPlace) -> None:
+    place.clock.set(at("12:00"))
+    place.path("job.yaml").write_text('command: "true"\nschedule: "30 1 * * *"\ntimezone: Europe/Berlin\n')
+    said = place.run("check", "job.yaml")
+    days = [day for day in range(1, 9) if f"2030-05-0{day}" in said]
+    assert days == [2, 3, 4, 5, 6]
+    assert said.count("01:30") >= 5
+    assert not place.state.exists()
+
+
+def test_enqueue_queues_one_run_of_a_schedule_file_now(place: ClockedPlace) -> None:
+    place.schedule("job", "0 2 * * *", command="touch done")
+    place.serve_at("12:00")
+    place.run("enqueue", str(place.folder / "job.yaml"))
+    row = place.becomes("job", "succeeded")
+    assert (row["trigger"], row["scheduled_for"]) == ("manual", None)
+    assert place.path("done").exists()
+    assert place.next("job") == "02:00"
+
+
+def test_while_a_schedule_is_paused_nothing_is_made_and_that_is_never_made_up_for(place: ClockedPlace) -> None:
+    place.schedule("job", "*/10 * * * *", "catchup_window: 1h", STILL)
+    place.schedule("other", "*/10 * * * *", STILL)
+    server = place.serve_at("12:09:30")
+    place.reach("12:10")
+    place.run("pause", "--schedule", "job")
+    place.schedule("job", "*/10 * * * *", "catchup_window: 2h", STILL)
+    eventually(lambda: place.schedules()["job"]["catchup_window"] == 7200)
+    assert place.schedules()["job"]["paused"] is True
+    place.reach("12:20")
+    server.kill()
+    place.serve_at("12:32")
+    place.run("resume", "--schedule", "job")
+    assert place.schedules()["job"]["paused"] is False
+    place.reach("12:40")
+    assert sorted(place.made()) == [*live("job", "12:10", "12:40"), *live("other", "12:10", "12:20", "12:40")]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_a_schedule_that_is_not_there_cannot_be_paused_or_resumed(place: ClockedPlace, verb: str) -> None:
+    place.run("init")
+    assert "nobody" in place.refuse(verb, "--schedule", "nobody", code=1)
+
+
+def test_an_idle_timeout_ends_a_server_that_has_schedules_only_if_it_ignores_them(
+    place: ClockedPlace,
+) -> None:
+    place.schedule("job", "* * * * *")
+    server = place.serve_at("12:00:58.5", "--idle-timeout", "0.2s")
+    place.becomes("job", "succeeded")
+    ignoring = place.serve("--idle-timeout", "0.2s", "--ignore-schedules")
+    assert ignoring.ends(5) == 0
+    assert server.process.poll() is None
+    (place.folder / "job.yaml").unlink()
+    assert server.ends(5) == 0
+
+
+def test_a_server_in_the_background_that_ignores_schedules_leaves_when_it_is_idle(place: ClockedPlace) -> None:
+    place.schedule("job", "* * * * *")
+    place.run("init")
+    place.run("start", "--idle-timeout", "0.2s", "--ignore-schedules")
+    eventually(lambda: json.loads(place.run("status", "--json"))["servers"] == [])
+
+
+def test_drain_does_not_wait_for_schedules(place: ClockedPlace) -> None:
+    place.schedule("job", "*/10 * * * *", "catchup_window: 1h", command="echo . >>ledger")
+    place.serve_at("12:01").kill()
+    place.clock.set(at("12:32"))
+    place.task("once", "echo . >>ledger")
+    place.drain(seconds=10)
+    assert len(place.lines("ledger")) == 4
