@@ -11,7 +11,6 @@ runs in a worker thread.
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable
@@ -71,7 +70,7 @@ class Inbox(Incoming):
         super().__init__(folder, config, report)
         self._has_schedules = has_schedules
         self._root = str(folder.path)
-        self._prefix = secrets.token_hex(6)
+        self._prefix = os.urandom(6).hex()
         self._count = 0
         self._seen: dict[str, _Seen] = {}
         self._due: dict[str, float] = {}

@@ -6,7 +6,6 @@ or a power cut leaves in between is taken up here.
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ class Incoming:
         for directory in directories:
             if int(directory.name) > last:
                 # Put aside, not removed: perhaps it is the store that is an old copy.
-                aside = directory.with_name(f"{directory.name}.unknown-{secrets.token_hex(3)}")
+                aside = directory.with_name(f"{directory.name}.unknown-{os.urandom(3).hex()}")
                 with contextlib.suppress(OSError):
                     directory.rename(aside)
                     self._report(

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -20,7 +19,7 @@ class Presence:
     @classmethod
     def announce(cls, servers: Path) -> Self:
         """Make a sign under a new id in the directory `servers`."""
-        path = servers / secrets.token_hex(8)
+        path = servers / os.urandom(8).hex()
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return cls(path, descriptor)

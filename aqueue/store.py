@@ -4,7 +4,7 @@ A `Store` is used inside a transaction (see `db`), so each method sees and leave
 several methods do is done together. Times come in as arguments, in seconds since the epoch.
 """
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -70,7 +70,7 @@ class Store(Servers):
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO NOTHING RETURNING id",
                 (
                     task.name,
-                    run_id or secrets.token_hex(8),
+                    run_id or os.urandom(8).hex(),
                     task.queue or task.name,
                     int(task.priority),
                     State.HELD if task.hold else State.QUEUED,

@@ -2,7 +2,6 @@
 
 import math
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -217,7 +216,7 @@ def _new_log(folder: Folder) -> Path:
     for path in old[_LOGS_KEPT - 1 :]:
         if str(path) not in used:
             path.unlink(missing_ok=True)
-    log = folder.logs / f"server-{secrets.token_hex(4)}.log"
+    log = folder.logs / f"server-{os.urandom(4).hex()}.log"
     log.touch(mode=0o600, exist_ok=False)
     return log
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 
@@ -263,4 +262,4 @@ def _tags(written: str) -> tuple[str, ...]:
 def _made_up_name(command: tuple[str, ...]) -> str:
     """The program's name, and something of its own: two commands without a name are two tasks."""
     program = Path((command[0].split() or [""])[0]).name
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '', program)[:50].strip('.') or 'command'}-{secrets.token_hex(3)}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '', program)[:50].strip('.') or 'command'}-{os.urandom(3).hex()}"

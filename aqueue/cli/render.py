@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from aqueue import process
 from aqueue.durations import spell
 from aqueue.folder import Folder
 from aqueue.models import Attempt, Run, State
@@ -127,6 +126,9 @@ def pid(run: Run, folder: Folder) -> int | None:
     """The pid of the command of a run that is running."""
     if run.state is not State.RUNNING:
         return None
+    # Imported here: it takes a while, and mostly nothing is running.
+    from aqueue import process
+
     fence = process.read_fence(folder.attempt(run.id, run.attempt))
     return process.command_pid(fence.pid) if fence and fence.pid else None
 
