@@ -204,8 +204,8 @@ class Inbox(Incoming):
 
     def _refuse(self, path: str, error: FileError, seen: _Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
-        ask, known = self._has_schedules, self.schedule_files.paths
-        if path in known if ask is None else ask(path[len(self._root) + 1 :]):
+        known = self.schedule_files.paths
+        if self._is_scheduled(path):
             known.add(path)
             self._stay(path, seen.signature)
             self.schedule_files.put_error(path, error)
@@ -216,6 +216,13 @@ class Inbox(Incoming):
             self._stay(path, seen.signature)
         else:
             self._reject(path, error, seen)
+
+    def _is_scheduled(self, path: str) -> bool:
+        if self._has_schedules is None:
+            return path in self.schedule_files.paths
+        name = path[len(self._root) + 1 :]
+        # Others cannot be stored, and have none.
+        return name == self._name(path) and self._has_schedules(name)
 
     def _claim(self, path: str, seen: _Seen) -> Claimed | None:
         try:

@@ -119,6 +119,19 @@ MIGRATIONS: Final = (
     CREATE INDEX schedules_handled ON schedules (handled_until);
     CREATE INDEX schedules_paused ON schedules (name) WHERE paused = 1;
     CREATE INDEX schedules_in_file ON schedules (file);
+    -- As it was, but it looks for another head only where there is none any more.
+    DROP TRIGGER run_goes;
+    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
+        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
+            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
+    BEGIN
+        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
+        INSERT INTO heads (queue, priority, run)
+            SELECT queue, priority, id
+            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)) CROSS JOIN runs
+            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
+            ORDER BY priority, id LIMIT 1;
+    END;
     -- Whether a run is started whatever the limits are, as those of schedules are where queues are disabled.
     ALTER TABLE runs ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;

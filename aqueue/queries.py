@@ -271,7 +271,8 @@ class Queries:
     def overlapping(self, schedule: str, trigger: Trigger) -> tuple[int, State] | None:
         """The latest run of a schedule that is queued or running, of those that were made in one way."""
         row = self._execute(
-            "SELECT id, state FROM runs WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
+            "SELECT id, state FROM runs INDEXED BY runs_overlapping"
+            " WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
             " AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1",
             (schedule, trigger),
         ).fetchone()

@@ -246,8 +246,9 @@ class Timetable(Store):
             self.cancel(run, f"skipped: run {before[0]} is {before[1]}", now)
         if schedule.overlap is Overlap.LATEST:
             self._execute(
-                "UPDATE runs SET state = 'aborted', reason = ?, finished_at = ?, ready_at = NULL WHERE name = ?"
-                " AND trigger = ? AND scheduled_for IS NOT NULL AND state = 'queued' AND id <> ?",
+                "UPDATE runs INDEXED BY runs_overlapping SET state = 'aborted', reason = ?, finished_at = ?,"
+                " ready_at = NULL WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
+                " AND state IN ('queued', 'running') AND state <> 'running' AND id <> ?",
                 (f"superseded by run {id_}", now, name, trigger, id_),
             )
         return id_

@@ -187,7 +187,8 @@ def check(files: tuple[str, ...]) -> None:
 def _sub_folder(folder: Folder, file: str) -> str | None:
     """The queue of what is dropped where the file is, if it is in a sub-folder."""
     directory = Path(file).absolute().parent
-    return directory.name if folder.path in directory.parents and is_name(directory.name) else None
+    is_one = folder.path in directory.parents and folder.is_sub_folder(str(directory))
+    return directory.name if is_one and is_name(directory.name) else None
 
 
 def _timezone(file: str) -> str:

@@ -10,6 +10,8 @@ import pytest
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

@@ -1,7 +1,11 @@
 """`aqueue cancel`, `hold`, `release`, `retry` and `prune`."""
 
+import pytest
+
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.at_length
 
 
 def test_a_queued_run_is_cancelled_at_once(place: Place) -> None:

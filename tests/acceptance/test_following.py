@@ -8,8 +8,12 @@ from datetime import datetime
 from functools import partial
 from statistics import median
 
+import pytest
+
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.at_length
 
 
 class Follower:

@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.driving import AQUEUE, Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 UNSERVED = "no server is up: it waits until `aqueue serve` starts one\n"
 
 

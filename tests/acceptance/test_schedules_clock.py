@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,36 @@ def test_a_clock_that_was_a_day_ahead_for_a_while_stops_no_schedule_for_that_day
     place.make(*live("job", "12:00 +1"))
     place.approach("12:02")
     place.make(*live("job", "12:00 +1", "12:02"))
+
+
+@pytest.mark.parametrize("ahead", [at("12:05", 1), datetime(2040, 5, 1, 12, 5, tzinfo=UTC)])
+def test_what_an_outage_misses_is_made_up_for_although_the_clock_was_ahead_before(
+    place: ClockedPlace, ahead: datetime
+) -> None:
+    place.schedule("job", "*/10 * * * *", STILL, "catchup_window: 30m")
+    server = place.serve_at("12:01")
+    place.clock.set(ahead)
+    place.settle()
+    before = place.made()
+    place.clock.set(at("12:02"))
+    place.settle()
+    server.kill()
+    place.serve_at("12:35")
+    place.make(*before, *caught_up("job", *every(10, at("12:10"), at("12:30"))))
+
+
+def test_what_an_outage_misses_is_made_up_for_although_it_began_while_the_clock_was_ahead(
+    place: ClockedPlace,
+) -> None:
+    place.schedule("job", "*/10 * * * *", STILL, "catchup_window: 30m")
+    server = place.serve_at("12:01")
+    place.clock.set(at("12:05", 1))
+    place.settle()
+    before = place.made()
+    server.kill()
+    place.serve_at("12:02").kill()
+    place.serve_at("12:35")
+    place.make(*before, *caught_up("job", *every(10, at("12:10"), at("12:30"))))
 
 
 def test_two_servers_make_each_run_once(place: ClockedPlace) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.scheduling import STILL, ClockedPlace, at, live
+from tests.acceptance.scheduling import STILL, ClockedPlace, at, caught_up, live
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.at_length
 
 
 @pytest.fixture
@@ -124,3 +126,59 @@ def test_drain_does_not_wait_for_schedules(place: ClockedPlace) -> None:
     place.task("once", "echo . >>ledger")
     place.drain(seconds=10)
     assert len(place.lines("ledger")) == 4
+
+
+def test_a_file_of_a_sub_folder_is_enqueued_in_its_queue(place: ClockedPlace) -> None:
+    place.schedule("gpu/n", "0 2 * * *")
+    place.run("init")
+    place.run("enqueue", "queue/gpu/n.yaml")
+    place.run("enqueue", "../gpu/n.yaml", "--queue", "other", cwd=place.state)
+    place.run("enqueue", "n.yaml", cwd=place.folder / "gpu")
+    assert [(row["name"], row["queue"]) for row in place.ls()] == [("n", "gpu"), ("n", "other"), ("n", "gpu")]
+
+
+def test_check_takes_the_timezone_of_the_folder_that_the_file_is_in(place: ClockedPlace) -> None:
+    place.clock.set(at("12:00"))
+    place.run("init")
+    place.drop("aqueue.yaml", "timezone: Asia/Tokyo\n")
+    place.schedule("gpu/job", "30 1 * * *")
+    elsewhere = place.path("elsewhere")
+    elsewhere.mkdir()
+    for directory in (place.base, place.folder / "gpu", elsewhere, Path("/")):
+        said = place.run("check", str(place.folder / "gpu" / "job.yaml"), cwd=directory)
+        assert said.count("01:30:00+09:00") == 5
+
+
+def test_a_schedule_that_is_deleted_while_it_is_paused_comes_back_as_a_new_one(place: ClockedPlace) -> None:
+    place.schedule("job", "5 * * * *", STILL)
+    place.serve_at("12:00")
+    place.run("pause", "--schedule", "job")
+    (place.folder / "job.yaml").unlink()
+    eventually(lambda: place.schedules() == {})
+    place.schedule("job", "5 * * * *", STILL)
+    eventually(lambda: "job" in place.schedules())
+    assert (place.schedules()["job"]["paused"], place.next("job")) == (False, "12:05")
+
+
+def test_what_was_missed_before_a_pause_is_made_up_for_once_it_is_over(place: ClockedPlace) -> None:
+    for name in ("job", "other"):
+        place.schedule(name, "*/10 * * * *", STILL, "catchup_window: 1d")
+    place.serve_at("12:01").kill()
+    place.clock.set(at("12:32"))
+    place.run("pause", "--schedule", "job")
+    place.clock.set(at("12:45"))
+    place.serve()
+    others = caught_up("other", "12:10", "12:20", "12:30", "12:40")
+    place.wait_for(len(others))
+    assert place.made() == others
+    place.run("resume", "--schedule", "job")
+    place.make(*others, *caught_up("job", "12:10", "12:20", "12:30"))
+
+
+def test_a_single_time_that_has_passed_when_it_is_first_seen_is_warned_about(place: ClockedPlace) -> None:
+    place.schedule("fine", "5 * * * *", STILL)
+    server = place.serve_at("12:00")
+    place.task("job", "true", "at: 2030-05-01T11:59", "catchup_window: 1d")
+    server.says("schedule job is never due again: is that meant?")
+    assert "schedule fine is never" not in server.text
+    assert place.made() == []

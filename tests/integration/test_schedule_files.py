@@ -7,6 +7,7 @@ import pytest
 
 from aqueue.config import Config
 from aqueue.folder import Folder
+from tests.integration.conftest import as_user
 from tests.integration.keeping import BETTER, GOOD, TASK, Keeper, names, save
 
 
@@ -107,6 +108,24 @@ def test_a_directory_in_the_place_of_a_file_ends_it(folder: Folder, keeper: Keep
     file.mkdir()
     assert names(keeper.settle()) == [("nightly.yaml", [])]
     assert not keeper.taker.inbox.is_in_doubt
+
+
+@as_user
+def test_a_sub_folder_that_cannot_be_read_ends_nothing(folder: Folder, keeper: Keeper) -> None:
+    file = save(folder.path / "gpu" / "nightly.yaml")
+    keeper.settle()
+    file.parent.chmod(0)
+    try:
+        for hint in (folder.path, file.parent, file):
+            assert keeper.look(hint) == []
+        assert keeper.settle() == []
+        assert keeper.files.paths == {str(file)}
+    finally:
+        file.parent.chmod(0o700)
+    save(file, BETTER)
+    assert names(keeper.settle()) == [("gpu/nightly.yaml", ["nightly"])]
+    file.unlink()
+    assert names(keeper.settle()) == [("gpu/nightly.yaml", [])]
 
 
 @pytest.mark.parametrize("at_once", [True, False])

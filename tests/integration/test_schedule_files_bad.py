@@ -1,6 +1,7 @@
 """Schedule files with an error in them: what stays, what is copied, and what becomes of the copies."""
 
 import os
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -75,6 +76,19 @@ def test_a_copy_of_an_earlier_server_is_removed_too(
     assert list(rejected(folder)) == ["nightly.yaml", "nightly.yaml.error"]
     save(file)
     later.settle()
+    assert rejected(folder) == {}
+
+
+def test_the_copies_of_several_servers_are_all_removed(folder: Folder, keeper: Keeper) -> None:
+    file = save(folder.path / "nightly.yaml")
+    keeper.settle()
+    save(file, BAD)
+    keeper.settle()
+    for number in (2, 4):
+        for ending in (".yaml", ".yaml.error"):
+            shutil.copy(folder.rejected / f"nightly{ending}", folder.rejected / f"nightly-{number}{ending}")
+    save(file)
+    keeper.settle()
     assert rejected(folder) == {}
 
 

@@ -16,7 +16,7 @@ from tests.integration.planning import BEGIN, DISABLED, ENABLED, a_schedule, at
 from tests.unit.blank import blank_database
 
 # When it fails, finding a short example takes its time.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.at_length]
 
 NAMES = ("a", "b")
 LIVE = 1.0

@@ -57,6 +57,20 @@ def test_what_was_handled_before_is_not_made_up_for(plan: Plan) -> None:
     assert plan.pass_to(75) == [50, 60, 70]
 
 
+@pytest.mark.parametrize("ahead", [1440.0, 5_000_000.0])
+@pytest.mark.parametrize("heard_until", [7, None])
+def test_what_an_outage_misses_is_made_up_for_although_the_clock_was_ahead_before(
+    plan: Plan, ahead: float, heard_until: float | None
+) -> None:
+    plan.put(a_schedule(window=60))
+    plan.pass_to(5)
+    plan.pass_to(ahead + 5)
+    plan.follow_clock(6)
+    plan.was_served_until(ahead + 5 if heard_until is None else heard_until)
+    plan.follow_clock(8)
+    assert plan.pass_to(45) == [10, 20, 30, 40]
+
+
 def test_a_single_time_that_was_missed_is_made_up_for(plan: Plan) -> None:
     plan.put(once(10, window=60), once(11, "late", window=5), once(12, "never"))
     assert plan.pass_to(20) == [10]

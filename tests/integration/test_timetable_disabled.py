@@ -46,3 +46,16 @@ def test_where_queues_are_enabled_what_is_due_waits_for_its_slot(plan: Plan) -> 
     plan.made(20)
     assert len(plan.claim(20)) == 1
     assert plan.claim(20) == []
+
+
+def test_once_queues_are_enabled_again_a_retry_of_such_a_run_waits_for_its_slot(plan: Plan) -> None:
+    plan.put(a_schedule(queue="q", retries=Retries(limit=1, delay=60.0)))
+    plan.made(10, DISABLED)
+    (run,) = plan.claim(10, DISABLED)
+    plan.end(run, 11, code=1)
+    with plan.open() as store:
+        store.add(a_schedule(name="plain", queue="q").task, at(11), trigger=Trigger.FILE)
+    (plain,) = plan.claim(11)
+    assert plan.claim(12.5) == []
+    plan.end(plain, 13)
+    assert [again.id for again in plan.claim(13)] == [run.id]

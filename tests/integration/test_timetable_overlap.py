@@ -3,7 +3,7 @@
 import pytest
 
 from aqueue.models import Overlap, State, Trigger
-from tests.integration.planning import Plan, a_schedule
+from tests.integration.planning import Plan, a_schedule, at
 
 ALL = 100_000.0
 
@@ -67,6 +67,21 @@ def test_catchup_and_what_is_due_are_judged_apart(
     waiting = plan.runs_in(State.QUEUED)
     assert plan.minutes(run for run in waiting if run.trigger is Trigger.CATCHUP) == caught_up
     assert plan.minutes(run for run in waiting if run.trigger is Trigger.SCHEDULER) == live
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.LATEST])
+def test_a_schedules_last_run_is_none_that_was_over_before_it_began(plan: Plan, overlap: Overlap) -> None:
+    plan.put(a_schedule(overlap=overlap))
+    plan.made(10)
+    plan.claim(10)
+    plan.made(20)
+    (newest,) = plan.made(30)
+    with plan.open() as store:
+        if newest.state is State.QUEUED:
+            store.cancel(newest, "cancelled", at(31))
+        last = store.last_run("nightly")
+    assert last is not None
+    assert (last.scheduled_for, last.state) == (at(10), State.RUNNING)
 
 
 @pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.LATEST])

@@ -13,6 +13,8 @@ from aqueue.models import Schedule, is_name
 from aqueue.schedules import check, due_times, in_words, instant, live, missed, next_due, run_id
 from tests.unit.walls import MONTHS, WEEKDAYS, Cron, a_schedule, walk
 
+pytestmark = pytest.mark.at_length
+
 HOURS = 3600.0
 DAYS = 86400.0
 

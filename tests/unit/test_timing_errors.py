@@ -26,8 +26,8 @@ WRONG = {
         " 2026-12-24_18:00": "'2026-12-24_18:00'", " 2026-12-24t18:00": "'2026-12-24t18:00'",
     },
     "timezone": {
-        " ''": "''", " ' '": "' '", " Europe": "'Europe'", " Europe/Munich": "'Europe/Munich'", " 1": "1",
-        " ../etc/passwd": "'../etc/passwd'", " /etc/passwd": "'/etc/passwd'", " Local": "'Local'",
+        " ''": "''", ' ""': "''", " ' '": "' '", " Europe": "'Europe'", " Europe/Munich": "'Europe/Munich'",
+        " 1": "1", " ../etc/passwd": "'../etc/passwd'", " /etc/passwd": "'/etc/passwd'", " Local": "'Local'",
         " [UTC]": "a list", " +01:00": "'+01:00'", ' "UTC\\0"': "'UTC\\x00'", " true": "true",
     },
     "catchup_window": {
