@@ -171,6 +171,7 @@ class Inbox(Incoming):
             return None
         except OSError:
             # It may well be there.
+            self._missing.pop(path, None)
             self._forget(path)
             return None
         if stat.S_ISDIR(status.st_mode):

@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.driving import Place
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 
 @pytest.mark.parametrize(
     "key", ["working_dir: ~nobody-of-this-name/x", 'working_dir: "a\\0b"', 'shell: "/bin/sh\\0b"', "timeout: [1]"]

@@ -10,6 +10,8 @@ import pytest
 from tests.acceptance.driving import Place, Row
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 
 def seconds(row: Row) -> float:
     """How long the last attempt of a run took."""

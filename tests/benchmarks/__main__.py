@@ -17,8 +17,9 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.costs import commands, idle
 from tests.benchmarks.drops import crowd, latency, throughput
 from tests.benchmarks.queues import queues
+from tests.benchmarks.schedules import schedules
 
-SECTIONS = ("latency", "throughput", "crowd", "queues", "idle", "commands")
+SECTIONS = ("latency", "throughput", "crowd", "queues", "schedules", "idle", "commands")
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
         partial(throughput, repeat=arguments.repeat),
         partial(crowd, count=10_000),
         partial(queues, many=100_000),
+        schedules,
         partial(idle, seconds=20),
         partial(commands, times=15),
     )
