@@ -221,7 +221,7 @@ class Inbox(Incoming):
     def _is_scheduled(self, path: str) -> bool:
         if self._has_schedules is None:
             return path in self.schedule_files.paths
-        name = path[len(self._root) + 1 :]
+        name = self._relative(path)
         # Others cannot be stored, and have none.
         return name == self._name(path) and self._has_schedules(name)
 
@@ -268,7 +268,7 @@ class Inbox(Incoming):
 
     def _leave(self, path: str, content: Content, seen: _Seen) -> None:
         """Leave a good file where it is, and have what it says about schedules be known."""
-        if content.schedules and self._name(path) != path[len(self._root) + 1 :]:
+        if content.schedules and self._name(path) != self._relative(path):
             raise FileError(self._name(path), 0, 0, "has a name that is not UTF-8", "rename it")
         self._stay(path, seen.signature)
         if content.schedules:
@@ -331,7 +331,7 @@ class Inbox(Incoming):
         self._forget(path)
         hint = f"\n{error.hint}" if error.hint else ""
         try:
-            moved_to = self._rejected.move(path, path[len(self._root) + 1 :], f"{error.message}{hint}")
+            moved_to = self._rejected.move(path, self._relative(path), f"{error.message}{hint}")
         except FileNotFoundError:
             return
         except OSError as problem:
@@ -362,7 +362,10 @@ class Inbox(Incoming):
             self._report(Notice(text, urgent=True))
 
     def _name(self, path: str) -> str:
-        return printable(path[len(self._root) + 1 :])
+        return printable(self._relative(path))
+
+    def _relative(self, path: str) -> str:
+        return path[len(self._root) + 1 :]
 
 
 def _signature(status: os.stat_result) -> _Signature:

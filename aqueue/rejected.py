@@ -9,6 +9,9 @@ from typing import Final
 
 from aqueue.folder import Folder
 
+IN_FORCE: Final = "the last good version stays in force"
+"""What is said of every bad edit."""
+
 _MOST_COPIES: Final = 20
 """How many names are tried for the copy of a bad edit."""
 
@@ -84,7 +87,7 @@ def _error_beside(target: Path) -> Path:
 
 def _mark(name: str) -> bytes:
     """The last line of an error that is about a bad edit of that file."""
-    return f"{name}: the last good version stays in force\n".encode(errors="backslashreplace")
+    return f"{name}: {IN_FORCE}\n".encode(errors="backslashreplace")
 
 
 def _write(path: Path, content: bytes) -> None:

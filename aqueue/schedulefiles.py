@@ -16,7 +16,7 @@ from aqueue.errors import FileError
 from aqueue.events import Notice, Report
 from aqueue.folder import Folder
 from aqueue.models import Schedule
-from aqueue.rejected import Rejected
+from aqueue.rejected import IN_FORCE, Rejected
 
 
 class ScheduleFile(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class ScheduleFiles:
         text = f"{error.message}\n{error.hint}".rstrip()
         if self._errors.get(path) != text:
             self._errors[path] = text
-            said = "; ".join([*text.splitlines(), "the last good version stays in force"])
+            said = "; ".join([*text.splitlines(), IN_FORCE])
             self._report(Notice(said, urgent=True))
         with contextlib.suppress(OSError):
             self._rejected.copy(_content(path), name, text)

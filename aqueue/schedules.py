@@ -181,8 +181,7 @@ def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
     start = math.floor(after - max(0.0, (before - afterwards).total_seconds()))
     again: deque[float] = deque()
     for wall in CronSim(expression, datetime.fromtimestamp(start, where).replace(tzinfo=None)):
-        # The two are the same but where the clock is changed; see PEP 495.
-        first, second = (wall.replace(tzinfo=where, fold=fold).timestamp() for fold in (0, 1))
+        first, second = _passes(wall, where)
         if second < first:
             if keeps_rhythm:
                 continue
@@ -195,10 +194,18 @@ def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
     yield from again
 
 
+def _passes(wall: datetime, where: ZoneInfo) -> tuple[float, float]:
+    """When a clock on the wall shows that time, first and again: the same but where it is changed; see PEP 495.
+
+    In a gap, where it never does, the second comes before the first.
+    """
+    return wall.replace(tzinfo=where, fold=0).timestamp(), wall.replace(tzinfo=where, fold=1).timestamp()
+
+
 def _first(wall: datetime, where: ZoneInfo) -> float:
     """When a clock on the wall first shows that time, or what comes next if it never does."""
     while True:
-        first, second = (wall.replace(tzinfo=where, fold=fold).timestamp() for fold in (0, 1))
+        first, second = _passes(wall, where)
         if second >= first:
             return first
         # No clock was ever changed within a minute.

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, durations, timing
+from aqueue import documents, timing
 from aqueue.documents import Document
 from aqueue.errors import FileError
 from aqueue.models import (
@@ -147,7 +147,7 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         raise wrong(("shell",), written.shell)
     for key, mapping in (("params", written.params), ("env", written.env)):
         check_variables(document, (key,), mapping)
-    timeout = _seconds(wrong, ("timeout",), written.timeout)
+    timeout = timing.seconds(wrong, ("timeout",), written.timeout)
     return Task(
         name=name,
         command=_command(document, written.command),
@@ -221,15 +221,6 @@ def _directory(document: Document, written: str | None, defaults: Defaults) -> s
         ) from None
 
 
-def _seconds(wrong: timing.Wrong, at: documents.Path, written: _Duration | None) -> float | None:
-    if written is None:
-        return None
-    try:
-        return durations.parse(written)
-    except ValueError:
-        raise wrong(at, written) from None
-
-
 def _retries(wrong: timing.Wrong, written: int | _Retries | None, default: Retries) -> Retries:
     if written is None:
         return default
@@ -246,9 +237,9 @@ def _retries(wrong: timing.Wrong, written: int | _Retries | None, default: Retri
             raise wrong(("retries", "exit_codes", index), code)
     return Retries(
         limit=written.limit,
-        delay=_seconds(wrong, ("retries", "delay"), written.delay) or 0.0,
+        delay=timing.seconds(wrong, ("retries", "delay"), written.delay) or 0.0,
         backoff=written.backoff,
-        max_delay=_seconds(wrong, ("retries", "max_delay"), written.max_delay),
+        max_delay=timing.seconds(wrong, ("retries", "max_delay"), written.max_delay),
         exit_codes=tuple(written.exit_codes),
     )
 

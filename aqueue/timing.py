@@ -76,7 +76,7 @@ def read(document: Document, written: Keys, task: Task, timezone: str, wrong: Wr
         timezone=timezone,
         expressions=_expressions(document, written.schedule),
         at=None if written.at is None else _moment(wrong, written.at, timezone),
-        catchup_window=_seconds(wrong, written.catchup_window),
+        catchup_window=seconds(wrong, ("catchup_window",), written.catchup_window) or 0.0,
         overlap=Overlap(str(overlap)),
     )
 
@@ -90,6 +90,20 @@ def is_timezone(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def seconds(wrong: Wrong, at: documents.Path, written: float | str | None) -> float | None:
+    """A length of time that may have been written; None if none was.
+
+    Raises:
+        FileError: it is not one.
+    """
+    if written is None:
+        return None
+    try:
+        return durations.parse(written)
+    except ValueError:
+        raise wrong(at, written) from None
 
 
 def _expressions(document: Document, written: str | list[str] | None) -> tuple[str, ...]:
@@ -161,10 +175,3 @@ def _moment(wrong: Wrong, written: str, timezone: str) -> float:
     except (ValueError, OverflowError):
         raise wrong(("at",), written) from None
     return moment
-
-
-def _seconds(wrong: Wrong, written: float | str | None) -> float:
-    try:
-        return 0.0 if written is None else durations.parse(written)
-    except ValueError:
-        raise wrong(("catchup_window",), written) from None

@@ -12,6 +12,7 @@ from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
 from aqueue.durations import spell
 from aqueue.models import Overlap, Run, Schedule, StoredSchedule
+from aqueue.rejected import IN_FORCE
 from aqueue.store import Store
 
 _SHOWN = 3
@@ -89,7 +90,7 @@ def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]
         yield "overlap", str(schedule.overlap)
     yield "file", str(stored.file)
     if stored.error is not None:
-        yield "error", "; ".join([*stored.error.splitlines(), "the last good version stays in force"])
+        yield "error", "; ".join([*stored.error.splitlines(), IN_FORCE])
 
 
 def _upcoming(stored: StoredSchedule) -> list[float]:
