@@ -178,6 +178,9 @@ class Dispatcher:
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
                     return
+                if pause is None:
+                    await self._awake.wait()
+                    continue
                 with anyio.move_on_after(pause):
                     await self._awake.wait()
 

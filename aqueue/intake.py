@@ -32,7 +32,7 @@ class Delivered(Protocol):
 Deliver = Callable[[Sequence[Claimed], Sequence[ScheduleFile]], Awaitable[Delivered]]
 
 _LONGEST_WAIT = 3600.0
-_FILE_AWAY_AFTER = 0.25
+_FILE_AWAY_AFTER = 2.0
 
 
 class Intake:
@@ -155,7 +155,7 @@ class Intake:
         try:
             while True:
                 await self._has_delivered.wait()
-                # There is no hurry, and many at once need to wait for the disk only once.
+                # There is no hurry; many at once wait for the disk only once, and starts do not wait with them.
                 await anyio.sleep(_FILE_AWAY_AFTER)
                 await self._move_delivered()
         finally:
