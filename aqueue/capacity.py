@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from aqueue.cards import CardId
 from aqueue.durations import spell
 from aqueue.models import Queue, Run, Server, State
+from aqueue.placement import Rules
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,17 +19,26 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         queues: those that somebody configured, by their names.
         serves: the only queues that the server serves; None for all.
         disabled_by: what says that nothing may be started; None if nothing does.
+        rules: how GPUs are given away.
+        owns: the server has only cards that each of these lists means.
     """
 
     jobs: int = 1
     queues: Mapping[str, Queue] = {}
     serves: Collection[str] | None = None
     disabled_by: str | None = None
+    rules: Rules = Rules()
+    owns: Sequence[Sequence[CardId]] = ()
 
     def slots(self, queue: str) -> int:
         """How many runs of `queue` may run at the same time: one where nobody configured it."""
         configured = self.queues.get(queue)
         return configured.max_concurrency if configured else 1
+
+    def confinement(self, queue: str) -> tuple[CardId, ...] | None:
+        """The only cards that runs of `queue` get; None: all."""
+        configured = self.queues.get(queue)
+        return configured.gpus if configured else None
 
 
 class Openings(msgspec.Struct, frozen=True):
@@ -40,6 +51,18 @@ class Openings(msgspec.Struct, frozen=True):
     def any(self) -> bool:
         """Whether there can be one at all."""
         return self.only is None or bool(self.only)
+
+    def include(self, queue: str) -> bool:
+        """Whether the first in line of that queue may start."""
+        return queue not in self.all_but if self.only is None else queue in self.only
+
+    def without(self, closed: Collection[str], only: Collection[str] | None) -> "Openings":
+        """The same without some queues, and if `only` says some, with none but those."""
+        if only is not None:
+            return Openings(only=[queue for queue in only if queue not in closed and self.include(queue)])
+        if self.only is None:
+            return Openings(all_but={*self.all_but, *closed})
+        return Openings(only=[queue for queue in self.only if queue not in closed])
 
 
 class Usage(msgspec.Struct, kw_only=True):

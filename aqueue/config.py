@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from aqueue.models import Defaults, Queue, Retries
+from aqueue.placement import Rules
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         queues: those that are configured, by their names.
         disabled_by: what says that nothing may be queued or started; None if nothing does.
         timezone: in which schedules are meant that do not say, or `local`.
+        gpus: how GPUs are given away.
         warnings: what is no error, but should be changed.
     """
 
@@ -36,6 +38,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     queues: Mapping[str, Queue] = {}
     disabled_by: str | None = None
     timezone: str = "local"
+    gpus: Rules = Rules()
     warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:

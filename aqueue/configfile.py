@@ -3,23 +3,23 @@
 import os
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from aqueue import durations
+from aqueue.cards import CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import Folder
 from aqueue.leases import hold_still
 from aqueue.models import Queue, Retries, Scalar, is_name, plain_text
+from aqueue.placement import Rules
 
 if TYPE_CHECKING:
     from aqueue import documents
 
 _Duration = int | float | str
-
-_UNSUPPORTED = ("gpus",)
 
 LARGEST: Final = 1 << 20
 """Bytes that a configuration may have, as any other file here."""
@@ -48,6 +48,14 @@ class _History(msgspec.Struct, forbid_unknown_fields=True):
     keep: _Duration = "30d"
 
 
+class _Gpus(msgspec.Struct, forbid_unknown_fields=True):
+    slots: int = 1
+    share_with_others: bool = False
+    ignore_memory: int | str = "500MiB"
+    ids: Scalar = "index"
+    devices: list[int | str] | None = None
+
+
 class _Queue(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     max_concurrency: int | None = None
@@ -55,7 +63,7 @@ class _Queue(msgspec.Struct, forbid_unknown_fields=True):
     max_active_runs: int | None = None
     wait_for_running: bool = False
     paused: bool = False
-    gpus: Any = None
+    gpus: list[int | str] | None = None
 
 
 class _Queues(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,6 +79,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     grace: _Duration = "10s"
     defaults: _Defaults = msgspec.field(default_factory=_Defaults)
     history: _History = msgspec.field(default_factory=_History)
+    gpus: _Gpus = msgspec.field(default_factory=_Gpus)
     timezone: str = "local"
 
 
@@ -82,6 +91,7 @@ _EXPECTED = {
     "queues.config.max_active_runs": "a number from 1 upwards",
     "queues.config.wait_for_running": "true or false",
     "queues.config.paused": "true or false",
+    "queues.config.gpus": CARDS,
     "queues.config": "a list such as - {name: batch, max_concurrency: 2}",
     "queues": "{enabled: true, config: […]}",
     "jobs": "a number from 1 upwards",
@@ -96,6 +106,12 @@ _EXPECTED = {
     "defaults": "{env: {}, timeout: 4h, retries: 0}",
     "history.keep": _LENGTH,
     "history": "{keep: 30d}",
+    "gpus.slots": "a number from 1 upwards",
+    "gpus.share_with_others": "true or false",
+    "gpus.ignore_memory": SIZE,
+    "gpus.ids": "index or uuid",
+    "gpus.devices": CARDS,
+    "gpus": "{slots: 1, share_with_others: false}",
     "timezone": "local, or a timezone such as Europe/Berlin",
 }
 
@@ -179,7 +195,7 @@ def _config(document: "documents.Document") -> Config:
     if isinstance(document.value, dict) and "paths" in document.value:
         hint = "name the folder with --dir or AQUEUE_DIR; that is what Dagu's queue_dir is here"
         raise document.error("unknown key 'paths'", hint, at=("paths",), key=True)
-    written = document.convert(_Written, _EXPECTED, _UNSUPPORTED)
+    written = document.convert(_Written, _EXPECTED)
     queues, warnings = _queues(document, written.queues.config)
     check_variables(document, ("defaults", "env"), written.defaults.env)
     lengths: Mapping[documents.Path, _Duration | None] = {
@@ -194,6 +210,7 @@ def _config(document: "documents.Document") -> Config:
     for at, number, least in (
         (("jobs",), written.jobs, 1),
         (("defaults", "retries"), written.defaults.retries, 0),
+        (("gpus", "slots"), written.gpus.slots, 1),
     ):
         if number < least:
             raise _wrong(document, at, number)
@@ -221,6 +238,7 @@ def _config(document: "documents.Document") -> Config:
         queues=queues,
         disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
         timezone=written.timezone,
+        gpus=_rules(document, written.gpus),
         warnings=warnings,
     )
 
@@ -235,8 +253,6 @@ def _queues(document: "documents.Document", written: list[_Queue]) -> tuple[dict
             raise _wrong(document, (*at, "name"), queue.name)
         if queue.name in queues:
             raise document.error(f"queue {queue.name} is configured twice", "keep one of them", at=(*at, "name"))
-        if queue.gpus is not None:
-            raise document.error("'gpus' is not supported yet", "leave it out", at=(*at, "gpus"), key=True)
         for key in ("max_concurrency", "max_active_runs"):
             number = getattr(queue, key)
             if number is not None and number < 1:
@@ -248,10 +264,36 @@ def _queues(document: "documents.Document", written: list[_Queue]) -> tuple[dict
             max_concurrency=queue.max_active_runs or queue.max_concurrency or 1,
             wait_for_running=queue.wait_for_running,
             paused=queue.paused,
+            gpus=_cards(document, (*at, "gpus"), queue.gpus),
         )
     which = f"queue {', '.join(old)}"
     warning = f"max_active_runs is the old name of max_concurrency, and wins over it ({which}): rename it"
     return queues, (warning,) if old else ()
+
+
+def _rules(document: "documents.Document", written: _Gpus) -> Rules:
+    try:
+        ignore_memory = parse_size(written.ignore_memory)
+    except ValueError:
+        raise _wrong(document, ("gpus", "ignore_memory"), written.ignore_memory) from None
+    if written.ids not in ("index", "uuid"):
+        raise _wrong(document, ("gpus", "ids"), written.ids)
+    return Rules(
+        slots=written.slots,
+        share_with_others=written.share_with_others,
+        ignore_memory=ignore_memory,
+        by_uuid=written.ids == "uuid",
+        devices=_cards(document, ("gpus", "devices"), written.devices),
+    )
+
+
+def _cards(
+    document: "documents.Document", at: "documents.Path", written: list[int | str] | None
+) -> tuple[CardId, ...] | None:
+    try:
+        return None if written is None else check_ids(written)
+    except ValueError:
+        raise _wrong(document, at, written) from None
 
 
 def _seconds(document: "documents.Document", at: "documents.Path", length: _Duration | None) -> float | None:

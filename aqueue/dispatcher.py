@@ -18,12 +18,15 @@ import anyio.abc
 import msgspec
 
 from aqueue.capacity import Limits
+from aqueue.cardwatch import CardWatch
+from aqueue.claims import Taken
 from aqueue.clock import Clock
 from aqueue.db import Database, Work
 from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
 from aqueue.errors import AqueueError, BusyError, DiskFullError
 from aqueue.events import Notice, Report, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
+from aqueue.gpus import Gpus
 from aqueue.incoming import Claimed
 from aqueue.models import Run, Server, State
 from aqueue.outcomes import End, Outcome
@@ -63,7 +66,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[tuple[Outcome, Run]]
     adopted: list[tuple[Run, str]]
     held: set[tuple[int, int]] | None
-    claimed: list[Run]
+    taken: Taken
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
@@ -73,12 +76,12 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         """Whether another server may now be able to start something that this one did not, or to leave."""
         if self.outlook.servers < 2:
             return False
-        claimed = Counter(run.queue for run in self.claimed)
+        claimed = Counter(run.queue for run in self.taken.runs)
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
         come = sum(len(ids) for delivery in self.ids for ids in delivery)
         come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
-        return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
+        return self.outlook.waiting and come + len(self.ended) > len(self.taken.runs)
 
 
 class Dispatcher:
@@ -91,6 +94,7 @@ class Dispatcher:
         new_runner: makes the runner of a claimed run.
         planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
+        gpus: look at the machine's GPUs.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Dispatcher:
         new_runner: Callable[[Run], Runner],
         planner: Planner,
         take_orders: Callable[[Server], None],
+        gpus: Gpus,
         clock: Clock,
         report: Report,
     ) -> None:
@@ -127,6 +132,7 @@ class Dispatcher:
         self._plan_at = 0.0
         self._draining = False
         self._disk = Disk(folder, clock, report)
+        self._cards = CardWatch(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
 
@@ -138,6 +144,9 @@ class Dispatcher:
     def wake(self) -> None:
         """Have it look around: somebody else has changed the store, or time has passed."""
         self._rung = True
+        self._awake.set()
+
+    def _look_around(self) -> None:
         self._awake.set()
 
     def beat(self) -> None:
@@ -171,6 +180,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch until cancelled; or until drained, with nothing left that is going on."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cards.close_when_idle)
             while True:
                 self._awake = anyio.Event()
                 pause = await self._round(tasks)
@@ -193,6 +203,7 @@ class Dispatcher:
         deliveries, self._deliveries = self._deliveries, []
         outcomes, self._outcomes = self._outcomes, []
         before = self._runners - {runner for runner, _ in outcomes}
+        sight = self._cards.sight
         has_room = self._disk.has_room()
         try:
             done = await self._database.write(
@@ -209,11 +220,13 @@ class Dispatcher:
             return DISK_FULL_PAUSE
         self._runners.difference_update(runner for runner, _ in outcomes)
         # Before anything else: whoever dropped a file is waiting for this.
-        for run in done.claimed:
+        for run in done.taken.runs:
             runner = self._add_runner(run)
             runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
+        self._cards.follow(sight, done.taken, tasks)
+        self._cards.warn(self._limits().rules)
         self._has_company = done.outlook.servers > 1
         self._let_go(before, done)
         for run, boot in done.adopted:
@@ -242,7 +255,8 @@ class Dispatcher:
                 0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
             )
         moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
-        return None if math.isinf(moment) else max(0.0, moment - self._clock.now())
+        pause = min(max(0.0, moment - self._clock.now()), self._cards.seconds_left())
+        return None if math.isinf(pause) else pause
 
     def _add_runner(self, run: Run) -> Runner:
         runner = self._new_runner(run)
@@ -261,6 +275,7 @@ class Dispatcher:
 
     def _work(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], starting: bool) -> Work[_Round]:
         server, limits, now = self._server, self._limits(), self._clock.now()
+        sight = self._cards.sight
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
         # On its way out it makes no runs; so what files say is for the next server to read.
@@ -283,7 +298,7 @@ class Dispatcher:
                 ended=ended,
                 adopted=store.adopt(server, *self._roll_call(servers, now)) if adopting else [],
                 held=store.held_by(server) if beating else None,
-                claimed=store.claim(server, limits, now) if starting else [],
+                taken=store.claim(server, limits, now, sight) if starting else Taken([], sight.look),
                 cancellations=store.cancellations(server) if rung or beating else [],
                 record=store.server(server) if rung or beating else None,
                 outlook=store.outlook(limits, now),
@@ -310,18 +325,21 @@ class Dispatcher:
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
                 for id_, task in zip(ids_of_file, file.tasks, strict=False):
                     self._report(RunAccepted(id_, task.name, task.queue or task.name, file.source, task.hold))
+                    self._cards.expect(id_, task)
         self._planner.tell(done.planned)
+        for run in done.planned.made:
+            self._cards.expect(run.id, run.task)
         for outcome, run in done.ended:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
                 self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
             seconds = outcome.at - (outcome.run.started_at or outcome.at)
             self._report(RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED))
-        for run in done.claimed:
+        for run in done.taken.runs:
             self._report(RunStarted(run))
         for run, _ in done.adopted:
             self._report(RunStarted(run, adopted=True))
-        if done.ended or done.claimed or done.planned.made:
+        if done.ended or done.taken.runs or done.planned.made:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()

@@ -8,7 +8,7 @@ import codecs
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -73,26 +73,25 @@ class Document:
                     break
         return self._error_at(node, message, hint)
 
-    def convert(self, kind: type[T], expected: dict[str, str], unsupported: Iterable[str] = ()) -> T:
+    def convert(self, kind: type[T], expected: dict[str, str]) -> T:
         """The value as a `kind`, a msgspec struct.
 
         Args:
             kind: what to make of it; its fields are the keys there may be.
             expected: for each key, what its value should be, in words.
-            unsupported: keys that will be understood one day.
 
         Raises:
             FileError: it is not of that kind.
         """
         if not isinstance(self.value, dict):
             raise self.error(f"expected keys and values, got {describe(self.value)}")
-        self.check_keys((), kind.__struct_fields__, unsupported)
+        self.check_keys((), kind.__struct_fields__)
         try:
             return msgspec.convert(self.value, kind)
         except msgspec.ValidationError as error:
             raise self._explain(str(error), kind, expected) from None
 
-    def check_keys(self, at: Path, known: Sequence[str], unsupported: Iterable[str] = ()) -> None:
+    def check_keys(self, at: Path, known: Sequence[str]) -> None:
         """Refuse keys of the mapping at `at` that are not known.
 
         Raises:
@@ -100,8 +99,6 @@ class Document:
         """
         mapping = self._at(at)
         for key in mapping:
-            if key in unsupported:
-                raise self.error(f"'{key}' is not supported yet", "leave it out", at=(*at, key), key=True)
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, 1, 0.6)
                 hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
@@ -212,6 +209,9 @@ def read(text: str, file: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if error.problem and "nesting depth" in error.problem:
+            # YAML's own limit, where it looks that far ahead before it says anything.
+            raise FileError(file, line, column, *_TOO_MUCH) from None
         problem = f"not valid YAML: {error.problem or error.context}"
         raise FileError(file, line, column, problem, _yaml_hint(error)) from None
     except yaml.reader.ReaderError as error:

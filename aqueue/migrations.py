@@ -139,5 +139,63 @@ MIGRATIONS: Final = (
     CREATE INDEX runs_overlapping ON runs (name, trigger)
         WHERE scheduled_for IS NOT NULL AND state IN ('queued', 'running');
     """,
+    """
+    -- What each run asks for of the GPUs, as text; empty for none. The runs of a queue that ask for the same stand
+    -- in a line of their own: when the first cannot be given its cards, none of them can.
+    ALTER TABLE runs ADD COLUMN demand TEXT NOT NULL DEFAULT '';
+    -- The cards that it has, or had in the attempt after which it was over.
+    ALTER TABLE runs ADD COLUMN cards TEXT;
+    ALTER TABLE attempts ADD COLUMN cards TEXT;
+    -- Its cards, by what it was told, and what it saw when it last looked at them.
+    ALTER TABLE servers ADD COLUMN owns TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE servers ADD COLUMN look TEXT;
+    -- When each card was last given back.
+    CREATE TABLE cards (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
+    DROP TRIGGER run_comes;
+    DROP TRIGGER run_comes_back;
+    DROP TRIGGER run_goes;
+    DROP INDEX runs_in_line;
+    DROP TABLE heads;
+    CREATE INDEX runs_in_line ON runs (queue, demand, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
+    -- The first of each such line: so a claim costs the same however many wait, in one queue or in many.
+    CREATE TABLE heads (
+        queue TEXT NOT NULL,
+        demand TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        PRIMARY KEY (queue, demand)
+    ) WITHOUT ROWID;
+    CREATE INDEX heads_in_order ON heads (demand, priority, run, queue);
+    INSERT INTO heads (queue, demand, priority, run)
+        SELECT queue, demand, priority, id FROM runs
+        WHERE state = 'queued' AND ready_at IS NULL
+        ORDER BY priority, id
+        ON CONFLICT DO NOTHING;
+    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
+            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
+        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
+            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
+        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
+            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
+    BEGIN
+        DELETE FROM heads WHERE queue = OLD.queue AND demand = OLD.demand AND run = OLD.id;
+        INSERT INTO heads (queue, demand, priority, run)
+            SELECT queue, demand, priority, id
+            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue AND demand = OLD.demand))
+                CROSS JOIN runs
+            WHERE queue = OLD.queue AND demand = OLD.demand AND state = 'queued' AND ready_at IS NULL
+            ORDER BY priority, id LIMIT 1;
+    END;
+    """,
 )
 """What brings a database from each version to the next. Never edited once released, only added to."""

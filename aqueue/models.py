@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from aqueue.cards import CardId, Demand, HeldCard
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 PARAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -112,6 +114,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shell: what runs a string; None for /bin/sh, which then is the attempt's own first process.
         timeout: seconds that an attempt may take, or None for ever.
         requeue: whether a run that was lost is queued again.
+        gpus: how many, or which; 0 hides all; None: whatever the server's environment says.
+        gpu_memory: bytes that must be free on each GPU.
     """
 
     name: str
@@ -128,6 +132,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requeue: bool = True
     tags: tuple[str, ...] = ()
     hold: bool = False
+    gpus: int | tuple[CardId, ...] | None = None
+    gpu_memory: int | None = None
+
+    @property
+    def demand(self) -> Demand | None:
+        """The cards that it asks for; None if it asks for none."""
+        if not self.gpus:
+            return None
+        if isinstance(self.gpus, int):
+            return Demand(self.gpus, memory=self.gpu_memory)
+        return Demand(len(self.gpus), self.gpus, self.gpu_memory)
 
 
 class Overlap(StrEnum):
@@ -225,6 +240,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         server: who runs it; None unless it is running.
         cancel: why it is to be stopped, once somebody asked for that.
         direct: whether it may be started although queues are disabled.
+        cards: that it has, or had in the attempt after which it was over.
     """
 
     id: int
@@ -249,6 +265,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     server: str | None
     cancel: str | None
     direct: bool = False
+    cards: tuple[HeldCard, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,6 +277,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     signal: int | None
     reason: str | None
+    cards: tuple[HeldCard, ...] = ()
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,12 +287,14 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         max_concurrency: how many of its runs may run at the same time.
         wait_for_running: whether it starts a run only while no other run of the folder is running.
         paused: whether the configuration keeps it from starting anything.
+        gpus: the only cards that its runs get; None: all.
     """
 
     name: str
     max_concurrency: int = 1
     wait_for_running: bool = False
     paused: bool = False
+    gpus: tuple[CardId, ...] | None = None
 
 
 class Leaving(StrEnum):
@@ -301,6 +321,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         stays_for: how many seconds without work it was then asked to stay, if it would leave earlier.
         disabled_by: what says that it may start nothing; None if nothing does.
         leaving: how it is to go, once it is.
+        owns: it has only cards that each of these lists means.
     """
 
     id: str
@@ -316,6 +337,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     raised_to: int = 0
     stays_for: float = 0.0
     disabled_by: str | None = None
+    owns: tuple[tuple[CardId, ...], ...] = ()
 
     @property
     def most_jobs(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aqueue.capacity import Limits, Line, Usage
+from aqueue.cards import Demand, HeldCard, Look
 from aqueue.errors import RunError
 from aqueue.models import (
     Attempt,
@@ -21,6 +22,7 @@ from aqueue.models import (
     Task,
     Trigger,
 )
+from aqueue.placement import Lease
 
 _COLUMNS: Final = Run.__struct_fields__
 
@@ -30,9 +32,15 @@ ALL: Final = ", ".join(_COLUMNS)
 _SELECT: Final = f"SELECT {ALL} FROM runs"
 _SERVER: Final = ", ".join(Server.__struct_fields__)
 _SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
+DIRECT: Final = (
+    "(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL)"
+)
+"""In place of the heads of lines: all runs that do not stand in line."""
+
 _Values = Sequence[Any] | Mapping[str, Any]
 _task_decoder = msgspec.json.Decoder(Task)
 _schedule_decoder = msgspec.json.Decoder(Schedule)
+_cards_decoder = msgspec.json.Decoder(tuple[HeldCard, ...])
 
 
 class Outlook(NamedTuple):
@@ -93,11 +101,14 @@ class Queries:
     def attempts(self, run: Run) -> list[Attempt]:
         """All attempts of a run, first to last."""
         rows = self._execute(
-            "SELECT number, started_at, finished_at, exit_code, signal, reason FROM attempts"
+            "SELECT number, started_at, finished_at, exit_code, signal, reason, cards FROM attempts"
             " WHERE run = ? ORDER BY number",
             (run.id,),
         )
-        attempts = [Attempt(**dict(zip(Attempt.__struct_fields__, row, strict=True))) for row in rows]
+        attempts = [
+            Attempt(**dict(zip(Attempt.__struct_fields__, (*facts, _cards(cards)), strict=True)))
+            for *facts, cards in rows
+        ]
         if run.state is State.RUNNING:
             attempts.append(
                 Attempt(
@@ -107,6 +118,7 @@ class Queries:
                     exit_code=None,
                     signal=None,
                     reason=None,
+                    cards=run.cards,
                 )
             )
         return attempts
@@ -179,21 +191,25 @@ class Queries:
             )
 
     def _ahead(self, runs: Iterable[Run]) -> dict[int, int]:
-        """How many go before each of the runs that are in line.
+        """How many go before each of the runs that are in line; those do not count that ask for other GPUs.
 
         From each to the next the runs in between are counted: no part of a long queue is gone through twice.
         """
-        in_line = "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ?"
+        in_line = (
+            "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ? AND demand = ?"
+        )
         ahead: dict[int, int] = {}
         lane, last, count = None, 0, 0
-        for queue, priority, id_ in sorted(
-            (run.queue, run.priority, run.id) for run in runs if run.state is State.QUEUED and run.ready_at is None
+        for queue, demand, priority, id_ in sorted(
+            (run.queue, as_text(run.task.demand), run.priority, run.id)
+            for run in runs
+            if run.state is State.QUEUED and run.ready_at is None
         ):
-            if (queue, priority) != lane:
-                lane, last = (queue, priority), 0
-                (count,) = self._execute(f"{in_line} AND priority < ?", (queue, priority)).fetchone()
+            if (queue, demand, priority) != lane:
+                lane, last = (queue, demand, priority), 0
+                (count,) = self._execute(f"{in_line} AND priority < ?", (queue, demand, priority)).fetchone()
             (between,) = self._execute(
-                f"{in_line} AND priority = ? AND id >= ? AND id < ?", (queue, priority, last, id_)
+                f"{in_line} AND priority = ? AND id >= ? AND id < ?", (queue, demand, priority, last, id_)
             ).fetchone()
             count += between
             ahead[id_], last = count, id_
@@ -231,7 +247,7 @@ class Queries:
     def first(self, queue: str) -> Run | None:
         """The run of a queue that is to be started next, or once it is ready again."""
         return self._one(
-            f"{_SELECT} WHERE queue = ? AND state = 'queued' AND ready_at IS NULL ORDER BY priority, id LIMIT 1",
+            f"{_SELECT} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)",
             (queue,),
         ) or self._one(
             f"{_SELECT} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL ORDER BY ready_at LIMIT 1",
@@ -297,12 +313,65 @@ class Queries:
             ).fetchone()
         )
 
+    def leases(self) -> list[Lease]:
+        """The slots of cards that running runs have, of all servers."""
+        return [
+            Lease(
+                run=run.id,
+                key=card.key,
+                label=card.label,
+                memory=run.task.gpu_memory,
+                started_at=run.started_at or 0.0,
+            )
+            for run in self._runs(f"{_SELECT} WHERE state = 'running' AND cards IS NOT NULL", ())
+            for card in run.cards
+        ]
+
+    def freed_at(self) -> dict[str, float]:
+        """When each card, by its key, was last given back."""
+        return dict(self._execute("SELECT key, freed_at FROM cards").fetchall())
+
+    def look(self, servers: Iterable[str] | None = None) -> Look | None:
+        """The latest look that one of these servers, or of all, took at the GPUs; None if none has."""
+        which = "1" if servers is None else "id IN (SELECT value FROM json_each(:servers))"
+        looks = [
+            msgspec.json.decode(text, type=Look)
+            for (text,) in self._execute(
+                f"SELECT look FROM servers WHERE look IS NOT NULL AND {which}", {"servers": as_json(servers or ())}
+            )
+        ]
+        return max(looks, key=lambda look: look.began_at, default=None)
+
+    def demands(self, direct: bool = False) -> list[str]:
+        """What the runs ask for that could be started, each once, as text."""
+        lines = DIRECT if direct else "heads"
+        rows = self._execute(
+            f"WITH RECURSIVE found (demand) AS (SELECT min(demand) FROM {lines} UNION ALL"
+            f" SELECT (SELECT min(demand) FROM {lines} WHERE demand > found.demand) FROM found"
+            " WHERE found.demand IS NOT NULL) SELECT demand FROM found WHERE demand IS NOT NULL"
+        )
+        return [demand for (demand,) in rows]
+
+    def waiting_for_cards(self) -> list[tuple[int, str, Demand]]:
+        """The runs in line that ask for cards, in the order of their ids: id, queue, and what each asks for."""
+        known: dict[str, Demand] = {}
+        found = []
+        for id_, queue, text in self._execute(
+            "SELECT id, queue, demand FROM runs INDEXED BY runs_in_line"
+            " WHERE state = 'queued' AND ready_at IS NULL AND demand <> '' ORDER BY id"
+        ):
+            if text not in known:
+                known[text] = msgspec.json.decode(text, type=Demand)
+            found.append((id_, queue, known[text]))
+        return found
+
     def in_state(self, state: State) -> list[Run]:
         """The runs that are in a state, in the order of their ids."""
         # Without the plus, SQLite would go through all runs in that order, those that are over among them.
         return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY +id", ())
 
-    def _usage(self, server: str, limits: Limits) -> Usage:
+    def usage(self, server: str, limits: Limits) -> Usage:
+        """What is running, from the point of view of a server."""
         usage = Usage(queues=Counter(), jobs=0, paused=self.paused())
         for owner, queue, count in self._execute(
             "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
@@ -327,10 +396,25 @@ def as_json(values: Iterable[Any]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
+def as_text(demand: Demand | None) -> str:
+    """What a run asks for, such that the same is always the same text; empty for nothing."""
+    return msgspec.json.encode(demand).decode() if demand else ""
+
+
+def cards_as_text(cards: Sequence[HeldCard]) -> str | None:
+    """Cards as the store has them; None for none."""
+    return msgspec.json.encode(cards).decode() if cards else None
+
+
+def _cards(text: str | None) -> tuple[HeldCard, ...]:
+    return _cards_decoder.decode(text) if text else ()
+
+
 def _server(row: Sequence[Any]) -> Server:
     fields = dict(zip(Server.__struct_fields__, row, strict=True))
     fields["queues"] = tuple(msgspec.json.decode(fields["queues"])) if fields["queues"] else None
     fields["leaving"] = Leaving(fields["leaving"]) if fields["leaving"] else None
+    fields["owns"] = msgspec.json.decode(fields["owns"], type=tuple[tuple[int | str, ...], ...])
     return Server(**fields)
 
 
@@ -348,6 +432,7 @@ def _run(row: Sequence[Any]) -> Run:
     fields["trigger"] = Trigger(fields["trigger"])
     fields["direct"] = bool(fields["direct"])
     fields["task"] = _task_decoder.decode(fields["task"])
+    fields["cards"] = _cards(fields["cards"])
     return Run(**fields)
 
 

@@ -31,6 +31,7 @@ OWN_VARIABLES = (
     "AQUEUE_ATTEMPT",
     "AQUEUE_RUN_DIR",
     "AQUEUE_SCHEDULED_FOR",
+    "AQUEUE_GPUS",
 )
 """What a command knows about its run; a server that is itself a run must not hand its own on."""
 
@@ -42,16 +43,25 @@ class Runner:
         run: as claimed; `run.attempt` says which attempt.
         environment: the server's, over which the task's goes.
         grace: seconds between SIGTERM and SIGKILL.
+        by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
     """
 
     def __init__(
-        self, run: Run, folder: Folder, clock: Clock, environment: Mapping[str, str], grace: float
+        self,
+        run: Run,
+        folder: Folder,
+        clock: Clock,
+        environment: Mapping[str, str],
+        grace: float,
+        *,
+        by_uuid: bool = False,
     ) -> None:
         self.run = run
         self._folder = folder
         self._clock = clock
         self._environment = environment
         self._grace = grace
+        self._by_uuid = by_uuid
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
         self._is_disowned = False
@@ -80,7 +90,8 @@ class Runner:
                 self._attempt,
                 self.run.task.working_dir,
                 arguments(self.run.task),
-                environment(self.run, self._environment, self._folder),
+                environment(self.run, self._environment, self._folder)
+                | card_variables(self.run, by_uuid=self._by_uuid),
             )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -235,6 +246,24 @@ def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, 
         variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
     variables["AQUEUE_RUN_DIR"] = f"{folder.runs_text}/{run.id}"
     return variables
+
+
+def card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
+    """What tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
+
+    Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
+    GPU has no index by which CUDA would find it.
+    """
+    if run.task.gpus is None:
+        return {}
+    cards = ",".join(card.key if by_uuid or card.is_instance else card.label for card in run.cards)
+    return {
+        "CUDA_VISIBLE_DEVICES": cards,
+        # The order in which cards are numbered here; CUDA's own default is by speed.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "NVIDIA_VISIBLE_DEVICES": cards,
+        "AQUEUE_GPUS": cards,
+    }
 
 
 def fill_in(text: str, task: Task) -> str:

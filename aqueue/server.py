@@ -14,6 +14,7 @@ import msgspec
 
 from aqueue import process
 from aqueue.capacity import Limits
+from aqueue.cards import CardId, owned
 from aqueue.clock import Clock
 from aqueue.config import Config
 from aqueue.db import Database
@@ -21,6 +22,7 @@ from aqueue.dispatcher import Dispatcher
 from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError
 from aqueue.events import Detail, Notice, Report
 from aqueue.folder import Folder
+from aqueue.gpus import Gpus
 from aqueue.inbox import Inbox
 from aqueue.intake import Intake
 from aqueue.models import Leaving, Run
@@ -48,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         drain: exit as soon as nothing is queued or running.
         ignore_schedules: let an idle timeout end it although there are schedules.
         queues: the only queues to serve; None: all.
+        gpus: the only GPUs to use; None: all.
         log: where what it reports is written; None: where it was started.
         when_ready: is called once it serves.
     """
@@ -57,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
     ignore_schedules: bool = False
     queues: tuple[str, ...] | None = None
+    gpus: tuple[CardId, ...] | None = None
     log: str | None = None
     when_ready: Callable[[], None] = _nothing
 
@@ -108,6 +112,7 @@ class _Server:
         self._known_config = settings.config
         self._reconfigured = anyio.Event()
         self._raised_to = 0
+        self._owns = owned(options.gpus, self._environment)
         self._is_leaving = False
         self._record = self._new_record()
         self._dispatcher = Dispatcher(
@@ -119,6 +124,7 @@ class _Server:
             new_runner=self._new_runner,
             planner=Planner(folder, report),
             take_orders=self._take_orders,
+            gpus=Gpus(folder),
             clock=clock,
             report=report,
         )
@@ -154,6 +160,8 @@ class _Server:
             queues=self._config.queues,
             serves=self._options.queues,
             disabled_by=self._config.disabled_by,
+            rules=self._config.gpus,
+            owns=self._owns,
         )
 
     @property
@@ -166,7 +174,14 @@ class _Server:
         return None if seconds is None else max(seconds, self._record.stays_for)
 
     def _new_runner(self, run: Run) -> Runner:
-        return Runner(run, self._folder, self._clock, self._environment, self._config.grace)
+        return Runner(
+            run,
+            self._folder,
+            self._clock,
+            self._environment,
+            self._config.grace,
+            by_uuid=self._config.gpus.by_uuid,
+        )
 
     def _new_record(self) -> ServerRecord:
         now = self._clock.now()
@@ -181,6 +196,7 @@ class _Server:
             log=self._options.log,
             wanted_at=now,
             disabled_by=self._limits().disabled_by,
+            owns=self._owns,
         )
 
     async def run(self) -> None:

@@ -22,6 +22,7 @@ class Servers(Queries):
         self._note_served("1")
         fields = msgspec.structs.asdict(server)
         fields["queues"] = None if server.queues is None else as_json(server.queues)
+        fields["owns"] = as_json(server.owns)
         values = ", ".join(f":{field}" for field in fields)
         self._execute(f"INSERT INTO servers ({', '.join(fields)}) VALUES ({values})", fields)
 

@@ -11,25 +11,17 @@ from typing import Any
 
 import msgspec
 
-from aqueue.capacity import Limits, Openings
+from aqueue.claims import Claims
 from aqueue.errors import RunError
 from aqueue.models import ENDED, FOLLOWERS, Run, State, Task, Trigger
 from aqueue.outcomes import End, Outcome, judge
-from aqueue.queries import ALL, as_json
-from aqueue.servers import Servers
+from aqueue.queries import as_json, as_text, cards_as_text
 
 _task_encoder = msgspec.json.Encoder()
-_FIRST = (
-    "SELECT run FROM heads WHERE queue {} (SELECT value FROM json_each(:queues)) ORDER BY priority, run LIMIT 1"
-)
-_DIRECT = (
-    "SELECT id FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL"
-    " AND queue {} (SELECT value FROM json_each(:queues)) ORDER BY id LIMIT 1"
-)
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
-class Store(Servers):
+class Store(Claims):
     """What aqueue remembers.
 
     Args:
@@ -66,8 +58,9 @@ class Store(Servers):
         try:
             row = self._execute(
                 "INSERT INTO runs"
-                " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO NOTHING RETURNING id",
+                " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct,"
+                " demand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (source) DO NOTHING RETURNING id",
                 (
                     task.name,
                     run_id or os.urandom(8).hex(),
@@ -80,6 +73,7 @@ class Store(Servers):
                     now,
                     scheduled_for,
                     direct,
+                    as_text(task.demand),
                 ),
             ).fetchone()
         except sqlite3.IntegrityError:
@@ -109,33 +103,6 @@ class Store(Servers):
 
     # A run's life under a server
 
-    def claim(self, server: str, limits: Limits, now: float) -> list[Run]:
-        """Give `server` the runs that may start now: they are running, each with its next attempt."""
-        self._execute(
-            "UPDATE runs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?",
-            (now,),
-        )
-        usage = self._usage(server, limits)
-        claimed: list[Run] = []
-        # Once queues are enabled again, they wait for their turn as all others do.
-        while limits.disabled_by and (run := self._claim(server, _DIRECT, usage.openings_for_direct(limits), now)):
-            usage.add(run.queue, limits)
-            claimed.append(run)
-        while (openings := usage.openings(limits)).any and (run := self._claim(server, _FIRST, openings, now)):
-            usage.add(run.queue, limits)
-            claimed.append(run)
-        return claimed
-
-    def _claim(self, server: str, first: str, openings: Openings, now: float) -> Run | None:
-        """Give `server` the run that `first` finds in the queues that are open; None if there is none."""
-        which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
-        return self._one(
-            "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
-            " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server"
-            f" WHERE id = ({first.format(which)}) RETURNING {ALL}",
-            {"now": now, "server": server, "queues": as_json(queues)},
-        )
-
     def finish(self, outcome: Outcome, server: str) -> Run | None:
         """Record how an attempt ended, and what follows from it.
 
@@ -150,7 +117,7 @@ class Store(Servers):
         over = verdict.state in ENDED
         changed = self._execute(
             "UPDATE runs SET state = ?, reason = ?, ready_at = ?, finished_at = ?, failures = ?, losses = ?,"
-            " exit_code = ?, signal = ?, server = NULL, cancel = NULL"
+            " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL)"
             " WHERE id = ? AND state = 'running' AND server = ? AND attempt = ?",
             (
                 verdict.state,
@@ -161,6 +128,7 @@ class Store(Servers):
                 verdict.losses,
                 outcome.exit_code,
                 outcome.signal,
+                over,
                 run.id,
                 server,
                 run.attempt,
@@ -168,10 +136,11 @@ class Store(Servers):
         ).rowcount
         if not changed:
             return None
+        self._give_back(run.cards, outcome.at)
         if outcome.end is not End.NEVER_STARTED:
             self._execute(
-                "INSERT INTO attempts (run, number, started_at, finished_at, exit_code, signal, reason)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO attempts (run, number, started_at, finished_at, exit_code, signal, reason, cards)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.attempt,
@@ -180,6 +149,7 @@ class Store(Servers):
                     outcome.exit_code,
                     outcome.signal,
                     verdict.attempt_reason,
+                    cards_as_text(run.cards),
                 ),
             )
         return msgspec.structs.replace(
@@ -194,6 +164,7 @@ class Store(Servers):
             signal=outcome.signal,
             server=None,
             cancel=None,
+            cards=run.cards if over else (),
         )
 
     def cancellations(self, server: str) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from aqueue import documents, timing
+from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
 from aqueue.models import (
@@ -22,9 +23,6 @@ from aqueue.models import (
     parse_tags,
     plain_text,
 )
-
-UNSUPPORTED: Final = ("gpus", "gpu_memory")
-"""Keys that are refused rather than ignored, until what they ask for exists."""
 
 _Duration = int | float | str
 
@@ -53,6 +51,8 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     requeue: bool = True
     tags: list[Scalar] | str = []
     hold: bool = False
+    gpus: int | list[int | str] | None = None
+    gpu_memory: int | str | None = None
     schedule: str | list[str] | None = None
     at: str | None = None
     timezone: str | None = None
@@ -93,6 +93,8 @@ _EXPECTED: Final = {
     "requeue": "true or false",
     "tags": "a list of key=value or key",
     "hold": "true or false",
+    "gpus": f"a number of GPUs, or {CARDS}",
+    "gpu_memory": SIZE,
     **timing.EXPECTED,
 }
 
@@ -127,7 +129,7 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
 
 
 def _entry(document: Document, defaults: Defaults) -> tuple[Document, Task, Schedule | None]:
-    written = document.convert(_Written, _EXPECTED, UNSUPPORTED)
+    written = document.convert(_Written, _EXPECTED)
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
     return document, task, timing.read(document, written, task, defaults.timezone, wrong)
@@ -162,7 +164,35 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         requeue=written.requeue,
         tags=_tags(wrong, written.tags),
         hold=written.hold,
+        **_gpus(document, written, wrong),
     )
+
+
+def _gpus(document: Document, written: _Written, wrong: timing.Wrong) -> dict[str, Any]:
+    """What a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
+    memory = written.gpu_memory
+    gpus: int | tuple[CardId, ...] | None
+    try:
+        size = None if memory is None else parse_size(memory)
+    except ValueError:
+        raise wrong(("gpu_memory",), memory) from None
+    try:
+        gpus = check_ids(written.gpus) if isinstance(written.gpus, list) else written.gpus
+    except ValueError:
+        raise wrong(("gpus",), written.gpus) from None
+    if isinstance(gpus, int) and not 0 <= gpus <= MOST_CARDS:
+        raise wrong(("gpus",), gpus)
+    if gpus == 0 and size:
+        raise document.error("gpu_memory: gpus is 0", "leave one of them out", at=("gpu_memory",), key=True)
+    if gpus is None and size:
+        gpus = 1
+    for variable in CARD_VARIABLES if gpus is not None else ():
+        if variable in written.env:
+            hint = "leave it out: aqueue sets it to the GPUs that the run is given"
+            raise document.error(
+                f"env.{variable} and gpus exclude each other", hint, at=("env", variable), key=True
+            )
+    return {"gpus": gpus, "gpu_memory": size or None}
 
 
 def _wrong(document: Document, at: documents.Path, value: Any) -> FileError:

@@ -14,7 +14,8 @@ from aqueue.cli.types import F
 from aqueue.config import Config
 from aqueue.errors import AqueueError, QueueError
 from aqueue.folder import Folder
-from aqueue.models import Run, Server
+from aqueue.models import Run, Server, Task
+from aqueue.placement import known_cards, lacks
 from aqueue.store import Store
 
 
@@ -109,6 +110,15 @@ def say_if_unserved(store: Store, where: Folder) -> None:
         click.echo(f"server {silent[0].pid} gives no sign of life: it waits until one does", err=True)
     elif not awake:
         click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
+
+
+def say_if_lacking(store: Store, config: Config, task: Task) -> None:
+    """Warn a person whose run asks for GPUs that there are not, as far as a server has seen."""
+    look = store.look() if task.demand else None
+    if look is not None and task.demand is not None and look.problem is None:
+        why = lacks(task.demand, known_cards(look, config.gpus))
+        if why is not None:
+            click.echo(f"{click.style('warning: ', fg='yellow')}{task.name} {why}: it waits", err=True)
 
 
 def config_or_default(where: Folder, *, warn: bool = False) -> Config:

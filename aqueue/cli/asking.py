@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from aqueue.capacity import Limits, waiting_for
+from aqueue.cards import HeldCard
 from aqueue.cli import render
 from aqueue.cli.access import (
-    awake_and_silent,
     complete_queue,
     complete_run,
     config_or_default,
@@ -22,11 +21,10 @@ from aqueue.cli.access import (
     reading,
 )
 from aqueue.cli.types import F
-from aqueue.config import Config
+from aqueue.cli.waiting import limits_of, waits
 from aqueue.durations import spell
-from aqueue.folder import Folder
-from aqueue.models import Run, Server, State, StoredSchedule
-from aqueue.store import Store
+from aqueue.models import Server, State, StoredSchedule
+from aqueue.placement import described
 
 _ROWS = 50
 
@@ -62,18 +60,20 @@ def list_(
         limit = _ROWS
     with reading(folder) as store:
         runs = store.select(states=wanted, queue=queue, tag=tag, limit=limit, newest_first=limit is not None)
-        waits = _waits(store, folder, runs)
+        why = waits(store, folder, runs)
         total = store.count(states=wanted, queue=queue, tag=tag)
     if as_json:
-        ordered = sorted(zip(runs, waits, strict=True), key=lambda pair: pair[0].id)
+        ordered = sorted(zip(runs, why, strict=True), key=lambda pair: pair[0].id)
         render.print_json([render.run_as_json(run, wait, folder) for run, wait in ordered])
         return
     from rich.markup import escape
 
     table = render.new_table("id", "name", "queue", "state", "took", "why…")
-    for run, wait in zip(runs, waits, strict=True):
-        why = escape(wait or run.reason or "")
-        table.add_row(str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), why)
+    for run, wait in zip(runs, why, strict=True):
+        text = escape(wait or run.reason or "")
+        table.add_row(
+            str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), text
+        )
     render.print_table(table)
     if total > len(runs):
         click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
@@ -83,24 +83,27 @@ def list_(
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(directory: str | None, as_json: bool) -> None:
-    """Show servers, queues and schedules."""
+    """Show servers, queues, GPUs and schedules."""
+    from aqueue.cli.gpus import known_as_json, one_line
+
     folder = find_folder(directory)
+    config = config_or_default(folder, warn=True)
     with reading(folder) as store:
         servers = living_servers(store, folder)
         queues = store.queues()
         paused = store.paused()
         schedules = store.schedules()
+        gpus = known_as_json(store, config)
         schedules_as_json: list[dict[str, Any]] = []
         if as_json and schedules:
             # Imported here: what cron means takes a while to import.
             from aqueue.cli.planning import all_as_json
 
             schedules_as_json = all_as_json(store)
-    config = config_or_default(folder, warn=True)
     counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
     counts.update(queues)
-    limits = _limits(config)
-    described = [
+    limits = limits_of(config)
+    table_rows = [
         {
             "name": name,
             "max_concurrency": limits.slots(name),
@@ -123,14 +126,15 @@ def status(directory: str | None, as_json: bool) -> None:
                         "started_at": render.iso(server.started_at),
                         "heartbeat_at": render.iso(server.heartbeat_at),
                         "queues": server.queues,
+                        "gpus": server.owns[0] if server.owns else None,
                         "leaving": server.leaving,
                         "disabled_by": server.disabled_by,
                         "log": server.log,
                     }
                     for server in servers
                 ],
-                "queues": described,
-                "gpus": [],
+                "queues": table_rows,
+                "gpus": gpus,
                 "schedules": schedules_as_json,
             }
         )
@@ -143,18 +147,20 @@ def status(directory: str | None, as_json: bool) -> None:
         click.echo(f"queues are disabled ({config.disabled_by}): nothing is started")
     if schedules:
         click.echo(_next_schedule(schedules))
-    if not described:
+    for card in gpus:
+        click.echo(one_line(card))
+    if not table_rows:
         click.echo("nothing is queued, running or held")
         return
     table = render.new_table("queue", "running", "queued", "held", "slots")
-    for queue in described[:_ROWS]:
+    for queue in table_rows[:_ROWS]:
         notes = [] if queue["configured"] else ["not configured"]
         notes += ["paused"] if queue["paused"] else []
         slots = str(queue["max_concurrency"]) + (f" ({', '.join(notes)})" if notes else "")
         table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
     render.print_table(table)
-    if len(described) > _ROWS:
-        click.echo(f"{len(described) - _ROWS} more queues; --json shows them", err=True)
+    if len(table_rows) > _ROWS:
+        click.echo(f"{len(table_rows) - _ROWS} more queues; --json shows them", err=True)
 
 
 @click.command()
@@ -167,7 +173,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     with reading(folder) as store:
         found = store.resolve(run)
         attempts = store.attempts(found)
-        (wait,) = _waits(store, folder, [found])
+        (wait,) = waits(store, folder, [found])
     if as_json:
         render.print_json(render.run_in_full_as_json(found, wait, attempts, folder))
         return
@@ -184,6 +190,8 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "tags": ", ".join(found.task.tags),
         "trigger": str(found.trigger),
         "due": render.local(found.scheduled_for),
+        "asks for": described(found.task.demand) if found.task.demand else "",
+        "gpus": _labels(found.cards),
         "pid": render.pid(found, folder),
         "created": render.local(found.created_at),
         "started": render.local(found.started_at),
@@ -197,13 +205,16 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     for attempt in attempts if len(attempts) > 1 else ():
         end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
-        click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}  {why}")
+        where = f"  on GPU {_labels(attempt.cards)}" if attempt.cards else ""
+        click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}{where}  {why}")
 
 
 def _described(server: Server, stale_after: float) -> str:
     parts = [f"up for {spell(now() - server.started_at)}", f"{server.most_jobs} at a time"]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
+    for ids in server.owns:
+        parts.append(f"only GPU {', '.join(map(str, ids)) or 'none'}")
     if server.disabled_by is not None:
         parts.append(f"starts nothing but schedules: queues are disabled ({server.disabled_by})")
     if server.leaving is not None:
@@ -212,6 +223,10 @@ def _described(server: Server, stale_after: float) -> str:
         parts.append(f"but no sign of life for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
+
+
+def _labels(cards: Sequence[HeldCard]) -> str:
+    return ", ".join(card.label for card in cards)
 
 
 def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
@@ -225,17 +240,3 @@ def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
     if files := {one.file for one in schedules if one.error is not None}:
         parts.append(f"{len(files)} with an error in the file, which `aqueue schedules` shows")
     return ", ".join(parts)
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by)
-
-
-def _waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
-    if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
-        return [None] * len(runs)
-    config = config_or_default(folder, warn=True)
-    limits = _limits(config)
-    awake, silent = awake_and_silent(store, folder, config.stale_after)
-    lines = store.lines(runs, awake, limits.queues, silent)
-    return [waiting_for(run, line, limits, now()) for run, line in zip(runs, lines, strict=True)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aqueue import configfile, presence
+from aqueue.cards import CardId, owned
 from aqueue.cli.access import (
     awake_and_silent,
     changing,
@@ -24,7 +25,7 @@ from aqueue.cli.access import (
     opened,
     refuse_both,
 )
-from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, served_option
+from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
 from aqueue.errors import AqueueError
@@ -48,6 +49,7 @@ _LAST_LINES = 5
 @click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after so long without work: 10s, or never.")
 @ignore_schedules_option
 @served_option
+@owned_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Have the server write more into its log.")
 def start(
@@ -56,6 +58,7 @@ def start(
     idle_timeout: float | None,
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
+    gpus: tuple[CardId, ...] | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -71,10 +74,10 @@ def start(
         config = config_or_default(folder)
         if idle_timeout is None:
             idle_timeout = IDLE_SECONDS if config.idle_timeout is None else config.idle_timeout
-        said = _use_living(folder, config, jobs, idle_timeout, queues)
+        said = _use_living(folder, config, jobs, idle_timeout, queues, gpus)
         if said is None:
             configfile.load(folder, environment())
-            said = _start(folder, _options(jobs, idle_timeout, ignore_schedules, queues, verbose))
+            said = _start(folder, _options(jobs, idle_timeout, ignore_schedules, queues, gpus, verbose))
     if not quiet:
         click.echo(said)
 
@@ -137,7 +140,12 @@ def _wait_until_gone(folder: Folder, servers: list[Server], say: Callable[[str],
 
 
 def _use_living(
-    folder: Folder, config: Config, jobs: int | None, idle_timeout: float, queues: tuple[str, ...] | None
+    folder: Folder,
+    config: Config,
+    jobs: int | None,
+    idle_timeout: float,
+    queues: tuple[str, ...] | None,
+    gpus: tuple[CardId, ...] | None,
 ) -> str | None:
     """Ask a server that is up to stay so, with as many jobs.
 
@@ -147,7 +155,7 @@ def _use_living(
     with opened(folder) as connection, transaction(connection, folder):
         store = Store(connection)
         awake, _ = awake_and_silent(store, folder, config.stale_after)
-        staying = [server for server in awake if _does_for(server, queues)]
+        staying = [server for server in awake if _does_for(server, queues, gpus)]
         if not staying:
             return None
         server = max(staying, key=lambda server: server.most_jobs)
@@ -163,21 +171,28 @@ def _use_living(
     return f"server {server.pid} is up already: {jobs} at a time now, {server.most_jobs} before"
 
 
-def _does_for(server: Server, queues: tuple[str, ...] | None) -> bool:
-    """Whether a server serves these queues; all, if none are named."""
-    if queues is None:
-        return server.queues is None and server.leaving is None
-    return all(map(server.serves, queues))
+def _does_for(server: Server, queues: tuple[str, ...] | None, gpus: tuple[CardId, ...] | None) -> bool:
+    """Whether a server serves these queues and has just these GPUs; all, if none are named."""
+    if server.owns != owned(gpus, environment()) or server.leaving is not None:
+        return False
+    return server.queues is None if queues is None else all(map(server.serves, queues))
 
 
 def _options(
-    jobs: int | None, idle_timeout: float, ignore_schedules: bool, queues: tuple[str, ...] | None, verbose: bool
+    jobs: int | None,
+    idle_timeout: float,
+    ignore_schedules: bool,
+    queues: tuple[str, ...] | None,
+    gpus: tuple[CardId, ...] | None,
+    verbose: bool,
 ) -> list[str]:
     options = ["--idle-timeout", "never" if math.isinf(idle_timeout) else f"{idle_timeout:.3f}"]
     if jobs is not None:
         options += ["--jobs", str(jobs)]
     if ignore_schedules:
         options.append("--ignore-schedules")
+    if gpus is not None:
+        options += ["--gpus", ",".join(map(str, gpus))]
     for queue in queues or ():
         options += ["--queue", queue]
     return [*options, "--verbose"] if verbose else options

@@ -88,8 +88,9 @@ def _describe(event: Event, verbose: bool) -> tuple[str, str]:
             return "accepted", f"{id_} {name}{where} ({source}){', held' if held else ''}"
         case RunStarted(run=run, adopted=adopted):
             again = f", attempt {run.attempt}" if run.attempt > 1 else ""
+            where = f" on GPU {', '.join(card.label for card in run.cards)}" if run.cards else ""
             more = f": {_shown(run.task.command)}" if verbose else ""
-            return ("adopted" if adopted else "started"), f"{run.id} {run.name}{again}{more}"
+            return ("adopted" if adopted else "started"), f"{run.id} {run.name}{where}{again}{more}"
         case RunEnded(run=run, seconds=seconds):
             why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
             return str(run.state), f"{run.id} {run.name} after {spell(seconds)}{why}"

@@ -5,11 +5,13 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from aqueue import configfile
+from aqueue.cards import CardId
 from aqueue.cli.access import (
     changing,
     config_or_default,
@@ -18,9 +20,10 @@ from aqueue.cli.access import (
     find_folder,
     now,
     refuse_if_disabled,
+    say_if_lacking,
     say_if_unserved,
 )
-from aqueue.cli.types import DURATION, NAME_TYPE
+from aqueue.cli.types import DURATION, NAME_TYPE, demand_options
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError, UsageError
 from aqueue.folder import CONFIG_NAME, Folder, find
@@ -38,6 +41,7 @@ _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 @click.option("--timeout", type=DURATION, help="How long it may take: 90, 90s, 1h30m; 0: for ever.")
 @click.option("--tags", metavar="TAGS", default="", help="key=value or key, with commas between them.")
 @click.option("--hold", is_flag=True, help="Do not start it until it is released.")
+@demand_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def add(
     directory: str | None,
@@ -48,6 +52,8 @@ def add(
     timeout: float | None,
     tags: str,
     hold: bool,
+    gpus: int | tuple[CardId, ...] | None,
+    gpu_memory: int | None,
     command: tuple[str, ...],
 ) -> None:
     """Queue one command, and print the id of its run.
@@ -70,12 +76,14 @@ def add(
         retries=config.retries,
         tags=_tags(tags),
         hold=hold,
+        **_demand(gpus, gpu_memory),
     )
     if not command[0].strip():
         raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
     with changing(folder) as store:
         id_ = store.add(task, now(), trigger=Trigger.MANUAL)
         say_if_unserved(store, folder)
+        say_if_lacking(store, config, task)
     click.echo(id_)
 
 
@@ -86,6 +94,7 @@ def add(
 @click.option("-u", "--queue", type=NAME_TYPE, help="Instead of the task's queue.")
 @click.option("--priority", type=click.Choice(["high", "low"]), help="Instead of the task's priority.")
 @click.option("--tags", metavar="TAGS", default="", help="More tags: key=value or key, with commas between them.")
+@demand_options
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
@@ -103,6 +112,8 @@ def enqueue(
     queue: str | None,
     priority: str | None,
     tags: str,
+    gpus: int | tuple[CardId, ...] | None,
+    gpu_memory: int | None,
     default_working_dir: str | None,
     trigger_type: str,
     file: str,
@@ -137,12 +148,15 @@ def enqueue(
             _with_params(task, params),
             tags=tuple(dict.fromkeys(task.tags + _tags(tags))),
             **{field: value for field, value in changes.items() if value is not None},
+            **_demand(gpus, gpu_memory, task),
         )
         for task in tasks
     ]
     with changing(folder) as store:
         ids = [store.add(task, now(), trigger=Trigger(trigger_type), run_id=run_id) for task in tasks]
         say_if_unserved(store, folder)
+        for task in tasks:
+            say_if_lacking(store, config, task)
     for id_ in ids:
         click.echo(id_)
 
@@ -182,6 +196,21 @@ def check(files: tuple[str, ...]) -> None:
                 click.echo(f"  {error.hint}", err=True)
     if failed:
         raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _demand(
+    gpus: int | tuple[CardId, ...] | None, gpu_memory: int | None, task: Task | None = None
+) -> dict[str, Any]:
+    """What options say about GPUs, over what the task says; memory alone is that of one GPU."""
+    if gpus is None:
+        gpus = task.gpus if task is not None else None
+    if gpu_memory is None:
+        gpu_memory = task.gpu_memory if task is not None and gpus != 0 else None
+    elif gpus is None:
+        gpus = 1
+    elif gpus == 0 and gpu_memory:
+        raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or say how many: --gpus 1")
+    return {"gpus": gpus, "gpu_memory": gpu_memory or None}
 
 
 def _sub_folder(folder: Folder, file: str) -> str | None:

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from aqueue.cards import HeldCard
 from aqueue.durations import spell
 from aqueue.folder import Folder
 from aqueue.models import Attempt, Run, State
@@ -88,7 +89,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "trigger": run.trigger,
         "tags": run.task.tags,
         "params": run.task.params,
-        "gpus": None,
+        "gpus": cards_as_json(run.cards),
         "attempts": run.attempt,
         "exit_code": run.exit_code,
         "pid": pid(run, folder),
@@ -106,6 +107,7 @@ def run_in_full_as_json(
     """The run as `show --json` has it."""
     return run_as_json(run, waiting_for, folder) | {
         "command": run.task.command,
+        "asks_for": msgspec.to_builtins(run.task.demand),
         "working_dir": run.task.working_dir,
         "attempts": [
             {
@@ -115,11 +117,17 @@ def run_in_full_as_json(
                 "exit_code": attempt.exit_code,
                 "signal": attempt.signal,
                 "reason": attempt.reason,
+                "gpus": cards_as_json(attempt.cards),
                 "log": str(folder.log(run.id, attempt.number)),
             }
             for attempt in attempts
         ],
     }
+
+
+def cards_as_json(cards: Sequence[HeldCard]) -> list[int | str] | None:
+    """Cards by their indices, instances by the index of their GPU and their own; None for none."""
+    return [int(card.label) if card.label.isdigit() else card.label for card in cards] or None
 
 
 def pid(run: Run, folder: Folder) -> int | None:

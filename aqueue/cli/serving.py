@@ -4,8 +4,9 @@ import os
 
 import click
 
+from aqueue.cards import CardId
 from aqueue.cli.access import directory_option, folder_to_create, refuse_both
-from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, served_option
+from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 
 
 @click.command()
@@ -30,6 +31,7 @@ def init(directory: str) -> None:
 )
 @ignore_schedules_option
 @served_option
+@owned_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 # How `aqueue start` starts it.
@@ -43,6 +45,7 @@ def serve(
     idle_timeout: float | None,
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
+    gpus: tuple[CardId, ...] | None,
     quiet: bool,
     verbose: bool,
     log: str | None,
@@ -75,6 +78,7 @@ def serve(
         drain=drain,
         ignore_schedules=ignore_schedules,
         queues=queues,
+        gpus=gpus,
         log=log,
         when_ready=partial(_say_ready, ready),
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from aqueue import durations
+from aqueue.cards import MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.models import is_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,9 +37,53 @@ class _Name(click.ParamType[str]):
         return str(value)
 
 
+class _Cards(click.ParamType[tuple[CardId, ...]]):
+    name = "gpus"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[CardId, ...]:
+        try:
+            return check_ids([word.strip() for word in str(value).strip("[]").split(",") if word.strip()])
+        except ValueError:
+            self.fail(f"'{value}' does not name GPUs; expected indices or UUIDs, such as 0,2", param, ctx)
+
+
+class _Demand(_Cards):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        written = str(value)
+        if written.isdigit() and int(written) <= MOST_CARDS:
+            return int(written)
+        return super().convert(value, param, ctx)
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_size(value)
+        except ValueError:
+            self.fail(f"'{value}' is not {SIZE}", param, ctx)
+
+
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
+CARDS_TYPE = _Cards()
+
+
+def demand_options(command: F) -> F:
+    """Give a command the options `--gpus` and `--gpu-memory`, as `gpus` and `gpu_memory`; None: not given."""
+    command = click.option(
+        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory that each GPU must have: 20GiB."
+    )(command)
+    return click.option(
+        "--gpus", type=_Demand(), metavar="N|LIST", help="How many GPUs, or which: 2, or [0] or 0,2; 0 hides all."
+    )(command)
+
+
+def owned_option(command: F) -> F:
+    """Give a command the option `--gpus`, as `gpus`: the cards that a server may use; None: all."""
+    return click.option("--gpus", type=CARDS_TYPE, metavar="LIST", help="Use only these GPUs: 0,1.")(command)
 
 
 def served_option(command: F) -> F:

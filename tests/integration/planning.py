@@ -117,7 +117,7 @@ class Plan:
 
     def claim(self, when: float, limits: Limits = ENABLED) -> list[Run]:
         with self.open() as store:
-            return store.claim("server", limits, at(when))
+            return store.claim("server", limits, at(when)).runs
 
     def end(self, run: Run, when: float, code: int = 0) -> None:
         with self.open() as store:

@@ -43,7 +43,7 @@ class Book:
         serves: Collection[str] | None = None,
     ) -> list[Run]:
         by_name = {queue.name: queue for queue in queues}
-        return self.store.claim(server, Limits(jobs=jobs, queues=by_name, serves=serves), now)
+        return self.store.claim(server, Limits(jobs=jobs, queues=by_name, serves=serves), now).runs
 
     def finish(self, run: Run, end: End = End.EXITED, code: int | None = 0, server: str = "server") -> Run | None:
         return self.store.finish(Outcome(run=run, end=end, exit_code=code, at=NOW + 1.0), server)

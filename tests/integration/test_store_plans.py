@@ -35,13 +35,13 @@ def test_no_round_of_a_server_goes_through_all_runs(folder: Folder, connection: 
     with transaction(connection, folder):
         store = Store(connection)
         store.accept("file", [COMMAND] * 3, 1.0)
-        (run,) = store.claim("server", LIMITS, 2.0)
+        (run,) = store.claim("server", LIMITS, 2.0).runs
         connection.set_trace_callback(statements.append)
         store.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=0), "server")
         store.beat("server", LIMITS, 3.0)
         store.adopt("server", {"server"}, ())
         store.held_by("server")
-        (run,) = store.claim("server", LIMITS, 3.0)
+        (run,) = store.claim("server", LIMITS, 3.0).runs
         store.cancellations("server")
         store.outlook(LIMITS, 3.0)
         store.add(COMMAND, 3.0, trigger=Trigger.MANUAL)

@@ -77,7 +77,7 @@ def test_a_lowered_limit_drains_and_a_raised_one_is_used_at_once(book: Book) -> 
 def test_nothing_is_started_where_queues_are_disabled(book: Book) -> None:
     book.add("gpu")
     book.add("a")
-    assert book.store.claim("me", Limits(queues={"gpu": GPU}, disabled_by="so"), NOW) == []
+    assert book.store.claim("me", Limits(queues={"gpu": GPU}, disabled_by="so"), NOW).runs == []
     assert len(book.claim(queues=[GPU])) == 2
 
 
@@ -142,7 +142,7 @@ def test_two_servers_that_decide_at_the_same_moment_start_one_run_alone(folder: 
         own = connect(folder)
         together.wait()
         with transaction(own, folder):
-            claimed.extend(run.id for run in Store(own).claim(server, Limits(queues=queues), NOW))
+            claimed.extend(run.id for run in Store(own).claim(server, Limits(queues=queues), NOW).runs)
         own.close()
 
     threads = [threading.Thread(target=claim_once, args=(f"server-{number}",)) for number in range(4)]

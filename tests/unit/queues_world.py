@@ -214,7 +214,7 @@ class QueuesWorld(World):
         expected = self._next_in_line(server)
         assert not any(self._waits_for(expected[:1])), "a run could start and says that it waits"
         with transaction(self.connection, NOWHERE):
-            given = self.store.claim(server, self.limits(server), self.now)
+            given = self.store.claim(server, self.limits(server), self.now).runs
         assert [run.id for run in given] == [run.id for run in expected]
         for run in given:
             assert (run.id, run.attempt) not in self.claimed, "an attempt was given out twice"

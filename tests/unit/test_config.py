@@ -7,9 +7,10 @@ from aqueue.configfile import load, parse
 from aqueue.errors import FileError
 from aqueue.folder import Folder
 from aqueue.models import Defaults, Queue, Retries
+from aqueue.placement import Rules
 
 LENGTH = "a length of time such as 10s, 5m or 1h30m, got"
-KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history, timezone"
+KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history, gpus, timezone"
 TIMEZONE = "timezone: expected local, or a timezone such as Europe/Berlin, got"
 ENV = "defaults.env: expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 
@@ -142,8 +143,14 @@ def test_a_wrong_configuration_is_refused(text: str, message: str, hint: str) ->
     assert error_in(text) == (f"aqueue.yaml:{message}", hint)
 
 
-def test_a_key_whose_time_has_not_come_is_refused() -> None:
-    assert error_in("jobs: 2\ngpus: 1") == ("aqueue.yaml:2:1: 'gpus' is not supported yet", "leave it out")
+def test_how_gpus_are_given_away_can_be_said() -> None:
+    rules = read(
+        "gpus: {slots: 3, share_with_others: true, ignore_memory: 1GiB, ids: uuid, devices: [0, GPU-5d0c]}"
+    ).gpus
+    assert rules == Rules(
+        slots=3, share_with_others=True, ignore_memory=1 << 30, by_uuid=True, devices=(0, "GPU-5d0c")
+    )
+    assert read("queues: {config: [{name: a, gpus: [1]}]}").queues["a"].gpus == (1,)
 
 
 def test_a_heartbeat_that_would_never_rest_is_refused() -> None:

@@ -116,7 +116,12 @@ def test_one_warning_names_all_queues_with_the_old_name() -> None:
             "known keys: name, max_concurrency, max_active_runs, wait_for_running, paused, gpus",
         ),
         (one("paused: true, paused: false"), "1:43: 'paused' is given twice", "keep one of them"),
-        (one("gpus: [0, 1]"), "1:29: 'gpus' is not supported yet", "leave it out"),
+        (
+            one("gpus: [0, 0]"),
+            "1:35: queues.config.gpus: expected a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41],"
+            " got [0, 0]",
+            "",
+        ),
         (one("max_concurrency: 0"), f"1:46: queues.config.max_concurrency: {NUMBER}, got 0", PAUSED),
         (one("max_concurrency: -1"), f"1:46: queues.config.max_concurrency: {NUMBER}, got -1", PAUSED),
         (one("max_active_runs: 0"), f"1:46: queues.config.max_active_runs: {NUMBER}, got 0", PAUSED),

@@ -12,21 +12,57 @@ PACKAGE = Path(aqueue.__file__).parent
 
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
-    ("aqueue", "errors", "clock", "durations"),
-    ("models", "outcomes", "events", "capacity", "schedules", "folder", "rejected", "leases"),
-    ("config", "documents", "timing", "taskfile", "configfile", "migrations", "db", "process", "presence", "disk"),
-    ("settings", "queries", "servers", "store", "timetable", "watch", "schedulefiles", "incoming", "inbox"),
-    ("runner", "timer", "intake", "planner"),
+    ("aqueue", "errors", "clock", "durations", "cards"),
+    ("models", "outcomes", "events", "placement", "capacity", "schedules", "folder", "rejected", "leases"),
+    (
+        "config",
+        "documents",
+        "timing",
+        "taskfile",
+        "configfile",
+        "migrations",
+        "db",
+        "process",
+        "presence",
+        "disk",
+        "nvml",
+        "gpus",
+    ),
+    (
+        "settings",
+        "queries",
+        "servers",
+        "claims",
+        "store",
+        "timetable",
+        "watch",
+        "schedulefiles",
+        "incoming",
+        "inbox",
+    ),
+    ("runner", "timer", "intake", "planner", "cardwatch"),
     ("dispatcher",),
     ("server",),
-    ("cli.types", "cli.render", "cli.narration", "cli.access", "cli.planning"),
+    ("cli.types", "cli.render", "cli.narration", "cli.access", "cli.planning", "cli.waiting", "cli.gpus"),
     ("cli.asking", "cli.background", "cli.changing", "cli.following", "cli.queueing", "cli.queues", "cli.serving"),
     ("cli", "__main__"),
 )
 ROWS = {name: row for row, name in enumerate(name for layer in LAYERS for name in layer)}
 
 # What can do something, or tells what only this moment knows: no business of pure logic.
-PURE = ("errors", "durations", "models", "outcomes", "events", "capacity", "schedules", "config", "documents")
+PURE = (
+    "errors",
+    "durations",
+    "cards",
+    "models",
+    "outcomes",
+    "events",
+    "placement",
+    "capacity",
+    "schedules",
+    "config",
+    "documents",
+)
 WORLD = {"anyio", "asyncio", "os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "time"}
 
 

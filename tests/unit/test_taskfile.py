@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aqueue.errors import FileError
 from aqueue.models import Defaults, Priority, Retries, Task
-from aqueue.taskfile import UNSUPPORTED, parse
+from aqueue.taskfile import parse
 
 DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base")
 
@@ -155,16 +155,6 @@ def test_a_task_whose_file_cannot_lend_it_a_name_must_have_one() -> None:
     nameless = Defaults(name=None, working_dir="/", base="/")
     assert error_in("command: x", nameless).message == "train.yaml:1:1: 'name' is missing"
     assert one("command: x\nname: y", nameless).name == "y"
-
-
-@pytest.mark.parametrize("key", UNSUPPORTED)
-def test_a_key_whose_time_has_not_come_is_refused(key: str) -> None:
-    error = error_in(f"command: x\nhold: true\n{key}: 1")
-    assert (error.message, error.hint) == (f"train.yaml:3:1: '{key}' is not supported yet", "leave it out")
-
-
-def test_the_keys_of_gpus_are_the_unsupported_ones() -> None:
-    assert set(UNSUPPORTED) == {"gpus", "gpu_memory"}
 
 
 @given(st.fixed_dictionaries(

@@ -1,0 +1,115 @@
+"""When a server looks at its GPUs, and what it saw last. Nobody looks while no run waits for that."""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import anyio.abc
+
+from aqueue.cards import Demand
+from aqueue.claims import Sight, Taken
+from aqueue.clock import Clock
+from aqueue.events import Notice, Report
+from aqueue.gpus import Gpus
+from aqueue.models import Task
+from aqueue.placement import Rules, known_cards, lacks
+
+FIRST_PAUSE: Final = 0.1
+"""Seconds after which a card that was not free is looked at again; then twice as many, and so on."""
+
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between two looks at cards that stay as they are."""
+
+WITHOUT_DRIVER: Final = 30.0
+"""Seconds after which a driver that was not there is looked for again."""
+
+IDLE_SECONDS: Final = 60.0
+"""For how long after a look the driver's library is kept."""
+
+
+class CardWatch:
+    """Looks at the GPUs for one server, as often as its runs need.
+
+    Args:
+        wake: is called when there is something new to see.
+        report: is told of runs that ask for what there is not.
+    """
+
+    def __init__(self, gpus: Gpus, clock: Clock, wake: Callable[[], None], report: Report) -> None:
+        self._gpus = gpus
+        self._clock = clock
+        self._wake = wake
+        self._report = report
+        self._accepted: dict[Demand, list[tuple[int, str]]] = {}
+        self._is_looking = False
+        self._pause = FIRST_PAUSE
+        self._looked_at = -math.inf
+        self._is_vetoed = False
+        self.sight = Sight()
+        """What was seen last."""
+
+    def expect(self, run: int, task: Task) -> None:
+        """A run was accepted: say so if it asks for more than there is, once that is known."""
+        if task.demand is not None:
+            self._accepted.setdefault(task.demand, []).append((run, task.name))
+
+    def warn(self, rules: Rules) -> None:
+        """Say which of the accepted runs ask for more than there is."""
+        look = self.sight.look
+        if look is None or not self._accepted:
+            return
+        cards = known_cards(look, rules)
+        for demand, runs in self._accepted.items():
+            if why := lacks(demand, cards):
+                (run, name), more = runs[0], len(runs) - 1
+                which = f"run {run} {name}" + (f" and {more} more" if more else "")
+                said = f"waits for GPUs: {look.problem}" if look.problem and not cards else f"{why}: it waits"
+                self._report(Notice(f"{which} {said}", urgent=True))
+        self._accepted.clear()
+
+    def follow(self, sight: Sight, taken: Taken, tasks: anyio.abc.TaskGroup) -> None:
+        """See to it that there is a look when one is needed.
+
+        Args:
+            sight: by which runs were started.
+            taken: what came of it.
+        """
+        if sight is not self.sight:
+            # There was another look meanwhile, which will tell more.
+            return
+        self.sight = Sight(taken.look, taken.look)
+        self._is_vetoed = taken.is_vetoed
+        if not taken.is_vetoed:
+            self._pause = FIRST_PAUSE
+        if not self._is_looking and (taken.needs_look or self.seconds_left() <= 0):
+            self._is_looking = True
+            tasks.start_soon(self._look)
+
+    def seconds_left(self) -> float:
+        """For how long there is nothing to do here."""
+        if not self._is_vetoed or self._is_looking:
+            return math.inf
+        return max(0.0, self._looked_at + self._pause - self._clock.monotonic())
+
+    async def close_when_idle(self) -> None:
+        """Let go of the driver's library whenever nobody has needed it for a while; until cancelled."""
+        try:
+            while True:
+                left = self._looked_at + IDLE_SECONDS - self._clock.monotonic()
+                await anyio.sleep(IDLE_SECONDS if left <= 0 else left)
+                if self._looked_at + IDLE_SECONDS <= self._clock.monotonic() and not self._is_looking:
+                    self._gpus.close()
+        finally:
+            self._gpus.close()
+
+    async def _look(self) -> None:
+        try:
+            look = await self._gpus.look()
+        finally:
+            self._is_looking = False
+        self._looked_at = self._clock.monotonic()
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        if look.problem is not None:
+            self._pause = WITHOUT_DRIVER
+        self.sight = Sight(look, self.sight.look, is_news=True)
+        self._wake()

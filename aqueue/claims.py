@@ -1,0 +1,202 @@
+"""Which runs are started next: the statements that give runs, and their cards, to a server.
+
+The runs that may be started stand in lines, one for each queue and each demand for GPUs in it. Of the first of all
+lines that are open, the best goes next. Where it cannot have its cards, none can that asks for the same; the
+others go on without that line, but for the cards that were set aside for it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from aqueue.capacity import Limits, Openings, Usage
+from aqueue.cards import CardId, Demand, HeldCard, Look
+from aqueue.models import Run
+from aqueue.placement import Blocked, Board, Placed, with_doubts
+from aqueue.queries import ALL, DIRECT, as_json, cards_as_text
+from aqueue.servers import Servers
+
+_demand_decoder = msgspec.json.Decoder(Demand)
+_NO_CARDS: Final = Placed(())
+
+Confinement = Sequence[CardId] | None
+
+
+class Sight(NamedTuple):
+    """What a server has seen of the cards.
+
+    Attributes:
+        look: the last look; None if there was none.
+        before: the one before that.
+        is_news: whether the store has not been told of the last one.
+    """
+
+    look: Look | None = None
+    before: Look | None = None
+    is_news: bool = False
+
+
+NO_SIGHT: Final = Sight()
+
+
+class Taken(NamedTuple):
+    """What a server was given.
+
+    Attributes:
+        runs: they are running now, each with its next attempt.
+        look: the last look, with what it meant for our own runs.
+        needs_look: whether more may be given once somebody has looked at the cards.
+        is_vetoed: whether a run waits only for what looks will show.
+    """
+
+    runs: list[Run]
+    look: Look | None = None
+    needs_look: bool = False
+    is_vetoed: bool = False
+
+
+class Turn(NamedTuple):
+    """A run that is first in its line, and what it gets."""
+
+    run: int
+    queue: str
+    asked: Demand | None
+    found: Placed | Blocked
+
+
+class Claims(Servers):
+    """What aqueue remembers, as far as runs are given to servers.
+
+    Args:
+        connection: inside a transaction that may write.
+    """
+
+    def claim(self, server: str, limits: Limits, now: float, sight: Sight = NO_SIGHT) -> Taken:
+        """Give `server` the runs that may start now, with the cards they ask for."""
+        self._execute(
+            "UPDATE runs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?",
+            (now,),
+        )
+        usage = self.usage(server, limits)
+        demands = self.demands()
+        board = None
+        if sight.is_news or len(demands) > 1 or any(demands) or limits.disabled_by:
+            board = self.board(sight, limits, now)
+        claimed: list[Run] = []
+        blocked: list[Blocked] = []
+        # Once queues are enabled again, direct runs wait for their turn as all others do.
+        for direct in (True, False) if limits.disabled_by else (False,):
+            for turn in self.turns(usage, limits, board, demands, direct=direct):
+                if isinstance(turn.found, Placed):
+                    claimed.append(self._claim(server, turn, now))
+                else:
+                    blocked.append(turn.found)
+        look = self._remember_look(server, sight, board)
+        return Taken(
+            claimed,
+            look,
+            needs_look=any(not found.reason for found in blocked),
+            is_vetoed=any(found.is_vetoed for found in blocked),
+        )
+
+    def board(self, sight: Sight, limits: Limits, now: float) -> Board:
+        """The cards of a server, with all that is known of them."""
+        return Board(sight.look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
+
+    def turns(
+        self,
+        usage: Usage,
+        limits: Limits,
+        board: Board | None,
+        demands: Sequence[str],
+        *,
+        direct: bool = False,
+        only_looking: bool = False,
+    ) -> Iterator[Turn]:
+        """The runs whose turn it is, the best first, with the cards they get or why they get none.
+
+        Whoever goes through them starts those that are given what they ask for, before taking the next.
+
+        Args:
+            usage: is counted up as runs are given away.
+            board: None where no run asks for cards.
+            demands: all that there are.
+            direct: only runs that do not have to wait for a slot.
+            only_looking: nobody starts them; of each demand only one is given anything then.
+        """
+        lines = DIRECT if direct else "heads"
+        blocked: dict[str, set[str]] = {demand: set() for demand in (self.demands(direct) if direct else demands)}
+        # Confined queues are few, and each of them is asked by itself.
+        confined = {name for name, queue in limits.queues.items() if queue.gpus is not None}
+        given_up: set[str] = set()
+        first: dict[str, tuple[int, int, str] | None] = {}
+        while True:
+            openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
+            if not openings.any:
+                return
+            for demand, closed in blocked.items():
+                known = first.get(demand)
+                if demand not in first or (known and not openings.include(known[2])):
+                    only = confined if demand in given_up else None
+                    first[demand] = self._first(lines, demand, openings.without(closed, only))
+            best = min(((line[:2], demand) for demand, line in first.items() if line), default=None)
+            if best is None:
+                return
+            (_, run), demand = best
+            queue = (first.pop(demand) or (0, 0, ""))[2]
+            confinement = limits.confinement(queue)
+            asked = _demand_decoder.decode(demand) if demand else None
+            found: Placed | Blocked = _NO_CARDS
+            if asked is not None and board is not None:
+                found = board.place(run, asked, confinement)
+            if isinstance(found, Placed):
+                usage.add(queue, limits)
+            if isinstance(found, Blocked) or only_looking:
+                if confinement is None:
+                    given_up.add(demand)
+                else:
+                    blocked[demand].add(queue)
+            yield Turn(run, queue, asked, found)
+
+    def _first(self, lines: str, demand: str, openings: Openings) -> tuple[int, int, str] | None:
+        """Priority, id and queue of the first run that asks for `demand` in the queues that are open."""
+        which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
+        found: tuple[int, int, str] | None = self._execute(
+            f"SELECT priority, run, queue FROM {lines} WHERE demand = ?"
+            f" AND queue {which} (SELECT value FROM json_each(?)) ORDER BY priority, run LIMIT 1",
+            (demand, as_json(queues)),
+        ).fetchone()
+        return found
+
+    def _claim(self, server: str, turn: Turn, now: float) -> Run:
+        cards = turn.found.cards if isinstance(turn.found, Placed) else ()
+        (run,) = self._runs(
+            "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
+            " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server,"
+            f" cards = :cards WHERE id = :run RETURNING {ALL}",
+            {
+                "now": now,
+                "server": server,
+                "run": turn.run,
+                "cards": cards_as_text([card.held for card in cards]),
+            },
+        )
+        return run
+
+    def _give_back(self, cards: Sequence[HeldCard], now: float) -> None:
+        """Take note that nobody has these cards any more."""
+        for card in cards:
+            self._execute(
+                "INSERT INTO cards (key, freed_at) VALUES (?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET freed_at = excluded.freed_at",
+                (card.key, now),
+            )
+
+    def _remember_look(self, server: str, sight: Sight, board: Board | None) -> Look | None:
+        """Remember a new look for those who ask why a run waits."""
+        if not sight.is_news or sight.look is None or board is None:
+            return sight.look
+        look = with_doubts(sight.look, sight.before, board)
+        self._execute("UPDATE servers SET look = ? WHERE id = ?", (msgspec.json.encode(look).decode(), server))
+        return look

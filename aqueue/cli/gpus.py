@@ -1,0 +1,136 @@
+"""GPUs as people and scripts are shown them, and the verb that does so."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from aqueue.cards import Card, Demand, spell_size, within
+from aqueue.claims import Sight
+from aqueue.cli import render
+from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
+from aqueue.cli.waiting import limits_of, waits
+from aqueue.config import Config
+from aqueue.placement import Board, lacks
+from aqueue.store import Store
+
+_MOST_WAITING = 3
+
+_Waiting = tuple[int, str, Demand]
+
+
+@click.command()
+@directory_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def gpus(directory: str | None, as_json: bool) -> None:
+    """Show the GPUs of this machine, what runs on them, and who waits for them."""
+    from aqueue.gpus import Gpus
+
+    folder = find_folder(directory)
+    looking = Gpus(folder)
+    try:
+        look = looking.look_now()
+    finally:
+        looking.close()
+    config = config_or_default(folder, warn=True)
+    with reading(folder) as store:
+        board = store.board(Sight(look), limits_of(config), now())
+        waiting = store.waiting_for_cards()
+        first = [run for id_, _, _ in waiting[:_MOST_WAITING] if (run := store.get(id_))]
+        why = waits(store, folder, first)
+    cards = [card_as_json(card, board, waiting, config) for card in board.all_cards]
+    if as_json:
+        render.print_json({"problem": look.problem, "gpus": cards})
+        return
+    if look.problem is not None:
+        click.echo(look.problem)
+    for card in cards:
+        _print(card)
+    for run, reason in zip(first, why, strict=True):
+        click.echo(f"run {run.id} {run.name} waits: {reason or 'it is next'}")
+    if len(waiting) > _MOST_WAITING:
+        click.echo(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
+
+
+def known_as_json(store: Store, config: Config) -> list[dict[str, Any]]:
+    """The cards as a server saw them last; none if none has looked."""
+    board = store.board(Sight(store.look()), limits_of(config), now())
+    if not board.all_cards:
+        return []
+    waiting = store.waiting_for_cards()
+    return [card_as_json(card, board, waiting, config) for card in board.all_cards]
+
+
+def card_as_json(card: Card, board: Board, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
+    """A card as `gpus --json` and `status --json` have it. Memory is in bytes."""
+    runs = [lease.run for lease in board.leases_on(card)]
+    return {
+        "index": card.index,
+        "instance": card.instance,
+        "uuid": None if card.is_declared else card.key,
+        "name": card.name or None,
+        "memory_total": card.total,
+        "memory_free": card.free,
+        "state": _state(card, board, runs, config),
+        "why": card.error or board.foreign(card),
+        "slots": config.gpus.slots,
+        "runs": runs,
+        "processes": None
+        if card.processes is None
+        else [
+            {
+                "pid": process.pid,
+                "memory": process.memory,
+                "user": process.user or None,
+                "name": process.name or None,
+                "run": process.run,
+            }
+            for process in card.processes
+        ],
+        "waiting": [id_ for id_, queue, demand in waiting if _may_have(card, board, queue, demand, config)],
+    }
+
+
+def one_line(card: dict[str, Any]) -> str:
+    """A card of `card_as_json` as one line."""
+    memory = ""
+    if card["memory_total"] is not None:
+        memory = f", {spell_size(card['memory_free'])} of {spell_size(card['memory_total'])} free"
+    label = card["index"] if card["instance"] is None else f"{card['index']}:{card['instance']}"
+    return f"GPU {label}: {card['name'] or 'declared in aqueue.yaml'}{memory}, {_said(card)}"
+
+
+def _state(card: Card, board: Board, runs: Sequence[int], config: Config) -> str:
+    if card.error is not None:
+        return "failed"
+    if len(runs) >= config.gpus.slots:
+        return "full"
+    if board.foreign(card) and not config.gpus.share_with_others:
+        return "foreign"
+    return "shared" if runs else "free"
+
+
+def _said(card: dict[str, Any]) -> str:
+    runs = ", ".join(map(str, card["runs"]))
+    ours = f"run{'s' if len(card['runs']) > 1 else ''} {runs}" if runs else ""
+    waiting = f"{len(card['waiting'])} waiting" if card["waiting"] else ""
+    return "; ".join(filter(None, (ours, card["why"], waiting))) or "free"
+
+
+def _print(card: dict[str, Any]) -> None:
+    colour = {"free": "green", "failed": "red", "foreign": "yellow"}.get(card["state"], "blue")
+    head, colon, rest = one_line(card).partition(":") if card["instance"] is None else (one_line(card), "", "")
+    click.echo(click.style(head, fg=colour) + colon + rest)
+    for process in card["processes"] or ():
+        whose = f"run {process['run']}" if process["run"] is not None else process["user"] or "somebody"
+        memory = "" if process["memory"] is None else f", {spell_size(process['memory'])}"
+        click.echo(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")
+
+
+def _may_have(card: Card, board: Board, queue: str, demand: Demand, config: Config) -> bool:
+    """Whether a run of that queue could be given this card one day."""
+    allowed = board.all_cards
+    confinement = limits_of(config).confinement(queue)
+    for ids in (confinement, demand.ids):
+        allowed = within(allowed, ids) if ids else allowed
+    return card in allowed and (card.total or 0) >= (demand.memory or 0) and lacks(demand, allowed) is None

@@ -1,0 +1,77 @@
+"""What keeps each run from being started, as a person is told: by the same rules by which servers start them."""
+
+from collections.abc import Sequence
+
+from aqueue.capacity import Limits, waiting_for
+from aqueue.cards import CardId, Demand
+from aqueue.claims import Sight
+from aqueue.cli.access import awake_and_silent, config_or_default, now
+from aqueue.config import Config
+from aqueue.folder import Folder
+from aqueue.models import Run, Server, State
+from aqueue.placement import Blocked, Board, Placed
+from aqueue.store import Store
+
+Key = tuple[Demand, tuple[CardId, ...] | None]
+"""What a run asks for, and the cards that its queue may use: of two runs that have this in common, both wait."""
+
+
+def limits_of(config: Config) -> Limits:
+    """The limits that all servers of a folder have in common."""
+    return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by, rules=config.gpus)
+
+
+def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
+    """Why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
+    if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
+        return [None] * len(runs)
+    config = config_or_default(folder, warn=True)
+    limits = limits_of(config)
+    awake, silent = awake_and_silent(store, folder, config.stale_after)
+    lines = store.lines(runs, awake, limits.queues, silent)
+    found = [waiting_for(run, line, limits, now()) for run, line in zip(runs, lines, strict=True)]
+    if any(why is None and _waits_for_cards(run) for run, why in zip(runs, found, strict=True)):
+        boards = {server.id: _shortages(store, server, limits) for server in awake}
+        for index, run in enumerate(runs):
+            if found[index] is None and _waits_for_cards(run):
+                servers = [boards[server.id] for server in awake if server.serves(run.queue)]
+                found[index] = _its_cards(run, limits, servers)
+    return found
+
+
+def board_of(store: Store, server: Server, limits: Limits) -> Board:
+    """The cards of a server, as it saw them last."""
+    owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
+    return store.board(Sight(store.look([server.id])), owned, now())
+
+
+def _waits_for_cards(run: Run) -> bool:
+    return run.state is State.QUEUED and run.task.demand is not None
+
+
+def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
+    """What a server would say now to those of its runs that ask for cards."""
+    its_limits = Limits(
+        jobs=server.most_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
+    )
+    board = board_of(store, server, limits)
+    usage = store.usage(server.id, its_limits)
+    demands = [demand for demand in store.demands() if demand]
+    return {
+        (turn.asked, its_limits.confinement(turn.queue)): turn.found
+        for turn in store.turns(usage, its_limits, board, demands, only_looking=True)
+        if turn.asked is not None
+    }
+
+
+def _its_cards(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blocked]]) -> str | None:
+    demand = run.task.demand
+    found = [
+        board[key] for board in servers if demand and (key := (demand, limits.confinement(run.queue))) in board
+    ]
+    blocked = [one for one in found if isinstance(one, Blocked)]
+    if len(blocked) < len(found) or not blocked:
+        return None
+    # One that lacks the cards altogether says less about what happens next.
+    best = min(blocked, key=lambda one: one.is_lacking)
+    return best.reason or "its GPUs are being looked at"

@@ -1,0 +1,340 @@
+"""Which cards a run is given, or why it has to wait for them. Pure.
+
+What our own runs have is a matter of the store's leases. A look at the machine tells which cards there are, and
+vetoes: another's process, too little memory, a failure. What a look does not tell never counts as free.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from aqueue.cards import Card, CardId, Demand, Look, spell_size, within
+
+FRESH_SECONDS: Final = 2.0
+"""How old a look may be by which cards are given away."""
+
+_SETTLING_SECONDS: Final = 60.0
+"""How long a run counts with the memory it asked for, as it may not have allocated it yet."""
+
+_MOST_NAMED: Final = 3
+_FARTHEST: Final = 1000
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How cards are given away; `gpus:` in aqueue.yaml.
+
+    Attributes:
+        slots: how many runs may share a card.
+        share_with_others: whether other people's processes on a card do not matter.
+        ignore_memory: bytes in use on a card that do not matter.
+        by_uuid: whether commands are told UUIDs rather than indices.
+        devices: the only cards there are; None: all that are found.
+    """
+
+    slots: int = 1
+    share_with_others: bool = False
+    ignore_memory: int = 500 << 20
+    by_uuid: bool = False
+    devices: tuple[CardId, ...] | None = None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot of a card that a run has.
+
+    Attributes:
+        memory: bytes that it asked for.
+        set_aside: whether the run only waits, and the slot is kept for it.
+    """
+
+    run: int
+    key: str
+    label: str
+    memory: int | None
+    started_at: float
+    set_aside: bool = False
+
+    def is_on(self, card: Card) -> bool:
+        """Whether this is a slot of that card, also where only one side knows its UUID."""
+        return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """The cards that a run gets."""
+
+    cards: tuple[Card, ...]
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """Why a run gets none.
+
+    Attributes:
+        reason: in words; empty if it may get some as soon as there is a fresh look.
+        is_vetoed: whether another look may change that, and nothing else will.
+        is_lacking: whether there never are such cards.
+    """
+
+    reason: str = ""
+    is_vetoed: bool = False
+    is_lacking: bool = False
+
+
+class _Obstacle(msgspec.Struct, frozen=True):
+    why: str
+    is_ours: bool
+
+
+class Board:
+    """The cards of one server at one moment, and who has them. It changes as cards are given away.
+
+    Args:
+        look: what was seen last; None if nobody has looked yet.
+        leases: the slots that running runs have, of all servers.
+        freed_at: when each card, by its key, was last given back.
+        owns: the server has only cards that each of these lists means.
+        now: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        look: Look | None,
+        leases: Iterable[Lease],
+        freed_at: Mapping[str, float],
+        rules: Rules,
+        owns: Sequence[Sequence[CardId]],
+        now: float,
+    ) -> None:
+        self._look = look
+        self._rules = rules
+        self._freed_at = freed_at
+        self._now = now
+        self.all_cards = known_cards(look, rules)
+        self.cards = self.all_cards
+        for ids in owns:
+            self.cards = within(self.cards, ids)
+        self._leases: dict[str, list[Lease]] = defaultdict(list)
+        for lease in leases:
+            for card in self.all_cards:
+                if lease.is_on(card):
+                    self._leases[card.key].append(lease)
+
+    def place(self, run: int, demand: Demand, confined_to: Sequence[CardId] | None = None) -> Placed | Blocked:
+        """Give a run the cards it asks for, or set aside for it those of them that are free.
+
+        Args:
+            confined_to: the only cards that its queue may use; None: all.
+        """
+        if self._look is None:
+            return Blocked()
+        eligible = _meant(_meant(self.cards, confined_to), demand.ids)
+        if lacks(demand, eligible):
+            return Blocked(self._explain_lack(demand, confined_to), is_vetoed=True, is_lacking=True)
+        obstacles = {card.key: self._obstacle(card, demand) for card in eligible}
+        free = [card for card in eligible if obstacles[card.key] is None]
+        if len(free) >= demand.count:
+            return self._give(run, demand, free)
+        coming = [found for found in obstacles.values() if found is not None and found.is_ours]
+        if len(free) + len(coming) >= demand.count:
+            self._take(run, demand, free, set_aside=True)
+        vetoes = [found for found in obstacles.values() if found is not None and not found.is_ours]
+        # What somebody can do something about comes first.
+        named = [found.why for found in vetoes + coming]
+        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return Blocked(f"waits for GPUs: {'; '.join(named[:_MOST_NAMED])}{more}", is_vetoed=bool(vetoes))
+
+    def leases_on(self, card: Card) -> list[Lease]:
+        """The slots of a card that are taken."""
+        return self._leases[card.key]
+
+    def foreign(self, card: Card) -> str | None:
+        """What there is on a card that is not ours, in words; None if nothing is."""
+        ours = {lease.run for lease in self._leases[card.key]}
+        for process in card.processes or ():
+            if process.run not in ours:
+                who = ", ".join(filter(None, (f"pid {process.pid}", process.user)))
+                memory = "" if process.memory is None else f" with {spell_size(process.memory)}"
+                left = "" if process.run is None else f", left behind by run {process.run},"
+                return f"{process.name or 'a process'} ({who}){left} is on GPU {card.label}{memory}"
+        if card.processes is None and card.doubts:
+            used = spell_size(card.used or 0)
+            return f"on GPU {card.label} {used} are in use, and no run of ours accounts for that"
+        return None
+
+    def is_unaccounted(self, card: Card) -> bool:
+        """Whether more memory is in use on a card, whose processes cannot be seen, than our runs asked for."""
+        taken = self._leases[card.key]
+        if card.processes is not None or card.used is None or not self._is_current(card):
+            return False
+        asked = [lease.memory for lease in taken if lease.memory is not None]
+        return len(asked) == len(taken) and card.used > self._rules.ignore_memory + sum(asked)
+
+    def _is_current(self, card: Card) -> bool:
+        """Whether the card was looked at since it was last given back."""
+        freed_at = self._freed_at.get(card.key, 0.0)
+        began_at = self._look.began_at if self._look else 0.0
+        # A moment in the future says only that the clock was put back.
+        return card.is_declared or freed_at <= began_at or freed_at > self._now
+
+    def _obstacle(self, card: Card, demand: Demand) -> _Obstacle | None:
+        if card.error is not None:
+            return _Obstacle(f"GPU {card.label} {card.error}", is_ours=False)
+        taken = self._leases[card.key]
+        if len(taken) >= self._rules.slots:
+            return _Obstacle(f"GPU {card.label} {_said(taken)}", is_ours=True)
+        if not self._is_current(card):
+            return None
+        if not self._rules.share_with_others and (foreign := self.foreign(card)):
+            return _Obstacle(foreign, is_ours=False)
+        if demand.memory is None:
+            return None
+        if card.free is None:
+            return _Obstacle(f"how much memory is free on GPU {card.label} is not known", is_ours=False)
+        left = card.free - sum(self._to_come(lease, card) for lease in taken)
+        if left >= demand.memory:
+            return None
+        why = (
+            f"GPU {card.label} has {spell_size(max(left, 0))} free of the {spell_size(demand.memory)} it asks for"
+        )
+        return _Obstacle(f"{why}, with {_said(taken)}" if taken else why, is_ours=bool(taken))
+
+    def _to_come(self, lease: Lease, card: Card) -> int:
+        """Bytes that a run on the card has asked for and may not have allocated yet."""
+        if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
+            return 0
+        has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
+        return max(0, lease.memory - has)
+
+    def _give(self, run: int, demand: Demand, free: Sequence[Card]) -> Placed | Blocked:
+        chosen = self._choose(demand, free)
+        age = self._now - (self._look.began_at if self._look else 0.0)
+        if any(not card.is_declared for card in chosen) and (
+            not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
+        ):
+            # Until it has been looked, nobody who came later may have them.
+            self._take(run, demand, chosen, set_aside=True)
+            return Blocked()
+        self._take(run, demand, chosen)
+        return Placed(tuple(chosen))
+
+    def _take(self, run: int, demand: Demand, cards: Iterable[Card], *, set_aside: bool = False) -> None:
+        for card in cards:
+            lease = Lease(
+                run=run,
+                key=card.key,
+                label=card.label,
+                memory=demand.memory,
+                started_at=self._now,
+                set_aside=set_aside,
+            )
+            self._leases[card.key].append(lease)
+
+    def _choose(self, demand: Demand, free: Sequence[Card]) -> list[Card]:
+        """The best of the cards: near each other; then such that large ones, or the longest idle, serve best."""
+
+        def preference(card: Card) -> tuple[float, ...]:
+            if demand.memory is not None and card.free is not None:
+                return (card.free, card.index)
+            return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), card.index)
+
+        ranked = sorted(free, key=preference)
+        if demand.count in (1, len(ranked)):
+            return ranked[: demand.count]
+        return min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
+
+    def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
+        if self._look is not None and self._look.problem is not None and not self.all_cards:
+            return f"waits for GPUs: {self._look.problem}"
+        if why := lacks(demand, _meant(self.all_cards, demand.ids)):
+            return why
+        allowed = _meant(self.all_cards, confined_to)
+        if lacks(demand, _meant(allowed, demand.ids)):
+            return f"asks for {described(demand)}, but its queue may use only {_labels(allowed)}"
+        return f"waits for a server that has {described(demand)}; this one has only {_labels(self.cards)}"
+
+
+def known_cards(look: Look | None, rules: Rules) -> list[Card]:
+    """The cards there are: those that were found, or without NVML those that somebody declared."""
+    found = list(look.cards) if look is not None else []
+    if rules.devices is None:
+        return found
+    if look is None or look.problem is None:
+        return within(found, rules.devices)
+    return [Card(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
+
+
+def lacks(demand: Demand, cards: Collection[Card]) -> str | None:
+    """Why these cards can never be what is asked for; None if they can."""
+    missing = [str(id_) for id_ in demand.ids if not any(card.is_meant_by(id_) for card in cards)]
+    if missing:
+        return f"asks for GPU {', '.join(missing)}, and there is none"
+    if len(cards) < demand.count:
+        return f"asks for {described(demand)}, and there {_there(len(cards))}"
+    large = [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
+    if len(large) >= demand.count:
+        return None
+    largest = spell_size(max(card.total or 0 for card in cards))
+    return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
+
+
+def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
+    """The look with a note at each card on which memory is in use that nobody accounts for.
+
+    Args:
+        before: the last one; None if this is the first.
+        board: made of this look.
+    """
+    known = {card.key: card.doubts for card in before.cards} if before is not None else {}
+    cards = [
+        msgspec.structs.replace(card, doubts=known.get(card.key, 0) + 1 if board.is_unaccounted(card) else 0)
+        for card in look.cards
+    ]
+    return msgspec.structs.replace(look, cards=tuple(cards))
+
+
+def _neighbours(first: Card, cards: Sequence[Card], count: int) -> list[Card]:
+    group = [first]
+    while len(group) < count:
+        left = [card for card in cards if card not in group]
+        group.append(min(left, key=lambda card: sum(_distance(card, other) for other in group)))
+    return group
+
+
+def _spread(group: Sequence[Card]) -> int:
+    return sum(_distance(one, other) for one in group for other in group if one is not other)
+
+
+def _distance(one: Card, other: Card) -> int:
+    return one.distances.get(other.key, _FARTHEST)
+
+
+def _said(leases: Sequence[Lease]) -> str:
+    aside = all(lease.set_aside for lease in leases)
+    runs = ", ".join(str(lease.run) for lease in leases[:_MOST_NAMED])
+    which = f"run {runs}" if len(leases) == 1 else f"runs {runs}"
+    return f"is set aside for {which}" if aside else f"has {which} on it"
+
+
+def _meant(cards: Collection[Card], ids: Sequence[CardId] | None) -> Collection[Card]:
+    """Those of the cards that are meant; all if no `ids` are given."""
+    return within(cards, ids) if ids else cards
+
+
+def described(demand: Demand) -> str:
+    """What is asked for."""
+    memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
+    if demand.ids:
+        return f"GPU {', '.join(map(str, demand.ids))}{memory}"
+    return f"{demand.count} GPU{'' if demand.count == 1 else 's'}{memory}"
+
+
+def _labels(cards: Collection[Card]) -> str:
+    return ", ".join(card.label for card in cards) or "none"
+
+
+def _are(count: int) -> str:
+    return "none is" if count == 0 else "1 is" if count == 1 else f"{count} are"
+
+
+def _there(count: int) -> str:
+    return "is none" if count == 0 else f"is {count}" if count == 1 else f"are {count}"
