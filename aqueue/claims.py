@@ -5,7 +5,9 @@ lines that are open, the best goes next. Where it cannot have its cards, none ca
 others go on without that line, but for the cards that were set aside for it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 import msgspec
@@ -96,7 +98,7 @@ class Claims(Servers):
         return Taken(
             claimed,
             look,
-            needs_look=any(not found.reason for found in blocked),
+            needs_look=any(found.needs_look for found in blocked),
             is_vetoed=any(found.is_vetoed for found in blocked),
         )
 
@@ -126,25 +128,25 @@ class Claims(Servers):
             only_looking: nobody starts them; of each demand only one is given anything then.
         """
         lines = DIRECT if direct else "heads"
-        blocked: dict[str, set[str]] = {demand: set() for demand in (self.demands(direct) if direct else demands)}
-        # Confined queues are few, and each of them is asked by itself.
+        # Queues that are confined to some cards are few, and each of them is asked by itself.
         confined = {name for name, queue in limits.queues.items() if queue.gpus is not None}
+        closed: dict[str, set[str]] = defaultdict(set)
         given_up: set[str] = set()
-        first: dict[str, tuple[int, int, str] | None] = {}
-        while True:
-            openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
-            if not openings.any:
-                return
-            for demand, closed in blocked.items():
-                known = first.get(demand)
-                if demand not in first or (known and not openings.include(known[2])):
-                    only = confined if demand in given_up else None
-                    first[demand] = self._first(lines, demand, openings.without(closed, only))
-            best = min(((line[:2], demand) for demand, line in first.items() if line), default=None)
-            if best is None:
-                return
-            (_, run), demand = best
-            queue = (first.pop(demand) or (0, 0, ""))[2]
+        openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
+        firsts: list[tuple[int, int, str, str]] = []
+
+        def look_up(demand: str) -> None:
+            left = openings.without(closed[demand], confined if demand in given_up else None)
+            if left.any and (first := self._first(lines, demand, left)):
+                heappush(firsts, (*first, demand))
+
+        for demand in self.demands(direct) if direct else demands:
+            look_up(demand)
+        while firsts:
+            _, run, queue, demand = heappop(firsts)
+            if not openings.include(queue):
+                look_up(demand)
+                continue
             confinement = limits.confinement(queue)
             asked = _demand_decoder.decode(demand) if demand else None
             found: Placed | Blocked = _NO_CARDS
@@ -152,12 +154,14 @@ class Claims(Servers):
                 found = board.place(run, asked, confinement)
             if isinstance(found, Placed):
                 usage.add(queue, limits)
+                openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
             if isinstance(found, Blocked) or only_looking:
                 if confinement is None:
                     given_up.add(demand)
                 else:
-                    blocked[demand].add(queue)
+                    closed[demand].add(queue)
             yield Turn(run, queue, asked, found)
+            look_up(demand)
 
     def _first(self, lines: str, demand: str, openings: Openings) -> tuple[int, int, str] | None:
         """Priority, id and queue of the first run that asks for `demand` in the queues that are open."""

@@ -5,7 +5,7 @@ vetoes: another's process, too little memory, a failure. What a look does not te
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -66,22 +66,41 @@ class Placed(msgspec.Struct, frozen=True):
     cards: tuple[Card, ...]
 
 
-class Blocked(msgspec.Struct, frozen=True):
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run gets none.
 
     Attributes:
-        reason: in words; empty if it may get some as soon as there is a fresh look.
-        is_vetoed: whether another look may change that, and nothing else will.
-        is_lacking: whether there never are such cards.
+        obstacles: what is in the way on each card that is not free.
+        lack: why there never are such cards; empty if there are.
+        needs_look: whether it may get some as soon as there is a fresh look.
     """
 
-    reason: str = ""
-    is_vetoed: bool = False
-    is_lacking: bool = False
+    obstacles: Sequence["_Obstacle"] = ()
+    lack: str = ""
+    needs_look: bool = False
+
+    @property
+    def is_vetoed(self) -> bool:
+        """Whether a later look may change that, and nothing that our own runs do."""
+        return bool(self.lack) or any(not obstacle.is_ours for obstacle in self.obstacles)
+
+    @property
+    def reason(self) -> str:
+        """In words, why it waits."""
+        if self.needs_look:
+            return "its GPUs are being looked at"
+        if self.lack:
+            return self.lack
+        # What somebody can do something about comes first.
+        named = sorted(self.obstacles, key=lambda obstacle: obstacle.is_ours)
+        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return f"waits for GPUs: {'; '.join(one.explain() for one in named[:_MOST_NAMED])}{more}"
 
 
 class _Obstacle(msgspec.Struct, frozen=True):
-    why: str
+    """What keeps a card from being given to a run; said in words only where somebody asks, as claims do not."""
+
+    explain: Callable[[], str]
     is_ours: bool
 
 
@@ -126,22 +145,18 @@ class Board:
             confined_to: the only cards that its queue may use; None: all.
         """
         if self._look is None:
-            return Blocked()
+            return Blocked(needs_look=True)
         eligible = _meant(_meant(self.cards, confined_to), demand.ids)
         if lacks(demand, eligible):
-            return Blocked(self._explain_lack(demand, confined_to), is_vetoed=True, is_lacking=True)
-        obstacles = {card.key: self._obstacle(card, demand) for card in eligible}
-        free = [card for card in eligible if obstacles[card.key] is None]
+            return Blocked(lack=self._explain_lack(demand, confined_to))
+        obstacles = [self._obstacle(card, demand) for card in eligible]
+        free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
         if len(free) >= demand.count:
             return self._give(run, demand, free)
-        coming = [found for found in obstacles.values() if found is not None and found.is_ours]
-        if len(free) + len(coming) >= demand.count:
+        found = [obstacle for obstacle in obstacles if obstacle is not None]
+        if len(free) + sum(obstacle.is_ours for obstacle in found) >= demand.count:
             self._take(run, demand, free, set_aside=True)
-        vetoes = [found for found in obstacles.values() if found is not None and not found.is_ours]
-        # What somebody can do something about comes first.
-        named = [found.why for found in vetoes + coming]
-        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-        return Blocked(f"waits for GPUs: {'; '.join(named[:_MOST_NAMED])}{more}", is_vetoed=bool(vetoes))
+        return Blocked(obstacles=found)
 
     def leases_on(self, card: Card) -> list[Lease]:
         """The slots of a card that are taken."""
@@ -178,25 +193,30 @@ class Board:
 
     def _obstacle(self, card: Card, demand: Demand) -> _Obstacle | None:
         if card.error is not None:
-            return _Obstacle(f"GPU {card.label} {card.error}", is_ours=False)
-        taken = self._leases[card.key]
+            return _Obstacle(lambda: f"GPU {card.label} {card.error}", is_ours=False)
+        taken = tuple(self._leases[card.key])
         if len(taken) >= self._rules.slots:
-            return _Obstacle(f"GPU {card.label} {_said(taken)}", is_ours=True)
+            return _Obstacle(lambda: f"GPU {card.label} {_said(taken)}", is_ours=True)
         if not self._is_current(card):
             return None
         if not self._rules.share_with_others and (foreign := self.foreign(card)):
-            return _Obstacle(foreign, is_ours=False)
+            return _Obstacle(lambda: foreign, is_ours=False)
         if demand.memory is None:
             return None
+        return self._shortage(card, taken, demand.memory)
+
+    def _shortage(self, card: Card, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
         if card.free is None:
-            return _Obstacle(f"how much memory is free on GPU {card.label} is not known", is_ours=False)
+            return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known", is_ours=False)
         left = card.free - sum(self._to_come(lease, card) for lease in taken)
-        if left >= demand.memory:
+        if left >= memory:
             return None
-        why = (
-            f"GPU {card.label} has {spell_size(max(left, 0))} free of the {spell_size(demand.memory)} it asks for"
-        )
-        return _Obstacle(f"{why}, with {_said(taken)}" if taken else why, is_ours=bool(taken))
+
+        def explain() -> str:
+            why = f"GPU {card.label} has {spell_size(max(left, 0))} free of the {spell_size(memory)} it asks for"
+            return f"{why}, and {_said(taken)}" if taken else why
+
+        return _Obstacle(explain, is_ours=bool(taken))
 
     def _to_come(self, lease: Lease, card: Card) -> int:
         """Bytes that a run on the card has asked for and may not have allocated yet."""
@@ -213,7 +233,7 @@ class Board:
         ):
             # Until it has been looked, nobody who came later may have them.
             self._take(run, demand, chosen, set_aside=True)
-            return Blocked()
+            return Blocked(needs_look=True)
         self._take(run, demand, chosen)
         return Placed(tuple(chosen))
 

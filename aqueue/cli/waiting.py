@@ -73,5 +73,4 @@ def _its_cards(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Bl
     if len(blocked) < len(found) or not blocked:
         return None
     # One that lacks the cards altogether says less about what happens next.
-    best = min(blocked, key=lambda one: one.is_lacking)
-    return best.reason or "its GPUs are being looked at"
+    return min(blocked, key=lambda one: bool(one.lack)).reason

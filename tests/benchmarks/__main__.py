@@ -16,10 +16,11 @@ from rich.console import Console
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.costs import commands, idle
 from tests.benchmarks.drops import crowd, latency, throughput
+from tests.benchmarks.gpus import gpus
 from tests.benchmarks.queues import queues
 from tests.benchmarks.schedules import schedules
 
-SECTIONS = ("latency", "throughput", "crowd", "queues", "schedules", "idle", "commands")
+SECTIONS = ("latency", "throughput", "crowd", "queues", "gpus", "schedules", "idle", "commands")
 
 
 def main() -> None:
@@ -32,6 +33,7 @@ def main() -> None:
         partial(throughput, repeat=arguments.repeat),
         partial(crowd, count=10_000),
         partial(queues, many=100_000),
+        partial(gpus, many=10_000),
         schedules,
         partial(idle, seconds=20),
         partial(commands, times=15),
