@@ -12,7 +12,7 @@ from aqueue.clock import Clock
 from aqueue.events import Notice, Report
 from aqueue.gpus import Gpus
 from aqueue.models import Task
-from aqueue.placement import Rules, known_cards, lacks
+from aqueue.placement import Rules, never
 
 FIRST_PAUSE: Final = 0.1
 """Seconds after which a card that was not free is looked at again; then twice as many, and so on."""
@@ -58,13 +58,11 @@ class CardWatch:
         look = self.sight.look
         if look is None or not self._accepted:
             return
-        cards = known_cards(look, rules)
         for demand, runs in self._accepted.items():
-            if why := lacks(demand, cards):
+            if why := never(demand, look, rules):
                 (run, name), more = runs[0], len(runs) - 1
-                which = f"run {run} {name}" + (f" and {more} more" if more else "")
-                said = f"waits for GPUs: {look.problem}" if look.problem and not cards else f"{why}: it waits"
-                self._report(Notice(f"{which} {said}", urgent=True))
+                which = f"run {run} {name}" + (f" (and {more} more like it)" if more else "")
+                self._report(Notice(f"{which} {why}", urgent=True))
         self._accepted.clear()
 
     def follow(self, sight: Sight, taken: Taken, tasks: anyio.abc.TaskGroup) -> None:

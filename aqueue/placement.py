@@ -297,6 +297,14 @@ def lacks(demand: Demand, cards: Collection[Card]) -> str | None:
     return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
 
 
+def never(demand: Demand, look: Look, rules: Rules) -> str | None:
+    """Why a run that asks for this has to wait for other cards than there are; None if it does not."""
+    cards = known_cards(look, rules)
+    if look.problem is not None and not cards:
+        return f"waits for GPUs: {look.problem}"
+    return lacks(demand, cards)
+
+
 def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
     """The look with a note at each card on which memory is in use that nobody accounts for.
 

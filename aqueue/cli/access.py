@@ -15,7 +15,7 @@ from aqueue.config import Config
 from aqueue.errors import AqueueError, QueueError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, Task
-from aqueue.placement import known_cards, lacks
+from aqueue.placement import never
 from aqueue.store import Store
 
 
@@ -115,10 +115,8 @@ def say_if_unserved(store: Store, where: Folder) -> None:
 def say_if_lacking(store: Store, config: Config, task: Task) -> None:
     """Warn a person whose run asks for GPUs that there are not, as far as a server has seen."""
     look = store.look() if task.demand else None
-    if look is not None and task.demand is not None and look.problem is None:
-        why = lacks(task.demand, known_cards(look, config.gpus))
-        if why is not None:
-            click.echo(f"{click.style('warning: ', fg='yellow')}{task.name} {why}: it waits", err=True)
+    if look is not None and task.demand is not None and (why := never(task.demand, look, config.gpus)):
+        click.echo(f"{click.style('warning: ', fg='yellow')}{task.name} {why}", err=True)
 
 
 def config_or_default(where: Folder, *, warn: bool = False) -> Config:

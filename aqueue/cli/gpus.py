@@ -47,7 +47,7 @@ def gpus(directory: str | None, as_json: bool) -> None:
     for card in cards:
         _print(card)
     for run, reason in zip(first, why, strict=True):
-        click.echo(f"run {run.id} {run.name} waits: {reason or 'it is next'}")
+        click.echo(f"run {run.id} {run.name}: {reason or 'it is next'}")
     if len(waiting) > _MOST_WAITING:
         click.echo(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
 
