@@ -13,7 +13,8 @@ CardId = int | str
 """How a person names a card: its index, or a UUID, of which the beginning is enough."""
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
-_ID: Final = re.compile(r"\d{1,4}(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
+_ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
+_LARGEST: Final = 1 << 60
 _UNITS: Final = "KMGT"
 
 
@@ -134,6 +135,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
+def text_of(demand: Demand | None) -> str:
+    """A demand such that the same is always the same text; empty for none."""
+    return msgspec.json.encode(demand).decode() if demand else ""
+
+
 def within(cards: Iterable[Card], ids: Sequence[CardId]) -> list[Card]:
     """Those of the cards that one of `ids` means."""
     return [card for card in cards if any(map(card.is_meant_by, ids))]
@@ -151,6 +157,20 @@ def check_ids(ids: Sequence[CardId]) -> tuple[CardId, ...]:
         if isinstance(id_, bool) or not _ID.fullmatch(str(id_)):
             raise ValueError(id_)
     return tuple(int(id_) if str(id_).isdigit() else id_ for id_ in ids)
+
+
+def resolved(cards: Sequence[Card], ids: Sequence[CardId]) -> tuple[list[Card], list[CardId]]:
+    """A card for each of the ids, none twice, and the ids for which there is none left."""
+    found: list[Card] = []
+    missing: list[CardId] = []
+    # One that means several is given what the others leave.
+    for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
+        card = next((card for card in cards if card.is_meant_by(id_) and card not in found), None)
+        if card is None:
+            missing.append(id_)
+        else:
+            found.append(card)
+    return found, missing
 
 
 def parse_ids(written: str) -> tuple[CardId, ...]:
@@ -190,16 +210,20 @@ def parse_size(written: str | float) -> int:
     if isinstance(written, bool) or match is None:
         raise ValueError(written)
     unit = (match["unit"] or "B")[0].upper()
-    return round(float(match["number"]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1)))
+    size = float(match["number"]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1))
+    if size > _LARGEST:
+        raise ValueError(written)
+    return round(size)
 
 
 def spell_size(size: int) -> str:
-    """Return a size as a person would say it.
+    """Return a size as a person would say it; never as more than it is.
 
     >>> spell_size(21474836480), spell_size(524288000)
     ('20 GiB', '500 MiB')
     """
     for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
         if size >= 1024**power:
-            return f"{size / 1024**power:.1f}".removesuffix(".0") + f" {unit}"
+            tenths = size * 10 // 1024**power
+            return f"{tenths / 10:.1f}".removesuffix(".0") + f" {unit}"
     return f"{size} B"

@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from aqueue.capacity import Limits, Openings, Usage
+from aqueue.cardqueries import DIRECT
 from aqueue.cards import CardId, Demand, HeldCard, Look
 from aqueue.models import Run
 from aqueue.placement import Blocked, Board, Placed, with_doubts
-from aqueue.queries import ALL, DIRECT, as_json, cards_as_text
+from aqueue.queries import ALL, as_json
 from aqueue.servers import Servers
 
 _demand_decoder = msgspec.json.Decoder(Demand)
@@ -204,3 +205,8 @@ class Claims(Servers):
         look = with_doubts(sight.look, sight.before, board)
         self._execute("UPDATE servers SET look = ? WHERE id = ?", (msgspec.json.encode(look).decode(), server))
         return look
+
+
+def cards_as_text(cards: Sequence[HeldCard]) -> str | None:
+    """Cards as the store has them; None for none."""
+    return msgspec.json.encode(cards).decode() if cards else None

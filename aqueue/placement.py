@@ -5,12 +5,12 @@ vetoes: another's process, too little memory, a failure. What a look does not te
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from aqueue.cards import Card, CardId, Demand, Look, spell_size, within
+from aqueue.cards import Card, CardId, Demand, Look, resolved, spell_size, within
 
 FRESH_SECONDS: Final = 2.0
 """How old a look may be by which cards are given away."""
@@ -146,17 +146,23 @@ class Board:
         """
         if self._look is None:
             return Blocked(needs_look=True)
-        eligible = _meant(_meant(self.cards, confined_to), demand.ids)
-        if lacks(demand, eligible):
+        allowed = _within(self.cards, confined_to)
+        if lacks(demand, allowed):
             return Blocked(lack=self._explain_lack(demand, confined_to))
+        eligible = resolved(allowed, demand.ids)[0] if demand.ids else allowed
         obstacles = [self._obstacle(card, demand) for card in eligible]
         free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
         if len(free) >= demand.count:
             return self._give(run, demand, free)
-        found = [obstacle for obstacle in obstacles if obstacle is not None]
-        if len(free) + sum(obstacle.is_ours for obstacle in found) >= demand.count:
+        found = {card.key: obstacle for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
+        coming = [card for card in eligible if card.key in found and found[card.key].is_ours]
+        if len(free) + len(coming) >= demand.count:
             self._take(run, demand, free, set_aside=True)
-        return Blocked(obstacles=found)
+            # Where it waits for memory, a slot that is left is not for those who came later.
+            for card in coming[: demand.count - len(free)]:
+                while len(self._leases[card.key]) < self._rules.slots:
+                    self._take(run, demand, [card], set_aside=True)
+        return Blocked(obstacles=tuple(found.values()))
 
     def leases_on(self, card: Card) -> list[Lease]:
         """The slots of a card that are taken."""
@@ -206,9 +212,9 @@ class Board:
         return self._shortage(card, taken, demand.memory)
 
     def _shortage(self, card: Card, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
-        if card.free is None:
+        left = self._left(card)
+        if left is None:
             return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known", is_ours=False)
-        left = card.free - sum(self._to_come(lease, card) for lease in taken)
         if left >= memory:
             return None
 
@@ -217,6 +223,12 @@ class Board:
             return f"{why}, and {_said(taken)}" if taken else why
 
         return _Obstacle(explain, is_ours=bool(taken))
+
+    def _left(self, card: Card) -> int | None:
+        """Bytes that are free on a card and not about to be taken; None if that is not known."""
+        if card.free is None:
+            return None
+        return card.free - sum(self._to_come(lease, card) for lease in self._leases[card.key])
 
     def _to_come(self, lease: Lease, card: Card) -> int:
         """Bytes that a run on the card has asked for and may not have allocated yet."""
@@ -253,8 +265,8 @@ class Board:
         """The best of the cards: near each other; then such that large ones, or the longest idle, serve best."""
 
         def preference(card: Card) -> tuple[float, ...]:
-            if demand.memory is not None and card.free is not None:
-                return (card.free, card.index)
+            if demand.memory is not None and (left := self._left(card)) is not None:
+                return (left, card.index)
             return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), card.index)
 
         ranked = sorted(free, key=preference)
@@ -265,10 +277,10 @@ class Board:
     def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
         if self._look is not None and self._look.problem is not None and not self.all_cards:
             return f"waits for GPUs: {self._look.problem}"
-        if why := lacks(demand, _meant(self.all_cards, demand.ids)):
+        if why := lacks(demand, self.all_cards):
             return why
-        allowed = _meant(self.all_cards, confined_to)
-        if lacks(demand, _meant(allowed, demand.ids)):
+        allowed = _within(self.all_cards, confined_to)
+        if lacks(demand, allowed):
             return f"asks for {described(demand)}, but its queue may use only {_labels(allowed)}"
         return f"waits for a server that has {described(demand)}; this one has only {_labels(self.cards)}"
 
@@ -283,11 +295,12 @@ def known_cards(look: Look | None, rules: Rules) -> list[Card]:
     return [Card(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 
 
-def lacks(demand: Demand, cards: Collection[Card]) -> str | None:
+def lacks(demand: Demand, cards: Sequence[Card]) -> str | None:
     """Why these cards can never be what is asked for; None if they can."""
-    missing = [str(id_) for id_ in demand.ids if not any(card.is_meant_by(id_) for card in cards)]
-    if missing:
-        return f"asks for GPU {', '.join(missing)}, and there is none"
+    if demand.ids:
+        cards, missing = resolved(cards, demand.ids)
+        if missing:
+            return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
     if len(cards) < demand.count:
         return f"asks for {described(demand)}, and there {_there(len(cards))}"
     large = [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
@@ -343,9 +356,9 @@ def _said(leases: Sequence[Lease]) -> str:
     return f"is set aside for {which}" if aside else f"has {which} on it"
 
 
-def _meant(cards: Collection[Card], ids: Sequence[CardId] | None) -> Collection[Card]:
+def _within(cards: Sequence[Card], ids: Sequence[CardId] | None) -> Sequence[Card]:
     """Those of the cards that are meant; all if no `ids` are given."""
-    return within(cards, ids) if ids else cards
+    return cards if ids is None else within(cards, ids)
 
 
 def described(demand: Demand) -> str:
@@ -356,7 +369,7 @@ def described(demand: Demand) -> str:
     return f"{demand.count} GPU{'' if demand.count == 1 else 's'}{memory}"
 
 
-def _labels(cards: Collection[Card]) -> str:
+def _labels(cards: Sequence[Card]) -> str:
     return ", ".join(card.label for card in cards) or "none"
 
 

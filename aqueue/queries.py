@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aqueue.capacity import Limits, Line, Usage
-from aqueue.cards import Demand, HeldCard, Look
+from aqueue.cards import HeldCard, text_of
 from aqueue.errors import RunError
 from aqueue.models import (
     Attempt,
@@ -22,21 +22,17 @@ from aqueue.models import (
     Task,
     Trigger,
 )
-from aqueue.placement import Lease
 
 _COLUMNS: Final = Run.__struct_fields__
 
 ALL: Final = ", ".join(_COLUMNS)
 """The columns that make a run, for statements that return some."""
 
-_SELECT: Final = f"SELECT {ALL} FROM runs"
+RUNS: Final = f"SELECT {ALL} FROM runs"
+"""What a statement begins with that gives whole runs."""
+
 _SERVER: Final = ", ".join(Server.__struct_fields__)
 _SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
-DIRECT: Final = (
-    "(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL)"
-)
-"""In place of the heads of lines: all runs that do not stand in line."""
-
 _Values = Sequence[Any] | Mapping[str, Any]
 _task_decoder = msgspec.json.Decoder(Task)
 _schedule_decoder = msgspec.json.Decoder(Schedule)
@@ -85,9 +81,9 @@ class Queries:
             return run
         name, colon, run_id = written.rpartition(":")
         if colon:
-            found = self._runs(f"{_SELECT} WHERE name = ? AND run_id = ?", (name, run_id))
+            found = self._runs(f"{RUNS} WHERE name = ? AND run_id = ?", (name, run_id))
         else:
-            found = self._runs(f"{_SELECT} WHERE run_id = ? LIMIT 2", (written,))
+            found = self._runs(f"{RUNS} WHERE run_id = ? LIMIT 2", (written,))
         if not found:
             raise RunError(f"there is no run {written}", "`aqueue ls` shows which there are")
         if len(found) > 1:
@@ -96,7 +92,7 @@ class Queries:
 
     def get(self, id_: int) -> Run | None:
         """The run of this id."""
-        return self._one(f"{_SELECT} WHERE id = ?", (id_,))
+        return self._one(f"{RUNS} WHERE id = ?", (id_,))
 
     def attempts(self, run: Run) -> list[Attempt]:
         """All attempts of a run, first to last."""
@@ -136,7 +132,7 @@ class Queries:
         where, values = _filter(states, queue, tag)
         order = "DESC" if newest_first else "ASC"
         return list(
-            self._runs(f"{_SELECT}{where} ORDER BY id {order} LIMIT ?", (*values, -1 if limit is None else limit))
+            self._runs(f"{RUNS}{where} ORDER BY id {order} LIMIT ?", (*values, -1 if limit is None else limit))
         )
 
     def count(self, *, states: Collection[State] = (), queue: str | None = None, tag: str | None = None) -> int:
@@ -149,7 +145,7 @@ class Queries:
         """Those of the runs that are over, and the ids of those that are not known any more."""
         written = as_json(ids)
         over = self._runs(
-            f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))"
+            f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
             " AND state IN ('succeeded', 'failed', 'aborted') ORDER BY finished_at",
             (written,),
         )
@@ -201,7 +197,7 @@ class Queries:
         ahead: dict[int, int] = {}
         lane, last, count = None, 0, 0
         for queue, demand, priority, id_ in sorted(
-            (run.queue, as_text(run.task.demand), run.priority, run.id)
+            (run.queue, text_of(run.task.demand), run.priority, run.id)
             for run in runs
             if run.state is State.QUEUED and run.ready_at is None
         ):
@@ -247,10 +243,10 @@ class Queries:
     def first(self, queue: str) -> Run | None:
         """The run of a queue that is to be started next, or once it is ready again."""
         return self._one(
-            f"{_SELECT} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)",
+            f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)",
             (queue,),
         ) or self._one(
-            f"{_SELECT} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL ORDER BY ready_at LIMIT 1",
+            f"{RUNS} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL ORDER BY ready_at LIMIT 1",
             (queue,),
         )
 
@@ -279,7 +275,7 @@ class Queries:
     def last_run(self, schedule: str) -> Run | None:
         """The run of a schedule's latest due time, those aside that were over before they began."""
         return self._one(
-            f"{_SELECT} WHERE name = ? AND scheduled_for IS NOT NULL AND (started_at IS NOT NULL"
+            f"{RUNS} WHERE name = ? AND scheduled_for IS NOT NULL AND (started_at IS NOT NULL"
             " OR state <> 'aborted') ORDER BY scheduled_for DESC LIMIT 1",
             (schedule,),
         )
@@ -313,62 +309,10 @@ class Queries:
             ).fetchone()
         )
 
-    def leases(self) -> list[Lease]:
-        """The slots of cards that running runs have, of all servers."""
-        return [
-            Lease(
-                run=run.id,
-                key=card.key,
-                label=card.label,
-                memory=run.task.gpu_memory,
-                started_at=run.started_at or 0.0,
-            )
-            for run in self._runs(f"{_SELECT} WHERE state = 'running' AND cards IS NOT NULL", ())
-            for card in run.cards
-        ]
-
-    def freed_at(self) -> dict[str, float]:
-        """When each card, by its key, was last given back."""
-        return dict(self._execute("SELECT key, freed_at FROM cards").fetchall())
-
-    def look(self, servers: Iterable[str] | None = None) -> Look | None:
-        """The latest look that one of these servers, or of all, took at the GPUs; None if none has."""
-        which = "1" if servers is None else "id IN (SELECT value FROM json_each(:servers))"
-        looks = [
-            msgspec.json.decode(text, type=Look)
-            for (text,) in self._execute(
-                f"SELECT look FROM servers WHERE look IS NOT NULL AND {which}", {"servers": as_json(servers or ())}
-            )
-        ]
-        return max(looks, key=lambda look: look.began_at, default=None)
-
-    def demands(self, direct: bool = False) -> list[str]:
-        """What the runs ask for that could be started, each once, as text."""
-        lines = DIRECT if direct else "heads"
-        rows = self._execute(
-            f"WITH RECURSIVE found (demand) AS (SELECT min(demand) FROM {lines} UNION ALL"
-            f" SELECT (SELECT min(demand) FROM {lines} WHERE demand > found.demand) FROM found"
-            " WHERE found.demand IS NOT NULL) SELECT demand FROM found WHERE demand IS NOT NULL"
-        )
-        return [demand for (demand,) in rows]
-
-    def waiting_for_cards(self) -> list[tuple[int, str, Demand]]:
-        """The runs in line that ask for cards, in the order of their ids: id, queue, and what each asks for."""
-        known: dict[str, Demand] = {}
-        found = []
-        for id_, queue, text in self._execute(
-            "SELECT id, queue, demand FROM runs INDEXED BY runs_in_line"
-            " WHERE state = 'queued' AND ready_at IS NULL AND demand <> '' ORDER BY id"
-        ):
-            if text not in known:
-                known[text] = msgspec.json.decode(text, type=Demand)
-            found.append((id_, queue, known[text]))
-        return found
-
     def in_state(self, state: State) -> list[Run]:
         """The runs that are in a state, in the order of their ids."""
         # Without the plus, SQLite would go through all runs in that order, those that are over among them.
-        return self._runs(f"{_SELECT} WHERE state = '{state}' ORDER BY +id", ())
+        return self._runs(f"{RUNS} WHERE state = '{state}' ORDER BY +id", ())
 
     def usage(self, server: str, limits: Limits) -> Usage:
         """What is running, from the point of view of a server."""
@@ -394,16 +338,6 @@ class Queries:
 def as_json(values: Iterable[Any]) -> str:
     """A list as one value of a statement, in which json_each takes it apart."""
     return msgspec.json.encode(list(values)).decode()
-
-
-def as_text(demand: Demand | None) -> str:
-    """What a run asks for, such that the same is always the same text; empty for nothing."""
-    return msgspec.json.encode(demand).decode() if demand else ""
-
-
-def cards_as_text(cards: Sequence[HeldCard]) -> str | None:
-    """Cards as the store has them; None for none."""
-    return msgspec.json.encode(cards).decode() if cards else None
 
 
 def _cards(text: str | None) -> tuple[HeldCard, ...]:

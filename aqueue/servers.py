@@ -5,12 +5,13 @@ from collections.abc import Collection
 import msgspec
 
 from aqueue.capacity import Limits
+from aqueue.cardqueries import CardQueries
 from aqueue.errors import ScheduleError
 from aqueue.models import Leaving, Run, Server, State
-from aqueue.queries import Queries, as_json
+from aqueue.queries import as_json
 
 
-class Servers(Queries):
+class Servers(CardQueries):
     """What aqueue remembers of those who do the work.
 
     Args:

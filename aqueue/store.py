@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from aqueue.claims import Claims
+from aqueue.cards import text_of
+from aqueue.claims import Claims, cards_as_text
 from aqueue.errors import RunError
 from aqueue.models import ENDED, FOLLOWERS, Run, State, Task, Trigger
 from aqueue.outcomes import End, Outcome, judge
-from aqueue.queries import as_json, as_text, cards_as_text
+from aqueue.queries import as_json
 
 _task_encoder = msgspec.json.Encoder()
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
@@ -73,7 +74,7 @@ class Store(Claims):
                     now,
                     scheduled_for,
                     direct,
-                    as_text(task.demand),
+                    text_of(task.demand),
                 ),
             ).fetchone()
         except sqlite3.IntegrityError:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from aqueue.cards import Card, Demand, spell_size, within
+from aqueue.cards import Card, Demand, resolved, spell_size, within
 from aqueue.claims import Sight
 from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
@@ -129,8 +129,9 @@ def _print(card: dict[str, Any]) -> None:
 
 def _may_have(card: Card, board: Board, queue: str, demand: Demand, config: Config) -> bool:
     """Whether a run of that queue could be given this card one day."""
-    allowed = board.all_cards
     confinement = limits_of(config).confinement(queue)
-    for ids in (confinement, demand.ids):
-        allowed = within(allowed, ids) if ids else allowed
-    return card in allowed and (card.total or 0) >= (demand.memory or 0) and lacks(demand, allowed) is None
+    allowed = board.all_cards if confinement is None else within(board.all_cards, confinement)
+    if lacks(demand, allowed) is not None:
+        return False
+    wanted = resolved(allowed, demand.ids)[0] if demand.ids else allowed
+    return card in wanted and (card.total is None or card.total >= (demand.memory or 0))

@@ -31,6 +31,7 @@ LAYERS = (
     (
         "settings",
         "queries",
+        "cardqueries",
         "servers",
         "claims",
         "store",
