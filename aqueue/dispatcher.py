@@ -66,22 +66,27 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[tuple[Outcome, Run]]
     adopted: list[tuple[Run, str]]
     held: set[tuple[int, int]] | None
-    taken: Taken
+    taken: Taken | None
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
+
+    @property
+    def claimed(self) -> list[Run]:
+        """The runs that may start now."""
+        return self.taken.runs if self.taken is not None else []
 
     @property
     def concerns_others(self) -> bool:
         """Whether another server may now be able to start something that this one did not, or to leave."""
         if self.outlook.servers < 2:
             return False
-        claimed = Counter(run.queue for run in self.taken.runs)
+        claimed = Counter(run.queue for run in self.claimed)
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
         come = sum(len(ids) for delivery in self.ids for ids in delivery)
         come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
-        return self.outlook.waiting and come + len(self.ended) > len(self.taken.runs)
+        return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 
 class Dispatcher:
@@ -220,13 +225,14 @@ class Dispatcher:
             return DISK_FULL_PAUSE
         self._runners.difference_update(runner for runner, _ in outcomes)
         # Before anything else: whoever dropped a file is waiting for this.
-        for run in done.taken.runs:
+        for run in done.claimed:
             runner = self._add_runner(run)
             runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
-        self._cards.follow(sight, done.taken, tasks)
-        self._cards.warn(self._limits().rules)
+        if done.taken is not None:
+            self._cards.follow(sight, done.taken, tasks)
+            self._cards.warn(self._limits().rules)
         self._has_company = done.outlook.servers > 1
         self._let_go(before, done)
         for run, boot in done.adopted:
@@ -298,7 +304,7 @@ class Dispatcher:
                 ended=ended,
                 adopted=store.adopt(server, *self._roll_call(servers, now)) if adopting else [],
                 held=store.held_by(server) if beating else None,
-                taken=store.claim(server, limits, now, sight) if starting else Taken([], sight.look),
+                taken=store.claim(server, limits, now, sight) if starting else None,
                 cancellations=store.cancellations(server) if rung or beating else [],
                 record=store.server(server) if rung or beating else None,
                 outlook=store.outlook(limits, now),
@@ -335,11 +341,11 @@ class Dispatcher:
                 self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
             seconds = outcome.at - (outcome.run.started_at or outcome.at)
             self._report(RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED))
-        for run in done.taken.runs:
+        for run in done.claimed:
             self._report(RunStarted(run))
         for run, _ in done.adopted:
             self._report(RunStarted(run, adopted=True))
-        if done.ended or done.taken.runs or done.planned.made:
+        if done.ended or done.claimed or done.planned.made:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()

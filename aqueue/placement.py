@@ -138,6 +138,11 @@ class Board:
                 if lease.is_on(card):
                     self._leases[card.key].append(lease)
 
+    @property
+    def seen_at(self) -> float | None:
+        """When the cards were looked at; None if nobody has."""
+        return self._look.began_at if self._look is not None else None
+
     def place(self, run: int, demand: Demand, confined_to: Sequence[CardId] | None = None) -> Placed | Blocked:
         """Give a run the cards it asks for, or set aside for it those of them that are free.
 

@@ -27,6 +27,7 @@ from aqueue.models import Server, State, StoredSchedule
 from aqueue.placement import described
 
 _ROWS = 50
+_OLD_LOOK = 60.0
 
 
 def _state_options(command: F) -> F:
@@ -93,7 +94,7 @@ def status(directory: str | None, as_json: bool) -> None:
         queues = store.queues()
         paused = store.paused()
         schedules = store.schedules()
-        gpus = known_as_json(store, config)
+        gpus, seen_at = known_as_json(store, config)
         schedules_as_json: list[dict[str, Any]] = []
         if as_json and schedules:
             # Imported here: what cron means takes a while to import.
@@ -149,6 +150,8 @@ def status(directory: str | None, as_json: bool) -> None:
         click.echo(_next_schedule(schedules))
     for card in gpus:
         click.echo(one_line(card))
+    if gpus and (age := now() - seen_at) > _OLD_LOOK:
+        click.echo(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
     if not table_rows:
         click.echo("nothing is queued, running or held")
         return

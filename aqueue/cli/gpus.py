@@ -52,13 +52,14 @@ def gpus(directory: str | None, as_json: bool) -> None:
         click.echo(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
 
 
-def known_as_json(store: Store, config: Config) -> list[dict[str, Any]]:
-    """The cards as a server saw them last; none if none has looked."""
-    board = store.board(Sight(store.look()), limits_of(config), now())
-    if not board.all_cards:
-        return []
+def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
+    """The cards as a server saw them last, and when that was; none if none has looked."""
+    look = store.look()
+    board = store.board(Sight(look), limits_of(config), now())
+    if look is None or not board.all_cards:
+        return [], 0.0
     waiting = store.waiting_for_cards()
-    return [card_as_json(card, board, waiting, config) for card in board.all_cards]
+    return [card_as_json(card, board, waiting, config) for card in board.all_cards], look.began_at
 
 
 def card_as_json(card: Card, board: Board, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
@@ -72,6 +73,7 @@ def card_as_json(card: Card, board: Board, waiting: Iterable[_Waiting], config: 
         "memory_total": card.total,
         "memory_free": card.free,
         "state": _state(card, board, runs, config),
+        "seen_at": render.iso(board.seen_at),
         "why": card.error or board.foreign(card),
         "slots": config.gpus.slots,
         "runs": runs,

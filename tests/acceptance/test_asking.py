@@ -101,6 +101,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     attempts = shown.pop("attempts")
     assert shown.pop("command") == "echo $AQUEUE_ATTEMPT; exit $((3 - $AQUEUE_ATTEMPT))"
     assert shown.pop("working_dir") == str(place.base)
+    assert shown.pop("asks_for") is None
     assert listed.pop("attempts") == 3
     assert shown == listed
     assert [list(attempt) for attempt in attempts] == [
