@@ -21,6 +21,9 @@ _UNITS: Final = "KMGT"
 CARD_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 """The variables by which programs, CUDA and containers are told their cards."""
 
+HANGS: Final = "does not answer"
+"""What is said of a card, or a driver, that takes too long."""
+
 MOST_CARDS: Final = 1024
 """How many a run may ask for."""
 
@@ -126,11 +129,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What there was to see of the machine's cards at one moment.
 
     Attributes:
-        began_at: seconds since the epoch.
+        began_at, ended_at: seconds since the epoch.
         problem: why there is nothing to see; None if there is.
     """
 
     began_at: float
+    ended_at: float
     cards: tuple[Card, ...] = ()
     problem: str | None = None
 
@@ -161,16 +165,14 @@ def check_ids(ids: Sequence[CardId]) -> tuple[CardId, ...]:
 
 def resolved(cards: Sequence[Card], ids: Sequence[CardId]) -> tuple[list[Card], list[CardId]]:
     """A card for each of the ids, none twice, and the ids for which there is none left."""
-    found: list[Card] = []
-    missing: list[CardId] = []
+    found: dict[CardId, Card] = {}
     # One that means several is given what the others leave.
     for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
-        card = next((card for card in cards if card.is_meant_by(id_) and card not in found), None)
-        if card is None:
-            missing.append(id_)
-        else:
-            found.append(card)
-    return found, missing
+        for card in cards:
+            if card.is_meant_by(id_) and card not in found.values():
+                found[id_] = card
+                break
+    return [found[id_] for id_ in ids if id_ in found], [id_ for id_ in ids if id_ not in found]
 
 
 def parse_ids(written: str) -> tuple[CardId, ...]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio.abc
 
-from aqueue.cards import Demand
+from aqueue.cards import Demand, Look
 from aqueue.claims import Sight, Taken
 from aqueue.clock import Clock
 from aqueue.events import Notice, Report
@@ -41,6 +41,8 @@ class CardWatch:
         self._wake = wake
         self._report = report
         self._accepted: dict[Demand, list[tuple[int, str]]] = {}
+        self._warned_of: set[int] = set()
+        self._renewed_at = -math.inf
         self._is_looking = False
         self._pause = FIRST_PAUSE
         self._looked_at = -math.inf
@@ -53,9 +55,8 @@ class CardWatch:
         if task.demand is not None:
             self._accepted.setdefault(task.demand, []).append((run, task.name))
 
-    def warn(self, rules: Rules) -> None:
+    def warn(self, look: Look | None, rules: Rules) -> None:
         """Say which of the accepted runs ask for more than there is."""
-        look = self.sight.look
         if look is None or not self._accepted:
             return
         for demand, runs in self._accepted.items():
@@ -63,6 +64,7 @@ class CardWatch:
                 (run, name), more = runs[0], len(runs) - 1
                 which = f"run {run} {name}" + (f" (and {more} more like it)" if more else "")
                 self._report(Notice(f"{which} {why}", urgent=True))
+                self._warned_of.update(id_ for id_, _ in runs)
         self._accepted.clear()
 
     def follow(self, sight: Sight, taken: Taken, tasks: anyio.abc.TaskGroup) -> None:
@@ -77,6 +79,10 @@ class CardWatch:
             return
         self.sight = Sight(taken.look, taken.look)
         self._is_vetoed = taken.is_vetoed
+        for run, why in taken.lacking:
+            if run not in self._warned_of:
+                self._warned_of.add(run)
+                self._report(Notice(f"run {run} {why}", urgent=True))
         if not taken.is_vetoed:
             self._pause = FIRST_PAUSE
         if not self._is_looking and (taken.needs_look or self.seconds_left() <= 0):
@@ -101,6 +107,12 @@ class CardWatch:
             self._gpus.close()
 
     async def _look(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._renewed_at > WITHOUT_DRIVER:
+            # The library knows only the cards that were there when it was loaded, and keeps them from being reset.
+            if self._is_vetoed:
+                self._gpus.close()
+            self._renewed_at = now
         try:
             look = await self._gpus.look()
         finally:

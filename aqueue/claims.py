@@ -51,12 +51,14 @@ class Taken(NamedTuple):
         look: the last look, with what it meant for our own runs.
         needs_look: whether more may be given once somebody has looked at the cards.
         is_vetoed: whether a run waits only for what looks will show.
+        lacking: runs that ask for cards that there are not, each with the words for that.
     """
 
     runs: list[Run]
     look: Look | None = None
     needs_look: bool = False
     is_vetoed: bool = False
+    lacking: Sequence[tuple[int, str]] = ()
 
 
 class Turn(NamedTuple):
@@ -83,11 +85,13 @@ class Claims(Servers):
         )
         usage = self.usage(server, limits)
         demands = self.demands()
+        look = self._remember_look(server, sight, limits, now) if sight.is_news else sight.look
         board = None
-        if sight.is_news or len(demands) > 1 or any(demands) or limits.disabled_by:
-            board = self.board(sight, limits, now)
+        if any(demands) or limits.disabled_by:
+            board = self.board(look, limits, now)
         claimed: list[Run] = []
         blocked: list[Blocked] = []
+        lacking: list[tuple[int, str]] = []
         # Once queues are enabled again, direct runs wait for their turn as all others do.
         for direct in (True, False) if limits.disabled_by else (False,):
             for turn in self.turns(usage, limits, board, demands, direct=direct):
@@ -95,17 +99,19 @@ class Claims(Servers):
                     claimed.append(self._claim(server, turn, now))
                 else:
                     blocked.append(turn.found)
-        look = self._remember_look(server, sight, board)
+                    if turn.found.lack:
+                        lacking.append((turn.run, turn.found.lack))
         return Taken(
             claimed,
             look,
             needs_look=any(found.needs_look for found in blocked),
             is_vetoed=any(found.is_vetoed for found in blocked),
+            lacking=tuple(lacking),
         )
 
-    def board(self, sight: Sight, limits: Limits, now: float) -> Board:
+    def board(self, look: Look | None, limits: Limits, now: float) -> Board:
         """The cards of a server, with all that is known of them."""
-        return Board(sight.look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
+        return Board(look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
 
     def turns(
         self,
@@ -198,11 +204,11 @@ class Claims(Servers):
                 (card.key, now),
             )
 
-    def _remember_look(self, server: str, sight: Sight, board: Board | None) -> Look | None:
-        """Remember a new look for those who ask why a run waits."""
-        if not sight.is_news or sight.look is None or board is None:
-            return sight.look
-        look = with_doubts(sight.look, sight.before, board)
+    def _remember_look(self, server: str, sight: Sight, limits: Limits, now: float) -> Look | None:
+        """Take up a new look, and let those know of it who ask why a run waits."""
+        if sight.look is None:
+            return None
+        look = with_doubts(sight.look, sight.before, self.board(sight.look, limits, now))
         self._execute("UPDATE servers SET look = ? WHERE id = ?", (msgspec.json.encode(look).decode(), server))
         return look
 

@@ -231,8 +231,8 @@ class Dispatcher:
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
         if done.taken is not None:
+            self._cards.warn(done.taken.look, self._limits().rules)
             self._cards.follow(sight, done.taken, tasks)
-            self._cards.warn(self._limits().rules)
         self._has_company = done.outlook.servers > 1
         self._let_go(before, done)
         for run, boot in done.adopted:

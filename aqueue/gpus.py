@@ -11,14 +11,23 @@ from typing import Final
 import anyio
 import msgspec
 
-from aqueue.cards import Look
+from aqueue.cards import HANGS, Look
 from aqueue.folder import Folder
 
 ANSWER_SECONDS: Final = 30.0
 """After how long a process that does not answer is given up; it gives up the driver before."""
 
+_NO_ANSWER: Final = "the NVIDIA driver does not answer"
 _LINE: Final = b"\n"
-_decoder = msgspec.json.Decoder(Look)
+
+# It finds the modules that this process would, but not what happens to lie in the current directory. Its first
+# argument is for people who look at a list of processes.
+_PROGRAM: Final = """\
+import sys
+_, runs, output, *sys.path = sys.argv[1:]
+from aqueue.nvml import main
+main(runs, int(output))
+"""
 
 
 class Gpus:
@@ -31,87 +40,108 @@ class Gpus:
     def __init__(self, folder: Folder) -> None:
         self._runs = folder.runs_text
         self._process: subprocess.Popen[bytes] | None = None
+        self._answers: int | None = None
 
     async def look(self) -> Look:
         """Look at all cards, however long that takes; it does not raise."""
         began_at = time.time()
-        with anyio.move_on_after(ANSWER_SECONDS):
-            try:
-                output = self._ask()
-                answer = b""
-                while not answer.endswith(_LINE):
-                    await anyio.wait_readable(output)
-                    answer += self._read(output)
-                return self._understood(answer)
-            except OSError as error:
-                return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
-            except BaseException:
-                # Its answer would be taken for that to the next question.
-                self.close()
-                raise
-        return self._failed(began_at, "the NVIDIA driver does not answer")
+        try:
+            with anyio.move_on_after(ANSWER_SECONDS):
+                while True:
+                    answers, is_new = self._ask()
+                    text = b""
+                    while not text.endswith(_LINE):
+                        await anyio.wait_readable(answers)
+                        if not (part := os.read(answers, 1 << 16)):
+                            break
+                        text += part
+                    if self._is_answer(text, is_new):
+                        return self._understood(text, began_at)
+        except OSError as error:
+            return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
+        except BaseException:
+            # Its answer would be taken for that to the next question.
+            self.close()
+            raise
+        return self._failed(began_at, _NO_ANSWER)
 
     def look_now(self) -> Look:
         """The same for those who have nothing else to do meanwhile."""
         began_at = time.time()
+        until = time.monotonic() + ANSWER_SECONDS
         try:
-            output = self._ask()
-            answer = b""
-            while not answer.endswith(_LINE):
-                left = began_at + ANSWER_SECONDS - time.time()
-                if not select.select([output], [], [], max(left, 0.0))[0]:
-                    return self._failed(began_at, "the NVIDIA driver does not answer")
-                answer += self._read(output)
-            return self._understood(answer)
+            while True:
+                answers, is_new = self._ask()
+                text = b""
+                while not text.endswith(_LINE):
+                    if not select.select([answers], [], [], max(until - time.monotonic(), 0.0))[0]:
+                        return self._failed(began_at, _NO_ANSWER)
+                    if not (part := os.read(answers, 1 << 16)):
+                        break
+                    text += part
+                if self._is_answer(text, is_new):
+                    return self._understood(text, began_at)
         except OSError as error:
             return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
 
     def close(self) -> None:
         """End the process that looks; the next look starts another, with the driver's library as it is then."""
         process, self._process = self._process, None
+        if self._answers is not None:
+            os.close(self._answers)
+            self._answers = None
         if process is None:
             return
         process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         # One that hangs in the kernel ends whenever the driver lets it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
 
-    def _ask(self) -> int:
-        """Ask for a look; returns the descriptor on which the answer comes."""
-        if self._process is not None:
+    def _ask(self) -> tuple[int, bool]:
+        """Ask for a look.
+
+        Returns:
+            the descriptor on which the answer comes, and whether the process was started for this.
+        """
+        if self._process is not None and self._process.stdin is not None and self._answers is not None:
             with contextlib.suppress(BrokenPipeError):
-                return self._ask_of(self._process)
-            # It has ended since the last look.
-            self.close()
-        self._process = subprocess.Popen(  # noqa: S603 - aqueue itself
-            [sys.executable, "-m", "aqueue.nvml", self._runs],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,
-        )
-        return self._ask_of(self._process)
+                self._process.stdin.write(_LINE)
+                return self._answers, False
+        self.close()
+        self._answers, output = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - aqueue itself
+                [sys.executable, "-c", _PROGRAM, "aqueue.nvml", self._runs, str(output), *_search_path()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                start_new_session=True,
+                pass_fds=[output],
+            )
+        finally:
+            os.close(output)
+        if self._process.stdin is None:
+            raise AssertionError("it was started with a pipe")
+        self._process.stdin.write(_LINE)
+        return self._answers, True
 
-    def _ask_of(self, process: subprocess.Popen[bytes]) -> int:
-        if process.stdin is None or process.stdout is None:
-            raise AssertionError("it was started with pipes")
-        process.stdin.write(_LINE)
-        return process.stdout.fileno()
+    def _is_answer(self, text: bytes, is_new: bool) -> bool:
+        """Whether that is all there is to hear; one that has ended since the last look is asked in vain."""
+        if text.endswith(_LINE) or is_new:
+            return True
+        self.close()
+        return False
 
-    def _read(self, output: int) -> bytes:
-        part = os.read(output, 1 << 16)
-        if not part:
-            raise OSError("the process that looks at them has ended")
-        return part
-
-    def _understood(self, answer: bytes) -> Look:
-        look = _decoder.decode(answer)
-        if look.problem is not None or any(card.error for card in look.cards):
+    def _understood(self, text: bytes, began_at: float) -> Look:
+        try:
+            look = msgspec.json.decode(text, type=Look)
+        except msgspec.DecodeError:
+            return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
+        if look.problem is not None or any(card.error not in (None, HANGS) for card in look.cards):
             # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a card
             # cannot be reset.
             self.close()
@@ -119,4 +149,10 @@ class Gpus:
 
     def _failed(self, began_at: float, problem: str) -> Look:
         self.close()
-        return Look(began_at=began_at, problem=problem)
+        return Look(began_at=began_at, ended_at=time.time(), problem=problem)
+
+
+def _search_path() -> list[str]:
+    """Where this process finds its modules, without the current directory unless aqueue itself lies there."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as text
+    return [place for place in sys.path if place == own or os.path.abspath(place) != os.getcwd()]  # noqa: PTH100, PTH109

@@ -1,4 +1,4 @@
-"""A process of its own that looks at the machine's GPUs through NVIDIA's library: `python -m aqueue.nvml RUNS`.
+"""A process of its own that looks at the machine's GPUs through NVIDIA's library; see `gpus` for who starts it.
 
 For each line on its standard input it writes one look as a line of JSON. A call into the driver can hang for as
 long as a card is sick, and a library that does not fit the driver any more fits only in a new process; so the
@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import pynvml
 
-from aqueue.cards import Card, CardProcess, Look
+from aqueue.cards import HANGS, Card, CardProcess, Look
 
 INIT_SECONDS: Final = 25.0
 """How long the driver may take to begin; without persistence mode it wakes every card first."""
@@ -40,7 +40,7 @@ _PROBLEMS: Final = {
     " a restart of the machine ends that",
     pynvml.NVML_ERROR_NO_PERMISSION: "the NVIDIA driver does not let this user look at the GPUs",
     pynvml.NVML_ERROR_GPU_IS_LOST: "has fallen off the bus; a restart of the machine brings it back",
-    pynvml.NVML_ERROR_TIMEOUT: "does not answer",
+    pynvml.NVML_ERROR_TIMEOUT: HANGS,
     pynvml.NVML_ERROR_RESET_REQUIRED: "has to be reset (`nvidia-smi --gpu-reset`)",
     pynvml.NVML_ERROR_IRQ_ISSUE: "has a problem with its interrupts or its power supply",
 }
@@ -66,6 +66,9 @@ class _Ask(threading.Thread):
             self.answer = self._question()
         except pynvml.NVMLError as error:
             self.error = in_words(error)
+        except Exception as error:
+            # A driver may be older or newer than anything that pynvml knows.
+            self.error = f"fails: {error}"
 
 
 class Machine:
@@ -88,13 +91,15 @@ class Machine:
         if self._init is None or (self._init.error and not self._init.is_alive()):
             self._init = _Ask(_begin)
         self._init.join(INIT_SECONDS)
-        if self._init.is_alive():
-            return Look(began_at=began_at, problem="the NVIDIA driver does not answer")
-        if self._init.error:
-            return Look(began_at=began_at, problem=self._init.error)
+        problem = HANGS if self._init.is_alive() else self._init.error
+        if problem is not None:
+            # Some of the words for a card that fails are also those for a driver that does.
+            whole = problem if problem.startswith(("the ", "there ")) else f"the NVIDIA driver {problem}"
+            return Look(began_at=began_at, ended_at=time.time(), problem=whole)
         count: int = self._init.answer
         if count == 0:
-            return Look(began_at=began_at, problem="there is no NVIDIA GPU here")
+            return Look(began_at=began_at, ended_at=time.time(), problem="there is no NVIDIA GPU here")
+        began_at = time.time()
         found = self._look_at_each(count)
         numbers = {card.key: number for number, (_, cards) in enumerate(found) for card in cards if not card.error}
         if all(bus is not None for bus, _ in found):
@@ -102,7 +107,8 @@ class Machine:
         cards = [
             msgspec.structs.replace(card, index=index) for index, (_, cards) in enumerate(found) for card in cards
         ]
-        return Look(began_at=began_at, cards=tuple(self._with_distances(cards, numbers)))
+        cards = self._with_distances(cards, numbers)
+        return Look(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
 
     def _look_at_each(self, count: int) -> list[tuple[str | None, list[Card]]]:
         """For each GPU its place on the bus, as far as it tells, and the card or the instances that it is."""
@@ -114,7 +120,7 @@ class Machine:
         for number in range(count):
             asked = self._asked[number]
             asked.join(max(0.0, until - time.monotonic()))
-            error = "does not answer" if asked.is_alive() else asked.error
+            error = HANGS if asked.is_alive() else asked.error
             if error is None:
                 found.append(asked.answer)
             else:
@@ -127,7 +133,7 @@ class Machine:
         instances = _instances(handle)
         if instances is None:
             return bus, [self._card(handle, number, None)]
-        return bus, [self._card(instance, number, place) for place, instance in enumerate(instances)]
+        return bus, [self._card(instance, number, place) for place, instance in instances.items()]
 
     def _card(self, handle: Any, number: int, instance: int | None) -> Card:
         key = str(pynvml.nvmlDeviceGetUUID(handle))
@@ -183,6 +189,9 @@ def _told(ask: Callable[[Any], Any], handle: Any) -> Any:
     """What the driver says; None where it does not say such things."""
     try:
         return ask(handle)
+    except pynvml.NVMLLibraryMismatchError:
+        # What pynvml makes of a function that an old driver does not have.
+        return None
     except pynvml.NVMLError as error:
         if error.value in _NOT_TOLD:
             return None
@@ -195,16 +204,16 @@ def _memory(handle: Any) -> tuple[int, int]:
     return int(memory.total), int(memory.free)
 
 
-def _instances(handle: Any) -> list[Any] | None:
-    """The handles of a partitioned GPU's instances; None if it is not partitioned."""
+def _instances(handle: Any) -> dict[int, Any] | None:
+    """The handles of a partitioned GPU's instances by their numbers; None if it is not partitioned."""
     mode = _told(pynvml.nvmlDeviceGetMigMode, handle)
     if mode is None or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
         return None
-    found = []
+    found = {}
     for place in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
         # The places need not be taken without gaps.
         with contextlib.suppress(pynvml.NVMLError_NotFound):
-            found.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))
+            found[place] = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
     return found
 
 
@@ -240,17 +249,19 @@ def _sees_processes() -> bool:
         return False
 
 
-def main() -> None:
-    """Answer each line of input with a look."""
+def main(runs: str, output: int) -> None:
+    """Answer each line of input with a look.
+
+    Args:
+        runs: where the folder has its runs.
+        output: the descriptor to write answers to; what else prints something does not know of it.
+    """
     # A Ctrl-C in the server's terminal is the server's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    machine = Machine(sys.argv[1])
-    for _ in sys.stdin:
-        sys.stdout.write(msgspec.json.encode(machine.look()).decode() + "\n")
-        sys.stdout.flush()
+    machine = Machine(runs)
+    with os.fdopen(output, "wb") as answers:
+        for _ in sys.stdin:
+            answers.write(msgspec.json.encode(machine.look()) + b"\n")
+            answers.flush()
     # A thread that still waits for the driver must not keep the process.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -154,7 +154,7 @@ class Board:
         allowed = _within(self.cards, confined_to)
         if lacks(demand, allowed):
             return Blocked(lack=self._explain_lack(demand, confined_to))
-        eligible = resolved(allowed, demand.ids)[0] if demand.ids else allowed
+        eligible = resolved(allowed, demand.ids)[0] if demand.ids else _large(allowed, demand)
         obstacles = [self._obstacle(card, demand) for card in eligible]
         free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
         if len(free) >= demand.count:
@@ -244,7 +244,7 @@ class Board:
 
     def _give(self, run: int, demand: Demand, free: Sequence[Card]) -> Placed | Blocked:
         chosen = self._choose(demand, free)
-        age = self._now - (self._look.began_at if self._look else 0.0)
+        age = self._now - (self._look.ended_at if self._look else 0.0)
         if any(not card.is_declared for card in chosen) and (
             not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
         ):
@@ -271,13 +271,16 @@ class Board:
 
         def preference(card: Card) -> tuple[float, ...]:
             if demand.memory is not None and (left := self._left(card)) is not None:
-                return (left, card.index)
-            return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), card.index)
+                return (left, *_place(card))
+            return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), *_place(card))
 
+        if len(free) == demand.count:
+            return list(free)
         ranked = sorted(free, key=preference)
-        if demand.count in (1, len(ranked)):
-            return ranked[: demand.count]
-        return min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
+        if demand.count == 1:
+            return ranked[:1]
+        chosen = min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
+        return sorted(chosen, key=_place)
 
     def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
         if self._look is not None and self._look.problem is not None and not self.all_cards:
@@ -308,7 +311,7 @@ def lacks(demand: Demand, cards: Sequence[Card]) -> str | None:
             return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
     if len(cards) < demand.count:
         return f"asks for {described(demand)}, and there {_there(len(cards))}"
-    large = [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
+    large = _large(cards, demand)
     if len(large) >= demand.count:
         return None
     largest = spell_size(max(card.total or 0 for card in cards))
@@ -328,7 +331,7 @@ def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
 
     Args:
         before: the last one; None if this is the first.
-        board: made of this look.
+        board: made of this look; nothing has been given away on it yet.
     """
     known = {card.key: card.doubts for card in before.cards} if before is not None else {}
     cards = [
@@ -336,6 +339,10 @@ def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
         for card in look.cards
     ]
     return msgspec.structs.replace(look, cards=tuple(cards))
+
+
+def _place(card: Card) -> tuple[int, int]:
+    return card.index, card.instance or 0
 
 
 def _neighbours(first: Card, cards: Sequence[Card], count: int) -> list[Card]:
@@ -355,15 +362,26 @@ def _distance(one: Card, other: Card) -> int:
 
 
 def _said(leases: Sequence[Lease]) -> str:
-    aside = all(lease.set_aside for lease in leases)
-    runs = ", ".join(str(lease.run) for lease in leases[:_MOST_NAMED])
-    which = f"run {runs}" if len(leases) == 1 else f"runs {runs}"
-    return f"is set aside for {which}" if aside else f"has {which} on it"
+    runs = [lease.run for lease in leases if not lease.set_aside]
+    waiting = dict.fromkeys(lease.run for lease in leases if lease.set_aside)
+    parts = [f"has {_named(runs)} on it"] if runs else []
+    parts += [f"is set aside for {_named(list(waiting))}"] if waiting else []
+    return " and ".join(parts)
+
+
+def _named(runs: Sequence[int]) -> str:
+    more = " …" if len(runs) > _MOST_NAMED else ""
+    return f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs[:_MOST_NAMED]))}{more}"
 
 
 def _within(cards: Sequence[Card], ids: Sequence[CardId] | None) -> Sequence[Card]:
     """Those of the cards that are meant; all if no `ids` are given."""
     return cards if ids is None else within(cards, ids)
+
+
+def _large(cards: Sequence[Card], demand: Demand) -> Sequence[Card]:
+    """Those of the cards that have as much memory as is asked for, as far as that is known."""
+    return [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
 
 
 def described(demand: Demand) -> str:

@@ -235,7 +235,14 @@ class Store(Claims):
         """
         _require(run, "retried", *sorted(ENDED))
         self._move(
-            run, State.QUEUED, reason="retried by hand", finished_at=None, ready_at=None, failures=0, losses=0
+            run,
+            State.QUEUED,
+            reason="retried by hand",
+            finished_at=None,
+            ready_at=None,
+            failures=0,
+            losses=0,
+            cards=None,
         )
 
     # Forgetting

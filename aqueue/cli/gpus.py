@@ -6,12 +6,11 @@ from typing import Any
 import click
 
 from aqueue.cards import Card, Demand, resolved, spell_size, within
-from aqueue.claims import Sight
 from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
 from aqueue.cli.waiting import limits_of, waits
 from aqueue.config import Config
-from aqueue.placement import Board, lacks
+from aqueue.placement import Board, lacks, with_doubts
 from aqueue.store import Store
 
 _MOST_WAITING = 3
@@ -34,7 +33,8 @@ def gpus(directory: str | None, as_json: bool) -> None:
         looking.close()
     config = config_or_default(folder, warn=True)
     with reading(folder) as store:
-        board = store.board(Sight(look), limits_of(config), now())
+        board = store.board(look, limits_of(config), now())
+        board = store.board(with_doubts(look, None, board), limits_of(config), now())
         waiting = store.waiting_for_cards()
         first = [run for id_, _, _ in waiting[:_MOST_WAITING] if (run := store.get(id_))]
         why = waits(store, folder, first)
@@ -55,7 +55,7 @@ def gpus(directory: str | None, as_json: bool) -> None:
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
     """The cards as a server saw them last, and when that was; none if none has looked."""
     look = store.look()
-    board = store.board(Sight(look), limits_of(config), now())
+    board = store.board(look, limits_of(config), now())
     if look is None or not board.all_cards:
         return [], 0.0
     waiting = store.waiting_for_cards()
@@ -99,7 +99,8 @@ def one_line(card: dict[str, Any]) -> str:
     if card["memory_total"] is not None:
         memory = f", {spell_size(card['memory_free'])} of {spell_size(card['memory_total'])} free"
     label = card["index"] if card["instance"] is None else f"{card['index']}:{card['instance']}"
-    return f"GPU {label}: {card['name'] or 'declared in aqueue.yaml'}{memory}, {_said(card)}"
+    name = "declared in aqueue.yaml" if card["uuid"] is None else card["name"] or "unknown"
+    return f"GPU {label}: {name}{memory}, {_said(card)}"
 
 
 def _state(card: Card, board: Board, runs: Sequence[int], config: Config) -> str:

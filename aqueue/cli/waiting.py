@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from aqueue.capacity import Limits, waiting_for
 from aqueue.cards import CardId, Demand
-from aqueue.claims import Sight
 from aqueue.cli.access import awake_and_silent, config_or_default, now
 from aqueue.config import Config
 from aqueue.folder import Folder
@@ -42,7 +41,7 @@ def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]
 def board_of(store: Store, server: Server, limits: Limits) -> Board:
     """The cards of a server, as it saw them last."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
-    return store.board(Sight(store.look([server.id])), owned, now())
+    return store.board(store.look([server.id]), owned, now())
 
 
 def _waits_for_cards(run: Run) -> bool:

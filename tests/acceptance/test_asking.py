@@ -105,7 +105,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     assert listed.pop("attempts") == 3
     assert shown == listed
     assert [list(attempt) for attempt in attempts] == [
-        ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "log"]
+        ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log"]
     ] * 3
     told = [
         (attempt["number"], attempt["exit_code"], attempt["signal"], attempt["reason"]) for attempt in attempts

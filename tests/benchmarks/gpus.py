@@ -39,7 +39,7 @@ def choice(bench: Bench, many: int) -> None:
             store = Store(connection)
             for index in range(many):
                 store.add(_task(index), 1.0, trigger=Trigger.MANUAL)
-            look = Look(began_at=time.time(), cards=tuple(map(_card, range(CARDS))))
+            look = Look(began_at=time.time(), ended_at=time.time(), cards=tuple(map(_card, range(CARDS))))
             began = time.perf_counter()
             given = store.claim("server", Limits(jobs=CARDS), time.time(), Sight(look))
             taken.append(time.perf_counter() - began)

@@ -1,0 +1,75 @@
+"""A run that needs many cards is not starved by those that need few, and keeps nobody else waiting."""
+
+import pytest
+
+from tests.acceptance.driving import Place
+from tests.acceptance.gpu_company import TOLD, cards_of, let_end, runs, seen, told, waits
+from tests.nvml.fake import FakeCards
+
+pytestmark = pytest.mark.at_length
+
+
+def test_cards_are_set_aside_for_a_run_that_needs_many(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(4))
+    place.serve("-j", "20")
+    names = [f"t{index}" for index in range(4)]
+    assert [runs(place, name, f"gpus: [{index}]")["gpus"] for index, name in enumerate(names)] == [
+        [index] for index in range(4)
+    ]
+    place.task("big", TOLD, "gpus: 4")
+    waits(place, "big", "waits for GPUs: GPU 0 has run")
+    place.task("small", TOLD, "gpus: 1")
+    place.task("plain", "true")
+    place.task("hides", "true", "gpus: 0")
+    for name in ("plain", "hides"):
+        place.becomes(name, "succeeded")
+    let_end(place, "t0")
+    big = place.rows()["big"]["id"]
+    waits(place, "small", f"GPU 0 is set aside for run {big}")
+    assert place.rows()["big"]["state"] == "queued"
+    assert seen(place)["gpus"][0]["waiting"] == [big, place.rows()["small"]["id"]]
+    let_end(place, *names[1:])
+    rows = [place.becomes(name, "succeeded") for name in ("big", "small")]
+    assert told(place, "big")[1] == "0,1,2,3"
+    assert rows[0]["started_at"] < rows[1]["started_at"]
+
+
+def test_runs_that_need_other_cards_pass_one_that_waits(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(4))
+    place.serve("-j", "20")
+    runs(place, "busy", "gpus: [0]")
+    place.task("pair", TOLD, "gpus: [0, 1]")
+    waits(place, "pair", "GPU 0 has run")
+    place.task("aside", TOLD, "gpus: [1]")
+    place.task("any", TOLD, "gpus: 1")
+    place.task("that", TOLD, "gpus: [3]")
+    for name in ("any", "that"):
+        place.becomes(name, "succeeded")
+    assert told(place, "any")[1] in ("2", "3")
+    waits(place, "aside", f"GPU 1 is set aside for run {place.rows()['pair']['id']}")
+    let_end(place, "busy")
+    for name in ("pair", "aside"):
+        place.becomes(name, "succeeded")
+
+
+def test_a_run_that_can_never_have_its_cards_keeps_none_from_others(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(2))
+    place.serve("-j", "20")
+    place.task("never", TOLD, "gpus: 3")
+    waits(place, "never", "asks for 3 GPUs, and there are 2")
+    for name in ("a", "b"):
+        place.task(name, TOLD, "gpus: 2")
+        place.becomes(name, "succeeded")
+
+
+def test_a_more_urgent_run_gets_the_next_card(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(1))
+    place.serve("-j", "20")
+    runs(place, "busy", "gpus: 1")
+    place.task("low", "echo low >> order", "gpus: 1")
+    waits(place, "low", "GPU 0 has run")
+    place.task("high", "echo high >> order", "gpus: 1", "priority: high")
+    waits(place, "high", "GPU 0 has run")
+    let_end(place, "busy")
+    place.becomes("low", "succeeded")
+    assert place.lines("order") == ["high", "low"]
