@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from typing import Final
 
 import anyio
@@ -45,18 +46,14 @@ class Gpus:
     async def look(self) -> Look:
         """Look at all cards, however long that takes; it does not raise."""
         began_at = time.time()
+        talk = self._conversation(began_at)
         try:
             with anyio.move_on_after(ANSWER_SECONDS):
                 while True:
-                    answers, is_new = self._ask()
-                    text = b""
-                    while not text.endswith(_LINE):
-                        await anyio.wait_readable(answers)
-                        if not (part := os.read(answers, 1 << 16)):
-                            break
-                        text += part
-                    if self._is_answer(text, is_new):
-                        return self._understood(text, began_at)
+                    await anyio.wait_readable(next(talk))
+        except StopIteration as end:
+            look: Look = end.value
+            return look
         except OSError as error:
             return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
         except BaseException:
@@ -69,20 +66,16 @@ class Gpus:
         """The same for those who have nothing else to do meanwhile."""
         began_at = time.time()
         until = time.monotonic() + ANSWER_SECONDS
+        talk = self._conversation(began_at)
         try:
-            while True:
-                answers, is_new = self._ask()
-                text = b""
-                while not text.endswith(_LINE):
-                    if not select.select([answers], [], [], max(until - time.monotonic(), 0.0))[0]:
-                        return self._failed(began_at, _NO_ANSWER)
-                    if not (part := os.read(answers, 1 << 16)):
-                        break
-                    text += part
-                if self._is_answer(text, is_new):
-                    return self._understood(text, began_at)
+            while select.select([next(talk)], [], [], max(until - time.monotonic(), 0.0))[0]:
+                pass
+        except StopIteration as end:
+            look: Look = end.value
+            return look
         except OSError as error:
             return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
+        return self._failed(began_at, _NO_ANSWER)
 
     def close(self) -> None:
         """End the process that looks; the next look starts another, with the driver's library as it is then."""
@@ -99,6 +92,21 @@ class Gpus:
         # One that hangs in the kernel ends whenever the driver lets it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
+
+    def _conversation(self, began_at: float) -> Generator[int, None, Look]:
+        """Ask and listen; goes on whenever there is something to read from the descriptor that it gives."""
+        while True:
+            answers, is_new = self._ask()
+            text = b""
+            while not text.endswith(_LINE):
+                yield answers
+                if not (part := os.read(answers, 1 << 16)):
+                    break
+                text += part
+            if text.endswith(_LINE) or is_new:
+                return self._understood(text, began_at)
+            # It has ended since the last look, and was asked in vain.
+            self.close()
 
     def _ask(self) -> tuple[int, bool]:
         """Ask for a look.
@@ -128,13 +136,6 @@ class Gpus:
             raise AssertionError("it was started with a pipe")
         self._process.stdin.write(_LINE)
         return self._answers, True
-
-    def _is_answer(self, text: bytes, is_new: bool) -> bool:
-        """Whether that is all there is to hear; one that has ended since the last look is asked in vain."""
-        if text.endswith(_LINE) or is_new:
-            return True
-        self.close()
-        return False
 
     def _understood(self, text: bytes, began_at: float) -> Look:
         try:

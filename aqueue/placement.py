@@ -81,8 +81,8 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_vetoed(self) -> bool:
-        """Whether a later look may change that, and nothing that our own runs do."""
-        return bool(self.lack) or any(not obstacle.is_ours for obstacle in self.obstacles)
+        """Whether a later look may change that, without any run of ours coming to its end."""
+        return bool(self.lack) or any(obstacle.is_seen for obstacle in self.obstacles)
 
     @property
     def reason(self) -> str:
@@ -98,10 +98,17 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Obstacle(msgspec.Struct, frozen=True):
-    """What keeps a card from being given to a run; said in words only where somebody asks, as claims do not."""
+    """What keeps a card from being given to a run.
+
+    Attributes:
+        explain: says it in words; claims do not ask for them.
+        is_ours: whether it goes away when runs of ours end.
+        is_seen: whether it is something that a look has shown.
+    """
 
     explain: Callable[[], str]
-    is_ours: bool
+    is_ours: bool = False
+    is_seen: bool = True
 
 
 class Board:
@@ -204,14 +211,14 @@ class Board:
 
     def _obstacle(self, card: Card, demand: Demand) -> _Obstacle | None:
         if card.error is not None:
-            return _Obstacle(lambda: f"GPU {card.label} {card.error}", is_ours=False)
+            return _Obstacle(lambda: f"GPU {card.label} {card.error}")
         taken = tuple(self._leases[card.key])
         if len(taken) >= self._rules.slots:
-            return _Obstacle(lambda: f"GPU {card.label} {_said(taken)}", is_ours=True)
+            return _Obstacle(lambda: f"GPU {card.label} {_said(taken)}", is_ours=True, is_seen=False)
         if not self._is_current(card):
             return None
         if not self._rules.share_with_others and (foreign := self.foreign(card)):
-            return _Obstacle(lambda: foreign, is_ours=False)
+            return _Obstacle(lambda: foreign)
         if demand.memory is None:
             return None
         return self._shortage(card, taken, demand.memory)
@@ -219,7 +226,7 @@ class Board:
     def _shortage(self, card: Card, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
         left = self._left(card)
         if left is None:
-            return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known", is_ours=False)
+            return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known")
         if left >= memory:
             return None
 

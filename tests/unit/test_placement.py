@@ -705,6 +705,12 @@ def test_nothing_is_set_aside_for_a_run_that_somebody_else_keeps_from_the_only_c
     assert given(board.place(2, needs())) == ["1"]
 
 
+def test_memory_that_a_run_of_ours_may_give_back_before_it_ends_is_looked_at_again() -> None:
+    zero = a_card(0, 14, processes=(a_process(run=90, gib=10),))
+    assert blocked(a_board(zero, leases=[a_lease(zero)], slots=2).place(1, needs(gib=20))).is_vetoed
+    assert not blocked(a_board(zero, leases=[a_lease(zero)]).place(1, needs(gib=20))).is_vetoed
+
+
 # Which cards there are
 
 
