@@ -18,7 +18,7 @@ from aqueue.store import Store
 from tests.unit.blank import blank_database
 
 # When it fails, finding a short example takes its time.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.at_length]
 
 GIB = 1 << 30
 TOTAL = 24 * GIB
@@ -304,4 +304,4 @@ class Cards(RuleBasedStateMachine):
 
 
 TestCards = Cards.TestCase
-TestCards.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestCards.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
