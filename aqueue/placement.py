@@ -187,8 +187,8 @@ class Board:
             if process.run not in ours:
                 who = ", ".join(filter(None, (f"pid {process.pid}", process.user)))
                 memory = "" if process.memory is None else f" with {spell_size(process.memory)}"
-                left = "" if process.run is None else f", left behind by run {process.run},"
-                return f"{process.name or 'a process'} ({who}){left} is on GPU {card.label}{memory}"
+                whose = "" if process.run is None else f", of run {process.run},"
+                return f"{process.name or 'a process'} ({who}){whose} is on GPU {card.label}{memory}"
         if card.processes is None and card.doubts:
             used = spell_size(card.used or 0)
             return f"on GPU {card.label} {used} are in use, and no run of ours accounts for that"
@@ -297,7 +297,9 @@ class Board:
         allowed = _within(self.all_cards, confined_to)
         if lacks(demand, allowed):
             return f"asks for {described(demand)}, but its queue may use only {_labels(allowed)}"
-        return f"waits for a server that has {described(demand)}; this one has only {_labels(self.cards)}"
+        here = _within(self.cards, confined_to)
+        what = f"only {_labels(here)}" if here else "none for it"
+        return f"waits for a server that has {described(demand)}; this one has {what}"
 
 
 def known_cards(look: Look | None, rules: Rules) -> list[Card]:

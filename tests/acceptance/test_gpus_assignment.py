@@ -124,7 +124,7 @@ def test_a_server_that_was_started_under_a_list_of_cards_has_only_those(
     place.becomes("a", "succeeded")
     assert told(place, "a")[1] == expected
     place.task("b", TOLD, "gpus: [1]")
-    waits(place, "b", "waits for a server that has GPU 1; this one has only")
+    waits(place, "b", "waits for a server that has GPU 1; this one has")
 
 
 @pytest.mark.at_length
@@ -132,7 +132,7 @@ def test_a_server_that_was_started_with_all_cards_hidden_has_none(place: Place) 
     cards_of(place, *FakeCards.cards(2))
     place.serve(env={"CUDA_VISIBLE_DEVICES": ""})
     place.task("a", TOLD, "gpus: 1")
-    waits(place, "a", "waits for a server that has 1 GPU; this one has only none")
+    waits(place, "a", "waits for a server that has 1 GPU; this one has none for it")
 
 
 @pytest.mark.at_length

@@ -82,7 +82,7 @@ def test_a_process_that_a_run_left_behind_keeps_its_card(place: Place) -> None:
     (pid,) = place.lines("pid")
     cards.add(f"process 0 pid={pid} memory=7")
     place.task("b", TOLD, "gpus: 1")
-    waits(place, "b", f"sleep (pid {pid}", f"left behind by run {row['id']}", "GPU 0 with 7 MiB")
+    waits(place, "b", f"sleep (pid {pid}", f"of run {row['id']}", "GPU 0 with 7 MiB")
     place.kill_processes_of(row["id"])
     cards.remove(f"process 0 pid={pid} memory=7")
     place.becomes("b", "succeeded")

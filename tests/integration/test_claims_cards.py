@@ -528,12 +528,17 @@ def test_a_run_of_a_confined_queue_that_waits_keeps_nobody_back_that_asks_for_th
 
 def test_a_run_that_waits_keeps_nobody_back_in_a_confined_queue_that_asks_for_the_same(machine: Machine) -> None:
     lane = queues(Queue(name="lane", max_concurrency=9, gpus=(1,)))
-    machine.add("first", gpus=2)
-    machine.take(owns=((0, 1),))
-    machine.add("a", gpus=1)
-    confined = machine.add("b", queue="lane", gpus=1)
+    machine.add("first", gpus=(0,))
+    machine.take()
+    machine.change(0, free=8 * GIB)
+    early = Sight(machine.look())
     machine.end(1)
-    assert machine.given(owns=((1,),), queues=lane | queues(Queue(name="a", gpus=(0,)))) == {confined.id: ["1"]}
+    waits = machine.add("a", gpus=1, gpu_memory=GIB)
+    confined = machine.add("b", queue="lane", gpus=1, gpu_memory=GIB)
+    machine.now -= 1
+    taken = machine.take(sight=early, queues=lane)
+    assert ({run.id: labels(run) for run in taken.runs}, taken.needs_look) == ({confined.id: ["1"]}, True)
+    assert machine.given(queues=lane) == {waits.id: ["0"]}
 
 
 def test_a_run_waits_for_a_server_that_has_its_card(machine: Machine) -> None:

@@ -250,7 +250,7 @@ def test_a_process_of_a_run_that_has_the_card_is_ours() -> None:
 def test_a_process_that_a_run_has_left_behind_is_not_ours_any_more() -> None:
     left = a_card(0, processes=(a_process(run=80, name="python"),))
     board = a_board(left, leases=[a_lease(left, run=90)], slots=2)
-    words = "python (pid 77), left behind by run 80, is on GPU 0 with 4 GiB"
+    words = "python (pid 77), of run 80, is on GPU 0 with 4 GiB"
     assert reason(board.place(1, needs())) == f"waits for GPUs: {words}"
 
 
@@ -612,7 +612,7 @@ def test_a_server_has_only_what_its_option_and_its_environment_both_allow() -> N
 
 def test_a_server_from_which_all_cards_are_hidden_has_none() -> None:
     board = a_board(*cards(0), owns=[()])
-    assert reason(board.place(1, needs())) == "waits for a server that has 1 GPU; this one has only none"
+    assert reason(board.place(1, needs())) == "waits for a server that has 1 GPU; this one has none for it"
 
 
 def test_a_server_may_have_the_cards_that_a_run_needs_but_not_those_of_its_queue() -> None:
