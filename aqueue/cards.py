@@ -131,12 +131,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         began_at, ended_at: seconds since the epoch.
         problem: why there is nothing to see; None if there is.
+        is_without_driver: whether that is because there is no driver, so that nobody else can use a GPU either.
     """
 
     began_at: float
     ended_at: float
     cards: tuple[Card, ...] = ()
     problem: str | None = None
+    is_without_driver: bool = False
 
 
 def text_of(demand: Demand | None) -> str:

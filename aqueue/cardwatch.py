@@ -12,7 +12,7 @@ from aqueue.clock import Clock
 from aqueue.events import Notice, Report
 from aqueue.gpus import Gpus
 from aqueue.models import Task
-from aqueue.placement import Rules, never
+from aqueue.placement import FRESH_SECONDS, Rules, never
 
 FIRST_PAUSE: Final = 0.1
 """Seconds after which a card that was not free is looked at again; then twice as many, and so on."""
@@ -22,6 +22,9 @@ LONGEST_PAUSE: Final = 5.0
 
 WITHOUT_DRIVER: Final = 30.0
 """Seconds after which a driver that was not there is looked for again."""
+
+PROMPT_SECONDS: Final = 0.5
+"""How long a look may take while slots are kept for the run that needs it."""
 
 IDLE_SECONDS: Final = 60.0
 """For how long after a look the driver's library is kept."""
@@ -47,8 +50,14 @@ class CardWatch:
         self._pause = FIRST_PAUSE
         self._looked_at = -math.inf
         self._is_vetoed = False
-        self.sight = Sight()
+        self._sight = Sight()
+        self._asked_at = -math.inf
+
+    @property
+    def sight(self) -> Sight:
         """What was seen last."""
+        is_prompt = not self._is_looking or self._clock.monotonic() - self._asked_at < PROMPT_SECONDS
+        return self._sight._replace(is_prompt=is_prompt)
 
     def expect(self, run: int, task: Task) -> None:
         """A run was accepted: say so if it asks for more than there is, once that is known."""
@@ -57,7 +66,7 @@ class CardWatch:
 
     def warn(self, look: Look | None, rules: Rules) -> None:
         """Say which of the accepted runs ask for more than there is."""
-        if look is None or not self._accepted:
+        if look is None or not self._accepted or not self._is_fresh(look):
             return
         for demand, runs in self._accepted.items():
             if why := never(demand, look, rules):
@@ -74,24 +83,32 @@ class CardWatch:
             sight: by which runs were started.
             taken: what came of it.
         """
-        if sight is not self.sight:
+        if sight.look is not self.sight.look:
             # There was another look meanwhile, which will tell more.
             return
-        self.sight = Sight(taken.look, taken.look)
+        self._sight = Sight(taken.look, taken.look)
         self._is_vetoed = taken.is_vetoed
         for run, why in taken.lacking:
-            if run not in self._warned_of:
+            if run not in self._warned_of and taken.look is not None and self._is_fresh(taken.look):
                 self._warned_of.add(run)
                 self._report(Notice(f"run {run} {why}", urgent=True))
         if not taken.is_vetoed:
             self._pause = FIRST_PAUSE
-        if not self._is_looking and (taken.needs_look or self.seconds_left() <= 0):
+        if not self._is_looking and (taken.needs_look or self.seconds_left() <= 0.0):
             self._is_looking = True
+            self._asked_at = self._clock.monotonic()
             tasks.start_soon(self._look)
+
+    def _is_fresh(self, look: Look) -> bool:
+        return abs(self._clock.now() - look.ended_at) <= FRESH_SECONDS
 
     def seconds_left(self) -> float:
         """For how long there is nothing to do here."""
-        if not self._is_vetoed or self._is_looking:
+        if self._is_looking:
+            # Those that kept out of the way of a run that needs the look are not kept for longer.
+            left = self._asked_at + PROMPT_SECONDS - self._clock.monotonic()
+            return left if left > 0 else math.inf
+        if not self._is_vetoed:
             return math.inf
         return max(0.0, self._looked_at + self._pause - self._clock.monotonic())
 
@@ -121,5 +138,5 @@ class CardWatch:
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         if look.problem is not None:
             self._pause = WITHOUT_DRIVER
-        self.sight = Sight(look, self.sight.look, is_news=True)
+        self._sight = Sight(look, self._sight.look, is_news=True)
         self._wake()

@@ -33,11 +33,13 @@ class Sight(NamedTuple):
         look: the last look; None if there was none.
         before: the one before that.
         is_news: whether the store has not been told of the last one.
+        is_prompt: whether the next one can be had at once, so that a run which needs it keeps its slot meanwhile.
     """
 
     look: Look | None = None
     before: Look | None = None
     is_news: bool = False
+    is_prompt: bool = True
 
 
 NO_SIGHT: Final = Sight()
@@ -94,7 +96,8 @@ class Claims(Servers):
         lacking: list[tuple[int, str]] = []
         # Once queues are enabled again, direct runs wait for their turn as all others do.
         for direct in (True, False) if limits.disabled_by else (False,):
-            for turn in self.turns(usage, limits, board, demands, direct=direct):
+            turns = self.turns(usage, limits, board, demands, direct=direct, keeps_slots=sight.is_prompt)
+            for turn in turns:
                 if isinstance(turn.found, Placed):
                     claimed.append(self._claim(server, turn, now))
                 else:
@@ -121,6 +124,7 @@ class Claims(Servers):
         demands: Sequence[str],
         *,
         direct: bool = False,
+        keeps_slots: bool = True,
         only_looking: bool = False,
     ) -> Iterator[Turn]:
         """The runs whose turn it is, the best first, with the cards they get or why they get none.
@@ -132,6 +136,8 @@ class Claims(Servers):
             board: None where no run asks for cards.
             demands: all that there are.
             direct: only runs that do not have to wait for a slot.
+            keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of
+                runs that need no cards would be faster every time.
             only_looking: nobody starts them; of each demand only one is given anything then.
         """
         lines = DIRECT if direct else "heads"
@@ -159,7 +165,7 @@ class Claims(Servers):
             found: Placed | Blocked = _NO_CARDS
             if asked is not None and board is not None:
                 found = board.place(run, asked, confinement)
-            if isinstance(found, Placed):
+            if isinstance(found, Placed) or (found.needs_look and keeps_slots):
                 usage.add(queue, limits)
                 openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
             if isinstance(found, Blocked) or only_looking:

@@ -261,7 +261,9 @@ class Dispatcher:
                 0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
             )
         moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
-        pause = min(max(0.0, moment - self._clock.now()), self._cards.seconds_left())
+        pause = max(0.0, moment - self._clock.now())
+        if not self._draining:
+            pause = min(pause, self._cards.seconds_left())
         return None if math.isinf(pause) else pause
 
     def _add_runner(self, run: Run) -> Runner:

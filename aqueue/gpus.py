@@ -1,6 +1,7 @@
 """Which GPUs there are and what they are busy with: asks a process of its own, see `nvml`."""
 
 import contextlib
+import math
 import os
 import select
 import subprocess
@@ -17,6 +18,9 @@ from aqueue.folder import Folder
 
 ANSWER_SECONDS: Final = 30.0
 """After how long a process that does not answer is given up; it gives up the driver before."""
+
+_RENEW_SECONDS: Final = 5.0
+"""How often a card that fails is reason enough for a new process; the others are needed meanwhile."""
 
 _NO_ANSWER: Final = "the NVIDIA driver does not answer"
 _LINE: Final = b"\n"
@@ -42,6 +46,7 @@ class Gpus:
         self._runs = folder.runs_text
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: int | None = None
+        self._renewed_at = -math.inf
 
     async def look(self) -> Look:
         """Look at all cards, however long that takes; it does not raise."""
@@ -142,9 +147,11 @@ class Gpus:
             look = msgspec.json.decode(text, type=Look)
         except msgspec.DecodeError:
             return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
-        if look.problem is not None or any(card.error not in (None, HANGS) for card in look.cards):
+        fails = any(card.error not in (None, HANGS) for card in look.cards)
+        if look.problem is not None or (fails and time.monotonic() - self._renewed_at > _RENEW_SECONDS):
             # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a card
             # cannot be reset.
+            self._renewed_at = time.monotonic()
             self.close()
         return look
 

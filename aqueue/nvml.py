@@ -44,6 +44,10 @@ _PROBLEMS: Final = {
     pynvml.NVML_ERROR_RESET_REQUIRED: "has to be reset (`nvidia-smi --gpu-reset`)",
     pynvml.NVML_ERROR_IRQ_ISSUE: "has a problem with its interrupts or its power supply",
 }
+_WITHOUT_DRIVER: Final = (
+    _PROBLEMS[pynvml.NVML_ERROR_LIBRARY_NOT_FOUND],
+    _PROBLEMS[pynvml.NVML_ERROR_DRIVER_NOT_LOADED],
+)
 _NOT_TOLD: Final = (
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
@@ -83,6 +87,9 @@ class Machine:
         self._sees_processes = _sees_processes()
         self._init: _Ask | None = None
         self._asked: dict[int, _Ask] = {}
+        # What does not change, and a card that fails later may not tell any more; by the driver's numbers.
+        self._buses: dict[int, str] = {}
+        self._keys: dict[int, str] = {}
         self._distances: dict[str, dict[str, int]] = {}
 
     def look(self) -> Look:
@@ -95,45 +102,60 @@ class Machine:
         if problem is not None:
             # Some of the words for a card that fails are also those for a driver that does.
             whole = problem if problem.startswith(("the ", "there ")) else f"the NVIDIA driver {problem}"
-            return Look(began_at=began_at, ended_at=time.time(), problem=whole)
+            is_without = whole in _WITHOUT_DRIVER
+            return Look(began_at=began_at, ended_at=time.time(), problem=whole, is_without_driver=is_without)
         count: int = self._init.answer
         if count == 0:
-            return Look(began_at=began_at, ended_at=time.time(), problem="there is no NVIDIA GPU here")
+            none = "there is no NVIDIA GPU here"
+            return Look(began_at=began_at, ended_at=time.time(), problem=none, is_without_driver=True)
         began_at = time.time()
         found = self._look_at_each(count)
-        numbers = {card.key: number for number, (_, cards) in enumerate(found) for card in cards if not card.error}
-        if all(bus is not None for bus, _ in found):
-            found.sort(key=lambda one: one[0] or "")
+        numbers = {card.key: number for number, cards in enumerate(found) for card in cards if not card.error}
         cards = [
-            msgspec.structs.replace(card, index=index) for index, (_, cards) in enumerate(found) for card in cards
+            msgspec.structs.replace(card, index=index)
+            for index, cards in enumerate(self._in_order_of_buses(found))
+            for card in cards
         ]
         cards = self._with_distances(cards, numbers)
         return Look(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
 
-    def _look_at_each(self, count: int) -> list[tuple[str | None, list[Card]]]:
-        """For each GPU its place on the bus, as far as it tells, and the card or the instances that it is."""
+    def _look_at_each(self, count: int) -> list[list[Card]]:
+        """For each GPU, in the driver's order, the card or the instances that it is."""
+        until = time.monotonic() + CARD_SECONDS
+        waited_for = []
         for number in range(count):
             if number not in self._asked or not self._asked[number].is_alive():
                 self._asked[number] = _Ask(partial(self._look_at, number))
-        until = time.monotonic() + CARD_SECONDS
-        found: list[tuple[str | None, list[Card]]] = []
+                waited_for.append(number)
+        found: list[list[Card]] = []
         for number in range(count):
             asked = self._asked[number]
-            asked.join(max(0.0, until - time.monotonic()))
+            if number in waited_for:
+                # What did not answer before is not waited for again.
+                asked.join(max(0.0, until - time.monotonic()))
             error = HANGS if asked.is_alive() else asked.error
             if error is None:
                 found.append(asked.answer)
             else:
-                found.append((None, [Card(key=f"GPU-unknown-{number}", index=number, error=error)]))
+                key = self._keys.get(number, f"GPU-unknown-{number}")
+                found.append([Card(key=key, index=number, error=error)])
         return found
 
-    def _look_at(self, number: int) -> tuple[str, list[Card]]:
+    def _in_order_of_buses(self, found: list[list[Card]]) -> list[list[Card]]:
+        """The GPUs as CUDA numbers them; one that never told its bus stays where the driver has it."""
+        known = iter(
+            sorted((number for number in range(len(found)) if number in self._buses), key=self._buses.__getitem__)
+        )
+        return [found[next(known) if number in self._buses else number] for number in range(len(found))]
+
+    def _look_at(self, number: int) -> list[Card]:
         handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-        bus = str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
+        self._buses[number] = str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
         instances = _instances(handle)
-        if instances is None:
-            return bus, [self._card(handle, number, None)]
-        return bus, [self._card(instance, number, place) for place, instance in instances.items()]
+        if instances is not None:
+            return [self._card(instance, number, place) for place, instance in instances.items()]
+        self._keys[number] = str(pynvml.nvmlDeviceGetUUID(handle))
+        return [self._card(handle, number, None)]
 
     def _card(self, handle: Any, number: int, instance: int | None) -> Card:
         key = str(pynvml.nvmlDeviceGetUUID(handle))

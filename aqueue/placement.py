@@ -307,7 +307,7 @@ def known_cards(look: Look | None, rules: Rules) -> list[Card]:
     found = list(look.cards) if look is not None else []
     if rules.devices is None:
         return found
-    if look is None or look.problem is None:
+    if look is None or not look.is_without_driver:
         return within(found, rules.devices)
     return [Card(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from aqueue import configfile
-from aqueue.cards import CardId
+from aqueue.cards import CARD_VARIABLES, CardId
 from aqueue.cli.access import (
     changing,
     config_or_default,
@@ -78,6 +78,9 @@ def add(
         hold=hold,
         **_demand(gpus, gpu_memory),
     )
+    for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
+        if any(written.partition("=")[0] == variable for written in variables):
+            raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
     if not command[0].strip():
         raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
     with changing(folder) as store:

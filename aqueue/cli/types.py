@@ -42,7 +42,10 @@ class _Cards(click.ParamType[tuple[CardId, ...]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[CardId, ...]:
         try:
-            return check_ids([word.strip() for word in str(value).strip("[]").split(",") if word.strip()])
+            written = str(value)
+            if written.startswith("[") and written.endswith("]"):
+                written = written[1:-1]
+            return check_ids([word.strip() for word in written.split(",")])
         except ValueError:
             self.fail(f"'{value}' does not name GPUs; expected indices or UUIDs, such as 0,2", param, ctx)
 
@@ -50,7 +53,7 @@ class _Cards(click.ParamType[tuple[CardId, ...]]):
 class _Demand(_Cards):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         written = str(value)
-        if written.isdigit() and int(written) <= MOST_CARDS:
+        if written.isascii() and written.isdigit() and int(written) <= MOST_CARDS:
             return int(written)
         return super().convert(value, param, ctx)
 

@@ -1,10 +1,16 @@
 """A run that needs many cards is not starved by those that need few, and keeps nobody else waiting."""
 
+import os
+import signal
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.acceptance.driving import Place
 from tests.acceptance.gpu_company import TOLD, cards_of, let_end, runs, seen, told, waits
 from tests.nvml.fake import FakeCards
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
 
@@ -73,3 +79,48 @@ def test_a_more_urgent_run_gets_the_next_card(place: Place) -> None:
     let_end(place, "busy")
     place.becomes("low", "succeeded")
     assert place.lines("order") == ["high", "low"]
+
+
+def test_a_run_keeps_its_turn_while_its_card_is_looked_at(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(1))
+    place.serve()
+    runs(place, "first")
+    place.task("gpu", "true", "gpus: 1")
+    waits(place, "gpu", "all jobs are taken")
+    for index in range(3):
+        place.task(f"later{index}", "true")
+    waits(place, "later2", "all jobs are taken")
+    let_end(place, "first")
+    rows = [place.becomes(name, "succeeded") for name in ("gpu", "later0", "later1", "later2")]
+    assert rows[0]["started_at"] == min(row["started_at"] for row in rows)
+
+
+def test_a_driver_that_hangs_keeps_no_run_that_needs_no_card_for_long(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(1), "hang - nvmlInit 20")
+    place.serve()
+    place.task("gpu", "true", "gpus: 1")
+    for index in range(3):
+        place.task(f"later{index}", "true")
+    for index in range(3):
+        place.becomes(f"later{index}", "succeeded", seconds=8)
+    assert place.rows()["gpu"]["state"] == "queued"
+
+
+def test_a_server_that_is_leaving_does_not_look_for_cards_without_end(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(1))
+    server = place.serve("-j", "2")
+    runs(place, "long")
+    place.task("never", "true", "gpus: 5")
+    waits(place, "never", "asks for 5 GPUs")
+    server.signal(signal.SIGINT)
+    server.says("waiting for 1 run")
+    began, before = time.monotonic(), cpu_seconds(server.process.pid)
+    eventually(lambda: time.monotonic() - began > 2.0)
+    assert cpu_seconds(server.process.pid) - before < 0.5
+    place.path("long").touch()
+    assert server.ends() == 0
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

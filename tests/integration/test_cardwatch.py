@@ -8,7 +8,7 @@ import pytest
 
 from aqueue import cardwatch as module
 from aqueue.cards import Card, Look
-from aqueue.cardwatch import FIRST_PAUSE, LONGEST_PAUSE, WITHOUT_DRIVER, CardWatch
+from aqueue.cardwatch import FIRST_PAUSE, LONGEST_PAUSE, PROMPT_SECONDS, WITHOUT_DRIVER, CardWatch
 from aqueue.claims import Sight, Taken
 from aqueue.clock import Clock
 from aqueue.events import Event, Notice
@@ -158,7 +158,11 @@ async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_
         for _ in range(3):
             world.watch.follow(world.watch.sight, Taken([], None, needs_look=True), tasks)
             await eventually_async(lambda: world.gpus.looks == 1)
-            assert math.isinf(world.watch.seconds_left())
+            assert world.watch.seconds_left() == pytest.approx(PROMPT_SECONDS)
+            assert world.watch.sight.is_prompt
+        world.clock.time += PROMPT_SECONDS
+        assert math.isinf(world.watch.seconds_left())
+        assert not world.watch.sight.is_prompt, "others would be kept waiting by a card that is sick"
         world.gpus.may_answer.set()
     assert world.gpus.looks == 1
     assert world.watch.sight.is_news

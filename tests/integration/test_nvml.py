@@ -252,3 +252,17 @@ def test_what_it_is_interrupted_by_is_the_business_of_its_server(
     looking.look()
     looking.process.send_signal(signal.SIGINT)
     assert len(looking.cards()) == 1
+
+
+def test_a_card_that_fails_keeps_its_place_and_its_name(tmp_path: Path, probe: Callable[..., Probe]) -> None:
+    lines = [
+        f"card {number} uuid=GPU-{number} bus=0000:0{bus}:00.0 total=10 used=0 name=X"
+        for number, bus in enumerate((2, 3, 1))
+    ]
+    looking = probe(cards := FakeCards(tmp_path, *lines))
+    order = [("GPU-2", 0), ("GPU-0", 1), ("GPU-1", 2)]
+    assert [(one["key"], one["index"]) for one in looking.cards()] == order
+    cards.add("error 2 nvmlDeviceGetUUID GPU_IS_LOST")
+    found = looking.cards()
+    assert [(one["key"], one["index"]) for one in found] == order
+    assert found[0]["error"]

@@ -46,7 +46,10 @@ def a_board(
     problem: str | None = None,
     **rules: Any,
 ) -> Board:
-    look = Look(began_at=NOW - age - took, ended_at=NOW - age, cards=cards, problem=problem)
+    is_without = problem == NO_DRIVER
+    look = Look(
+        began_at=NOW - age - took, ended_at=NOW - age, cards=cards, problem=problem, is_without_driver=is_without
+    )
     return Board(look, leases, freed_at or {}, Rules(**rules), owns, NOW)
 
 
@@ -723,10 +726,15 @@ def test_there_are_the_cards_that_were_found_or_of_them_those_that_were_declared
 
 
 def test_without_a_driver_there_are_the_cards_that_were_declared_by_index() -> None:
-    look = Look(began_at=NOW, ended_at=NOW, problem=NO_DRIVER)
+    look = Look(began_at=NOW, ended_at=NOW, problem=NO_DRIVER, is_without_driver=True)
     assert known_cards(look, Rules()) == []
     declared = [Card(key=str(index), index=index, is_declared=True) for index in (0, 3)]
     assert known_cards(look, Rules(devices=(0, "GPU-77", 3))) == declared
+
+
+def test_cards_that_are_declared_are_not_given_away_blindly_where_a_driver_is_there_but_fails() -> None:
+    board = a_board(problem="the NVIDIA driver does not answer", devices=(0, 1))
+    assert lack(board.place(1, needs())) == "waits for GPUs: the NVIDIA driver does not answer"
 
 
 def test_declared_cards_are_given_however_old_the_look_is() -> None:
