@@ -6,7 +6,7 @@ others go on without that line, but for the cards that were set aside for it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
@@ -21,6 +21,11 @@ from aqueue.queries import ALL, as_json
 from aqueue.servers import Servers
 
 _demand_decoder = msgspec.json.Decoder(Demand)
+_CLAIM: Final = (
+    "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
+    " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, cards = ?"
+    f" WHERE id = {{}} RETURNING {ALL}"
+)
 _NO_CARDS: Final = Placed(())
 
 Confinement = Sequence[CardId] | None
@@ -86,11 +91,12 @@ class Claims(Servers):
             (now,),
         )
         usage = self.usage(server, limits)
-        demands = self.demands()
         look = self._remember_look(server, sight, limits, now) if sight.is_news else sight.look
-        board = None
-        if any(demands) or limits.disabled_by:
-            board = self.board(look, limits, now)
+        (asks_for_cards,) = self._execute("SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')").fetchone()
+        if not asks_for_cards and not limits.disabled_by:
+            return Taken(self._claim_without_cards(server, limits, usage, now), look)
+        demands = self.demands()
+        board = self.board(look, limits, now)
         claimed: list[Run] = []
         blocked: list[Blocked] = []
         lacking: list[tuple[int, str]] = []
@@ -120,7 +126,7 @@ class Claims(Servers):
         self,
         usage: Usage,
         limits: Limits,
-        board: Board | None,
+        board: Board,
         demands: Sequence[str],
         *,
         direct: bool = False,
@@ -133,7 +139,7 @@ class Claims(Servers):
 
         Args:
             usage: is counted up as runs are given away.
-            board: None where no run asks for cards.
+            board: cards are given away on it.
             demands: all that there are.
             direct: only runs that do not have to wait for a slot.
             keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of
@@ -163,7 +169,7 @@ class Claims(Servers):
             confinement = limits.confinement(queue)
             asked = _demand_decoder.decode(demand) if demand else None
             found: Placed | Blocked = _NO_CARDS
-            if asked is not None and board is not None:
+            if asked is not None:
                 found = board.place(run, asked, confinement)
             if isinstance(found, Placed) or (found.needs_look and keeps_slots):
                 usage.add(queue, limits)
@@ -178,10 +184,10 @@ class Claims(Servers):
 
     def _first(self, lines: str, demand: str, openings: Openings) -> tuple[int, int, str] | None:
         """Priority, id and queue of the first run that asks for `demand` in the queues that are open."""
-        which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
+        which, queues = _condition(openings)
         found: tuple[int, int, str] | None = self._execute(
-            f"SELECT priority, run, queue FROM {lines} WHERE demand = ?"
-            f" AND queue {which} (SELECT value FROM json_each(?)) ORDER BY priority, run LIMIT 1",
+            f"SELECT priority, run, queue FROM {lines} WHERE demand = ? AND {which}"
+            " ORDER BY priority, run LIMIT 1",
             (demand, as_json(queues)),
         ).fetchone()
         return found
@@ -189,17 +195,22 @@ class Claims(Servers):
     def _claim(self, server: str, turn: Turn, now: float) -> Run:
         cards = turn.found.cards if isinstance(turn.found, Placed) else ()
         (run,) = self._runs(
-            "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
-            " started_at = :now, finished_at = NULL, exit_code = NULL, signal = NULL, server = :server,"
-            f" cards = :cards WHERE id = :run RETURNING {ALL}",
-            {
-                "now": now,
-                "server": server,
-                "run": turn.run,
-                "cards": cards_as_text([card.held for card in cards]),
-            },
+            _CLAIM.format("?"), (now, server, cards_as_text([card.held for card in cards]), turn.run)
         )
         return run
+
+    def _claim_without_cards(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
+        """What the turns come to where no run asks for cards: the short way, a statement for each run."""
+        claimed: list[Run] = []
+        while (openings := usage.openings(limits)).any:
+            which, queues = _condition(openings)
+            first = f"(SELECT run FROM heads WHERE demand = '' AND {which} ORDER BY priority, run LIMIT 1)"
+            found = self._runs(_CLAIM.format(first), (now, server, None, as_json(queues)))
+            if not found:
+                break
+            usage.add(found[0].queue, limits)
+            claimed += found
+        return claimed
 
     def _give_back(self, cards: Sequence[HeldCard], now: float) -> None:
         """Take note that nobody has these cards any more."""
@@ -217,6 +228,12 @@ class Claims(Servers):
         look = with_doubts(sight.look, sight.before, self.board(sight.look, limits, now))
         self._execute("UPDATE servers SET look = ? WHERE id = ?", (msgspec.json.encode(look).decode(), server))
         return look
+
+
+def _condition(openings: Openings) -> tuple[str, Collection[str]]:
+    """What holds for the queues that are open, and the queues that are bound to its placeholder, as JSON."""
+    which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
+    return f"queue {which} (SELECT value FROM json_each(?))", queues
 
 
 def cards_as_text(cards: Sequence[HeldCard]) -> str | None:
