@@ -6,8 +6,11 @@ from typing import Final
 import msgspec
 
 from aqueue.cards import Demand, Look
-from aqueue.placement import Lease
+from aqueue.placement import Lease, SetAside
 from aqueue.queries import RUNS, Queries, as_json
+
+_BELIEVED_SECONDS: Final = 60.0
+"""How long a server without a sign of life is believed to start the runs that it keeps cards for."""
 
 DIRECT: Final = (
     "(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL)"
@@ -50,6 +53,22 @@ class CardQueries(Queries):
             )
         ]
         return max(looks, key=lambda look: look.began_at, default=None)
+
+    def set_aside_by_others(self, server: str, now: float) -> list[SetAside]:
+        """What other servers keep for runs that wait, in the order of their turns."""
+        found: list[SetAside] = []
+        for (text,) in self._execute(
+            "SELECT set_aside FROM servers"
+            " WHERE set_aside IS NOT NULL AND id <> ? AND leaving IS NULL AND heartbeat_at > ?",
+            (server, now - _BELIEVED_SECONDS),
+        ):
+            found += msgspec.json.decode(text, type=list[SetAside])
+        waiting = self._execute(
+            "SELECT id FROM runs WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))",
+            (as_json({slot.run for slot in found}),),
+        )
+        queued = {id_ for (id_,) in waiting}
+        return sorted(slot for slot in found if slot.run in queued)
 
     def demands(self, direct: bool = False) -> list[str]:
         """What the runs ask for that could be started, each once, as text."""

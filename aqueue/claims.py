@@ -5,7 +5,7 @@ lines that are open, the best goes next. Where it cannot have its cards, none ca
 others go on without that line, but for the cards that were set aside for it.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from aqueue.capacity import Limits, Openings, Usage
 from aqueue.cardqueries import DIRECT
 from aqueue.cards import CardId, Demand, HeldCard, Look
 from aqueue.models import Run
-from aqueue.placement import Blocked, Board, Placed, with_doubts
+from aqueue.placement import Blocked, Board, Placed, SetAside, with_doubts
 from aqueue.queries import ALL, as_json
 from aqueue.servers import Servers
 
@@ -71,6 +71,7 @@ class Taken(NamedTuple):
 class Turn(NamedTuple):
     """A run that is first in its line, and what it gets."""
 
+    priority: int
     run: int
     queue: str
     asked: Demand | None
@@ -100,16 +101,22 @@ class Claims(Servers):
         claimed: list[Run] = []
         blocked: list[Blocked] = []
         lacking: list[tuple[int, str]] = []
+        kept: list[SetAside] = []
+        others = self.set_aside_by_others(server, now)
         # Once queues are enabled again, direct runs wait for their turn as all others do.
         for direct in (True, False) if limits.disabled_by else (False,):
-            turns = self.turns(usage, limits, board, demands, direct=direct, keeps_slots=sight.is_prompt)
+            turns = self.turns(usage, limits, board, demands, others, direct=direct, keeps_slots=sight.is_prompt)
             for turn in turns:
                 if isinstance(turn.found, Placed):
                     claimed.append(self._claim(server, turn, now))
                 else:
                     blocked.append(turn.found)
+                    if turn.asked is not None:
+                        kept += board.set_aside_for(turn.run, turn.priority, turn.asked)
                     if turn.found.lack:
                         lacking.append((turn.run, turn.found.lack))
+        text = as_json(kept) if kept else None
+        self._execute("UPDATE servers SET set_aside = ? WHERE id = ? AND set_aside IS NOT ?", (text, server, text))
         return Taken(
             claimed,
             look,
@@ -128,6 +135,7 @@ class Claims(Servers):
         limits: Limits,
         board: Board,
         demands: Sequence[str],
+        others: Sequence[SetAside] = (),
         *,
         direct: bool = False,
         keeps_slots: bool = True,
@@ -141,6 +149,7 @@ class Claims(Servers):
             usage: is counted up as runs are given away.
             board: cards are given away on it.
             demands: all that there are.
+            others: what other servers keep for runs that wait, in the order of their turns.
             direct: only runs that do not have to wait for a slot.
             keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of
                 runs that need no cards would be faster every time.
@@ -153,6 +162,7 @@ class Claims(Servers):
         given_up: set[str] = set()
         openings = usage.openings_for_direct(limits) if direct else usage.openings(limits)
         firsts: list[tuple[int, int, str, str]] = []
+        kept, had_their_turn = deque(others), set[int]()
 
         def look_up(demand: str) -> None:
             left = openings.without(closed[demand], confined if demand in given_up else None)
@@ -162,10 +172,15 @@ class Claims(Servers):
         for demand in self.demands(direct) if direct else demands:
             look_up(demand)
         while firsts:
-            _, run, queue, demand = heappop(firsts)
+            priority, run, queue, demand = heappop(firsts)
             if not openings.include(queue):
                 look_up(demand)
                 continue
+            while kept and (kept[0].priority, kept[0].run) < (priority, run):
+                slot = kept.popleft()
+                if slot.run not in had_their_turn:
+                    board.keep(slot)
+            had_their_turn.add(run)
             confinement = limits.confinement(queue)
             asked = _demand_decoder.decode(demand) if demand else None
             found: Placed | Blocked = _NO_CARDS
@@ -179,7 +194,7 @@ class Claims(Servers):
                     given_up.add(demand)
                 else:
                     closed[demand].add(queue)
-            yield Turn(run, queue, asked, found)
+            yield Turn(priority, run, queue, asked, found)
             look_up(demand)
 
     def _first(self, lines: str, demand: str, openings: Openings) -> tuple[int, int, str] | None:

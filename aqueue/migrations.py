@@ -149,6 +149,8 @@ MIGRATIONS: Final = (
     -- Its cards, by what it was told, and what it saw when it last looked at them.
     ALTER TABLE servers ADD COLUMN owns TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE servers ADD COLUMN look TEXT;
+    -- What it keeps for runs that wait, so that the others do not give it away.
+    ALTER TABLE servers ADD COLUMN set_aside TEXT;
     -- When each card was last given back.
     CREATE TABLE cards (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
     DROP TRIGGER run_comes;

@@ -60,6 +60,16 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
 
 
+class SetAside(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A slot of a card that a server keeps for a run that waits; in the order of the runs' turns."""
+
+    priority: int
+    run: int
+    key: str
+    label: str
+    memory: int | None
+
+
 class Placed(msgspec.Struct, frozen=True):
     """The cards that a run gets."""
 
@@ -139,6 +149,7 @@ class Board:
         self.cards = self.all_cards
         for ids in owns:
             self.cards = within(self.cards, ids)
+        self._wanted: dict[int, Sequence[Card]] = {}
         self._leases: dict[str, list[Lease]] = defaultdict(list)
         for lease in leases:
             for card in self.all_cards:
@@ -169,12 +180,31 @@ class Board:
         found = {card.key: obstacle for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
         coming = [card for card in eligible if card.key in found and found[card.key].is_ours]
         if len(free) + len(coming) >= demand.count:
+            self._wanted[run] = [*free, *coming]
             self._take(run, demand, free, set_aside=True)
             # Where it waits for memory, a slot that is left is not for those who came later.
             for card in coming[: demand.count - len(free)]:
                 while len(self._leases[card.key]) < self._rules.slots:
                     self._take(run, demand, [card], set_aside=True)
         return Blocked(obstacles=tuple(found.values()))
+
+    def keep(self, slot: SetAside) -> None:
+        """Do not give away a slot that another server keeps for a run whose turn is before those to come."""
+        for card in self.all_cards:
+            lease = Lease(
+                run=slot.run,
+                key=slot.key,
+                label=slot.label,
+                memory=slot.memory,
+                started_at=self._now,
+                set_aside=True,
+            )
+            if lease.is_on(card):
+                self._leases[card.key].append(lease)
+
+    def set_aside_for(self, run: int, priority: int, demand: Demand) -> list[SetAside]:
+        """What is kept for a run: whichever of its cards falls free first, so a slot of each."""
+        return [SetAside(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())]
 
     def leases_on(self, card: Card) -> list[Lease]:
         """The slots of a card that are taken."""
@@ -256,6 +286,7 @@ class Board:
             not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
         ):
             # Until it has been looked, nobody who came later may have them.
+            self._wanted[run] = chosen
             self._take(run, demand, chosen, set_aside=True)
             return Blocked(needs_look=True)
         self._take(run, demand, chosen)

@@ -56,9 +56,10 @@ def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed
     board = board_of(store, server, limits)
     usage = store.usage(server.id, its_limits)
     demands = [demand for demand in store.demands() if demand]
+    others = store.set_aside_by_others(server.id, now())
     return {
         (turn.asked, its_limits.confinement(turn.queue)): turn.found
-        for turn in store.turns(usage, its_limits, board, demands, only_looking=True)
+        for turn in store.turns(usage, its_limits, board, demands, others, only_looking=True)
         if turn.asked is not None
     }
 

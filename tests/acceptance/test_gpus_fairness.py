@@ -95,6 +95,27 @@ def test_a_run_keeps_its_turn_while_its_card_is_looked_at(place: Place) -> None:
     assert rows[0]["started_at"] == min(row["started_at"] for row in rows)
 
 
+def test_a_server_does_not_give_away_what_another_has_set_aside(place: Place) -> None:
+    cards_of(place, *FakeCards.cards(2))
+    place.serve("-j", "9", "--queue", "small")
+    place.serve("-j", "9", "--queue", "big")
+    config = "queues: {config: [{name: small, max_concurrency: 9}, {name: big, max_concurrency: 9}]}\n"
+    place.drop("aqueue.yaml", config)
+    for index in range(2):
+        runs(place, f"s{index}", "gpus: 1", "queue: small")
+    place.task("large", TOLD, "gpus: 2", "queue: big")
+    waits(place, "large", "waits for GPUs")
+    place.task("later", TOLD, "gpus: 1", "queue: small")
+    place.task("sooner", TOLD, "gpus: 1", "queue: small", "priority: high")
+    waits(place, "sooner", "waits for GPUs")
+    let_end(place, "s0")
+    place.becomes("sooner", "succeeded")
+    waits(place, "later", f"is set aside for run {place.rows()['large']['id']}")
+    let_end(place, "s1")
+    rows = [place.becomes(name, "succeeded") for name in ("large", "later")]
+    assert rows[0]["started_at"] < rows[1]["started_at"]
+
+
 def test_a_driver_that_hangs_keeps_no_run_that_needs_no_card_for_long(place: Place) -> None:
     cards_of(place, *FakeCards.cards(1), "hang - nvmlInit 20")
     place.serve()
