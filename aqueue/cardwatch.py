@@ -83,7 +83,7 @@ class CardWatch:
             sight: by which runs were started.
             taken: what came of it.
         """
-        if sight.look is not self.sight.look:
+        if sight.look is not self._sight.look:
             # There was another look meanwhile, which will tell more.
             return
         self._sight = Sight(taken.look, taken.look)

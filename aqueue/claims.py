@@ -14,7 +14,7 @@ import msgspec
 
 from aqueue.capacity import Limits, Openings, Usage
 from aqueue.cardqueries import DIRECT
-from aqueue.cards import CardId, Demand, HeldCard, Look
+from aqueue.cards import Demand, HeldCard, Look
 from aqueue.models import Run
 from aqueue.placement import Blocked, Board, Placed, SetAside, with_doubts
 from aqueue.queries import ALL, as_json
@@ -27,8 +27,6 @@ _CLAIM: Final = (
     f" WHERE id = {{}} RETURNING {ALL}"
 )
 _NO_CARDS: Final = Placed(())
-
-Confinement = Sequence[CardId] | None
 
 
 class Sight(NamedTuple):

@@ -152,9 +152,7 @@ class Board:
         self._wanted: dict[int, Sequence[Card]] = {}
         self._leases: dict[str, list[Lease]] = defaultdict(list)
         for lease in leases:
-            for card in self.all_cards:
-                if lease.is_on(card):
-                    self._leases[card.key].append(lease)
+            self._add(lease)
 
     @property
     def seen_at(self) -> float | None:
@@ -190,8 +188,8 @@ class Board:
 
     def keep(self, slot: SetAside) -> None:
         """Do not give away a slot that another server keeps for a run whose turn is before those to come."""
-        for card in self.all_cards:
-            lease = Lease(
+        self._add(
+            Lease(
                 run=slot.run,
                 key=slot.key,
                 label=slot.label,
@@ -199,8 +197,7 @@ class Board:
                 started_at=self._now,
                 set_aside=True,
             )
-            if lease.is_on(card):
-                self._leases[card.key].append(lease)
+        )
 
     def set_aside_for(self, run: int, priority: int, demand: Demand) -> list[SetAside]:
         """What is kept for a run: whichever of its cards falls free first, so a slot of each."""
@@ -231,6 +228,11 @@ class Board:
             return False
         asked = [lease.memory for lease in taken if lease.memory is not None]
         return len(asked) == len(taken) and card.used > self._rules.ignore_memory + sum(asked)
+
+    def _add(self, lease: Lease) -> None:
+        for card in self.all_cards:
+            if lease.is_on(card):
+                self._leases[card.key].append(lease)
 
     def _is_current(self, card: Card) -> bool:
         """Whether the card was looked at since it was last given back."""
@@ -321,9 +323,7 @@ class Board:
         return sorted(chosen, key=_place)
 
     def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
-        if self._look is not None and self._look.problem is not None and not self.all_cards:
-            return f"waits for GPUs: {self._look.problem}"
-        if why := lacks(demand, self.all_cards):
+        if self._look is not None and (why := never(demand, self._look, self._rules)):
             return why
         allowed = _within(self.all_cards, confined_to)
         if lacks(demand, allowed):
