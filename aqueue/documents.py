@@ -22,8 +22,11 @@ Path = tuple[str | int, ...]
 LARGEST: Final = 1 << 20
 """How many bytes a file may have."""
 
-MOST_VALUES: Final = 10_000
-"""How many values a document may have once its aliases are expanded."""
+MOST_VALUES: Final = 50_000
+"""How many values a document may have once its aliases are expanded: those of the largest sweep, and then some."""
+
+CALL: Final = re.compile(r"(range|choice|uniform|loguniform)\(")
+"""What text begins with that means several values; see `aqueue.sweeps`."""
 
 _DEEPEST = 20
 _SHALLOW = 200
@@ -33,6 +36,8 @@ _NESTING = "[{-?:"
 """What each level of nesting takes one of."""
 
 _TOO_MUCH = ("too many values, or nested too deeply", "a task needs far fewer")
+_CALL_NAME = re.compile(r"\b(range|choice|uniform|loguniform)\b")
+_GAP = re.compile(r" *, *")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 _LITERALS = {
@@ -55,10 +60,12 @@ class Document:
     Args:
         file: what its errors call it.
         node: the root of what YAML found.
+        text: in which it found that.
     """
 
-    def __init__(self, file: str, node: yaml.Node) -> None:
+    def __init__(self, file: str, node: yaml.Node, text: str) -> None:
         self.file = file
+        self._text = text
         self._node = node
         self._count = 0
         self.value: Any = self._plain(node, 0)
@@ -159,6 +166,8 @@ class Document:
             raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
+        if isinstance(node, yaml.CollectionNode) and node.flow_style:
+            self._mend_calls(node)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, depth + 1) for child in node.value]
         mapping: dict[str, Any] = {}
@@ -169,6 +178,43 @@ class Document:
                 raise self._error_at(key_node, f"'{key_node.value}' is given twice", "keep one of them")
             mapping[key_node.value] = self._plain(child, depth + 1)
         return mapping
+
+    def _mend_calls(self, node: yaml.CollectionNode) -> None:
+        """Undo what YAML makes of `{seed: range(1, 5)}`: that seed is `range(1`, and `5)` a key without a value.
+
+        This is done to the nodes: the same key may be left over of several calls, an error is to be placed at the
+        call, and what an anchor marks is to be the whole of it. YAML itself refuses quotes right before the end.
+        """
+        children, mended = iter(node.value), []
+        for child in children:
+            value = child[1] if isinstance(child, tuple) else child
+            if _is_bare(value) and CALL.match(value.value):
+                self._close_call(value, children)
+            mended.append(child)
+        node.value = mended
+
+    def _close_call(self, call: yaml.ScalarNode, rest: Iterator[Any]) -> None:
+        """Move what belongs to a call from the rest of a sequence or mapping into it."""
+        parts = [call.value]
+        depth = call.value.count("(") - call.value.count(")")
+        while depth > 0:
+            piece = next(rest, None)
+            if isinstance(piece, tuple):
+                key, value = piece
+                piece = key if _is_bare(value) and not value.value else None
+            if not isinstance(piece, yaml.ScalarNode) or piece.tag not in _PLAIN_TAGS:
+                hint = "write it as in range(1, 5), with plain values only, or put it in quotes"
+                raise self._error_at(call, f"{describe(call.value)} has no closing bracket", hint)
+            # As it is written, for the comma may be one within quotes.
+            gap = self._text[call.end_mark.index : piece.start_mark.index]
+            parts.append(gap if _GAP.fullmatch(gap) else ", ")
+            if piece.style:
+                parts.append(self._text[piece.start_mark.index : piece.end_mark.index])
+            else:
+                parts.append(piece.value)
+                depth += piece.value.count("(") - piece.value.count(")")
+            call.end_mark = piece.end_mark
+        call.value = "".join(parts)
 
     def _error_at(self, node: yaml.Node, message: str, hint: str = "") -> FileError:
         mark = node.start_mark
@@ -205,7 +251,7 @@ def read(text: str, file: str) -> Iterator[Document]:
             _check_depth(text, file)
         for node in yaml.compose_all(text, _Loader):
             if node.tag != "tag:yaml.org,2002:null" or node.value:
-                yield Document(file, node)
+                yield Document(file, node, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -213,7 +259,8 @@ def read(text: str, file: str) -> Iterator[Document]:
             # YAML's own limit, where it looks that far ahead before it says anything.
             raise FileError(file, line, column, *_TOO_MUCH) from None
         problem = f"not valid YAML: {error.problem or error.context}"
-        raise FileError(file, line, column, problem, _yaml_hint(error)) from None
+        start_of_line = text[: mark.index].rpartition("\n")[2] if mark else ""
+        raise FileError(file, line, column, problem, _yaml_hint(error, start_of_line)) from None
     except yaml.reader.ReaderError as error:
         # libyaml counts bytes, PyYAML's own reader characters.
         before = text.encode() if _IN_C else text[: error.position].encode()
@@ -261,6 +308,11 @@ def parse_scalar(text: str) -> str | int | float | bool | None:
     return number if math.isfinite(number) else text
 
 
+def _is_bare(node: yaml.Node) -> bool:
+    """Whether it is a scalar without quotes and tags."""
+    return isinstance(node, yaml.ScalarNode) and not node.style and node.tag in _PLAIN_TAGS
+
+
 def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
@@ -301,8 +353,10 @@ def describe(value: Any) -> str:
     return str(value)
 
 
-def _yaml_hint(error: yaml.MarkedYAMLError) -> str:
+def _yaml_hint(error: yaml.MarkedYAMLError, start_of_line: str) -> str:
     problem = error.problem or ""
+    if "expected ',' or" in problem and _CALL_NAME.search(start_of_line):
+        return "put the whole call in quotes: 'choice(a, \"b c\")'"
     if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:
         return "indent with blanks, not tabs, and quote text that begins with %, @ or `"
     if "expected alphabetic or numeric character" in problem or "undefined alias" in problem:

@@ -1,0 +1,365 @@
+"""Sweeps: from several values of each param, the params of each run. Pure.
+
+Combinations, `exclude` and `include` are those of a matrix of GitHub Actions, see "Running variations of jobs in a
+workflow" in its documentation. Ranges and choices are spelt as Hydra spells them, and DVC with it: the end of a
+range is not in it.
+"""
+
+import difflib
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Context, Decimal, localcontext
+from functools import lru_cache
+from itertools import product
+from typing import Any, Final
+
+import msgspec
+
+from aqueue.documents import CALL, describe, parse_scalar, read
+from aqueue.errors import FileError
+from aqueue.models import Scalar
+
+MOST: Final = 10_000
+"""How many combinations a sweep may have, and how many values an axis."""
+
+_MOST_TRIES = 20 * MOST
+"""How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
+
+_GUILD = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.DOTALL)
+
+_EXACT = Context(prec=25)
+"""In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
+
+Combination = dict[str, Scalar]
+_Pairs = tuple[tuple[bool, Scalar], ...]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """All numbers between two, of which only samples can be taken.
+
+    Attributes:
+        low, high: the least and the largest; `low` is less than `high`, and more than 0 if `is_log`.
+        is_log: each order of magnitude is as likely as any other, rather than each number.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+
+    def at(self, part: float) -> float:
+        """The number that is this part, from 0 to 1, of the way from the least to the largest."""
+        if self.is_log:
+            low, width = _logarithms(self.low, self.high)
+            number = float(_EXACT.exp(_EXACT.fma(Decimal(part), width, low)))
+        else:
+            number = self.low * (1 - part) + self.high * part
+        # Rounding is never to lead out of the span.
+        return min(max(number, self.low), self.high)
+
+
+Axis = tuple[Scalar, ...] | Span
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be combined.
+
+    Attributes:
+        axes: for each param, what it may be.
+        exclude: a combination that has all pairs of one of these is left out.
+        include: what is added to combinations, or is one of its own.
+        samples: how many combinations are picked at random; None: all are taken.
+        seed: of the same sweep and seed, the same combinations are picked, and more samples begin with those that
+            fewer would be.
+    """
+
+    axes: dict[str, Axis]
+    exclude: tuple[Combination, ...] = ()
+    include: tuple[Combination, ...] = ()
+    samples: int | None = None
+    seed: int = 0
+
+
+def is_sweep(text: str) -> bool:
+    """Whether a param that is written like this on the command line means several values, and not this text."""
+    text = text.strip()
+    is_list = text.startswith("[") and text.endswith("]")
+    return is_list or bool(CALL.match(text) or _GUILD.fullmatch(text))
+
+
+def parse_axis(written: Any) -> Axis:
+    """What a param may be.
+
+    Args:
+        written: a list of plain values; a text such as `range(1, 5)`, `choice(a, b)`, `uniform(0, 1)`,
+            `loguniform(1e-5, 0.1)` or, from the command line, `[0.1, 0.01]`; or another plain value, which is the
+            only one.
+
+    Raises:
+        ValueError: with what is wrong with it and what to do.
+    """
+    if isinstance(written, list):
+        return _values(written)
+    if isinstance(written, dict):
+        raise ValueError("expected a list, or a call such as range(1, 5), got keys and values")
+    if not isinstance(written, str) or not is_sweep(written):
+        return (written,)
+    text = written.strip()
+    try:
+        return _parse(text)
+    except ValueError as error:
+        raise ValueError(f"{describe(text)}: {error}") from None
+
+
+def combinations(sweep: Sweep) -> list[Combination]:
+    """The params of each run, in order.
+
+    Without `samples` these are all combinations in the order of the axes, the last of which changes fastest, less
+    what is excluded. With `samples` they are so many of them, no two the same, in the order in which they were
+    drawn.
+
+    Then the pairs of each of `include` are added to every combination in which they change no value of an axis;
+    they may change what an earlier one added. One that can be added to none is a combination of its own, after all
+    others, and nothing is added to it.
+
+    Numbers are compared by their value; `true` is not 1.
+
+    Raises:
+        ValueError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
+            than `MOST`.
+    """
+    _check(sweep)
+    made = _grid(sweep) if sweep.samples is None else _samples(sweep, sweep.samples)
+    made += _include(sweep, made)
+    if not made:
+        raise ValueError("exclude: no combination is left; exclude fewer of them")
+    if len(made) > MOST:
+        raise ValueError(f"include: with what it adds there are {len(made):,} combinations; {MOST:,} is the most")
+    return made
+
+
+def _parse(text: str) -> Axis:
+    if guild := _GUILD.fullmatch(text):
+        raise ValueError(_from_guild(guild[1], guild[2]))
+    if not (call := CALL.match(text)):
+        return _values(_elements(text))
+    if not text.endswith(")"):
+        raise ValueError("the bracket is not closed at the end; write it as in range(1, 5)")
+    elements = _elements(f"[{text[call.end() : -1]}]")
+    if call[1] == "choice":
+        return _values(elements)
+    if others := [element for element in elements if not _is_number(element)]:
+        raise ValueError(f"expected numbers, got {describe(others[0])}")
+    return _range(elements) if call[1] == "range" else _span(call[1], elements)
+
+
+def _elements(text: str) -> list[Any]:
+    """The elements of a list in YAML."""
+    try:
+        found = [document.value for document in read(text, "")]
+    except FileError as error:
+        _, _, problem = error.message.partition(": ")
+        raise ValueError(f"{problem}; quote text that has brackets, a comma or a colon in it") from None
+    except UnicodeEncodeError:
+        raise ValueError("it is not UTF-8") from None
+    if len(found) != 1 or not isinstance(found[0], list):
+        raise ValueError("expected one list")
+    return found[0]
+
+
+def _values(elements: Sequence[Any]) -> tuple[Scalar, ...]:
+    if not elements:
+        raise ValueError("it has no values; write one at least")
+    if len(elements) > MOST:
+        raise ValueError(f"it has {len(elements):,} values; {MOST:,} is the most")
+    had = set()
+    for element in elements:
+        if isinstance(element, list | dict):
+            raise ValueError(f"expected plain values, got {describe(element)}; quote it if it is text")
+        if isinstance(element, str) and CALL.match(element):
+            raise ValueError(f"{describe(element)} stands within a list; write it alone, or write its values out")
+        if (identity := _identity(element)) in had:
+            raise ValueError(f"{describe(element)} is given twice; keep one of them")
+        had.add(identity)
+    if len(elements) == 1 and len(_between_colons(str(elements[0]))) == 2:
+        # Whoever means a time of day needs no list for one.
+        raise ValueError(f"{_from_guild('uniform', elements[0])}; or, if it is text, without a list")
+    return tuple(elements)
+
+
+def _range(numbers: Sequence[float]) -> tuple[Scalar, ...]:
+    if not 1 <= len(numbers) <= 3:
+        raise ValueError("expected range(end), range(start, end) or range(start, end, step)")
+    start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
+    if step == 0:
+        raise ValueError("it has no end; take a step other than 0")
+    # In decimals, for in binary 3 * 0.1 is not 0.3.
+    with localcontext(_EXACT):
+        first, beyond, each = (Decimal(str(number)) for number in (start, end, step))
+        count = math.ceil((beyond - first) / each)
+        if count <= 0:
+            raise ValueError("it is empty; the end itself is not in it, and a step that leads down is negative")
+        if count > MOST:
+            raise ValueError(f"it has {_amount(count)} values; {MOST:,} is the most")
+        kind = int if all(isinstance(number, int) for number in numbers) else float
+        values = tuple(kind(first + index * each) for index in range(count))
+    if len({*values, end}) <= count:
+        raise ValueError("its step is too small to tell numbers of this size apart")
+    return values
+
+
+def _span(name: str, numbers: Sequence[float]) -> Span:
+    if len(numbers) != 2:
+        raise ValueError(f"expected {name}(low, high)")
+    low, high = map(float, numbers)
+    if low >= high:
+        raise ValueError("expected the lower number first, and then a larger one")
+    if name == "loguniform" and low <= 0:
+        raise ValueError("expected numbers above 0; only uniform takes others")
+    return Span(low, high, name == "loguniform")
+
+
+def _from_guild(name: str, written: str) -> str:
+    """What to say of something that is written as in Guild, as `name[1:5]` is."""
+    numbers = _between_colons(written)
+    if name == "range" and len(numbers) in (2, 3):
+        # Its end is in it: Guild moves it on by a step, or by 1 if that is less.
+        numbers[1] += min([*numbers[2:], Decimal(1)])
+    elif name not in ("uniform", "loguniform") or len(numbers) != 2:
+        return "this is written as in Guild; write a call such as range(1, 6), or a list of values"
+    end = ", whose end is not in it" if name == "range" else ""
+    return f"this is written as in Guild; write {name}({', '.join(map(str, numbers))}){end}"
+
+
+def _between_colons(written: str) -> list[Decimal]:
+    """The numbers that Guild would find; none if there is something else."""
+    found = [parse_scalar(part.strip()) for part in written.split(":")]
+    return [Decimal(str(number)) for number in found] if all(map(_is_number, found)) else []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _amount(count: int) -> str:
+    # Python does not write out more than 4,300 digits, and nobody would read them.
+    return f"{count:,}" if count < 10**12 else "very many"
+
+
+@lru_cache
+def _logarithms(low: float, high: float) -> tuple[Decimal, Decimal]:
+    """That of the lower number, and how much that of the other is above it."""
+    least = _EXACT.ln(Decimal(low))
+    return least, _EXACT.subtract(_EXACT.ln(Decimal(high)), least)
+
+
+def _check(sweep: Sweep) -> None:
+    if empty := [name for name, axis in sweep.axes.items() if axis == ()]:
+        raise ValueError(f"{empty[0]}: it has no values; write one at least")
+    if not sweep.axes and (sweep.samples is not None or not sweep.include):
+        raise ValueError("there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]")
+    if {} in sweep.exclude or {} in sweep.include:
+        raise ValueError("an entry of exclude or include is empty; write keys and values")
+    for name in (name for excluded in sweep.exclude for name in excluded):
+        if name not in sweep.axes:
+            near = difflib.get_close_matches(name, sweep.axes, 1, 0.6)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sweep.axes) or 'none'}"
+            raise ValueError(f"exclude: no param of the matrix is called '{name}'; {hint}")
+
+
+def _identity(value: Scalar) -> tuple[bool, Scalar]:
+    """What is equal for values that are the same, which to Python True and 1 are."""
+    return isinstance(value, bool), value
+
+
+def _pairs(combination: Combination, names: Iterable[str]) -> _Pairs:
+    return tuple([_identity(combination[name]) for name in names])
+
+
+def _exclusion(exclude: Iterable[Combination]) -> Callable[[Combination], bool]:
+    """What tells whether a combination is to be left out."""
+    by_names: dict[tuple[str, ...], set[_Pairs]] = {}
+    for excluded in exclude:
+        names = tuple(sorted(excluded))
+        by_names.setdefault(names, set()).add(_pairs(excluded, names))
+    return lambda made: any(_pairs(made, names) in found for names, found in by_names.items())
+
+
+def _grid(sweep: Sweep) -> list[Combination]:
+    if not sweep.axes:
+        return []
+    values: list[tuple[Scalar, ...]] = []
+    for name, axis in sweep.axes.items():
+        if isinstance(axis, Span):
+            raise ValueError(f"{name}: it may be any number in between; say how many to take, with samples: 20")
+        values.append(axis)
+    if (count := math.prod(map(len, values))) > MOST:
+        hint = "take fewer values, or pick some combinations with samples: 20"
+        raise ValueError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
+    is_excluded = _exclusion(sweep.exclude)
+    grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
+    return [made for made in grid if not is_excluded(made)]
+
+
+def _samples(sweep: Sweep, count: int) -> list[Combination]:
+    if not 1 <= count <= MOST:
+        raise ValueError(f"samples: expected a number from 1 to {MOST:,}, got {_amount(count)}")
+    # Only of random() does Python promise that it stays the same for a seed, whatever the version:
+    # https://docs.python.org/3/library/random.html#notes-on-reproducibility
+    chance = random.Random(sweep.seed).random  # noqa: S311
+    discrete = [len(axis) for axis in sweep.axes.values() if not isinstance(axis, Span)]
+    if len(discrete) == len(sweep.axes) and math.prod(discrete) <= MOST:
+        return _picked(_grid(sweep), count, chance)
+    return list(_drawn(sweep, count, chance))
+
+
+def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) -> list[Combination]:
+    """The first cards of a deck that is shuffled."""
+    if count > len(grid):
+        raise ValueError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
+    for index in range(count):
+        other = index + int(chance() * (len(grid) - index))
+        grid[index], grid[other] = grid[other], grid[index]
+    return grid[:count]
+
+
+def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Combination]:
+    """Combinations that are drawn axis by axis, where there are too many to make them all."""
+    is_excluded = _exclusion(sweep.exclude)
+    had = set()
+    for _ in range(_MOST_TRIES):
+        made: Combination = {}
+        for name, axis in sweep.axes.items():
+            part = chance()
+            made[name] = axis.at(part) if isinstance(axis, Span) else axis[int(part * len(axis))]
+        pairs = _pairs(made, made)
+        if pairs in had or is_excluded(made):
+            continue
+        yield made
+        had.add(pairs)
+        if len(had) == count:
+            return
+    raise ValueError(
+        f"samples: only {len(had):,} of {count:,} combinations were found; exclude less, or pick fewer"
+    )
+
+
+def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination]:
+    """Add to the originals what is to be added to them, and return what could be added to none."""
+    alone = []
+    # Which originals have which values, by the names of axes.
+    by_names: dict[tuple[str, ...], dict[_Pairs, list[Combination]]] = {}
+    for included in sweep.include:
+        names = tuple(name for name in sweep.axes if name in included)
+        if names not in by_names:
+            by_names[names] = {}
+            for original in originals:
+                by_names[names].setdefault(_pairs(original, names), []).append(original)
+        fitting = by_names[names].get(_pairs(included, names), ())
+        added = {name: value for name, value in included.items() if name not in sweep.axes}
+        for original in fitting:
+            original.update(added)
+        if not fitting:
+            alone.append(dict(included))
+    return alone
