@@ -67,3 +67,7 @@ class RunError(AqueueError):
 
 class ScheduleError(AqueueError):
     """A schedule does not exist, or there is another of its name."""
+
+
+class SnapshotError(AqueueError):
+    """The code cannot be kept as it is, or an attempt cannot have a checkout of it."""

@@ -16,6 +16,11 @@ PARAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 Scalar = str | int | float | bool | None
 
+Metric = str | int | float | bool
+
+NOT_YET: Final = float("inf")
+"""When a run is ready that comes after others which are not over."""
+
 
 class State(StrEnum):
     """Where a run is in its life. It never says why; `Run.reason` does."""
@@ -101,6 +106,44 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(delay, longest)
 
 
+class Keep(StrEnum):
+    """Which checkouts stay once the attempts in them are over."""
+
+    ALWAYS = "always"
+    FAILED = "failed"
+    """Those of attempts that did not succeed."""
+    NEVER = "never"
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Code as it was at one moment.
+
+    Attributes:
+        repository: the directory in which git has it, that of all its worktrees; an absolute path.
+        commit: the id of a commit that has all tracked files as they were.
+        prefix: the working directory of the task within that commit; empty for its top.
+    """
+
+    repository: str
+    commit: str
+    prefix: str = ""
+
+
+class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How each attempt has a checkout of its own.
+
+    Attributes:
+        copy, link: untracked things that it needs, copied or linked: paths within the working directory.
+        keep: which checkouts stay.
+        snapshot: what is checked out; None until the run is queued.
+    """
+
+    copy: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    keep: Keep = Keep.FAILED
+    snapshot: Snapshot | None = None
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to run, with every default filled in.
 
@@ -116,6 +159,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         requeue: whether a run that was lost is queued again.
         gpus: how many, or which; 0 hides all; None: whatever the server's environment says.
         gpu_memory: bytes that must be free on each GPU.
+        group: what the runs of a sweep, and others that belong together, have in common.
+        isolate: None: it runs in `working_dir` itself.
+        outputs: what is copied to the run's folder at the end: paths and patterns within the working directory.
     """
 
     name: str
@@ -134,6 +180,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hold: bool = False
     gpus: int | tuple[CardId, ...] | None = None
     gpu_memory: int | None = None
+    group: str | None = None
+    isolate: Isolation | None = None
+    outputs: tuple[str, ...] = ()
 
     @property
     def demand(self) -> Demand | None:
@@ -236,11 +285,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: the number of the last attempt, 0 before the first.
         failures: attempts that failed and count against `task.retries`.
         losses: attempts that were lost, and after which it was queued again.
-        ready_at: not to be started before; None for at once.
+        ready_at: not to be started before; None for at once; `NOT_YET` while it waits for what it comes after, and
+            still so if it was aborted because of that.
         server: who runs it; None unless it is running.
         cancel: why it is to be stopped, once somebody asked for that.
         direct: whether it may be started although queues are disabled.
         cards: that it has, or had in the attempt after which it was over.
+        prerequisites: names the runs that it comes after; None if there are none.
+        metrics: what its last attempt measured.
     """
 
     id: int
@@ -266,6 +318,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cancel: str | None
     direct: bool = False
     cards: tuple[HeldCard, ...] = ()
+    prerequisites: int | None = None
+    metrics: dict[str, Metric] = {}
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
