@@ -1,0 +1,248 @@
+"""What an attempt measured: by a metrics.json that it wrote, and by lines of its output.
+
+Nothing in them is trusted to be small, whole or well meant: what cannot be a metric is left out, and a log of many
+gigabytes is searched in the memory of a small one.
+"""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from aqueue.models import Metric
+
+MOST: Final = 1000
+"""How many metrics an attempt may have."""
+
+V = TypeVar("V")
+
+_LONGEST_TEXT = 200
+_LONGEST_VALUE = _LONGEST_TEXT + len("''")
+_LONGEST_NAME = 100
+_LONGEST_LINE = 1 << 16
+_LARGEST_FILE = 1 << 20
+_CHUNK = 1 << 20
+_SHOWN = 60
+
+_MARKER = b"AQUEUE_METRIC "
+_COLOUR = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_BEFORE = re.compile(rb"(?:[ \t]|\x1b\[[0-9;?]*[A-Za-z])*")
+_PAIR = re.compile(r"""(?<!\S)([^\s=]+)=("[^"]*"|'[^']*'|\S+)""")
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+def parse_json(content: bytes) -> dict[str, Metric]:
+    """Read a metrics.json.
+
+    What is in an object in it is named with a dot: `train.loss`. Left out are null, lists, text that is long or
+    unprintable, and, of more than `MOST`, the last ones.
+
+    Raises:
+        ValueError: it is too large, or no JSON object; the words go on from its name.
+
+    >>> parse_json(b'{"train": {"loss": 0.5}, "epochs": 3}')
+    {'train.loss': 0.5, 'epochs': 3}
+    """
+    return _first(_in_json(content))
+
+
+def parse_lines(content: bytes) -> dict[str, Metric]:
+    r"""Read the lines of an output that begin with `AQUEUE_METRIC`; the last value of each name counts.
+
+    >>> parse_lines(b"step 1\nAQUEUE_METRIC loss=0.5 best=true\n")
+    {'loss': 0.5, 'best': True}
+    """
+    found, _ = _in_lines([content])
+    return _first(found)
+
+
+def read(attempt: str, run_dir: str) -> tuple[dict[str, Metric], str]:
+    """Read what an attempt measured, once it is over.
+
+    A metrics.json in the run's folder goes before one that was in the working directory, and lines of the output
+    go before both.
+
+    Args:
+        attempt: the path of the attempt's files, without their suffixes.
+        run_dir: the run's folder, which earlier attempts have used, too.
+
+    Returns:
+        the metrics; and in a few words what is wrong with them, empty if nothing is.
+    """
+    found: dict[str, Metric] = {}
+    wrong: list[str] = []
+    try:
+        found |= _of_file(attempt, run_dir)
+    except ValueError as error:
+        wrong.append(f"metrics.json {error}")
+    except OSError as error:
+        wrong.append(f"metrics.json cannot be read: {error.strerror}")
+    try:
+        told, malformed = _of_log(attempt)
+        found |= told
+        if malformed:
+            wrong.append(f"there is no name=value in the line {malformed!r}")
+    except OSError as error:
+        wrong.append(f"its output cannot be searched for metrics: {error.strerror}")
+    if len(found) > MOST:
+        wrong.append(f"there are more than {MOST:,} metrics: the first are kept")
+    return _first(found), "; ".join(wrong)
+
+
+def is_large(attempt: str) -> bool:
+    """Whether `read` may take so long that a thread of its own should do it."""
+    status = _status(attempt + ".log")
+    return status is not None and status.st_size > _CHUNK
+
+
+def _of_file(attempt: str, run_dir: str) -> dict[str, Metric]:
+    path = f"{run_dir}/metrics.json"
+    status = _status(path)
+    if status is None or status.st_mtime_ns <= _last_before(attempt):
+        path = attempt + ".metrics.json"
+        if _status(path) is None:
+            return {}
+    with open(path, "rb") as file:  # noqa: PTH123 - for each run
+        return _in_json(file.read(_LARGEST_FILE + 1))
+
+
+def _last_before(attempt: str) -> int:
+    """A time before the attempt began, and after all that earlier ones wrote, by the clock of their files.
+
+    Its own `.pid` file does not tell: the exit code was written into it at the end.
+    """
+    if (plan := _status(attempt + ".plan")) is not None:
+        return plan.st_mtime_ns
+    stem, _, number = attempt.rpartition("-")
+    for earlier in range(int(number) - 1, 0, -1):
+        files = [_status(f"{stem}-{earlier}{suffix}") for suffix in (".pid", ".log")]
+        if times := [status.st_mtime_ns for status in files if status is not None]:
+            return max(times)
+    return 0
+
+
+def _of_log(attempt: str) -> tuple[dict[str, Metric], str]:
+    path = attempt + ".log"
+    status = _status(path)
+    if status is None or not status.st_size:
+        return {}, ""
+    with open(path, "rb") as file:  # noqa: PTH123 - for each run
+        return _in_lines(iter(lambda: file.read(_CHUNK), b""))
+
+
+def _status(path: str) -> os.stat_result | None:
+    """What is known of a plain file; None if it is not there, or something else is."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each run
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _in_json(content: bytes) -> dict[str, Metric]:
+    """The metrics in a file, `MOST` and one more at most."""
+    if len(content) > _LARGEST_FILE:
+        raise ValueError("is larger than 1 MiB")
+    if not content.strip():
+        raise ValueError("is empty")
+    try:
+        written = json.loads(content, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    if not isinstance(written, dict):
+        raise ValueError('is no JSON object: expected something like {"loss": 0.5}')
+    return dict(islice(_flattened(written, ""), MOST + 1))
+
+
+def _flattened(written: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Metric]]:
+    for key, value in written.items():
+        name = prefix + key
+        # An end to nesting as well: each level makes the name longer.
+        if not key or not _is_name(name):
+            continue
+        if isinstance(value, dict):
+            yield from _flattened(value, name + ".")
+        elif _is_metric(value):
+            yield name, value
+
+
+def _in_lines(chunks: Iterable[bytes]) -> tuple[dict[str, Metric], str]:
+    """The metrics in an output, `MOST` and one more at most; and the first line that should have had some."""
+    found: dict[str, str] = {}
+    malformed = ""
+    for block in _whole_lines(chunks):
+        for line in _marked(block):
+            text = _COLOUR.sub(b"", line).decode(errors="replace")
+            pairs = _PAIR.findall(text)
+            for name, value in pairs:
+                if len(value) <= _LONGEST_VALUE and (name in found or (len(found) <= MOST and _is_name(name))):
+                    found[name] = value
+            if not pairs and not malformed:
+                malformed = (_MARKER.decode() + text.strip())[:_SHOWN]
+    values = {name: _value(text) for name, text in found.items()}
+    return {name: value for name, value in values.items() if _is_metric(value)}, malformed
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Put chunks together so that no line is in two of them; where a progress bar begins anew is a line, too."""
+    left = b""
+    for chunk in chunks:
+        block = left + chunk.replace(b"\r", b"\n")
+        end = block.rfind(b"\n") + 1
+        yield block[:end]
+        left = block[end:]
+        if len(left) > _LONGEST_LINE:
+            # It is no metric, whatever follows; nor is what stands for its beginning from here on.
+            left = b"-"
+    yield left
+
+
+def _marked(block: bytes) -> Iterator[bytes]:
+    """What follows the marker in each line that begins with it."""
+    at = block.find(_MARKER)
+    while at >= 0:
+        start = block.rfind(b"\n", 0, at) + 1
+        end = block.find(b"\n", at)
+        end = len(block) if end < 0 else end
+        if end - start <= _LONGEST_LINE and _BEFORE.fullmatch(block, start, at):
+            yield block[at + len(_MARKER) : end]
+        at = block.find(_MARKER, end)
+
+
+def _value(text: str) -> Metric:
+    if text[0] in "\"'" and text[-1] == text[0] and len(text) > 1:
+        return text[1:-1]
+    plain = text.rstrip(",")
+    if _WHOLE.fullmatch(plain):
+        return _whole(plain)
+    if _NUMBER.fullmatch(plain):
+        return float(plain)
+    return plain.lower() == "true" if plain.lower() in ("true", "false") else plain
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number, as far as 64 bits hold it: JSON and databases know no larger ones."""
+    value = int(digits) if len(digits) <= 20 else None
+    return value if value is not None and -(1 << 63) <= value < 1 << 63 else float(digits)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and text.isprintable()
+
+
+def _is_metric(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_TEXT and value.isprintable()
+    return isinstance(value, int | float)
+
+
+def _first(found: Mapping[str, V]) -> dict[str, V]:
+    return dict(islice(found.items(), MOST))
