@@ -7,7 +7,7 @@ import msgspec
 
 from aqueue.cards import CardId
 from aqueue.durations import spell
-from aqueue.models import Queue, Run, Server, State
+from aqueue.models import NOT_YET, Queue, Run, Server, State
 from aqueue.placement import Rules
 
 
@@ -114,6 +114,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         running: the ids of the runs that run, for each queue.
         jobs: how many runs each server has in queues that nobody configured.
         is_paused: whether a person has paused its queue.
+        unmet: the ids of the first runs that it comes after and that are not over.
     """
 
     servers: Sequence[Server]
@@ -122,6 +123,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, int]
     is_paused: bool = False
     silent: Sequence[Server] = ()
+    unmet: Sequence[int] = ()
 
 
 def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
@@ -130,6 +132,8 @@ def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
         return f"hold; `aqueue release {run.id}` lets it go"
     if run.state is not State.QUEUED:
         return None
+    if run.ready_at == NOT_YET:
+        return f"comes after {_name(line.unmet)}"
     servers = [server for server in line.servers if server.serves(run.queue)]
     disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
     if all(disabled_by) and run.direct and servers:
@@ -184,5 +188,5 @@ def _its_slot(run: Run, line: Line, limits: Limits, servers: Sequence[Server]) -
     return None
 
 
-def _name(ids: list[int]) -> str:
+def _name(ids: Sequence[int]) -> str:
     return ("run " if len(ids) == 1 else "runs ") + ", ".join(map(str, ids[:3])) + (" …" if len(ids) > 3 else "")

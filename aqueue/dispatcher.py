@@ -24,7 +24,7 @@ from aqueue.clock import Clock
 from aqueue.db import Database, Work
 from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
 from aqueue.errors import AqueueError, BusyError, DiskFullError
-from aqueue.events import Notice, Report, RunAccepted, RunEnded, RunStarted
+from aqueue.events import Notice, Report, RunAborted, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.incoming import Claimed
@@ -32,6 +32,7 @@ from aqueue.models import Run, Server, State
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planned, Planner
 from aqueue.queries import Outlook
+from aqueue.requests import Request
 from aqueue.runner import Runner
 from aqueue.schedulefiles import ScheduleFile
 from aqueue.store import Store
@@ -51,8 +52,8 @@ class Delivery:
     def __init__(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> None:
         self.files = files
         self.schedule_files = schedule_files
-        self.ids: list[list[int]] = []
-        """For each file the ids of its runs."""
+        self.ids: list[list[list[int]]] = []
+        """For each file the ids of its runs, for each request in it."""
         self.refused: Sequence[AqueueError | None] = ()
         """For each schedule file why it is not taken, or None."""
         self.accepted = anyio.Event()
@@ -61,7 +62,9 @@ class Delivery:
 class _Round(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction did, and what there is to know after it."""
 
-    ids: list[list[list[int]]]
+    ids: list[list[list[list[int]]]]
+    aborted: list[Run]
+    let_go: int
     planned: Planned
     ended: list[tuple[Outcome, Run]]
     adopted: list[tuple[Run, str]]
@@ -84,7 +87,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         claimed = Counter(run.queue for run in self.claimed)
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
-        come = sum(len(ids) for delivery in self.ids for ids in delivery)
+        come = sum(len(ids) for delivery in self.ids for file in delivery for ids in file) + self.let_go
         come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
@@ -268,6 +271,9 @@ class Dispatcher:
 
     def _add_runner(self, run: Run) -> Runner:
         runner = self._new_runner(run)
+        for other in self._runners:
+            if other.working_dir == runner.working_dir is not None:
+                other.has_company = runner.has_company = True
         self._runners.add(runner)
         return runner
 
@@ -310,19 +316,19 @@ class Dispatcher:
                 cancellations=store.cancellations(server) if rung or beating else [],
                 record=store.server(server) if rung or beating else None,
                 outlook=store.outlook(limits, now),
+                aborted=store.aborted,
+                let_go=len(store.let_go),
             )
 
         return work
 
-    def _accept(self, store: Store, file: Claimed, now: float) -> list[int]:
+    def _accept(self, store: Store, file: Claimed, now: float) -> list[list[int]]:
         """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
-        if file.is_left_behind:
-            # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
-            if known := store.runs_of(file.name):
-                return known
-            if not (self._folder.incoming / file.name).exists():
-                return []
-        return store.accept(file.name, file.tasks, now)
+        # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
+        is_known = not file.is_left_behind or bool(store.runs_of(file.name))
+        if not is_known and not (self._folder.incoming / file.name).exists():
+            return []
+        return store.accept(file.name, file.requests, now)
 
     def _tell(self, deliveries: Sequence[Delivery], done: _Round) -> None:
         refused = chain(done.planned.refused, repeat(None))
@@ -331,9 +337,8 @@ class Dispatcher:
             delivery.refused = list(islice(refused, len(delivery.schedule_files)))
             delivery.accepted.set()
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
-                for id_, task in zip(ids_of_file, file.tasks, strict=False):
-                    self._report(RunAccepted(id_, task.name, task.queue or task.name, file.source, task.hold))
-                    self._cards.expect(id_, task)
+                for request, runs in zip(file.requests, ids_of_file, strict=False):
+                    self._tell_accepted(request, runs, file.source)
         self._planner.tell(done.planned)
         for run in done.planned.made:
             self._cards.expect(run.id, run.task)
@@ -343,6 +348,8 @@ class Dispatcher:
                 self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
             seconds = outcome.at - (outcome.run.started_at or outcome.at)
             self._report(RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED))
+        for run in done.aborted:
+            self._report(RunAborted(run))
         for run in done.claimed:
             self._report(RunStarted(run))
         for run, _ in done.adopted:
@@ -351,6 +358,17 @@ class Dispatcher:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()
+
+    def _tell_accepted(self, request: Request, runs: Sequence[int], source: str) -> None:
+        task = request.task
+        if runs:
+            is_sweep = request.sweep is not None
+            queue = task.queue or task.name
+            self._report(
+                RunAccepted(runs[0], task.name, queue, source, task.hold, len(runs) if is_sweep else None)
+            )
+        for id_ in runs:
+            self._cards.expect(id_, task)
 
     async def _collect(self, runner: Runner, see_through: Callable[[], Awaitable[Outcome]]) -> None:
         """Wait for a runner's outcome. Whatever goes wrong in there concerns that run alone."""

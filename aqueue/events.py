@@ -8,13 +8,21 @@ from aqueue.models import Run, Schedule
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
-    """There is a new run. `source` is the path within the folder of the file that it was, or its due time."""
+    """There is a new run, or there are those of a sweep.
+
+    Attributes:
+        id: of the first; the others of a sweep have those that follow.
+        name: of the task.
+        source: the path within the folder of the file that it was, or its due time.
+        sweep: how many runs a sweep has; None if it is none.
+    """
 
     id: int
     name: str
     queue: str
     source: str
     held: bool
+    sweep: int | None = None
 
 
 class RunStarted(msgspec.Struct, frozen=True):
@@ -35,6 +43,12 @@ class RunEnded(msgspec.Struct, frozen=True):
     run: Run
     seconds: float
     failed: bool
+
+
+class RunAborted(msgspec.Struct, frozen=True):
+    """A run will not start, because of what it comes after."""
+
+    run: Run
 
 
 class ScheduleChanged(msgspec.Struct, frozen=True):
@@ -76,6 +90,6 @@ class Detail(msgspec.Struct, frozen=True):
     text: str
 
 
-Event = RunAccepted | RunStarted | RunEnded | ScheduleChanged | FileRejected | Notice | Detail
+Event = RunAccepted | RunStarted | RunEnded | RunAborted | ScheduleChanged | FileRejected | Notice | Detail
 Report = Callable[[Event], None]
 """Takes an event as it happens; must return at once and not raise."""

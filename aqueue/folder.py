@@ -24,6 +24,7 @@ class Folder:
         self.runs = self.state / "runs"
         self.servers = self.state / "servers"
         self.logs = self.state / "logs"
+        self.scratch = self.state / "scratch"
         self.bell = self.state / "bell"
         self.news = self.state / "news"
         self.rejected = path / "rejected"
@@ -70,6 +71,10 @@ class Folder:
     def log(self, run: int, attempt: int) -> Path:
         """The output of an attempt."""
         return Path(self.attempt(run, attempt) + ".log")
+
+    def checkout(self, run: int, attempt: int) -> Path:
+        """The checkout in which an attempt runs, if it has one of its own."""
+        return Path(f"{self.runs_text}/{run}/checkout-{attempt}")
 
     def create(self) -> None:
         """Make the folder and what it needs, as far as it is not there.

@@ -20,10 +20,10 @@ import msgspec
 
 from aqueue import documents
 from aqueue.config import Config
-from aqueue.errors import AqueueError, FileError
+from aqueue.errors import AqueueError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
-from aqueue.incoming import Claimed, Incoming, printable
+from aqueue.incoming import Claimed, Incoming, Prepare, as_written, printable
 from aqueue.leases import hold_still
 from aqueue.models import is_name
 from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
@@ -58,6 +58,7 @@ class Inbox(Incoming):
         report: is told about bad files.
         has_schedules: tells whether a file, by its path within the folder, has schedules that are in force; None:
             only those in `schedule_files` have, because there is no other server.
+        prepare: is asked for what goes into the store.
     """
 
     def __init__(
@@ -66,8 +67,9 @@ class Inbox(Incoming):
         config: Callable[[], Config],
         report: Report,
         has_schedules: Callable[[str], bool] | None = None,
+        prepare: Prepare = as_written,
     ) -> None:
-        super().__init__(folder, config, report)
+        super().__init__(folder, config, report, prepare)
         self._has_schedules = has_schedules
         self._root = str(folder.path)
         self._prefix = os.urandom(6).hex()
@@ -196,6 +198,10 @@ class Inbox(Incoming):
                 self._refuse(path, error, seen)
         except FileNotFoundError:
             self._miss(path)
+        except DiskFullError as error:
+            self._forget(path)
+            self._complain(path, seen, f"{self._name(path)} cannot be taken: {error}")
+            self._look_later(path, _WHEN_FULL)
         except OSError as error:
             self._forget(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
@@ -239,6 +245,7 @@ class Inbox(Incoming):
             if content.schedules or self._is_closed:
                 self._leave(path, content, seen)
                 return None
+            requests = self._prepare(content, None)
             name = self._rename(path, seen)
         finally:
             os.close(descriptor)
@@ -247,7 +254,7 @@ class Inbox(Incoming):
         self._forget(path)
         if path in self.schedule_files.paths:
             self.schedule_files.end(path)
-        return Claimed(name=name, source=self._name(path), tasks=content.tasks)
+        return Claimed(name=name, source=self._name(path), requests=requests)
 
     def _read(self, path: str, descriptor: int, seen: _Seen) -> Content | None:
         """What a file says; None if it is not settled."""

@@ -14,12 +14,24 @@ import msgspec
 
 from aqueue import documents, taskfile
 from aqueue.config import Config
-from aqueue.errors import FileError
+from aqueue.errors import DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
-from aqueue.models import Task, is_name
+from aqueue.models import is_name
 from aqueue.rejected import Rejected
+from aqueue.requests import Request
 from aqueue.taskfile import Content
+
+Prepare = Callable[[Content, str | None], Sequence[Request]]
+"""Makes what a file asks for ready for the store; the second is its name in `incoming/` if it is there already.
+
+Raises FileError for what cannot be accepted, DiskFullError if there is no room for it now.
+"""
+
+
+def as_written(content: Content, _: str | None) -> Sequence[Request]:
+    """What a file asks for, where nobody has anything to add."""
+    return content.requests
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +45,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     source: str
-    tasks: list[Task]
+    requests: Sequence[Request]
     is_left_behind: bool = False
 
 
@@ -44,10 +56,14 @@ class Incoming:
         folder: that they were claimed in.
         config: read anew for each file.
         report: is told about bad files.
+        prepare: is asked for what goes into the store.
     """
 
-    def __init__(self, folder: Folder, config: Callable[[], Config], report: Report) -> None:
+    def __init__(
+        self, folder: Folder, config: Callable[[], Config], report: Report, prepare: Prepare = as_written
+    ) -> None:
         self._folder = folder
+        self._prepare = prepare
         self._incoming = str(folder.incoming)
         self._config = config
         self._report = report
@@ -106,11 +122,15 @@ class Incoming:
     def _reread(self, path: Path) -> Claimed | None:
         try:
             _, queue, stem = path.name.removesuffix(".yaml").split("~")
-            tasks = self._parse_as(path.read_bytes(), path.name, stem, queue).tasks
+            content = self._parse_as(path.read_bytes(), path.name, stem, queue)
+            requests = self._prepare(content, path.name)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
+            return None
+        except DiskFullError as error:
+            self._report(Notice(f"{error}; {path} waits for that", urgent=True))
             return None
         except (FileError, ValueError) as error:
             # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
@@ -122,7 +142,7 @@ class Incoming:
                 return None
             self._report(FileRejected(path.name, str(error), hint, moved_to))
             return None
-        return Claimed(name=path.name, source=f"{stem}.yaml", tasks=tasks, is_left_behind=True)
+        return Claimed(name=path.name, source=f"{stem}.yaml", requests=requests, is_left_behind=True)
 
 
 def printable(name: str) -> str:

@@ -5,6 +5,7 @@ loop; so a file that is dropped changes threads once on its way to the store.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import chain
 from typing import Protocol
 
 import anyio
@@ -23,9 +24,9 @@ from aqueue.watch import Watch
 
 
 class Delivered(Protocol):
-    """What became of files: the ids of the runs of each, and why each schedule file is refused, if it is."""
+    """What became of files: the ids of the runs, for each request of each, and why a schedule file is refused."""
 
-    ids: list[list[int]]
+    ids: list[list[list[int]]]
     refused: Sequence[AqueueError | None]
 
 
@@ -95,7 +96,8 @@ class Intake:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
         delivered = await self._deliver(files, schedule_files)
         if files:
-            self._delivered.extend(zip(files, delivered.ids, strict=True))
+            ids = [list(chain.from_iterable(of_file)) for of_file in delivered.ids]
+            self._delivered.extend(zip(files, ids, strict=True))
             self._has_delivered.set()
         return delivered
 

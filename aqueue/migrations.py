@@ -199,5 +199,42 @@ MIGRATIONS: Final = (
             ORDER BY priority, id LIMIT 1;
     END;
     """,
+    """
+    -- Its group, and the commit of its code, as its task says.
+    ALTER TABLE runs ADD COLUMN group_name TEXT GENERATED ALWAYS AS (json_extract(task, '$.group')) VIRTUAL;
+    ALTER TABLE runs ADD COLUMN code TEXT
+        GENERATED ALWAYS AS (json_extract(task, '$.isolate.snapshot.commit')) VIRTUAL;
+    CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
+    CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
+    -- What its last attempt measured, as JSON.
+    ALTER TABLE runs ADD COLUMN metrics TEXT;
+    -- What it comes after.
+    ALTER TABLE runs ADD COLUMN prerequisites INTEGER;
+    CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
+    -- Whether it was held when it was aborted because of what it comes after; then it comes back as that.
+    ALTER TABLE runs ADD COLUMN was_held INTEGER NOT NULL DEFAULT 0;
+    -- Runs that others come after. All runs of a task have them in common, so between two large sweeps there is no
+    -- row for each pair of their runs. `unmet` is how many of them are not over.
+    CREATE TABLE prerequisites (
+        id INTEGER PRIMARY KEY,
+        after_any INTEGER NOT NULL,
+        unmet INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE prerequisite_runs (
+        prerequisites INTEGER NOT NULL REFERENCES prerequisites (id) ON DELETE CASCADE,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        PRIMARY KEY (prerequisites, run)
+    ) WITHOUT ROWID;
+    CREATE INDEX prerequisite_runs_by_run ON prerequisite_runs (run);
+    -- The references that keep code from git's garbage collection. Each is here before it is in its repository,
+    -- and until it is gone from there; without `used_at` it is about to go.
+    CREATE TABLE snapshots (
+        ref TEXT PRIMARY KEY,
+        repository TEXT NOT NULL,
+        code TEXT NOT NULL,
+        used_at REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX snapshots_by_code ON snapshots (code, repository);
+    """,
 )
 """What brings a database from each version to the next. Never edited once released, only added to."""

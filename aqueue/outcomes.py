@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from aqueue.durations import spell
-from aqueue.models import Run, State
+from aqueue.models import Metric, Run, State
 
 MOST_LOSSES: Final = 3
 """How often a lost run is queued again before it is given up."""
@@ -42,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         exit_code: as a shell gives it, 128 + n for signal n; None when there is none.
         why: for the ends that need words: who stopped it, why it did not start.
         at: seconds since the epoch.
+        metrics: what the attempt measured.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     exit_code: int | None = None
     why: str = ""
+    metrics: dict[str, Metric] = {}
 
     @property
     def signal(self) -> int | None:

@@ -1,8 +1,8 @@
 """Processes: spawn one that survives its server, wait for it, stop its whole group, find it again.
 
-Every attempt runs under a small shell wrapper, in a session and process group of its own. Its first act is the
-fence: it creates the attempt's `.pid` file, exclusively, with its pid; where the file is there already it runs
-nothing. Its last act is to append the command's exit code. So whoever comes later can tell an attempt that
+Every attempt runs under a small shell script (see `wrapper`), in a session and process group of its own. Its first
+act is the fence: it creates the attempt's `.pid` file, exclusively, with its pid; where the file is there already
+it runs nothing. Its last act is to append the command's exit code. So whoever comes later can tell an attempt that
 never ran (no file), one that runs (a pid), and one that is over (a pid and an exit code) from each other.
 The exit code goes into the file that is there already, because on a full disk no new file could be had.
 """
@@ -19,42 +19,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-FENCED: Final = 123
-"""The wrapper's exit code when it ran nothing, because of the fence or for want of room to make it."""
-
-NO_WORKING_DIR: Final = 122
-"""The wrapper's exit code when it could not enter the working directory."""
+from aqueue import wrapper
 
 _ALL_SIGNALS: Final = signal.valid_signals()
 """Made once: it takes as long to make as a third of a spawn."""
-
-OWN_SHELL: Final = ""
-"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""
-
-# $1 is the path of the attempt's files, $2 the working directory, the rest what to run. The wrapper ignores what
-# its group is told to do by catching it: unlike an ignored signal, a caught one has its default effect again in
-# the command. A second shell for the command would cost as much time as all the rest. The log is opened for the
-# command alone, as shells say "Terminated" and the like; and before the fence, so that on a full disk nothing
-# has begun. `true`, because a shell may exit when a redirection of `:` or `exec` fails.
-_WRAPPER: Final = f"""\
-true >>"$1.log" || exit {FENCED}
-set -C
-echo $$ >"$1.pid" || exit {FENCED}
-set +C
-trap : HUP INT QUIT ALRM TERM USR1 USR2
-if cd "$2"; then
-  case $3 in
-    "") (eval "shift 4
-$4") >>"$1.log" 2>&1 ;;
-    *) (shift 2; exec "$@") >>"$1.log" 2>&1 ;;
-  esac
-  set -- "$1" $?
-else
-  set -- "$1" "{NO_WORKING_DIR} no working directory"
-fi
-echo "$2" >>"$1.pid"
-exit ${{2%% *}}
-"""
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -144,7 +112,14 @@ class Process:
         await end_group(self.pid, grace)
 
 
-def spawn(attempt: str, working_dir: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
+def spawn(
+    attempt: str,
+    working_dir: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    has_plan: bool = False,
+) -> Process:
     """Start an attempt.
 
     This does not touch the working directory nor the program; the wrapper does, in its own time.
@@ -152,15 +127,17 @@ def spawn(attempt: str, working_dir: str, arguments: Sequence[str], environment:
     Args:
         attempt: the path of the attempt's files, without their suffixes; its directory must exist.
         working_dir: where the command runs; an absolute path.
-        arguments: the program and its arguments; or `OWN_SHELL`, a shell command and its positional params.
+        arguments: the program and its arguments; or `wrapper.OWN_SHELL`, a shell command and its params.
         environment: all of the command's environment.
+        has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
 
     Raises:
         OSError: it cannot be started, for instance because the arguments are too long.
     """
+    script = wrapper.with_plan() if has_plan else wrapper.PLAIN
     pid = os.posix_spawn(
         "/bin/sh",
-        ["/bin/sh", "-c", _WRAPPER, "/bin/sh", attempt, working_dir, *arguments],
+        ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, *arguments],
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),

@@ -11,8 +11,10 @@ from aqueue.capacity import Limits, Line, Usage
 from aqueue.cards import HeldCard, text_of
 from aqueue.errors import RunError
 from aqueue.models import (
+    NOT_YET,
     Attempt,
     Leaving,
+    Metric,
     Priority,
     Run,
     Schedule,
@@ -72,7 +74,7 @@ class Queries:
         self._execute: Callable[..., sqlite3.Cursor] = connection.execute
 
     def resolve(self, written: str) -> Run:
-        """The run that `written` means: an id, NAME:RUN_ID, or a RUN_ID that only one run has.
+        """The run that `written` means: an id, NAME:RUN_ID, or a RUN_ID or else a name that only one run has.
 
         Raises:
             RunError: there is none, or several.
@@ -84,10 +86,13 @@ class Queries:
             found = self._runs(f"{RUNS} WHERE name = ? AND run_id = ?", (name, run_id))
         else:
             found = self._runs(f"{RUNS} WHERE run_id = ? LIMIT 2", (written,))
+        if len(found) > 1:
+            raise RunError(f"several runs have the run-id {written}", "say which: NAME:RUN_ID")
+        found = found or self._runs(f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2", (written,))
         if not found:
             raise RunError(f"there is no run {written}", "`aqueue ls` shows which there are")
         if len(found) > 1:
-            raise RunError(f"several runs have the run-id {written}", "say which: NAME:RUN_ID")
+            raise RunError(f"several runs are named {written}", f"say which by its id; the newest is {found[0].id}")
         return found[0]
 
     def get(self, id_: int) -> Run | None:
@@ -125,21 +130,36 @@ class Queries:
         states: Collection[State] = (),
         queue: str | None = None,
         tag: str | None = None,
+        group: str | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Run]:
         """The runs that fit all that is given, in the order of their ids."""
-        where, values = _filter(states, queue, tag)
+        where, values = _filter(states, queue, tag, group)
         order = "DESC" if newest_first else "ASC"
         return list(
             self._runs(f"{RUNS}{where} ORDER BY id {order} LIMIT ?", (*values, -1 if limit is None else limit))
         )
 
-    def count(self, *, states: Collection[State] = (), queue: str | None = None, tag: str | None = None) -> int:
+    def count(
+        self,
+        *,
+        states: Collection[State] = (),
+        queue: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+    ) -> int:
         """How many runs fit all that is given."""
-        where, values = _filter(states, queue, tag)
+        where, values = _filter(states, queue, tag, group)
         (count,) = self._execute(f"SELECT count(*) FROM runs{where}", values).fetchone()
         return int(count)
+
+    def groups(self) -> list[str]:
+        """The groups that have runs, by their names."""
+        rows = self._execute(
+            "SELECT DISTINCT group_name FROM runs WHERE group_name IS NOT NULL ORDER BY group_name"
+        )
+        return [name for (name,) in rows]
 
     def ended(self, ids: Iterable[int]) -> tuple[list[Run], list[int]]:
         """Those of the runs that are over, and the ids of those that are not known any more."""
@@ -170,6 +190,7 @@ class Queries:
         ahead = self._ahead(runs)
         running: dict[str, list[int]] = {}
         jobs: Counter[str] = Counter()
+        unmet: dict[int | None, list[int]] = {}
         paused = self.paused()
         for id_, queue, server in self._execute(
             "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
@@ -177,6 +198,8 @@ class Queries:
             running.setdefault(queue, []).append(id_)
             jobs[server] += queue not in configured
         for run in runs:
+            if run.ready_at == NOT_YET and run.prerequisites not in unmet:
+                unmet[run.prerequisites] = self._unmet(run)
             yield Line(
                 servers=servers,
                 ahead=ahead.get(run.id, 0),
@@ -184,7 +207,17 @@ class Queries:
                 jobs=jobs,
                 is_paused=run.queue in paused,
                 silent=silent,
+                unmet=unmet.get(run.prerequisites, []),
             )
+
+    def _unmet(self, run: Run) -> list[int]:
+        """The first runs that a run comes after and that are not over."""
+        rows = self._execute(
+            "SELECT id FROM prerequisite_runs AS p JOIN runs ON id = run WHERE p.prerequisites = ?"
+            " AND state NOT IN ('succeeded', 'failed', 'aborted') ORDER BY id LIMIT 4",
+            (run.prerequisites,),
+        )
+        return [id_ for (id_,) in rows]
 
     def _ahead(self, runs: Iterable[Run]) -> dict[int, int]:
         """How many go before each of the runs that are in line; those do not count that ask for other GPUs.
@@ -340,6 +373,23 @@ def as_json(values: Iterable[Any]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
+def metrics_as_text(metrics: Mapping[str, Metric]) -> str | None:
+    """Metrics as the store has them; None for none. A training that went wrong has NaN, which msgspec drops."""
+    if not metrics:
+        return None
+    # Imported here and below: few runs have any.
+    import json
+
+    return json.dumps(metrics)
+
+
+def _metrics(text: str) -> dict[str, Metric]:
+    import json
+
+    found: dict[str, Metric] = json.loads(text)
+    return found
+
+
 def _cards(text: str | None) -> tuple[HeldCard, ...]:
     return _cards_decoder.decode(text) if text else ()
 
@@ -367,12 +417,18 @@ def _run(row: Sequence[Any]) -> Run:
     fields["direct"] = bool(fields["direct"])
     fields["task"] = _task_decoder.decode(fields["task"])
     fields["cards"] = _cards(fields["cards"])
+    fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
     return Run(**fields)
 
 
-def _filter(states: Collection[State], queue: str | None, tag: str | None) -> tuple[str, list[Any]]:
+def _filter(
+    states: Collection[State], queue: str | None, tag: str | None, group: str | None
+) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     values: list[Any] = []
+    if group is not None:
+        conditions.append("group_name = ?")
+        values.append(group)
     if states:
         conditions.append(f"state IN ({', '.join('?' * len(states))})")
         values.extend(states)

@@ -1,39 +1,30 @@
 """One attempt's life: spawn or adopt, wait, stop if need be, and say how it ended."""
 
+import contextlib
 import errno
 import math
 import os
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 
-from aqueue import process
+from aqueue import checkout, commands, metrics, plans, process, wrapper
 from aqueue.clock import Clock
 from aqueue.folder import Folder
-from aqueue.models import Run, Task, plain_text
+from aqueue.models import Keep, Metric, Run
 from aqueue.outcomes import End, Outcome, explain
 from aqueue.process import Fence, Process
 
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
 _FENCE_PATIENCE = 2.0
-
-OWN_VARIABLES = (
-    "AQUEUE_RUN_ID",
-    "AQUEUE_ID",
-    "AQUEUE_NAME",
-    "AQUEUE_QUEUE",
-    "AQUEUE_ATTEMPT",
-    "AQUEUE_RUN_DIR",
-    "AQUEUE_SCHEDULED_FOR",
-    "AQUEUE_GPUS",
+_SHARED = (
+    "metrics.json was left alone, as other runs were in this directory at the same time:"
+    " write it to $AQUEUE_RUN_DIR, or say `isolate: git`"
 )
-"""What a command knows about its run; a server that is itself a run must not hand its own on."""
 
 
 class Runner:
@@ -68,6 +59,13 @@ class Runner:
         self._scope: anyio.CancelScope | None = None
         self._process: Process | None = None
         self._failure: Outcome | None = None
+        self.has_company = False
+        """Whether another run was in its working directory at the same time, and may have written there, too."""
+
+    @property
+    def working_dir(self) -> str | None:
+        """Where it runs; None if that is a checkout of its own."""
+        return None if self.run.task.isolate else self.run.task.working_dir
 
     def stop(self, why: str) -> None:
         """Have the attempt stopped: the process and all of its group."""
@@ -86,12 +84,14 @@ class Runner:
         """Start the attempt, and return at once; what comes of it, `see_through` says."""
         try:
             self._folder.make_run_dir(self.run.id)
+            has_plan = plans.is_needed(self.run.task)
             self._process = process.spawn(
                 self._attempt,
-                self.run.task.working_dir,
-                arguments(self.run.task),
-                environment(self.run, self._environment, self._folder)
-                | card_variables(self.run, by_uuid=self._by_uuid),
+                plans.write(self.run, self._folder) if has_plan else self.run.task.working_dir,
+                commands.arguments(self.run.task),
+                commands.environment(self.run, self._environment, self._folder)
+                | commands.card_variables(self.run, by_uuid=self._by_uuid),
+                has_plan=has_plan,
             )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -106,7 +106,7 @@ class Runner:
         if self._process is None:
             return self._failure or self._outcome(End.NEVER_STARTED)
         with self._process as launched:
-            return await self._see_through(launched)
+            return await self._cleared(await self._see_through(launched))
 
     async def adopt(self, boot: str) -> Outcome:
         """See an attempt of an earlier server through, or find out how it ended.
@@ -114,6 +114,36 @@ class Runner:
         Args:
             boot: the boot of the machine in which that server was started.
         """
+        return await self._cleared(await self._adopt(boot))
+
+    async def _cleared(self, outcome: Outcome) -> Outcome:
+        """Take what the attempt measured, and clear away what it could not clear away itself."""
+        isolate = self.run.task.isolate
+        if isolate is not None and not self._is_disowned:
+            is_of_no_use = outcome.end in (End.NEVER_STARTED, End.LOST) or isolate.keep is Keep.NEVER
+            path = self._folder.checkout(self.run.id, self.run.attempt)
+            if is_of_no_use and path.exists():
+                with contextlib.suppress(OSError):
+                    await anyio.to_thread.run_sync(checkout.discard, str(path))
+        if outcome.end in (End.NEVER_STARTED, End.FAILED_TO_START):
+            return outcome
+        return msgspec.structs.replace(outcome, metrics=await self._measured())
+
+    async def _measured(self) -> dict[str, Metric]:
+        """What the attempt measured. What is wrong with that is said where its people look, in its output."""
+        run_dir = str(self._folder.run_dir(self.run.id))
+        notes = [_SHARED] if self.has_company and _remove(self._attempt + ".metrics.json") else []
+        if metrics.is_large(self._attempt):
+            found, problem = await anyio.to_thread.run_sync(metrics.read, self._attempt, run_dir)
+        else:
+            found, problem = metrics.read(self._attempt, run_dir)
+        notes += [problem] if problem else []
+        if notes:
+            with contextlib.suppress(OSError), open(self._attempt + ".log", "a") as log:  # noqa: PTH123 - a text already
+                log.writelines(f"aqueue: {note}\n" for note in notes)
+        return found
+
+    async def _adopt(self, boot: str) -> Outcome:
         if await self._close_fence():
             # Unless it has run since before somebody removed its files.
             living = process.find(self._attempt, Fence(None, None))
@@ -172,7 +202,7 @@ class Runner:
         if process.group_has_members(running.pid):
             await running.end_group(self._grace)
         fence = None
-        if code is None or code == process.FENCED:
+        if code is None or code == wrapper.FENCED:
             fence = process.read_fence(self._attempt)
             if code is not None and (fence is None or fence.pid != running.pid or fence.exit_code is None):
                 others = fence is not None and fence.pid not in (None, running.pid)
@@ -197,12 +227,20 @@ class Runner:
         return self._outcome(End.LOST, why=_LOST_KILLED)
 
     def _exited(self, code: int) -> Outcome:
-        if code == process.NO_WORKING_DIR:
+        if code in (wrapper.NO_WORKING_DIR, wrapper.NO_CHECKOUT, wrapper.NO_ROOM):
             fence = process.read_fence(self._attempt)
             if fence is not None and fence.refused:
-                why = f"cannot be started: working_dir {self.run.task.working_dir} is no directory to be in"
-                return self._outcome(End.FAILED_TO_START, why=why)
+                return self._refused(code, fence.refused)
         return self._outcome(End.EXITED, code)
+
+    def _refused(self, code: int, why: str) -> Outcome:
+        """The command was not run."""
+        if code == wrapper.NO_ROOM:
+            return self._outcome(End.NEVER_STARTED, why=f"run {self.run.id} found no room for its checkout: {why}")
+        if code == wrapper.NO_CHECKOUT:
+            return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {why}")
+        why = f"working_dir {self.run.task.working_dir} is no directory to be in"
+        return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {why}")
 
     def _outcome(self, end: End, code: int | None = None, why: str = "") -> Outcome:
         outcome = Outcome(run=self.run, end=end, at=self._clock.now(), exit_code=code, why=why)
@@ -212,67 +250,13 @@ class Runner:
         return outcome
 
 
-def arguments(task: Task) -> list[str]:
-    """What `process.spawn` takes to run the task's command.
-
-    Raises:
-        OSError: the program's name is empty, now that the params are filled in.
-    """
-    if not isinstance(task.command, str):
-        words = [fill_in(word, task) for word in task.command]
-        if not words[0]:
-            raise OSError(errno.ENOENT, "the program's name is empty")
-        return words
-    # In a subshell, $$ would be the wrapper.
-    if task.shell is None and "$$" not in task.command:
-        return [process.OWN_SHELL, task.command, *task.arguments]
-    shell = task.shell or "/bin/sh"
-    return [shell, "-c", task.command, shell, *task.arguments]
-
-
-def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, str]:
-    """The environment of a run's command, whole."""
-    task = run.task
-    variables = dict(base)
-    variables.update((key, plain_text(value)) for key, value in task.params.items())
-    variables.update((key, fill_in(value, task)) for key, value in task.env.items())
-    variables["AQUEUE_RUN_ID"] = run.run_id
-    variables["AQUEUE_ID"] = str(run.id)
-    variables["AQUEUE_NAME"] = run.name
-    variables["AQUEUE_QUEUE"] = run.queue
-    variables["AQUEUE_ATTEMPT"] = str(run.attempt)
-    if run.scheduled_for is not None:
-        due = datetime.fromtimestamp(run.scheduled_for, UTC).isoformat(timespec="milliseconds")
-        variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
-    variables["AQUEUE_RUN_DIR"] = f"{folder.runs_text}/{run.id}"
-    return variables
-
-
-def card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
-    """What tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
-
-    Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
-    GPU has no index by which CUDA would find it.
-    """
-    if run.task.gpus is None:
-        return {}
-    cards = ",".join(card.key if by_uuid or card.is_instance else card.label for card in run.cards)
-    return {
-        "CUDA_VISIBLE_DEVICES": cards,
-        # The order in which cards are numbered here; CUDA's own default is by speed.
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "NVIDIA_VISIBLE_DEVICES": cards,
-        "AQUEUE_GPUS": cards,
-    }
-
-
-def fill_in(text: str, task: Task) -> str:
-    """Replace `${param}` by the param's value; what is none of the task's params stays as it is."""
-    if "${" not in text:
-        return text
-    return _PLACEHOLDER.sub(
-        lambda match: plain_text(task.params[match[1]]) if match[1] in task.params else match[0], text
-    )
+def _remove(path: str) -> bool:
+    """Remove a file, and say whether it was there."""
+    try:
+        os.unlink(path)  # noqa: PTH108 - a text already
+    except OSError:
+        return False
+    return True
 
 
 def _tail(log: Path) -> str:

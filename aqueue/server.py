@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 import anyio
 import anyio.abc
@@ -16,23 +17,28 @@ from aqueue import process
 from aqueue.capacity import Limits
 from aqueue.cards import CardId, owned
 from aqueue.clock import Clock
+from aqueue.commands import OWN_VARIABLES
 from aqueue.config import Config
-from aqueue.db import Database
+from aqueue.db import Database, Work
 from aqueue.dispatcher import Dispatcher
-from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError
+from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError, SnapshotError
 from aqueue.events import Detail, Notice, Report
 from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.inbox import Inbox
 from aqueue.intake import Intake
+from aqueue.keeper import Keeper
 from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
 from aqueue.planner import Planner
+from aqueue.preparation import Preparation
 from aqueue.presence import Presence, forget, is_up
-from aqueue.runner import OWN_VARIABLES, Runner
+from aqueue.runner import Runner
 from aqueue.settings import Settings
 from aqueue.store import Store
 from aqueue.timer import RESCAN_SECONDS, repeat, until_idle
+
+T = TypeVar("T")
 
 _STOPPED = "stopped with the server"
 
@@ -128,7 +134,9 @@ class _Server:
             clock=clock,
             report=report,
         )
-        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules)
+        self._keeper = Keeper(folder.scratch, self._write_from_thread)
+        prepare = Preparation(self._write_from_thread, self._keeper).prepare
+        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, prepare)
         self._intake = Intake(
             folder,
             self._inbox,
@@ -223,13 +231,14 @@ class _Server:
         store.enter(self._record)
         return [schedule.file for schedule in store.schedules() if schedule.file is not None]
 
+    def _write_from_thread(self, work: Work[T]) -> T:
+        return anyio.from_thread.run(self._database.write, work)
+
     def _has_schedules(self, file: str) -> bool:
-        return anyio.from_thread.run(
-            self._database.write, lambda connection: bool(Store(connection).schedules(file))
-        )
+        return self._write_from_thread(lambda connection: bool(Store(connection).schedules(file)))
 
     def _last_id(self) -> int:
-        return anyio.from_thread.run(self._database.write, lambda connection: Store(connection).last_id())
+        return self._write_from_thread(lambda connection: Store(connection).last_id())
 
     def _wake(self) -> None:
         if self._config is not self._known_config:
@@ -292,6 +301,8 @@ class _Server:
         if left := await anyio.to_thread.run_sync(self._inbox.left_behind, 10.0):
             await self._intake.accept(left)
         self._intake.rescan()
+        with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
+            await anyio.to_thread.run_sync(self._keeper.forget_unused)
 
     async def _leave_when_idle(self) -> None:
         def idle_since() -> float | None:

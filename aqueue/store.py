@@ -7,22 +7,26 @@ several methods do is done together. Times come in as arguments, in seconds sinc
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from aqueue.cards import text_of
-from aqueue.claims import Claims, cards_as_text
+from aqueue.claims import cards_as_text
+from aqueue.dependencies import Dependencies
 from aqueue.errors import RunError
-from aqueue.models import ENDED, FOLLOWERS, Run, State, Task, Trigger
+from aqueue.models import ENDED, FOLLOWERS, NOT_YET, Run, Snapshot, State, Task, Trigger
 from aqueue.outcomes import End, Outcome, judge
-from aqueue.queries import as_json
+from aqueue.queries import as_json, metrics_as_text
+from aqueue.requests import Request
 
 _task_encoder = msgspec.json.Encoder()
+_BY_HAND = "retried by hand"
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
-class Store(Claims):
+class Store(Dependencies):
     """What aqueue remembers.
 
     Args:
@@ -41,6 +45,7 @@ class Store(Claims):
         source: str | None = None,
         scheduled_for: float | None = None,
         direct: bool = False,
+        prerequisites: int | None = None,
     ) -> int | None:
         """Remember a new run of `task`.
 
@@ -49,6 +54,7 @@ class Store(Claims):
             source: which document of which accepted file it is; the same is never added twice.
             scheduled_for: the due time of a schedule that it is made for.
             direct: have it started whatever the limits are.
+            prerequisites: the set of what it comes after; it waits until that is settled.
 
         Returns:
             its id; None if there already is a run from this source.
@@ -60,7 +66,7 @@ class Store(Claims):
             row = self._execute(
                 "INSERT INTO runs"
                 " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct,"
-                " demand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " demand, prerequisites, ready_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (source) DO NOTHING RETURNING id",
                 (
                     task.name,
@@ -75,6 +81,8 @@ class Store(Claims):
                     scheduled_for,
                     direct,
                     text_of(task.demand),
+                    prerequisites,
+                    None if prerequisites is None else NOT_YET,
                 ),
             ).fetchone()
         except sqlite3.IntegrityError:
@@ -83,24 +91,95 @@ class Store(Claims):
             ) from None
         return row[0] if row else None
 
-    def accept(self, source: str, tasks: Sequence[Task], now: float) -> list[int]:
+    def enqueue(
+        self, requests: Sequence[Request], now: float, *, trigger: Trigger, run_id: str | None = None
+    ) -> list[list[int]]:
+        """Remember the runs that are requested together.
+
+        Returns:
+            for each request the ids of its runs.
+
+        Raises:
+            RunError: one of them is to come after a run that is not known, or there is one with this run_id.
+        """
+        sets = [self._prerequisites(request) for request in requests]
+        ids = [
+            [self._new(task, now, trigger, run_id, set_) for task in request.tasks()]
+            for request, set_ in zip(requests, sets, strict=True)
+        ]
+        self._settle_all(requests, sets, ids, now)
+        return ids
+
+    def accept(self, source: str, requests: Sequence[Request], now: float) -> list[list[int]]:
         """Remember the runs of a file that was dropped, once, whoever says it and however often.
+
+        What they were to come after and is not known any more has been forgotten, which is as good as over.
 
         Args:
             source: the name under which the file was claimed.
 
         Returns:
-            the ids, one for each task.
+            for each request the ids of its runs.
         """
-        ids = []
-        for index, task in enumerate(tasks):
-            document = f"{source}:{index}"
-            run_id = source.partition("~")[0] + (f"-{index}" if index else "")
-            id_ = self.add(task, now, trigger=Trigger.FILE, run_id=run_id, source=document)
-            if id_ is None:
-                (id_,) = self._execute("SELECT id FROM runs WHERE source = ?", (document,)).fetchone()
-            ids.append(id_)
+        first, index = source.partition("~")[0], 0
+        if known := self.runs_of(source):
+            left = iter(known)
+            return [list(islice(left, len(request.tasks()))) for request in requests]
+        sets = [self._prerequisites(request, forgiving=True) for request in requests]
+        ids: list[list[int]] = []
+        for request, set_ in zip(requests, sets, strict=True):
+            ids.append([])
+            for task in request.tasks():
+                run_id = first + (f"-{index}" if index else "")
+                id_ = self.add(
+                    task, now, trigger=Trigger.FILE, run_id=run_id, source=f"{source}:{index}", prerequisites=set_
+                )
+                ids[-1] += [] if id_ is None else [id_]
+                index += 1
+        self._settle_all(requests, sets, ids, now)
         return ids
+
+    def _new(self, task: Task, now: float, trigger: Trigger, run_id: str | None, prerequisites: int | None) -> int:
+        id_ = self.add(task, now, trigger=trigger, run_id=run_id, prerequisites=prerequisites)
+        if id_ is None:
+            raise AssertionError("only a source is ever added twice")
+        return id_
+
+    def _prerequisites(self, request: Request, *, forgiving: bool = False) -> int | None:
+        """A set with those prerequisites of a request that are known already; None if it has none at all."""
+        if not request.after and not request.needs:
+            return None
+        found: set[int] = set()
+        for written in request.after:
+            try:
+                found.update(self.known(written))
+            except RunError:
+                if not forgiving:
+                    raise
+        return self.come_after(found, after_any=request.after_any)
+
+    def _settle_all(
+        self,
+        requests: Sequence[Request],
+        sets: Sequence[int | None],
+        ids: Sequence[Sequence[int]],
+        now: float,
+    ) -> None:
+        """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
+        for request in requests:
+            if request.task.isolate is not None and request.task.isolate.snapshot is not None:
+                # From now on its runs say whether it is needed.
+                self._execute(
+                    "UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0",
+                    (request.task.isolate.snapshot.commit,),
+                )
+        for request, set_ in zip(requests, sets, strict=True):
+            if set_ is not None:
+                for needed, runs in zip(requests, ids, strict=True):
+                    self.put_before(needed.meant_by(request.needs, runs), set_)
+        for set_ in sets:
+            if set_ is not None:
+                self.settle(set_, now)
 
     # A run's life under a server
 
@@ -116,20 +195,23 @@ class Store(Claims):
             run = msgspec.structs.replace(run, cancel=now.cancel)
             verdict = judge(msgspec.structs.replace(outcome, run=run))
         over = verdict.state in ENDED
+        is_held_up = verdict.state is State.QUEUED and self._is_held_up(run)
+        ready_at = NOT_YET if is_held_up else verdict.ready_at
         changed = self._execute(
             "UPDATE runs SET state = ?, reason = ?, ready_at = ?, finished_at = ?, failures = ?, losses = ?,"
-            " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL)"
+            " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL), metrics = ?"
             " WHERE id = ? AND state = 'running' AND server = ? AND attempt = ?",
             (
                 verdict.state,
                 verdict.reason,
-                verdict.ready_at,
+                ready_at,
                 outcome.at if over else None,
                 verdict.failures,
                 verdict.losses,
                 outcome.exit_code,
                 outcome.signal,
                 over,
+                metrics_as_text(outcome.metrics),
                 run.id,
                 server,
                 run.attempt,
@@ -153,11 +235,11 @@ class Store(Claims):
                     cards_as_text(run.cards),
                 ),
             )
-        return msgspec.structs.replace(
+        now_it_is = msgspec.structs.replace(
             run,
             state=verdict.state,
             reason=verdict.reason,
-            ready_at=verdict.ready_at,
+            ready_at=ready_at,
             finished_at=outcome.at if over else None,
             failures=verdict.failures,
             losses=verdict.losses,
@@ -166,7 +248,14 @@ class Store(Claims):
             server=None,
             cancel=None,
             cards=run.cards if over else (),
+            metrics=outcome.metrics,
         )
+        if over:
+            self._settle_after(now_it_is, outcome.at)
+        elif is_held_up and run.prerequisites is not None:
+            self.settle(run.prerequisites, outcome.at)
+            return self.get(run.id)
+        return now_it_is
 
     def cancellations(self, server: str) -> list[tuple[int, str]]:
         """The runs of `server` that somebody wants stopped, and why."""
@@ -180,12 +269,17 @@ class Store(Claims):
     def cancel(self, run: Run, reason: str, now: float) -> State:
         """Abort a run that waits; have its server stop one that runs.
 
+        One that was aborted because of what it comes after does not come back when that is retried.
+
         Returns:
             the state it is in now.
 
         Raises:
             RunError: it is over.
         """
+        if run.state is State.ABORTED and run.ready_at == NOT_YET:
+            self._execute("UPDATE runs SET reason = ?, ready_at = NULL WHERE id = ?", (reason, run.id))
+            return State.ABORTED
         _require(run, "cancelled", State.HELD, State.QUEUED, State.RUNNING)
         if run.state is State.RUNNING:
             self._execute("UPDATE runs SET cancel = ? WHERE id = ?", (reason, run.id))
@@ -227,23 +321,87 @@ class Store(Claims):
         _require(run, "released", State.HELD)
         self._move(run, State.QUEUED)
 
-    def retry(self, run: Run) -> None:
-        """Queue a run that is over once more, as a new attempt, with all its retries before it again.
+    def retry(self, runs: Iterable[Run]) -> None:
+        """Queue runs that are over once more, as new attempts, with all their retries before them again.
+
+        Those that come after them, and were aborted only because of them, wait for them again.
 
         Raises:
-            RunError: it is not over.
+            RunError: one is not over, or comes after one that did not succeed and is not retried.
         """
+        left = list(runs)
+        while left:
+            refused: list[tuple[Run, RunError]] = []
+            failures: dict[int, Run | None] = {}
+            for run in left:
+                try:
+                    self._retry(run, failures)
+                except RunError as error:
+                    refused.append((run, error))
+            if len(refused) == len(left):
+                raise refused[0][1]
+            self._bring_back()
+            # What they come after may have been retried meanwhile.
+            left = [run for run, _ in refused]
+
+    def _retry(self, run: Run, failures: dict[int, Run | None]) -> None:
         _require(run, "retried", *sorted(ENDED))
+        if run.id in self.let_go:
+            # It is back already; perhaps as held, but whoever retries it wants it to start.
+            self._execute("UPDATE runs SET state = 'queued', reason = ? WHERE id = ?", (_BY_HAND, run.id))
+            return
         self._move(
             run,
             State.QUEUED,
-            reason="retried by hand",
+            reason=_BY_HAND,
             finished_at=None,
-            ready_at=None,
+            ready_at=self._ready_at(run, failures),
             failures=0,
             losses=0,
             cards=None,
         )
+        self._unsettle_after(run.id)
+
+    # Code
+
+    def use_snapshot(self, snapshot: Snapshot, ref: str, now: float) -> str:
+        """Note that code is about to be needed.
+
+        Args:
+            ref: what is to keep it, if nothing does so far.
+
+        Returns:
+            the reference that is to keep it, and may not be there yet.
+        """
+        known: tuple[str] | None = self._execute(
+            "UPDATE snapshots SET used_at = ? WHERE code = ? AND repository = ? AND used_at IS NOT NULL"
+            " RETURNING ref",
+            (now, snapshot.commit, snapshot.repository),
+        ).fetchone()
+        if known is not None:
+            return known[0]
+        self._execute(
+            "INSERT INTO snapshots (ref, repository, code, used_at) VALUES (?, ?, ?, ?)",
+            (ref, snapshot.repository, snapshot.commit, now),
+        )
+        return ref
+
+    def unused_snapshots(self, before: float) -> list[tuple[str, str]]:
+        """The references, each with its repository, that are to be removed: nobody will use them again.
+
+        Args:
+            before: when they were last said to be needed.
+        """
+        self._execute(
+            "UPDATE snapshots SET used_at = NULL"
+            " WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.code = snapshots.code)",
+            (before,),
+        )
+        return self._execute("SELECT ref, repository FROM snapshots WHERE used_at IS NULL").fetchall()
+
+    def forget_snapshots(self, refs: Iterable[str]) -> None:
+        """Forget references that are gone."""
+        self._execute("DELETE FROM snapshots WHERE ref IN (SELECT value FROM json_each(?))", (as_json(refs),))
 
     # Forgetting
 
@@ -266,6 +424,10 @@ class Store(Claims):
         """Remove runs that are over, with their attempts."""
         for id_ in ids:
             self._execute(f"DELETE FROM runs WHERE id = ? AND {_IS_OVER}", (id_,))
+        self._execute(
+            "DELETE FROM prerequisites"
+            " WHERE id NOT IN (SELECT prerequisites FROM runs WHERE prerequisites IS NOT NULL)"
+        )
 
     def forget_schedules(self, before: float) -> None:
         """Forget the schedules that have ended, and were last looked after before that moment."""
@@ -285,6 +447,8 @@ class Store(Claims):
             f"UPDATE runs SET state = :state{assignments} WHERE id = :id AND state = :before",
             changes | {"state": state, "id": run.id, "before": run.state},
         )
+        if state in ENDED:
+            self._settle_after(msgspec.structs.replace(run, state=state), changes["finished_at"])
 
 
 def _require(run: Run, done: str, *states: State) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, timing
+from aqueue import documents, experiments, timing
 from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
@@ -23,6 +23,7 @@ from aqueue.models import (
     parse_tags,
     plain_text,
 )
+from aqueue.requests import Request
 
 _Duration = int | float | str
 
@@ -53,6 +54,15 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     hold: bool = False
     gpus: int | list[int | str] | None = None
     gpu_memory: int | str | None = None
+    group: Scalar = None
+    matrix: dict[str, Any] | None = None
+    samples: int | None = None
+    seed: int | None = None
+    after: Scalar | list[Scalar] = None
+    needs: Scalar | list[Scalar] = None
+    after_any: bool = False
+    isolate: bool | str | experiments.WrittenIsolation | None = None
+    outputs: list[str] | str = []
     schedule: str | list[str] | None = None
     at: str | None = None
     timezone: str | None = None
@@ -61,15 +71,20 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a task file asks for: tasks to be run once, or schedules; never both."""
+    """What a task file asks for: tasks to be run once, or schedules; never both.
 
-    tasks: list[Task] = []
+    Attributes:
+        documents: in which the requests, or else the schedules, are written, one for each.
+    """
+
+    requests: list[Request] = []
     schedules: list[Schedule] = []
+    documents: list[Document] = []
 
     @property
-    def all_tasks(self) -> list[Task]:
-        """Its tasks, whenever they are to be run."""
-        return self.tasks or [schedule.task for schedule in self.schedules]
+    def tasks(self) -> list[Task]:
+        """Its tasks as they are written, whenever they are to be run."""
+        return [request.task for request in self.requests] or [schedule.task for schedule in self.schedules]
 
 
 _LENGTH = "a length of time such as 90, 90s, 1h30m or 2d12h"
@@ -96,6 +111,7 @@ _EXPECTED: Final = {
     "gpus": f"a number of GPUs, or {CARDS}",
     "gpu_memory": SIZE,
     **timing.EXPECTED,
+    **experiments.EXPECTED,
 }
 
 
@@ -113,26 +129,41 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
     found = [_entry(document, defaults) for document in documents.read(text, file)]
     if not found:
         raise FileError(file, 1, 1, "there is no task in it", "a task needs at least: command: …")
-    tasks = [task for _, task, schedule in found if schedule is None]
-    schedules = [schedule for _, _, schedule in found if schedule is not None]
-    if tasks and schedules:
-        document = next(document for document, _, schedule in found if schedule is None)
+    requests = [(document, request) for document, request, schedule in found if schedule is None]
+    schedules = [(document, schedule) for document, _, schedule in found if schedule is not None]
+    if requests and schedules:
         hint = "put it into a file of its own, which is moved away once it is accepted; one with schedules stays"
-        raise document.error("this task has no schedule, but others in the file have", hint)
+        raise requests[0][0].error("this task has no schedule, but others in the file have", hint)
     names: set[str] = set()
-    for document, task, schedule in found:
-        if schedule is not None and task.name in names:
+    for document, schedule in schedules:
+        if schedule.name in names:
             hint = "a schedule's name is its own: give each document a name"
-            raise document.error(f"there already is a schedule {task.name} in this file", hint)
-        names.add(task.name)
-    return Content(tasks, schedules)
+            raise document.error(f"there already is a schedule {schedule.name} in this file", hint)
+        names.add(schedule.name)
+    experiments.check_needs(requests)
+    return Content(
+        [request for _, request in requests],
+        [schedule for _, schedule in schedules],
+        [document for document, *_ in found],
+    )
 
 
-def _entry(document: Document, defaults: Defaults) -> tuple[Document, Task, Schedule | None]:
+def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, Schedule | None]:
     written = document.convert(_Written, _EXPECTED)
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
-    return document, task, timing.read(document, written, task, defaults.timezone, wrong)
+    schedule = timing.read(document, written, task, defaults.timezone, wrong)
+    if schedule is not None:
+        experiments.refuse_in_schedule(document)
+    request = Request(
+        task=task,
+        sweep=experiments.sweep(document, written, wrong),
+        after=experiments.names("after", written.after, wrong),
+        needs=experiments.names("needs", written.needs, wrong),
+        after_any=written.after_any,
+    )
+    experiments.check_request(document, request)
+    return document, request, schedule
 
 
 def _task(document: Document, written: _Written, defaults: Defaults, wrong: timing.Wrong) -> Task:
@@ -164,6 +195,9 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         requeue=written.requeue,
         tags=_tags(wrong, written.tags),
         hold=written.hold,
+        group=experiments.group(written, wrong),
+        isolate=experiments.isolation(document, written, wrong),
+        outputs=experiments.outputs(document, written),
         **_gpus(document, written, wrong),
     )
 

@@ -245,10 +245,13 @@ class Timetable(Store):
         if before is not None and id_ is not None and (run := self.get(id_)):
             self.cancel(run, f"skipped: run {before[0]} is {before[1]}", now)
         if schedule.overlap is Overlap.LATEST:
-            self._execute(
-                "UPDATE runs INDEXED BY runs_overlapping SET state = 'aborted', reason = ?, finished_at = ?,"
-                " ready_at = NULL WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
-                " AND state IN ('queued', 'running') AND state <> 'running' AND id <> ?",
-                (f"superseded by run {id_}", now, name, trigger, id_),
-            )
+            superseded = self._execute(
+                "SELECT id FROM runs INDEXED BY runs_overlapping WHERE name = ? AND trigger = ?"
+                " AND scheduled_for IS NOT NULL AND state IN ('queued', 'running') AND state <> 'running'"
+                " AND id <> ?",
+                (name, trigger, id_),
+            ).fetchall()
+            for (other,) in superseded:
+                if run := self.get(other):
+                    self.cancel(run, f"superseded by run {id_}", now)
         return id_

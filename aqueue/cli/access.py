@@ -3,20 +3,27 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from aqueue import configfile, db, folder, presence
 from aqueue.cli.types import F
 from aqueue.config import Config
-from aqueue.errors import AqueueError, QueueError
+from aqueue.errors import AqueueError, QueueError, RunError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, Task
 from aqueue.placement import never
+from aqueue.requests import Request
 from aqueue.store import Store
+
+if TYPE_CHECKING:
+    from aqueue.keeper import Keeper
+
+T = TypeVar("T")
 
 
 def directory_option(command: F) -> F:
@@ -119,6 +126,38 @@ def say_if_lacking(store: Store, config: Config, task: Task) -> None:
         click.echo(f"{click.style('warning: ', fg='yellow')}{task.name} {why}", err=True)
 
 
+def keep_code(where: Folder, requests: Sequence[Request]) -> list[Request]:
+    """The requests, each of which knows the code that its runs need, as it is now.
+
+    Raises:
+        SnapshotError, DiskFullError: some of it cannot be kept.
+    """
+    if not any(request.task.isolate for request in requests):
+        return list(requests)
+    with _keeper(where) as keeper:
+        return keeper.keep(requests)
+
+
+def forget_unused_code(where: Folder) -> None:
+    """Remove what keeps code that no run needs any more."""
+    with _keeper(where) as keeper:
+        keeper.forget_unused()
+
+
+@contextmanager
+def _keeper(where: Folder) -> Iterator["Keeper"]:
+    # Imported here: it is seldom needed.
+    from aqueue.keeper import Keeper
+
+    with opened(where) as connection:
+
+        def write(work: db.Work[T]) -> T:
+            with db.transaction(connection, where):
+                return work(connection)
+
+        yield Keeper(where.scratch, write)
+
+
 def config_or_default(where: Folder, *, warn: bool = False) -> Config:
     """The configuration; the default where it has an error in it.
 
@@ -180,13 +219,40 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [text for text in ids if text.startswith(incomplete)]
 
 
-def resolve_all(store: Store, written: tuple[str, ...]) -> list[Run]:
+def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The groups that begin with what was typed so far."""
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            groups = store.groups()
+    except Exception:
+        return []
+    return [group for group in groups if group.startswith(incomplete)]
+
+
+def group_option(command: F) -> F:
+    """Give a command the option `--group`, as `group`."""
+    return click.option("--group", metavar="NAME", shell_complete=complete_group, help="The runs of this group.")(
+        command
+    )
+
+
+def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None) -> list[Run]:
     """The runs that are meant, each once, in the order given.
 
+    Args:
+        group: all of whose runs are meant, too.
+
     Raises:
-        RunError: one of them does not exist.
+        RunError: one of them, or the group, does not exist.
     """
-    return list({run.id: run for run in map(store.resolve, written)}.values())
+    runs = [*map(store.resolve, written)]
+    if group is not None:
+        runs += store.select(group=group) or _no_group(group)
+    return list({run.id: run for run in runs}.values())
+
+
+def _no_group(group: str) -> list[Run]:
+    raise RunError(f"there is no group {group}", "`aqueue ls` shows which runs there are")
 
 
 def _outer_directory() -> str | None:

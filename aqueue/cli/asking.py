@@ -4,30 +4,34 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
 
 from aqueue.cards import HeldCard
-from aqueue.cli import render
+from aqueue.cli import render, tabulating
 from aqueue.cli.access import (
     complete_queue,
     complete_run,
     config_or_default,
     directory_option,
     find_folder,
+    group_option,
     living_servers,
     now,
     reading,
+    resolve_all,
 )
 from aqueue.cli.types import F
 from aqueue.cli.waiting import limits_of, waits
 from aqueue.durations import spell
-from aqueue.models import Server, State, StoredSchedule
+from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.placement import described
 
 _ROWS = 50
 _OLD_LOOK = 60.0
+_NAMED = 5
 
 
 def _state_options(command: F) -> F:
@@ -44,29 +48,60 @@ def _state_options(command: F) -> F:
 @_state_options
 @click.option("--queue", shell_complete=complete_queue, help="Only those of this queue.")
 @click.option("--tag", help="Only those with this tag: key=value, or key for any value of it.")
-@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest; default {_ROWS}.")
+@group_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"At most so many, the newest or, sorted, the first; default {_ROWS}.",
+)
+@click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest first; of a group all.")
+@click.option("--sort", "key", metavar="[-]KEY", help="By a column, a param or a metric; -KEY: the largest first.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: all, oldest first.")
 def list_(
     directory: str | None,
     states: tuple[str, ...],
     queue: str | None,
     tag: str | None,
+    group: str | None,
     limit: int | None,
+    measured: bool,
+    key: str | None,
+    as_csv: bool,
     as_json: bool,
 ) -> None:
     """List runs, newest first."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
     folder = find_folder(directory)
     wanted = [State(state) for state in states]
-    if limit is None and not as_json:
+    is_for_people = not as_csv and not as_json
+    if limit is None and is_for_people and not (measured and group is not None):
         limit = _ROWS
     with reading(folder) as store:
-        runs = store.select(states=wanted, queue=queue, tag=tag, limit=limit, newest_first=limit is not None)
-        why = waits(store, folder, runs)
-        total = store.count(states=wanted, queue=queue, tag=tag)
+        select = partial(store.select, states=wanted, queue=queue, tag=tag, group=group)
+        if key is None:
+            runs = select(limit=limit, newest_first=True)
+            runs = runs if is_for_people and not measured else runs[::-1]
+        else:
+            runs = tabulating.in_order(select(), key, now())[:limit]
+        if group is not None and not runs:
+            resolve_all(store, (), group)
+        why = waits(store, folder, runs) if as_json or not measured else []
+        total = store.count(states=wanted, queue=queue, tag=tag, group=group)
     if as_json:
-        ordered = sorted(zip(runs, why, strict=True), key=lambda pair: pair[0].id)
-        render.print_json([render.run_as_json(run, wait, folder) for run, wait in ordered])
-        return
+        render.print_json([render.run_as_json(run, wait, folder) for run, wait in zip(runs, why, strict=True)])
+    elif measured:
+        tabulating.print_measured(runs, now(), as_csv=as_csv)
+    elif as_csv:
+        tabulating.print_facts(runs, why, now())
+    else:
+        _print_runs(runs, why)
+    if total > len(runs) and is_for_people:
+        click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
+
+
+def _print_runs(runs: Sequence[Run], why: Sequence[str | None]) -> None:
     from rich.markup import escape
 
     table = render.new_table("id", "name", "queue", "state", "took", "why…")
@@ -76,8 +111,6 @@ def list_(
             str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), text
         )
     render.print_table(table)
-    if total > len(runs):
-        click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
 
 
 @click.command()
@@ -176,20 +209,24 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     with reading(folder) as store:
         found = store.resolve(run)
         attempts = store.attempts(found)
+        after = store.prerequisites(found)
         (wait,) = waits(store, folder, [found])
     if as_json:
-        render.print_json(render.run_in_full_as_json(found, wait, attempts, folder))
+        render.print_json(render.run_in_full_as_json(found, wait, attempts, after, folder))
         return
     command = found.task.command
     facts = {
         "run": f"{found.id}  {found.name}:{found.run_id}",
         "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
         "waits for": wait,
+        "after": _named(after),
+        "group": found.task.group,
         "queue": f"{found.queue}, priority {found.priority.word}",
         "command": command if isinstance(command, str) else shlex.join(command),
         "params": ", ".join(f"{key}={value}" for key, value in found.task.params.items()),
         "positional": shlex.join(found.task.arguments),
         "working dir": found.task.working_dir,
+        "code": _code(found),
         "tags": ", ".join(found.task.tags),
         "trigger": str(found.trigger),
         "due": render.local(found.scheduled_for),
@@ -200,6 +237,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "started": render.local(found.started_at),
         "finished": render.local(found.finished_at),
         "log": render.log(found, folder),
+        "metrics": ", ".join(f"{name}={value}" for name, value in found.metrics.items()),
     }
     for label, value in facts.items():
         if value:
@@ -210,6 +248,9 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
         where = f"  on GPU {_labels(attempt.cards)}" if attempt.cards else ""
         click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}{where}  {why}")
+    for attempt in attempts:
+        if path := render.checkout(found, attempt.number, folder):
+            click.echo(f"{click.style('checkout    ', bold=True)} {path}")
 
 
 def _described(server: Server, stale_after: float) -> str:
@@ -226,6 +267,16 @@ def _described(server: Server, stale_after: float) -> str:
         parts.append(f"but no sign of life for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
+
+
+def _named(runs: Sequence[Run]) -> str:
+    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+    return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+
+
+def _code(run: Run) -> str:
+    snapshot = run.task.isolate.snapshot if run.task.isolate else None
+    return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
 
 
 def _labels(cards: Sequence[HeldCard]) -> str:

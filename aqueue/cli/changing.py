@@ -1,9 +1,11 @@
 """The verbs that change runs."""
 
 import contextlib
+import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -15,67 +17,98 @@ from aqueue.cli.access import (
     directory_option,
     environment,
     find_folder,
+    forget_unused_code,
+    group_option,
     living_servers,
     now,
-    reading,
     refuse_if_disabled,
     resolve_all,
     say_if_unserved,
 )
-from aqueue.cli.types import DURATION
+from aqueue.cli.types import DURATION, F
 from aqueue.errors import RunError
-from aqueue.models import Run, State
+from aqueue.models import ENDED, Run, State
 from aqueue.store import Store
+
+T = TypeVar("T")
 
 _PRUNE_BATCH = 1000
 
-_runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
+_SHOWN = 5
+
+
+def _runs_or_group(command: F) -> F:
+    """Give a command the runs it is about, as `runs` and `group`; one of them must be given."""
+
+    @functools.wraps(command)
+    def checked(*, runs: tuple[str, ...], group: str | None, **others: Any) -> Any:
+        if not runs and group is None:
+            raise click.UsageError("say which: RUN…, or --group NAME")
+        return command(runs=runs, group=group, **others)
+
+    argument = click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
+    return cast("F", argument(group_option(checked)))
 
 
 @click.command()
 @directory_option
-@_runs_argument
-def cancel(directory: str | None, runs: tuple[str, ...]) -> None:
-    """Stop runs, or take them off the queue."""
+@_runs_or_group
+def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> None:
+    """Stop runs, or take them off the queue, and with them what comes after them."""
     folder = find_folder(directory)
-    stopping = []
-
-    def change(store: Store, run: Run) -> None:
-        if store.cancel(run, "cancelled", now()) is State.RUNNING:
-            stopping.append(run)
-
-    _change(directory, runs, change)
-    with reading(folder) as store:
-        if stopping and not living_servers(store, folder):
-            click.echo("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
+    with changing(folder) as store:
+        chosen = _chosen(store, runs, group, lambda run: run.state not in ENDED)
+        dependents = store.dependents(chosen)
+        cancelled = _each(chosen, lambda run: _cancel(store, run))
+        is_served = bool(living_servers(store, folder))
+    if State.RUNNING in cancelled and not is_served:
+        click.echo("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
+    if dependents:
+        click.echo(
+            f"{_listed(dependents)} after {'it' if len(chosen) == 1 else 'them'}: aborted with that", err=True
+        )
 
 
 @click.command()
 @directory_option
-@_runs_argument
-def retry(directory: str | None, runs: tuple[str, ...]) -> None:
+@_runs_or_group
+@click.option("--failed", is_flag=True, help="Only those that failed.")
+def retry(directory: str | None, runs: tuple[str, ...], group: str | None, failed: bool) -> None:
     """Queue runs that are over once more, as new attempts."""
     folder = find_folder(directory)
     refuse_if_disabled(config_or_default(folder))
-    _change(directory, runs, lambda store, run: store.retry(run))
-    with reading(folder) as store:
+    wanted = [State.FAILED] if failed else ENDED
+    with changing(folder) as store:
+        chosen = _chosen(store, runs, group, lambda run: run.state in wanted)
+        if failed:
+            chosen = [run for run in chosen if run.state is State.FAILED]
+        try:
+            store.retry(chosen)
+        except RunError as error:
+            raise _nothing_changed(error, chosen) from None
+        back = map(store.get, sorted(store.let_go - {run.id for run in chosen}))
+        others = [run for run in back if run is not None]
         say_if_unserved(store, folder)
+    if others:
+        click.echo(f"{_listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
 
 
 @click.command()
 @directory_option
-@_runs_argument
-def hold(directory: str | None, runs: tuple[str, ...]) -> None:
+@_runs_or_group
+def hold(directory: str | None, runs: tuple[str, ...], group: str | None) -> None:
     """Keep queued runs from being started."""
-    _change(directory, runs, lambda store, run: store.hold(run))
+    with changing(find_folder(directory)) as store:
+        _each(_chosen(store, runs, group, lambda run: run.state is State.QUEUED), store.hold)
 
 
 @click.command()
 @directory_option
-@_runs_argument
-def release(directory: str | None, runs: tuple[str, ...]) -> None:
+@_runs_or_group
+def release(directory: str | None, runs: tuple[str, ...], group: str | None) -> None:
     """Let held runs go."""
-    _change(directory, runs, lambda store, run: store.release(run))
+    with changing(find_folder(directory)) as store:
+        _each(_chosen(store, runs, group, lambda run: run.state is State.HELD), store.release)
 
 
 @click.command()
@@ -100,17 +133,40 @@ def prune(directory: str | None, keep: float | None) -> None:
         if not ids:
             break
         count += len(ids)
+    forget_unused_code(folder)
     click.echo(f"{count} run{'' if count == 1 else 's'} forgotten")
 
 
-def _change(directory: str | None, written: tuple[str, ...], change: Callable[[Store, Run], None]) -> None:
+def _chosen(store: Store, written: tuple[str, ...], group: str | None, suits: Callable[[Run], bool]) -> list[Run]:
+    """The runs that were named, and those of a group that suit: of a group not all have to."""
+    named = resolve_all(store, written)
+    known = {run.id for run in named}
+    if group is None:
+        return named
+    return named + [run for run in resolve_all(store, (), group) if run.id not in known and suits(run)]
+
+
+def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
     """Change all of the runs, or none when one of them cannot be."""
-    with changing(find_folder(directory)) as store:
-        runs = resolve_all(store, written)
-        for run in runs:
-            try:
-                change(store, run)
-            except RunError as error:
-                if len(runs) > 1:
-                    raise RunError(f"{error.message}; nothing was changed", error.hint) from None
-                raise
+    done = []
+    for run in runs:
+        try:
+            done.append(change(run))
+        except RunError as error:
+            raise _nothing_changed(error, runs) from None
+    return done
+
+
+def _cancel(store: Store, run: Run) -> State:
+    # One that was cancelled before it may have changed it: one that it comes after.
+    return store.cancel(store.get(run.id) or run, "cancelled", now())
+
+
+def _nothing_changed(error: RunError, runs: Sequence[Run]) -> RunError:
+    return RunError(f"{error.message}; nothing was changed", error.hint) if len(runs) > 1 else error
+
+
+def _listed(runs: Sequence[Run]) -> str:
+    named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
+    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
+    return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"

@@ -13,6 +13,7 @@ from aqueue.cli.access import (
     complete_run,
     directory_option,
     find_folder,
+    group_option,
     opened,
     resolve_all,
     say_if_unserved,
@@ -33,8 +34,9 @@ _CHUNK = 1 << 16
 @click.command()
 @directory_option
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
+@group_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
-def wait(directory: str | None, runs: tuple[str, ...], quiet: bool) -> None:
+def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet: bool) -> None:
     """Wait until runs are over; without any, until nothing is queued or running.
 
     Exits with 1 if one of them did not succeed.
@@ -43,7 +45,10 @@ def wait(directory: str | None, runs: tuple[str, ...], quiet: bool) -> None:
     with opened(folder) as connection:
         with snapshot(connection, folder):
             store = Store(connection)
-            waiting = resolve_all(store, runs) if runs else store.select(states=[State.QUEUED, State.RUNNING])
+            if runs or group is not None:
+                waiting = resolve_all(store, runs, group)
+            else:
+                waiting = store.select(states=[State.QUEUED, State.RUNNING])
             if any(run.state not in ENDED for run in waiting):
                 say_if_unserved(store, folder)
         succeeded = True

@@ -8,7 +8,17 @@ from datetime import datetime
 import click
 
 from aqueue.durations import spell
-from aqueue.events import Detail, Event, FileRejected, Notice, RunAccepted, RunEnded, RunStarted, ScheduleChanged
+from aqueue.events import (
+    Detail,
+    Event,
+    FileRejected,
+    Notice,
+    RunAborted,
+    RunAccepted,
+    RunEnded,
+    RunStarted,
+    ScheduleChanged,
+)
 from aqueue.models import State
 
 _COLOURS = {
@@ -83,9 +93,12 @@ def _needs_a_person(event: Event) -> bool:
 
 def _describe(event: Event, verbose: bool) -> tuple[str, str]:
     match event:
-        case RunAccepted(id=id_, name=name, queue=queue, source=source, held=held):
+        case RunAccepted(id=id_, name=name, queue=queue, source=source, held=held, sweep=count):
             where = "" if queue == name else f" in queue {queue}"
-            return "accepted", f"{id_} {name}{where} ({source}){', held' if held else ''}"
+            what = f"{id_} {name}"
+            if count is not None:
+                what = f"{id_} {name}-1" if count == 1 else f"{id_}-{id_ + count - 1} {name}-1 … {name}-{count}"
+            return "accepted", f"{what}{where} ({source}){', held' if held else ''}"
         case RunStarted(run=run, adopted=adopted):
             again = f", attempt {run.attempt}" if run.attempt > 1 else ""
             where = f" on GPU {', '.join(card.label for card in run.cards)}" if run.cards else ""
@@ -94,6 +107,8 @@ def _describe(event: Event, verbose: bool) -> tuple[str, str]:
         case RunEnded(run=run, seconds=seconds):
             why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
             return str(run.state), f"{run.id} {run.name} after {spell(seconds)}{why}"
+        case RunAborted(run=run):
+            return "aborted", f"{run.id} {run.name}: {run.reason}"
         case ScheduleChanged(name=name, file=file, schedule=None):
             return "ended", f"schedule {name} ({file})"
         case ScheduleChanged(name=name, file=file, next_due=next_due, is_paused=is_paused):

@@ -1,9 +1,7 @@
-"""The verbs that queue something, or say why it cannot be."""
+"""The verbs that queue something."""
 
-import contextlib
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,22 @@ from aqueue import configfile
 from aqueue.cards import CARD_VARIABLES, CardId
 from aqueue.cli.access import (
     changing,
-    config_or_default,
     directory_option,
     environment,
     find_folder,
+    keep_code,
     now,
     refuse_if_disabled,
     say_if_lacking,
     say_if_unserved,
 )
-from aqueue.cli.types import DURATION, NAME_TYPE, demand_options
-from aqueue.config import Config
-from aqueue.errors import FileError, FolderError, UsageError
-from aqueue.folder import CONFIG_NAME, Folder, find
-from aqueue.models import PARAM, Defaults, Priority, Schedule, Task, Trigger, is_name, parse_tags
+from aqueue.cli.checking import content_of
+from aqueue.cli.params import params_in
+from aqueue.cli.types import DURATION, NAME_TYPE, demand_options, experiment_options
+from aqueue.errors import UsageError
+from aqueue.folder import Folder
+from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, is_name, parse_tags
+from aqueue.requests import Request
 
 _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
@@ -42,6 +42,7 @@ _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 @click.option("--tags", metavar="TAGS", default="", help="key=value or key, with commas between them.")
 @click.option("--hold", is_flag=True, help="Do not start it until it is released.")
 @demand_options
+@experiment_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def add(
     directory: str | None,
@@ -54,6 +55,9 @@ def add(
     hold: bool,
     gpus: int | tuple[CardId, ...] | None,
     gpu_memory: int | None,
+    after: tuple[str, ...],
+    after_any: bool,
+    isolate: bool,
     command: tuple[str, ...],
 ) -> None:
     """Queue one command, and print the id of its run.
@@ -76,6 +80,7 @@ def add(
         retries=config.retries,
         tags=_tags(tags),
         hold=hold,
+        isolate=Isolation() if isolate else None,
         **_demand(gpus, gpu_memory),
     )
     for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
@@ -83,8 +88,9 @@ def add(
             raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
     if not command[0].strip():
         raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
+    requests = keep_code(folder, [Request(task=task, after=after, after_any=after_any)])
     with changing(folder) as store:
-        id_ = store.add(task, now(), trigger=Trigger.MANUAL)
+        ((id_,),) = store.enqueue(requests, now(), trigger=Trigger.MANUAL)
         say_if_unserved(store, folder)
         say_if_lacking(store, config, task)
     click.echo(id_)
@@ -98,6 +104,9 @@ def add(
 @click.option("--priority", type=click.Choice(["high", "low"]), help="Instead of the task's priority.")
 @click.option("--tags", metavar="TAGS", default="", help="More tags: key=value or key, with commas between them.")
 @demand_options
+@experiment_options
+@click.option("--samples", type=click.IntRange(min=1), help="Pick so many combinations at random.")
+@click.option("--seed", type=int, help="Other picks for another number; default 0.")
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
@@ -117,6 +126,11 @@ def enqueue(
     tags: str,
     gpus: int | tuple[CardId, ...] | None,
     gpu_memory: int | None,
+    after: tuple[str, ...],
+    after_any: bool,
+    isolate: bool,
+    samples: int | None,
+    seed: int | None,
     default_working_dir: str | None,
     trigger_type: str,
     file: str,
@@ -124,9 +138,10 @@ def enqueue(
 ) -> None:
     """Queue the tasks of FILE, which stays where it is, and print the ids of their runs.
 
-    PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a shell command.
+    PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a shell command. Several values make a
+    run of each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
-    from aqueue import documents, taskfile
+    from aqueue import documents, experiments, taskfile
 
     folder = find_folder(directory)
     stem = Path(file).stem
@@ -138,67 +153,45 @@ def enqueue(
         working_dir=os.path.abspath(default_working_dir or "."),  # noqa: PTH100 - resolve() would follow links
         base=str(folder.parent),
     )
-    tasks = taskfile.parse(documents.decode(_content(file), file), file, defaults).all_tasks
-    if len(tasks) > 1 and (run_id or name):
-        raise UsageError(f"{file} has {len(tasks)} tasks", "--run-id and --name are for a file with one")
+    content = taskfile.parse(documents.decode(content_of(file), file), file, defaults)
+    requests = content.requests or [Request(task=task) for task in content.tasks]
+    if len(requests) > 1 and (run_id or name):
+        raise UsageError(f"{file} has {len(requests)} tasks", "--run-id and --name are for a file with one")
     changes = {
         "name": name,
         "queue": queue,
         "priority": Priority.of(priority) if priority else None,
+        "isolate": Isolation() if isolate else None,
     }
-    tasks = [
-        msgspec.structs.replace(
-            _with_params(task, params),
-            tags=tuple(dict.fromkeys(task.tags + _tags(tags))),
-            **{field: value for field, value in changes.items() if value is not None},
-            **_demand(gpus, gpu_memory, task),
+    given = params_in(params, samples, seed)
+    requests = [
+        given.applied_to(
+            msgspec.structs.replace(
+                request,
+                task=msgspec.structs.replace(
+                    request.task,
+                    tags=tuple(dict.fromkeys(request.task.tags + _tags(tags))),
+                    **{field: value for field, value in changes.items() if value is not None},
+                    **_demand(gpus, gpu_memory, request.task),
+                ),
+                after=tuple(dict.fromkeys(request.after + after)),
+                after_any=request.after_any or after_any,
+            ),
+            requests,
         )
-        for task in tasks
+        for request in requests
     ]
+    # Other params make other runs: what is needed may not be among them.
+    experiments.check_needs([*zip(content.documents, requests, strict=True)])
+    if run_id and any(request.sweep for request in requests):
+        raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
+    requests = keep_code(folder, requests)
     with changing(folder) as store:
-        ids = [store.add(task, now(), trigger=Trigger(trigger_type), run_id=run_id) for task in tasks]
+        ids = store.enqueue(requests, now(), trigger=Trigger(trigger_type), run_id=run_id)
         say_if_unserved(store, folder)
-        for task in tasks:
-            say_if_lacking(store, config, task)
-    for id_ in ids:
-        click.echo(id_)
-
-
-@click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
-def check(files: tuple[str, ...]) -> None:
-    """Say what is wrong with task files, or an aqueue.yaml, without queueing them.
-
-    The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
-    """
-    from aqueue import documents, taskfile
-
-    failed = False
-    for file in files:
-        try:
-            content = _content(file)
-            if Path(file).name == CONFIG_NAME:
-                config = configfile.parse(content, file)
-                click.echo(f"{file}: a good configuration")
-                for warning in config.warnings:
-                    click.echo(f"{click.style('warning: ', fg='yellow')}{file}: {warning}", err=True)
-                continue
-            stem, here = Path(file).stem, str(Path.cwd())
-            name = stem if is_name(stem) else None
-            defaults = Defaults(name=name, working_dir=here, base=here, timezone=_timezone(file))
-            found = taskfile.parse(documents.decode(content, file), file, defaults)
-            names = [task.name for task in found.all_tasks]
-            kind = "schedule" if found.schedules else "task"
-            click.echo(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
-            for schedule in found.schedules:
-                _show_next(schedule)
-        except FileError as error:
-            failed = True
-            click.echo(click.style("error: ", fg="red") + error.message, err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
-    if failed:
-        raise click.exceptions.Exit(FileError.exit_code)
+        for request in requests:
+            say_if_lacking(store, config, request.task)
+    click.echo("\n".join(str(id_) for runs in ids for id_ in runs))
 
 
 def _demand(
@@ -221,54 +214,6 @@ def _sub_folder(folder: Folder, file: str) -> str | None:
     directory = Path(file).absolute().parent
     is_one = folder.path in directory.parents and folder.is_sub_folder(str(directory))
     return directory.name if is_one and is_name(directory.name) else None
-
-
-def _timezone(file: str) -> str:
-    """In which schedules are meant where the file is, or here: perhaps there is no folder yet."""
-    for start in (Path(file).absolute().parent, Path.cwd()):
-        with contextlib.suppress(FolderError):
-            return config_or_default(find(None, environment(), start)).timezone
-    return Config().timezone
-
-
-def _show_next(schedule: Schedule) -> None:
-    from aqueue.cli import planning
-
-    click.echo(f"  {schedule.name}: {planning.in_words(schedule)}")
-    for moment in planning.next_times(schedule, now(), 5) or ["never: its time has passed"]:
-        click.echo(f"    {moment}")
-
-
-def _content(file: str) -> bytes:
-    from aqueue import documents
-
-    try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
-            raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
-        with Path(file).open("rb") as opened:
-            return opened.read(documents.LARGEST + 1)
-    except OSError as error:
-        raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None
-
-
-def _with_params(task: Task, params: tuple[str, ...]) -> Task:
-    from aqueue.documents import parse_scalar
-
-    named, positional = dict(task.params), []
-    for param in params:
-        key, equals, value = param.partition("=")
-        if equals and PARAM.fullmatch(key):
-            if key.startswith("AQUEUE_"):
-                raise UsageError(f"{key}: names that begin with AQUEUE_ are aqueue's own", "choose another name")
-            named[key] = parse_scalar(value)
-        else:
-            positional.append(param)
-    if positional and not isinstance(task.command, str):
-        raise UsageError(
-            f"{task.name} is a list of a program and its arguments, which takes no positional params",
-            "make its command a string, or give K=V",
-        )
-    return msgspec.structs.replace(task, params=named, arguments=tuple(positional))
 
 
 def _variables(written: tuple[str, ...]) -> dict[str, str]:

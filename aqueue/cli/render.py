@@ -70,9 +70,15 @@ def local(moment: float | None) -> str:
 
 def took(run: Run, now: float) -> str:
     """How long the last attempt took, or has taken so far."""
+    time = seconds(run, now)
+    return "" if time is None else spell(time)
+
+
+def seconds(run: Run, now: float) -> float | None:
+    """The same in seconds; None if there has been none."""
     if run.started_at is None or run.state in (State.QUEUED, State.HELD):
-        return ""
-    return spell((now if run.finished_at is None else run.finished_at) - run.started_at)
+        return None
+    return (now if run.finished_at is None else run.finished_at) - run.started_at
 
 
 def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
@@ -88,7 +94,10 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "waiting_for": waiting_for,
         "trigger": run.trigger,
         "tags": run.task.tags,
+        "group": run.task.group,
         "params": run.task.params,
+        # What JSON has no word for, such as NaN, becomes null.
+        "metrics": run.metrics or None,
         "gpus": cards_as_json(run.cards),
         "attempts": run.attempt,
         "exit_code": run.exit_code,
@@ -102,13 +111,20 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
 
 
 def run_in_full_as_json(
-    run: Run, waiting_for: str | None, attempts: Iterable[Attempt], folder: Folder
+    run: Run, waiting_for: str | None, attempts: Iterable[Attempt], after: Sequence[Run], folder: Folder
 ) -> dict[str, Any]:
-    """The run as `show --json` has it."""
+    """The run as `show --json` has it.
+
+    Args:
+        after: the runs that it comes after.
+    """
     return run_as_json(run, waiting_for, folder) | {
         "command": run.task.command,
         "asks_for": msgspec.to_builtins(run.task.demand),
         "working_dir": run.task.working_dir,
+        "after": [other.id for other in after] or None,
+        "isolate": msgspec.to_builtins(run.task.isolate),
+        "outputs": run.task.outputs or None,
         "attempts": [
             {
                 "number": attempt.number,
@@ -119,6 +135,7 @@ def run_in_full_as_json(
                 "reason": attempt.reason,
                 "gpus": cards_as_json(attempt.cards),
                 "log": str(folder.log(run.id, attempt.number)),
+                "checkout": checkout(run, attempt.number, folder),
             }
             for attempt in attempts
         ],
@@ -145,3 +162,9 @@ def log(run: Run, folder: Folder) -> str | None:
     """The path of the output of the last attempt."""
     path = folder.log(run.id, run.attempt)
     return str(path) if run.attempt and os.path.exists(path) else None  # noqa: PTH110 - for each row
+
+
+def checkout(run: Run, attempt: int, folder: Folder) -> str | None:
+    """The path of the checkout of an attempt, if there is one."""
+    path = folder.checkout(run.id, attempt)
+    return str(path) if run.task.isolate is not None and path.exists() else None

@@ -107,3 +107,19 @@ def ignore_schedules_option(command: F) -> F:
     return click.option(
         "--ignore-schedules", is_flag=True, help="Let an idle timeout end it although there are schedules."
     )(command)
+
+
+def experiment_options(command: F) -> F:
+    """Give a command the options `--after`, which may be repeated, `--after-any` and `--isolate`."""
+
+    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
+        entries = [entry.strip() for text in written for entry in text.split(",")]
+        return tuple(dict.fromkeys(filter(None, entries)))
+
+    command = click.option("--isolate", is_flag=True, help="Run it in a checkout of the code as it is now (git).")(
+        command
+    )
+    command = click.option("--after-any", is_flag=True, help="Start however those of --after have ended.")(command)
+    return click.option(
+        "--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help="Start once these succeeded."
+    )(command)

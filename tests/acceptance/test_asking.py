@@ -24,7 +24,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
     place.drain()
     (row,) = place.ls()
     assert " ".join(row) == (
-        "id run_id name queue priority state reason waiting_for trigger tags params gpus"
+        "id run_id name queue priority state reason waiting_for trigger tags group params metrics gpus"
         " attempts exit_code pid created_at started_at finished_at scheduled_for log"
     )
     assert RUN_ID.fullmatch(row.pop("run_id"))
@@ -41,7 +41,9 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
         "waiting_for": None,
         "trigger": "file",
         "tags": ["team=a", "nightly"],
+        "group": None,
         "params": {"lr": 0.1, "name": "x", "on": True},
+        "metrics": None,
         "gpus": None,
         "attempts": 1,
         "exit_code": 3,
@@ -102,10 +104,11 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     assert shown.pop("command") == "echo $AQUEUE_ATTEMPT; exit $((3 - $AQUEUE_ATTEMPT))"
     assert shown.pop("working_dir") == str(place.base)
     assert shown.pop("asks_for") is None
+    assert [shown.pop(key) for key in ("after", "isolate", "outputs")] == [None, None, None]
     assert listed.pop("attempts") == 3
     assert shown == listed
     assert [list(attempt) for attempt in attempts] == [
-        ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log"]
+        ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log", "checkout"]
     ] * 3
     told = [
         (attempt["number"], attempt["exit_code"], attempt["signal"], attempt["reason"]) for attempt in attempts

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from aqueue.folder import Folder
-from aqueue.process import OWN_SHELL, Fence, Process, read_fence, spawn
+from aqueue.process import Fence, Process, read_fence, spawn
+from aqueue.wrapper import OWN_SHELL
 from tests.waiting import eventually
 
 _DYING_SERVER = """\

@@ -9,6 +9,7 @@ from aqueue.events import Event, FileRejected, Notice
 from aqueue.folder import Folder
 from aqueue.inbox import Inbox
 from aqueue.incoming import Claimed
+from tests.integration.accepting import tasks_of
 from tests.waiting import eventually
 
 
@@ -52,12 +53,12 @@ class Taker:
     @property
     def names(self) -> list[str]:
         """What the taken tasks are called."""
-        return [task.name for file in self.taken for task in file.tasks]
+        return [task.name for file in self.taken for task in tasks_of(file)]
 
     @property
     def commands(self) -> Sequence[object]:
         """What the taken tasks run."""
-        return [task.command for file in self.taken for task in file.tasks]
+        return [task.command for file in self.taken for task in tasks_of(file)]
 
     def _asked_for_config(self) -> Config:
         act = self._act

@@ -200,7 +200,7 @@ def test_cards_are_given_back_however_an_attempt_ends(machine: Machine, end: End
 def test_a_run_that_is_retried_by_hand_has_no_cards_while_it_waits(machine: Machine) -> None:
     run = machine.add(gpus=1)
     machine.take()
-    machine.store.retry(machine.end(run))
+    machine.store.retry([machine.end(run)])
     assert machine.get(run).cards == ()
     assert machine.store.leases() == []
     assert machine.given() == {run.id: ["1"]}
@@ -657,7 +657,7 @@ def heads(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
 
 def test_a_database_from_before_there_were_cards_goes_on(folder: Folder) -> None:
     old = sqlite3.connect(folder.database, isolation_level=None)
-    for number, script in enumerate(MIGRATIONS[:-1], start=1):
+    for number, script in enumerate(MIGRATIONS[:3], start=1):
         old.executescript(f"{script}; PRAGMA user_version = {number};")
     task = '{"name":"task","command":"true","working_dir":"/"}'
     rows = [

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from aqueue.folder import Folder
+from tests.integration.accepting import tasks_of
 from tests.integration.dropping import Taker
 from tests.waiting import eventually
 
@@ -65,7 +66,7 @@ def test_a_task_runs_in_the_folders_parent_unless_it_says_otherwise(folder: Fold
     drop(folder.path / "x.yaml", "command: a\n---\ncommand: b\nworking_dir: sub\n")
     taker.settle()
     (file,) = taker.taken
-    assert [task.working_dir for task in file.tasks] == [str(folder.parent), str(folder.parent / "sub")]
+    assert [task.working_dir for task in tasks_of(file)] == [str(folder.parent), str(folder.parent / "sub")]
 
 
 def test_a_file_that_is_open_for_writing_is_not_taken_until_it_is_closed(folder: Folder, taker: Taker) -> None:
@@ -227,4 +228,4 @@ def test_the_configuration_is_read_anew_at_each_look(folder: Folder, taker: Take
         taker.config = msgspec.structs.replace(taker.config, timeout=seconds)
         drop(folder.path / "x.yaml")
         taker.settle()
-    assert [file.tasks[0].timeout for file in taker.taken] == [1.0, 2.0]
+    assert [tasks_of(file)[0].timeout for file in taker.taken] == [1.0, 2.0]

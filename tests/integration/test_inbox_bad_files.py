@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from aqueue.folder import Folder
+from tests.integration.accepting import tasks_of
 from tests.integration.conftest import as_root, as_user
 from tests.integration.dropping import Taker
 
@@ -229,7 +230,7 @@ def test_a_sub_folder_names_the_queue(folder: Folder, taker: Taker, depth: str) 
     (folder.path / depth / "y.yaml").write_text(f"{GOOD}queue: other\n")
     (folder.path / "z.yaml").write_text(GOOD)
     taker.settle()
-    queues = {task.name: task.queue for file in taker.taken for task in file.tasks}
+    queues = {task.name: task.queue for file in taker.taken for task in tasks_of(file)}
     assert queues == {"x": "gpu", "y": "other", "z": None}
     assert {file.source for file in taker.taken} == {f"{depth}/x.yaml", f"{depth}/y.yaml", "z.yaml"}
 
@@ -245,7 +246,7 @@ def test_a_file_may_name_its_queue_where_its_sub_folder_cannot(folder: Folder, t
     (folder.path / "my gpu").mkdir()
     (folder.path / "my gpu" / "x.yaml").write_text(f"{GOOD}queue: gpu\n")
     taker.settle()
-    assert [task.queue for file in taker.taken for task in file.tasks] == ["gpu"]
+    assert [task.queue for file in taker.taken for task in tasks_of(file)] == ["gpu"]
 
 
 def test_a_file_whose_name_is_none_for_a_task_must_name_it(folder: Folder, taker: Taker) -> None:

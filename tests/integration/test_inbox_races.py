@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aqueue.folder import Folder
+from tests.integration.accepting import tasks_of
 from tests.integration.dropping import Taker
 from tests.waiting import eventually
 
@@ -54,7 +55,7 @@ def test_two_inboxes_take_each_file_once_between_them(folder: Folder, new_taker:
     for thread in threads:
         thread.join()
     taken = [file for taker in takers for file in taker.taken]
-    assert sorted(int(file.tasks[0].name) for file in taken) == list(range(200))
+    assert sorted(int(tasks_of(file)[0].name) for file in taken) == list(range(200))
     assert sorted(file.name for file in taken) == sorted(os.listdir(folder.incoming))
     assert [taker.rejected for taker in takers] == [[], []]
 

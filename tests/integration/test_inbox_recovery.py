@@ -10,6 +10,7 @@ from aqueue.folder import Folder
 from aqueue.incoming import Claimed
 from aqueue.models import State
 from aqueue.store import Store
+from tests.integration.accepting import accept_requests, tasks_of
 from tests.integration.dropping import Taker
 from tests.integration.recording import NOW, Book
 
@@ -34,7 +35,7 @@ class Heir:
         return self._inbox.recover(lambda: last)
 
     def accept(self, files: list[Claimed]) -> list[int]:
-        ids = [self._store.accept(file.name, file.tasks, NOW) for file in files]
+        ids = [accept_requests(self._store, file.name, file.requests, NOW) for file in files]
         for file, ids_of_file in zip(files, ids, strict=True):
             self._inbox.file_away(file, ids_of_file)
         return [id_ for ids_of_file in ids for id_ in ids_of_file]
@@ -54,7 +55,7 @@ def test_a_claimed_file_is_accepted_by_the_next_server(
 ) -> None:
     claimed = claim(folder, taker, "gpu/train.yaml", "command: a\n---\ncommand: b\nname: other\n")
     (recovered,) = heir.recover()
-    assert (recovered.name, recovered.tasks) == (claimed.name, claimed.tasks)
+    assert (recovered.name, recovered.requests) == (claimed.name, claimed.requests)
     ids = heir.accept([recovered])
     runs = [Book(connection).get(id_) for id_ in ids]
     assert [(run.name, run.queue, run.state) for run in runs] == [
@@ -72,7 +73,7 @@ def test_a_recovered_file_gets_what_it_would_have_got_from_its_place(
     text = f"{GOOD}name: n\nqueue: q\n" if " " in name else GOOD
     claimed = claim(folder, taker, name, text)
     (recovered,) = heir.recover()
-    assert recovered.tasks == claimed.tasks
+    assert recovered.requests == claimed.requests
 
 
 def test_files_are_recovered_in_the_order_in_which_they_were_claimed(
@@ -80,14 +81,14 @@ def test_files_are_recovered_in_the_order_in_which_they_were_claimed(
 ) -> None:
     for name in ("c", "a", "b"):
         claim(folder, taker, f"{name}.yaml")
-    assert [file.tasks[0].name for file in heir.recover()] == ["c", "a", "b"]
+    assert [tasks_of(file)[0].name for file in heir.recover()] == ["c", "a", "b"]
 
 
 def test_a_file_whose_runs_are_in_the_store_is_only_filed_away(
     folder: Folder, taker: Taker, heir: Heir, connection: sqlite3.Connection
 ) -> None:
     claimed = claim(folder, taker, "x.yaml", f"{GOOD}---\n{GOOD}")
-    ids = Store(connection).accept(claimed.name, claimed.tasks, NOW)
+    ids = accept_requests(Store(connection), claimed.name, claimed.requests, NOW)
     assert heir.accept(heir.recover()) == ids
     assert Store(connection).count() == 2
     assert os.listdir(folder.incoming) == []
@@ -98,7 +99,7 @@ def test_a_file_that_was_half_filed_away_is_filed_away(
     folder: Folder, taker: Taker, heir: Heir, connection: sqlite3.Connection
 ) -> None:
     claimed = claim(folder, taker, "x.yaml", f"{GOOD}---\n{GOOD}")
-    ids = Store(connection).accept(claimed.name, claimed.tasks, NOW)
+    ids = accept_requests(Store(connection), claimed.name, claimed.requests, NOW)
     folder.make_run_dir(ids[1])
     os.link(folder.incoming / claimed.name, folder.run_dir(ids[1]) / "task.yaml")
     assert heir.accept(heir.recover()) == ids
@@ -163,7 +164,7 @@ def test_a_claimed_file_that_has_become_bad_is_rejected(folder: Folder, taker: T
 def test_what_does_not_belong_into_incoming_does_no_harm(folder: Folder, taker: Taker, heir: Heir) -> None:
     claim(folder, taker, "x.yaml")
     (folder.incoming / "note.txt").write_text(GOOD)
-    assert [file.tasks[0].name for file in heir.recover()] == ["x"]
+    assert [tasks_of(file)[0].name for file in heir.recover()] == ["x"]
 
 
 def test_a_file_that_was_claimed_just_now_is_not_taken_from_its_server(

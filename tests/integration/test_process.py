@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from aqueue.folder import Folder
-from aqueue.process import FENCED, NO_WORKING_DIR, read_fence, spawn
+from aqueue.process import read_fence, spawn
+from aqueue.wrapper import FENCED, NO_WORKING_DIR
 from tests.integration.attempts import Attempts
 
 

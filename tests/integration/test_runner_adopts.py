@@ -14,11 +14,13 @@ import pytest
 
 from aqueue import process
 from aqueue.clock import Clock
+from aqueue.commands import arguments, environment
 from aqueue.folder import Folder
 from aqueue.models import Run
 from aqueue.outcomes import End
-from aqueue.process import FENCED, command_pid, group_has_members, is_alive
-from aqueue.runner import Runner, arguments, environment
+from aqueue.process import command_pid, group_has_members, is_alive
+from aqueue.runner import Runner
+from aqueue.wrapper import FENCED
 from tests.integration.attempts import Attempts, Started
 from tests.integration.recording import claimed
 from tests.waiting import eventually

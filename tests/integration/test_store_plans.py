@@ -14,6 +14,7 @@ from aqueue.models import Leaving, Overlap, Queue, Server, State, Task, Trigger
 from aqueue.outcomes import End, Outcome
 from aqueue.store import Store
 from aqueue.timetable import Timetable
+from tests.integration.accepting import accept
 from tests.integration.planning import BEGIN, DISABLED, ENABLED, Plan, a_schedule, at
 
 LIMITS = Limits(jobs=2, queues={"lane": Queue(name="lane")})
@@ -34,7 +35,7 @@ def test_no_round_of_a_server_goes_through_all_runs(folder: Folder, connection: 
     statements: list[str] = []
     with transaction(connection, folder):
         store = Store(connection)
-        store.accept("file", [COMMAND] * 3, 1.0)
+        accept(store, "file", [COMMAND] * 3, 1.0)
         (run,) = store.claim("server", LIMITS, 2.0).runs
         connection.set_trace_callback(statements.append)
         store.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=0), "server")

@@ -82,7 +82,7 @@ def test_a_held_run_is_not_started_until_it_is_released(book: Book) -> None:
 def test_a_run_that_is_over_can_be_retried_as_a_new_attempt(book: Book) -> None:
     for state in ENDED:
         run = book.in_state(state, name=state)
-        book.store.retry(run)
+        book.store.retry([run])
         (again,) = book.claim(jobs=10)
         assert (again.id, again.attempt) == (run.id, run.attempt + 1)
         assert (again.finished_at, again.exit_code, again.failures) == (None, None, 0)
@@ -103,7 +103,7 @@ def test_what_a_state_does_not_allow_is_an_error_that_changes_nothing(
     book: Book, action: str, possible: set[State], state: State
 ) -> None:
     run = book.in_state(state)
-    arguments = (run, "cancelled", NOW) if action == "cancel" else (run,)
+    arguments = {"cancel": (run, "cancelled", NOW), "retry": ([run],)}.get(action, (run,))
     if state in possible:
         getattr(book.store, action)(*arguments)
         return

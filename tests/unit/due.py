@@ -24,7 +24,7 @@ WANTED = {
 def read(text: str, defaults: Defaults = DEFAULTS) -> Schedule:
     content = parse(text, "nightly.yaml", defaults)
     (schedule,) = content.schedules
-    assert (content.tasks, content.all_tasks) == ([], [schedule.task])
+    assert (content.requests, content.tasks) == ([], [schedule.task])
     return schedule
 
 

@@ -182,7 +182,7 @@ def test_what_is_written_is_what_arrives(written: dict[str, Any]) -> None:
 @given(st.text(max_size=200) | st.text("command: x\n\t-[]{}&*!|>'\"#%@,?~\x07é", max_size=200))
 def test_any_text_is_either_tasks_or_an_error_with_a_place(text: str) -> None:
     try:
-        assert parse(text, "train.yaml", DEFAULTS).all_tasks
+        assert parse(text, "train.yaml", DEFAULTS).tasks
     except FileError as error:
         assert re.match(r"train\.yaml:[1-9]\d*:[1-9]\d*: .", error.message)
         assert "\n" not in error.message + error.hint

@@ -17,7 +17,8 @@ ENV = "expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 TAGS = "expected a list of key=value or key, got"
 KEYS = (
     "known keys: command, name, queue, priority, params, env, working_dir, shell, timeout, retries, requeue,"
-    " tags, hold, gpus, gpu_memory, schedule, at, timezone, catchup_window, overlap"
+    " tags, hold, gpus, gpu_memory, group, matrix, samples, seed, after, needs, after_any, isolate, outputs,"
+    " schedule, at, timezone, catchup_window, overlap"
 )
 
 WHOLE = [

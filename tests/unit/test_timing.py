@@ -142,8 +142,8 @@ def test_a_file_may_have_several_schedules() -> None:
     text = f"command: a\n{DAILY}---\ncommand: b\nname: second\nat: 2026-12-24T18:00:00Z\n---\n"
     content = parse(text, "nightly.yaml", DEFAULTS)
     assert [schedule.name for schedule in content.schedules] == ["nightly", "second"]
-    assert [task.command for task in content.all_tasks] == ["a", "b"]
-    assert content.tasks == []
+    assert [task.command for task in content.tasks] == ["a", "b"]
+    assert content.requests == []
 
 
 minutes = st.sampled_from(["*", "*/5", "0", "7,30-40/2", "59"])

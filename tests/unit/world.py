@@ -141,6 +141,8 @@ class World:
             with transaction(self.connection, NOWHERE):
                 if deed == "cancel":
                     assert self.store.cancel(run, "cancelled", self.now) is self.as_it_is(run).state
+                elif deed == "retry":
+                    self.store.retry([run])
                 else:
                     getattr(self.store, deed)(run)
         except RunError:

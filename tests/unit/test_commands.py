@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue import process
+from aqueue import wrapper
+from aqueue.commands import arguments, environment, fill_in
 from aqueue.folder import Folder
 from aqueue.models import Scalar, Task
-from aqueue.runner import arguments, environment, fill_in
 from tests.unit.records import a_run, a_task
 
 FOLDER = Folder(Path("/srv/queue"))
@@ -20,7 +20,7 @@ def seen_by(task: Task, base: dict[str, str] | None = None) -> dict[str, str]:
 
 def test_a_string_is_run_by_the_wrapper_itself() -> None:
     assert arguments(a_task(command="echo $1", arguments=("a b", "c"))) == [
-        process.OWN_SHELL, "echo $1", "a b", "c",
+        wrapper.OWN_SHELL, "echo $1", "a b", "c",
     ]  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_a_string_is_run_by_the_shell_that_is_named() -> None:
 
 def test_a_string_is_left_to_its_shell_to_fill_in() -> None:
     task = a_task(command="train --lr ${lr}", params={"lr": 0.1})
-    assert arguments(task) == [process.OWN_SHELL, "train --lr ${lr}"]
+    assert arguments(task) == [wrapper.OWN_SHELL, "train --lr ${lr}"]
 
 
 def test_a_list_is_run_as_it_is_with_its_params_filled_in() -> None:

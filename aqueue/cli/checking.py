@@ -1,0 +1,104 @@
+"""The verb that says what is wrong with a file without queueing it, and how files are read that were named."""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+import click
+
+from aqueue import configfile
+from aqueue.cli.access import config_or_default, environment, now
+from aqueue.config import Config
+from aqueue.errors import FileError, FolderError
+from aqueue.folder import CONFIG_NAME, find
+from aqueue.models import Defaults, Schedule, is_name, plain_text
+from aqueue.requests import Request
+
+_SHOWN = 8
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
+def check(files: tuple[str, ...]) -> None:
+    """Say what is wrong with task files, or an aqueue.yaml, without queueing them.
+
+    The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
+    """
+    from aqueue import documents, taskfile
+
+    failed = False
+    for file in files:
+        try:
+            content = content_of(file)
+            if Path(file).name == CONFIG_NAME:
+                config = configfile.parse(content, file)
+                click.echo(f"{file}: a good configuration")
+                for warning in config.warnings:
+                    click.echo(f"{click.style('warning: ', fg='yellow')}{file}: {warning}", err=True)
+                continue
+            stem, here = Path(file).stem, str(Path.cwd())
+            name = stem if is_name(stem) else None
+            defaults = Defaults(name=name, working_dir=here, base=here, timezone=_timezone(file))
+            found = taskfile.parse(documents.decode(content, file), file, defaults)
+            names = [task.name for task in found.tasks]
+            kind = "schedule" if found.schedules else "task"
+            click.echo(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+            for request in found.requests:
+                _show_sweep(request)
+            for schedule in found.schedules:
+                _show_next(schedule)
+        except FileError as error:
+            failed = True
+            click.echo(click.style("error: ", fg="red") + error.message, err=True)
+            if error.hint:
+                click.echo(f"  {error.hint}", err=True)
+    if failed:
+        raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _timezone(file: str) -> str:
+    """In which schedules are meant where the file is, or here: perhaps there is no folder yet."""
+    for start in (Path(file).absolute().parent, Path.cwd()):
+        with contextlib.suppress(FolderError):
+            return config_or_default(find(None, environment(), start)).timezone
+    return Config().timezone
+
+
+def _show_sweep(request: Request) -> None:
+    """Say which runs a sweep makes; the first of them with their params."""
+    if request.sweep is None:
+        return
+    tasks = request.tasks()
+    click.echo(f"  {request.task.name}: {len(tasks)} run{'' if len(tasks) == 1 else 's'}")
+    for task in tasks[:_SHOWN]:
+        click.echo(
+            f"    {task.name}: {', '.join(f'{key}={plain_text(value)}' for key, value in task.params.items())}"
+        )
+    if len(tasks) > _SHOWN:
+        click.echo("    …")
+
+
+def _show_next(schedule: Schedule) -> None:
+    from aqueue.cli import planning
+
+    click.echo(f"  {schedule.name}: {planning.in_words(schedule)}")
+    for moment in planning.next_times(schedule, now(), 5) or ["never: its time has passed"]:
+        click.echo(f"    {moment}")
+
+
+def content_of(file: str) -> bytes:
+    """What is in a file.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    from aqueue import documents
+
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
+            raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
+        with Path(file).open("rb") as opened:
+            return opened.read(documents.LARGEST + 1)
+    except OSError as error:
+        raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None

@@ -1,0 +1,121 @@
+"""The verb that compares what runs measured."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from aqueue.cli import drawing
+from aqueue.cli.access import directory_option, find_folder, group_option, now, reading, resolve_all
+from aqueue.cli.drawing import Picture, Series
+from aqueue.cli.tabulating import (
+    Stack,
+    columns_of,
+    counted,
+    distinct,
+    find,
+    is_number,
+    known,
+    print_aligned,
+    shown,
+)
+from aqueue.errors import RunError, UsageError
+from aqueue.models import Run, Scalar
+
+_AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
+
+
+@click.command()
+@directory_option
+@group_option
+@click.option("--tag", help="Only runs with this tag: key=value, or key for any value of it.")
+@click.option("-x", "x", metavar="KEY", required=True, help="The param, metric or column that is compared by.")
+@click.option("-y", "y", metavar="KEY", required=True, help="The metric, or other number, that is compared.")
+@click.option("--by", metavar="KEY", help="Compare for each value of this on its own.")
+@click.option("--save", "file", metavar="FILE", help="Draw it into this .png, .svg or .pdf; needs matplotlib.")
+@click.option(
+    "--log", type=click.Choice(list(_AXES)), help="Logarithmic axes; default: x if its values are far apart."
+)
+def compare(
+    directory: str | None,
+    group: str | None,
+    tag: str | None,
+    x: str,
+    y: str,
+    by: str | None,
+    file: str | None,
+    log: str | None,
+) -> None:
+    """Compare what runs measured, in a table or a picture."""
+    if file is not None and Path(file).suffix[1:].lower() not in drawing.FORMATS:
+        raise UsageError(f"{file} is no kind of picture", f"what can be drawn is .{', .'.join(drawing.FORMATS)}")
+    if log is not None and file is None:
+        raise click.UsageError("--log is about a picture: say with --save where it goes")
+    with reading(find_folder(directory)) as store:
+        runs = store.select(tag=tag, group=group)
+        if group is not None and not runs:
+            resolve_all(store, (), group)
+    if not runs:
+        raise RunError("there are no runs to compare", "`aqueue ls` shows which there are")
+    picture = Picture(
+        title=group or tag or "",
+        x=x,
+        y=y,
+        by=by or "",
+        series=_series(runs, x, y, by),
+        log=None if log is None else _AXES[log],
+    )
+    if file is None:
+        _print(picture)
+        return
+    drawing.save(picture, Path(file))
+    count = sum(len(series.points) for series in picture.series)
+    click.echo(f"{file}: {y} over {x} of {counted(count)}")
+
+
+def _series(runs: Sequence[Run], x: str, y: str, by: str | None) -> list[Series]:
+    """The runs as points, those together that have the same value of `by`; says how many cannot be any.
+
+    Raises:
+        RunError: there is nothing to compare.
+    """
+    columns = columns_of(runs, now())
+    x_of, y_of = find(columns, x, len(runs)).of, find(columns, y, len(runs)).of
+    by_of = find(columns, by, len(runs)).of if by is not None else _nothing
+    both = [run for run in runs if x_of(run) is not None and y_of(run) is not None]
+    points: dict[Scalar, list[tuple[Scalar, float]]] = {}
+    for run in both:
+        at, value = x_of(run), y_of(run)
+        if is_number(value) and math.isfinite(value) and (not is_number(at) or math.isfinite(at)):
+            points.setdefault(by_of(run), []).append((at, value))
+    if left := len(both) - sum(map(len, points.values())):
+        click.echo(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
+    if not points:
+        raise RunError(f"none of {counted(len(runs))} has both {x} and {y}, as numbers", known(columns))
+    lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
+    return [Series(shown(value), points[value]) for value in distinct(points)] + lacking
+
+
+def _nothing(_: Run) -> None:
+    return None
+
+
+def _print(picture: Picture) -> None:
+    from statistics import median
+
+    found = [(series.name, series.by_x()) for series in picture.series]
+    xs = distinct(x for _, values in found for x in values)
+    rows = [(x, name, values[x]) for x in xs for name, values in found if x in values]
+    measured = [values for _, _, values in rows]
+    stacks = [
+        Stack(picture.x, [shown(x) for x, _, _ in rows], is_right=all(map(is_number, xs))),
+        *([Stack(picture.by, [name for _, name, _ in rows])] if picture.by else []),
+        Stack("N", [str(len(values)) for values in measured], is_right=True),
+        *(
+            Stack(header, [shown(of(values)) for values in measured], is_right=True)
+            for header, of in (("MIN", min), ("MEDIAN", median), ("MAX", max))
+        ),
+    ]
+    click.echo(click.style(f"{picture.y} over {picture.x}", bold=True))
+    print_aligned(stacks, at_least=len(stacks))

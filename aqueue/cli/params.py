@@ -1,0 +1,116 @@
+"""The params that a command line gives to the tasks of a file, and the sweeps that they make."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aqueue.errors import UsageError
+from aqueue.models import PARAM, Scalar, is_name
+from aqueue.requests import Request
+
+if TYPE_CHECKING:
+    from aqueue.sweeps import Axis
+
+
+class Params(msgspec.Struct, frozen=True):
+    """What was given.
+
+    Attributes:
+        named: params with one value.
+        axes: params with several, each of which makes runs of its own.
+        positional: `$1`, `$2` … of a shell command.
+        samples, seed: of all sweeps; None: as the file says.
+    """
+
+    named: dict[str, Scalar]
+    axes: "dict[str, Axis]"
+    positional: tuple[str, ...]
+    samples: int | None
+    seed: int | None
+
+    def applied_to(self, request: Request, requests: Sequence[Request]) -> Request:
+        """A request with these params in place of its own.
+
+        Args:
+            requests: all of the file. Several values of a param are for the tasks that have it; if none has, for
+                those that are sweeps; if none is, for all.
+
+        Raises:
+            UsageError: it cannot take them.
+        """
+        task = request.task
+        if self.positional and not isinstance(task.command, str):
+            raise UsageError(
+                f"{task.name} is a list of a program and its arguments, which takes no positional params",
+                "make its command a string, or give K=V",
+            )
+        task = msgspec.structs.replace(task, params=task.params | self.named, arguments=self.positional)
+        changed = self._swept(msgspec.structs.replace(request, task=task), requests)
+        if (self.samples, self.seed) != (None, None) and not any(
+            self._swept(one, requests).sweep for one in requests
+        ):
+            raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
+        try:
+            last = changed.tasks()[-1].name
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            raise UsageError(f"{task.name}: {message}", hint) from None
+        if not is_name(last):
+            raise UsageError(f"{last}: the name is too long for a sweep", "choose a shorter one with --name")
+        return changed
+
+    def _swept(self, request: Request, requests: Sequence[Request]) -> Request:
+        from aqueue.sweeps import Sweep
+
+        sweep = request.sweep or Sweep(axes={})
+        # One value is an axis, too: what the file excludes speaks of it.
+        axes = {key: (self.named[key],) if key in self.named else axis for key, axis in sweep.axes.items()}
+        for key, axis in self.axes.items():
+            if _is_meant(request, key, requests):
+                axes[key] = axis
+        if request.sweep is None and not axes:
+            return request
+        samples = sweep.samples if self.samples is None else self.samples
+        seed = sweep.seed if self.seed is None else self.seed
+        sweep = msgspec.structs.replace(sweep, axes=axes, samples=samples, seed=seed)
+        return msgspec.structs.replace(request, sweep=sweep)
+
+
+def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Params:
+    """Read the params of a command line.
+
+    Raises:
+        UsageError: one of them cannot be one.
+    """
+    from aqueue import sweeps
+    from aqueue.documents import parse_scalar
+
+    named: dict[str, Scalar] = {}
+    axes: dict[str, Axis] = {}
+    positional: list[str] = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not PARAM.fullmatch(key):
+            positional.append(word)
+        elif key.startswith("AQUEUE_"):
+            raise UsageError(f"{key}: names that begin with AQUEUE_ are aqueue's own", "choose another name")
+        elif sweeps.is_sweep(value):
+            try:
+                axes[key] = sweeps.parse_axis(value)
+            except ValueError as error:
+                message, _, hint = str(error).partition("; ")
+                raise UsageError(f"{key}: {message}", hint) from None
+        else:
+            named[key] = parse_scalar(value)
+    return Params(named, axes, tuple(positional), samples, seed)
+
+
+def _is_meant(request: Request, param: str, requests: Sequence[Request]) -> bool:
+    if any(_has(one, param) for one in requests):
+        return _has(request, param)
+    return request.sweep is not None or all(one.sweep is None for one in requests)
+
+
+def _has(request: Request, param: str) -> bool:
+    return param in request.task.params or (request.sweep is not None and param in request.sweep.axes)

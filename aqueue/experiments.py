@@ -1,0 +1,298 @@
+"""The keys of a task file that make experiments of its task: sweeps, isolation, and what comes after what."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from aqueue import documents, sweeps
+from aqueue.documents import Document
+from aqueue.models import PARAM, Isolation, Keep, Scalar, is_name, plain_text
+from aqueue.requests import Request
+from aqueue.sweeps import Sweep
+from aqueue.timing import Wrong
+
+
+class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
+    """How a task's attempts are isolated, as far as its types go."""
+
+    git: bool
+    copy: list[str] | str = []
+    link: list[str] | str = []
+    keep: Scalar = "failed"
+
+
+class Keys(Protocol):
+    """The keys, as far as their types go."""
+
+    group: Scalar
+    matrix: dict[str, Any] | None
+    samples: int | None
+    seed: int | None
+    after: Scalar | list[Scalar]
+    needs: Scalar | list[Scalar]
+    after_any: bool
+    isolate: bool | str | WrittenIsolation | None
+    outputs: list[str] | str
+
+
+_WITHIN: Final = "a list of paths within the working directory"
+_MAPPINGS: Final = "a list of params, such as [{lr: 0.1, seed: 1}]"
+
+EXPECTED: Final = {
+    "group": "1 to 64 letters, digits, '_', '.' or '-'",
+    "matrix.include": _MAPPINGS,
+    "matrix.exclude": _MAPPINGS,
+    "matrix": "params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}",
+    "samples": f"how many combinations to pick, 1 to {sweeps.MOST}",
+    "seed": "a whole number",
+    "after": "a list of runs or groups, such as [train-1, 42, group:train]",
+    "needs": "a list of names of tasks in the same file",
+    "after_any": "true or false",
+    "isolate.git": "true or false",
+    "isolate.copy": _WITHIN,
+    "isolate.link": _WITHIN,
+    "isolate.keep": "always, failed or never",
+    "isolate": "git, or {git: true, copy: [.env], link: [data], keep: failed}",
+    "outputs": _WITHIN,
+}
+"""What their values should be, in words."""
+
+_RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
+_NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
+_SHOWN: Final = 6
+_BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
+
+
+def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
+    """Read which combinations of params a task is to be run with; None if it does not say.
+
+    `include` and `exclude` stand in the matrix, as in GitHub Actions.
+
+    Raises:
+        FileError: at the first error.
+    """
+    if written.matrix is None:
+        for key in ("samples", "seed"):
+            if getattr(written, key) is not None:
+                raise document.error(
+                    f"'{key}' is for a task with a matrix",
+                    "say which params there are: matrix: …",
+                    at=(key,),
+                    key=True,
+                )
+        return None
+    found = Sweep(
+        axes={
+            key: _axis(document, key, values)
+            for key, values in written.matrix.items()
+            if key not in ("include", "exclude")
+        },
+        exclude=_mappings(document, written.matrix, "exclude", wrong),
+        include=_mappings(document, written.matrix, "include", wrong),
+        samples=written.samples,
+        seed=written.seed or 0,
+    )
+    if found.samples is not None and not 1 <= found.samples <= sweeps.MOST:
+        raise wrong(("samples",), found.samples)
+    return found
+
+
+def isolation(document: Document, written: Keys, wrong: Wrong) -> Isolation | None:
+    """Read how a task's attempts are isolated; None if they are not.
+
+    Raises:
+        FileError: at the first error.
+    """
+    value = written.isolate
+    if value is None or value is False:
+        return None
+    if value == "git":
+        return Isolation()
+    if not isinstance(value, WrittenIsolation):
+        raise wrong(("isolate",), value)
+    if value.keep not in list(Keep):
+        raise wrong(("isolate", "keep"), value.keep)
+    copy, link = (
+        paths(document, ("isolate", key), listed) for key, listed in (("copy", value.copy), ("link", value.link))
+    )
+    return Isolation(copy=copy, link=link, keep=Keep(str(value.keep))) if value.git else None
+
+
+def outputs(document: Document, written: Keys) -> tuple[str, ...]:
+    """Read what is copied to the run's folder at the end.
+
+    Raises:
+        FileError: at the first error.
+    """
+    found = paths(document, ("outputs",), written.outputs)
+    for index, path in enumerate(found):
+        if _RESERVED.fullmatch(PurePosixPath(path).parts[0]):
+            at: documents.Path = ("outputs", index) if isinstance(written.outputs, list) else ("outputs",)
+            raise document.error(f"outputs: aqueue has files like {path} of its own", "choose another name", at=at)
+    return found
+
+
+def paths(document: Document, at: documents.Path, written: list[str] | str) -> tuple[str, ...]:
+    """Read paths that must be within the working directory.
+
+    Raises:
+        FileError: one of them leads out of it.
+    """
+    what = ".".join(map(str, at))
+    listed = [written] if isinstance(written, str) else written
+    for index, text in enumerate(listed):
+        path = PurePosixPath(text)
+        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in text:
+            message = f"{what}: expected a path within the working directory, got {documents.describe(text)}"
+            raise document.error(message, at=(*at, index) if isinstance(written, list) else at)
+        if path.parts[0] == ".git":
+            raise document.error(f"{what}: each checkout has a .git of its own", "leave it out", at=at)
+    return tuple(dict.fromkeys(listed))
+
+
+def group(written: Keys, wrong: Wrong) -> str | None:
+    """Read which group a task's runs belong to; None if it does not say.
+
+    Raises:
+        FileError: it is no name.
+    """
+    if written.group is None:
+        return None
+    name = plain_text(written.group)
+    if not is_name(name):
+        raise wrong(("group",), name)
+    return name
+
+
+def names(at: str, written: Scalar | list[Scalar], wrong: Wrong) -> tuple[str, ...]:
+    """Read the runs or tasks that stand in `after` or `needs`.
+
+    Raises:
+        FileError: one of them is empty.
+    """
+    listed = written if isinstance(written, list) else [] if written is None else [written]
+    for index, name in enumerate(listed):
+        if not plain_text(name):
+            raise wrong((at, index) if isinstance(written, list) else (at,), name)
+    return tuple(dict.fromkeys(map(plain_text, listed)))
+
+
+def check_request(document: Document, request: Request) -> None:
+    """Refuse a sweep that makes no sense, or whose runs could not be named.
+
+    Raises:
+        FileError: with what is wrong with it.
+    """
+    if request.sweep is None:
+        return
+    try:
+        last = request.tasks()[-1].name
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise document.error(f"matrix: {message}", hint, at=("matrix",)) from None
+    if not is_name(last):
+        hint = f"its runs are named {request.task.name}-1 and so on, with 64 characters at most"
+        raise document.error("the name is too long for a sweep", hint, at=("name",))
+
+
+def check_needs(found: Sequence[tuple[Document, Request]]) -> None:
+    """Refuse needs that no task of the file meets, or that go round in a circle.
+
+    Raises:
+        FileError: at the first of them.
+    """
+    if not any(request.needs for _, request in found):
+        return
+    by_name: dict[str, list[int]] = {}
+    for number, (_, request) in enumerate(found):
+        for name in request.names():
+            by_name.setdefault(name, []).append(number)
+    for document, request in found:
+        for index, name in enumerate(request.needs):
+            if name not in by_name:
+                near = difflib.get_close_matches(name, [other.task.name for _, other in found], 1)
+                hint = f"did you mean '{near[0]}'?" if near else "a run that is queued already goes into 'after'"
+                at: documents.Path = ("needs", index) if isinstance(document.value["needs"], list) else ("needs",)
+                raise document.error(f"needs: there is no task {name} in this file", hint, at=at)
+    _check_circles(found, by_name)
+
+
+def _check_circles(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> None:
+    def needed_by(number: int) -> Iterator[int]:
+        return chain.from_iterable(by_name[name] for name in found[number][1].needs)
+
+    done: set[int] = set()
+    for start in range(len(found)):
+        # The way down to where it is, each step with what is left to look at from there.
+        way = {start: needed_by(start)} if start not in done else {}
+        while way:
+            number, left = next(reversed(way.items()))
+            step = next(left, None)
+            if step is None:
+                done.add(number)
+                del way[number]
+            elif step in way:
+                numbers = [*way, step]
+                circle = [found[one][1].task.name for one in numbers[numbers.index(step) :]]
+                if len(circle) > _SHOWN:
+                    circle[_SHOWN - 2 : -1] = ["…"]
+                raise found[number][0].error(
+                    f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
+                )
+            elif step not in done:
+                way[step] = needed_by(step)
+
+
+def refuse_in_schedule(document: Document) -> None:
+    """Refuse what a schedule cannot have, because its runs are made from what was read long ago.
+
+    Raises:
+        FileError: at the first such key.
+    """
+    for key in _BY_SCHEDULE:
+        if document.value.get(key):
+            hint = "have a task with this schedule queue another file: command: aqueue enqueue FILE"
+            raise document.error(f"'{key}' is not for a task with a schedule", hint, at=(key,), key=True)
+
+
+def _axis(document: Document, key: str, values: Any) -> sweeps.Axis:
+    if not PARAM.fullmatch(key) or key.startswith("AQUEUE_"):
+        raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=("matrix", key), key=True)
+    for index, value in enumerate(values if isinstance(values, list) else ()):
+        _refuse_nul(document, ("matrix", key, index), value)
+    _refuse_nul(document, ("matrix", key), values)
+    try:
+        return sweeps.parse_axis(values)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise document.error(f"matrix.{key}: {message}", hint, at=("matrix", key)) from None
+
+
+def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Scalar], ...]:
+    written = matrix.get(key)
+    if written is None:
+        return ()
+    if not isinstance(written, list):
+        raise wrong(("matrix", key), written)
+    for index, mapping in enumerate(written):
+        if not isinstance(mapping, dict):
+            raise wrong(("matrix", key, index), mapping)
+        for name, value in mapping.items():
+            at: documents.Path = ("matrix", key, index, name)
+            if not PARAM.fullmatch(name) or name.startswith("AQUEUE_"):
+                raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
+            if isinstance(value, dict | list):
+                message = f"matrix.{key}.{name}: expected a plain value, got {documents.describe(value)}"
+                raise document.error(message, at=at)
+            _refuse_nul(document, at, value)
+    return tuple(written)
+
+
+def _refuse_nul(document: Document, at: documents.Path, value: Any) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise document.error("matrix: a value cannot have a NUL character in it", "leave it out", at=at)

@@ -1,0 +1,85 @@
+"""Code as it was when runs were queued: kept by private references in its repository, for as long as runs need it.
+
+The store knows of each reference before it is made, and until it is removed: whatever dies in between, the next
+look finds what nobody needs. A reference that no run needs yet is left alone for a minute: somebody may be about
+to queue the run.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from aqueue import snapshots
+from aqueue.db import Work
+from aqueue.models import Isolation, Snapshot
+from aqueue.requests import Request
+from aqueue.store import Store
+
+T = TypeVar("T")
+
+_SPARED_SECONDS: Final = 60.0
+
+
+class Write(Protocol):
+    """Does a piece of work in a transaction of its own, and returns what it returns."""
+
+    def __call__(self, work: Work[T], /) -> T:
+        """Do it."""
+
+
+class Keeper:
+    """Keeps code, and lets go of it.
+
+    Args:
+        scratch: a directory for files that are needed meanwhile.
+        write: to the store.
+    """
+
+    def __init__(self, scratch: Path, write: Write) -> None:
+        self._scratch = scratch
+        self._write = write
+
+    def keep(self, requests: Sequence[Request]) -> list[Request]:
+        """The requests, each of which knows the code that its runs need, as it is now.
+
+        Raises:
+            SnapshotError, DiskFullError: some of it cannot be kept.
+        """
+        taken: dict[tuple[str, Isolation], Snapshot] = {}
+        return [self._with_code(request, taken) for request in requests]
+
+    def forget_unused(self) -> None:
+        """Remove the references that no run needs any more, and what somebody left who died while making one."""
+        before = time.time() - _SPARED_SECONDS
+        for left in self._scratch.glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if left.stat().st_mtime < before:
+                    shutil.rmtree(left, ignore_errors=True)
+        doomed = self._write(lambda connection: Store(connection).unused_snapshots(before))
+        for ref, repository in doomed:
+            snapshots.unpin(repository, ref)
+        if doomed:
+            self._write(lambda connection: Store(connection).forget_snapshots(ref for ref, _ in doomed))
+
+    def _with_code(self, request: Request, taken: dict[tuple[str, Isolation], Snapshot]) -> Request:
+        task = request.task
+        if task.isolate is None:
+            return request
+        key = (task.working_dir, task.isolate)
+        if key not in taken:
+            self._scratch.mkdir(mode=0o700, exist_ok=True)
+            taken[key] = snapshots.take(task.working_dir, task.isolate, self._scratch)
+            self._pin(taken[key])
+        isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
+        return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
+
+    def _pin(self, snapshot: Snapshot) -> None:
+        new, now = snapshots.new_ref(snapshot.commit), time.time()
+        ref = self._write(lambda connection: Store(connection).use_snapshot(snapshot, new, now))
+        # Also where it is known: whoever was to make it may have died before that.
+        snapshots.pin(snapshot.repository, ref, snapshot.commit)

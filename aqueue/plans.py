@@ -1,0 +1,49 @@
+"""What the program around an attempt (see `checkout`) is told: the checkout to make, and the outputs to save."""
+
+import os
+
+import msgspec
+
+from aqueue.folder import Folder
+from aqueue.models import Keep, Run, Task
+
+
+def is_needed(task: Task) -> bool:
+    """Whether an attempt of the task needs a plan."""
+    return task.isolate is not None or bool(task.outputs)
+
+
+def write(run: Run, folder: Folder) -> str:
+    """Write the plan of a run's attempt, whose directory is there already.
+
+    Returns:
+        where the command runs.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: nobody has kept the code that it is to run.
+    """
+    task, isolate = run.task, run.task.isolate
+    checkout = str(folder.checkout(run.id, run.attempt)) if isolate else None
+    if isolate is not None and isolate.snapshot is None:
+        raise ValueError("its code was not kept when it was queued")
+    snapshot = isolate.snapshot if isolate else None
+    plan = {
+        "source": task.working_dir,
+        "checkout": checkout,
+        "repository": snapshot.repository if snapshot else "",
+        "commit": snapshot.commit if snapshot else "",
+        "prefix": snapshot.prefix if snapshot else "",
+        "copy": isolate.copy if isolate else (),
+        "link": isolate.link if isolate else (),
+        "outputs": task.outputs,
+        "keep": isolate.keep if isolate else Keep.ALWAYS,
+        "run_dir": str(folder.run_dir(run.id)),
+    }
+    path = folder.attempt(run.id, run.attempt) + ".plan"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(plan))
+    if checkout is None or snapshot is None:
+        return task.working_dir
+    return os.path.join(checkout, snapshot.prefix)  # noqa: PTH118 - an empty prefix leaves it as it is

@@ -1,0 +1,62 @@
+"""What is requested together: one run, or all those of a sweep, and what they come after. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aqueue.models import Task
+
+if TYPE_CHECKING:
+    from aqueue.sweeps import Sweep
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a document of a task file, or a command, asks for.
+
+    Attributes:
+        task: as it is written.
+        sweep: each of its combinations becomes a run; None: there is one run.
+        after: runs and groups that are known already, as they are written.
+        needs: tasks of the same file, or runs of them, by their names.
+        after_any: whether the runs start however those have ended, not only when they have succeeded.
+    """
+
+    task: Task
+    sweep: "Sweep | None" = None
+    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    after_any: bool = False
+
+    def tasks(self) -> list[Task]:
+        """What each of its runs executes, in the order of the runs.
+
+        Those of a sweep are named `train-1`, `train-2` …, and have a group in common.
+
+        Raises:
+            ValueError: its sweep makes no sense; the message is for people.
+        """
+        if self.sweep is None:
+            return [self.task]
+        # Imported here: most commands have nothing to do with sweeps, and are to be instant.
+        from aqueue.sweeps import combinations
+
+        task, group = self.task, self.task.group or self.task.name
+        return [
+            msgspec.structs.replace(
+                task, name=f"{task.name}-{number}", group=group, params=task.params | combination
+            )
+            for number, combination in enumerate(combinations(self.sweep), start=1)
+        ]
+
+    def names(self) -> list[str]:
+        """By which names other tasks of its file may need all of its runs, or one of them."""
+        return [self.task.name] + ([task.name for task in self.tasks()] if self.sweep is not None else [])
+
+    def meant_by(self, names: Sequence[str], runs: Sequence[int]) -> Iterator[int]:
+        """Which of its runs, whose ids these are, are meant by one of the names."""
+        if self.task.name in names:
+            yield from runs
+        elif self.sweep is not None:
+            wanted = {f"{self.task.name}-{number}": run for number, run in enumerate(runs, start=1)}
+            yield from (wanted[name] for name in names if name in wanted)

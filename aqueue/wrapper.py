@@ -1,0 +1,86 @@
+"""The shell script that runs around every command, and what its exit codes mean.
+
+It keeps the fence (see `process`), writes the command's output and exit code down, and does what has to be done in
+the working directory right before and after the command: whoever does that has to outlive the server.
+"""
+
+import shlex
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FENCED: Final = 123
+"""The wrapper's exit code when it ran nothing, because of the fence or for want of room to make it."""
+
+NO_WORKING_DIR: Final = 122
+"""The wrapper's exit code when it could not enter the working directory."""
+
+NO_CHECKOUT: Final = 121
+"""The wrapper's exit code when it could not have the checkout that the command was to run in."""
+
+NO_ROOM: Final = 120
+"""The same, where the disk is full."""
+
+OWN_SHELL: Final = ""
+"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""
+
+
+# $1 is the path of the attempt's files, $2 the working directory, the rest what to run. The wrapper ignores what
+# its group is told to do by catching it: unlike an ignored signal, a caught one has its default effect again in
+# the command. A second shell for the command would cost as much time as all the rest. The log is opened for the
+# command alone, as shells say "Terminated" and the like; and before the fence, so that on a full disk nothing
+# has begun. `true`, because a shell may exit when a redirection of `:` or `exec` fails. Variables have names that
+# are aqueue's own, as a shell command sees them. A metrics.json that was there before and is as it was then is of
+# another run; GNU and BSD ask for that in different words.
+def _wrapper(before: str = "", after: str = "") -> str:
+    return f"""\
+true >>"$1.log" || exit {FENCED}
+set -C
+echo $$ >"$1.pid" || exit {FENCED}
+set +C
+trap : HUP INT QUIT ALRM TERM USR1 USR2
+{before}if cd "$2"; then
+  if [ -f metrics.json ]; then AQUEUE_BEFORE={_IDENTITY}; fi
+  case $3 in
+    "") (eval "shift 4
+$4") >>"$1.log" 2>&1 ;;
+    *) (shift 2; exec "$@") >>"$1.log" 2>&1 ;;
+  esac
+  set -- "$1" $?
+  if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
+    head -c {_LARGEST_METRICS} metrics.json >"$1.metrics.json"
+  fi
+{after}else
+  set -- "$1" "{NO_WORKING_DIR} no working directory"
+fi
+echo "$2" >>"$1.pid"
+exit ${{2%% *}}
+"""
+
+
+_LARGEST_METRICS: Final = (1 << 20) + 1
+_IDENTITY: Final = (
+    "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
+)
+PLAIN: Final = _wrapper()
+"""The wrapper of an attempt that has no plan."""
+
+
+@cache
+def with_plan() -> str:
+    """The wrapper of an attempt with a plan, by which a program of its own makes a checkout and saves outputs."""
+    program = shlex.join([sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py"))])
+    make = f"""\
+AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")
+case $? in
+  0) ;;
+  2) printf '%s\\n' "{NO_ROOM} $AQUEUE_WHY" >>"$1.pid"; exit {NO_ROOM} ;;
+  *) printf '%s\\n' "{NO_CHECKOUT} ${{AQUEUE_WHY:-it was interrupted}}" >>"$1.pid"; exit {NO_CHECKOUT} ;;
+esac
+"""
+    finish = f"""\
+  cd /
+  {program} finish "$1" "$2" >>"$1.log" 2>&1
+"""
+    return _wrapper(make, finish)
