@@ -45,6 +45,7 @@ OF_A_REPOSITORY = (
 """Variables that would have git be about another repository than that of the working directory."""
 
 _NO_COMMIT = (b"not a tree object", b"Not a valid object name", b"failed to unpack tree object")
+_LARGEST_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when the disk, or what a user may have of it, is full."""
@@ -164,6 +165,17 @@ def finish(plan: Plan, exit_code: int) -> bool:
             say(f"aqueue: the checkout {plan.checkout} could not be removed: {_explain(error)}")
             return False
     return is_done
+
+
+def save_metrics(plan: Plan, attempt: str) -> None:
+    """Save the metrics.json that the command has written in its checkout, where the wrapper could not do so."""
+    if plan.checkout is None or os.path.exists(attempt + ".metrics.json"):
+        return
+    written = os.path.join(plan.working_dir, "metrics.json")
+    with contextlib.suppress(OSError):
+        if os.stat(written).st_mtime_ns > os.stat(attempt + ".plan").st_mtime_ns:
+            with open(written, "rb") as source, open(attempt + ".metrics.json", "wb") as target:
+                target.write(source.read(_LARGEST_METRICS))
 
 
 def git_environment() -> dict[str, str]:
@@ -487,7 +499,9 @@ def main(arguments: list[str]) -> int:
             # They are meant for the command; what it made until then is copied all the same.
             _ignore_signals()
             try:
-                return 0 if finish(Plan(attempt), int(exit_code)) else FAILED
+                plan = Plan(attempt)
+                save_metrics(plan, attempt)
+                return 0 if finish(plan, int(exit_code)) else FAILED
             except CheckoutError as error:
                 say(f"aqueue: {error}")
                 return FAILED

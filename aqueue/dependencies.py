@@ -57,7 +57,14 @@ class Dependencies(Claims):
         if written.isascii() and written.isdigit() and len(written) < 19 and (run := self.get(int(written))):
             return [run.id]
         (newest,) = self._execute("SELECT max(id) FROM runs WHERE name = ?", (written,)).fetchone()
-        return [newest] if newest is not None else [self.resolve(written).id]
+        if newest is not None:
+            return [newest]
+        try:
+            return [self.resolve(written).id]
+        except RunError as error:
+            if written in self.groups():
+                raise RunError(error.message, f"it is a group: write {_GROUP}{written}") from None
+            raise
 
     def come_after(self, runs: Collection[int], *, after_any: bool) -> int:
         """Make a set of prerequisites.
@@ -106,7 +113,7 @@ class Dependencies(Claims):
         )
 
     def dependents(self, runs: Iterable[Run]) -> list[Run]:
-        """The other runs that wait, and are aborted if these do not succeed, or because others are with that."""
+        """The other runs that wait and are aborted if these do not succeed: what comes after them, and so on."""
         # From set to set, not from run to run: between two large sweeps there are too many pairs of runs.
         return self._runs(
             "WITH RECURSIVE doomed (id) AS ("

@@ -237,6 +237,10 @@ class Dispatcher:
             self._cards.warn(done.taken.look, self._limits().rules)
             self._cards.follow(sight, done.taken, tasks)
         self._has_company = done.outlook.servers > 1
+        if self._has_company:
+            # Where the runs of the others are is not known here.
+            for runner in self._runners:
+                runner.has_company = True
         self._let_go(before, done)
         for run, boot in done.adopted:
             runner = self._add_runner(run)

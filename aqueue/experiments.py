@@ -49,7 +49,7 @@ EXPECTED: Final = {
     "matrix.exclude": _MAPPINGS,
     "matrix": "params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}",
     "samples": f"how many combinations to pick, 1 to {sweeps.MOST}",
-    "seed": "a whole number",
+    "seed": "a whole number from 0 upwards",
     "after": "a list of runs or groups, such as [train-1, 42, group:train]",
     "needs": "a list of names of tasks in the same file",
     "after_any": "true or false",
@@ -65,6 +65,7 @@ EXPECTED: Final = {
 _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
 _SHOWN: Final = 6
+_ONE_LEVEL_UP: Final = ("command", "samples", "group", "after", "needs", "after_any", "isolate", "outputs")
 _BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
 
 
@@ -86,6 +87,12 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
                     key=True,
                 )
         return None
+    for key in written.matrix:
+        if key in _ONE_LEVEL_UP:
+            at = ("matrix", key)
+            raise document.error(
+                f"matrix: '{key}' is no param", "put it one level up, beside 'matrix'", at=at, key=True
+            )
     found = Sweep(
         axes={
             key: _axis(document, key, values)
@@ -97,6 +104,8 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
         samples=written.samples,
         seed=written.seed or 0,
     )
+    if found.seed < 0:
+        raise wrong(("seed",), found.seed)
     if found.samples is not None and not 1 <= found.samples <= sweeps.MOST:
         raise wrong(("samples",), found.samples)
     return found
@@ -180,6 +189,18 @@ def names(at: str, written: Scalar | list[Scalar], wrong: Wrong) -> tuple[str, .
         if not plain_text(name):
             raise wrong((at, index) if isinstance(written, list) else (at,), name)
     return tuple(dict.fromkeys(map(plain_text, listed)))
+
+
+def check_places(document: Document) -> None:
+    """Refuse keys of a matrix that stand beside it.
+
+    Raises:
+        FileError: at the first of them.
+    """
+    for key in ("include", "exclude"):
+        if isinstance(document.value, dict) and key in document.value:
+            hint = f"it goes into the matrix: {{lr: [0.1, 0.01], {key}: [{{lr: 0.1}}]}}"
+            raise document.error(f"unknown key '{key}'", hint, at=(key,), key=True)
 
 
 def check_request(document: Document, request: Request) -> None:

@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -23,9 +23,10 @@ from aqueue.config import Config
 from aqueue.errors import AqueueError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
-from aqueue.incoming import Claimed, Incoming, Prepare, as_written, printable
+from aqueue.incoming import Claimed, Incoming, Preparing, in_order, printable
 from aqueue.leases import hold_still
 from aqueue.models import is_name
+from aqueue.requests import Request
 from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
 from aqueue.taskfile import Content
 
@@ -35,6 +36,7 @@ BATCH: Final = 64
 _Signature = tuple[int, int, int, int]
 _SECOND_LOOK: Final = 0.15
 _SECOND_LOOK_AT_EMPTY: Final = 1.0
+_SECOND_LOOK_AT_AFTER: Final = 1.0
 _RETRIES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 _LOOKS_BEFORE_SAYING_SO: Final = 20
 _QUIET: Final = 0.05
@@ -58,7 +60,7 @@ class Inbox(Incoming):
         report: is told about bad files.
         has_schedules: tells whether a file, by its path within the folder, has schedules that are in force; None:
             only those in `schedule_files` have, because there is no other server.
-        prepare: is asked for what goes into the store.
+        preparing: is asked for what goes into the store.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class Inbox(Incoming):
         config: Callable[[], Config],
         report: Report,
         has_schedules: Callable[[str], bool] | None = None,
-        prepare: Prepare = as_written,
+        preparing: Preparing | None = None,
     ) -> None:
-        super().__init__(folder, config, report, prepare)
+        super().__init__(folder, config, report, preparing)
         self._has_schedules = has_schedules
         self._root = str(folder.path)
         self._prefix = os.urandom(6).hex()
@@ -139,9 +141,10 @@ class Inbox(Incoming):
         self._is_closed = why is not None
 
     def look(self, paths: Iterable[str]) -> list[Claimed]:
-        """Examine task files, and claim the good ones."""
-        claimed = (self._look_at(path) for path in paths)
-        return [file for file in claimed if file is not None]
+        """Examine task files, and claim the good ones; what comes after others is behind them."""
+        self._preparing.begin()
+        claimed = [file for path in paths if (file := self._look_at(path)) is not None]
+        return in_order(claimed) if any(file.after for file in claimed) else claimed
 
     def confirm(self, file: ScheduleFile) -> None:
         """The store has taken what was read in a schedule file."""
@@ -245,16 +248,32 @@ class Inbox(Incoming):
             if content.schedules or self._is_closed:
                 self._leave(path, content, seen)
                 return None
-            requests = self._prepare(content, None)
-            name = self._rename(path, seen)
+            requests = self._prepared(path, content, seen)
+            name = None if requests is None else self._rename(path, seen)
         finally:
             os.close(descriptor)
-        if name is None:
+        if name is None or requests is None:
             return None
         self._forget(path)
         if path in self.schedule_files.paths:
             self.schedule_files.end(path)
         return Claimed(name=name, source=self._name(path), requests=requests)
+
+    def _prepared(self, path: str, content: Content, seen: _Seen) -> Sequence[Request] | None:
+        """What goes into the store; None if what it comes after may yet be dropped beside it."""
+        comes_after = any(request.after for request in content.requests)
+        age = time.monotonic() - seen.since
+        if comes_after and age < _SECOND_LOOK:
+            # Also if there is an older run of that name.
+            self._due[path] = seen.since + _SECOND_LOOK
+            return None
+        try:
+            return self._preparing.prepare(content)
+        except FileError:
+            if comes_after and age < _SECOND_LOOK_AT_AFTER:
+                self._look_later(path, _SECOND_LOOK)
+                return None
+            raise
 
     def _read(self, path: str, descriptor: int, seen: _Seen) -> Content | None:
         """What a file says; None if it is not settled."""

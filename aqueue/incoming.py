@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -22,16 +23,36 @@ from aqueue.rejected import Rejected
 from aqueue.requests import Request
 from aqueue.taskfile import Content
 
-Prepare = Callable[[Content, str | None], Sequence[Request]]
-"""Makes what a file asks for ready for the store; the second is its name in `incoming/` if it is there already.
 
-Raises FileError for what cannot be accepted, DiskFullError if there is no room for it now.
-"""
+class Preparing(Protocol):
+    """Makes what files ask for ready for the store.
+
+    Its methods raise FileError for what cannot be accepted, DiskFullError if there is no room for it now.
+    """
+
+    def begin(self) -> None:
+        """Files are looked at that are there already."""
+
+    def prepare(self, content: Content) -> Sequence[Request]:
+        """What a file asks for."""
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:
+        """What a file asks for that is in `incoming/`, under this name."""
 
 
-def as_written(content: Content, _: str | None) -> Sequence[Request]:
-    """What a file asks for, where nobody has anything to add."""
-    return content.requests
+class AsWritten:
+    """Where nobody has anything to add to what files say."""
+
+    def begin(self) -> None:
+        """There is nothing to begin with."""
+
+    def prepare(self, content: Content) -> Sequence[Request]:
+        """What a file asks for."""
+        return content.requests
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:  # noqa: ARG002 - as others have it
+        """What a file asks for."""
+        return content.requests
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +69,15 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     requests: Sequence[Request]
     is_left_behind: bool = False
 
+    @property
+    def after(self) -> set[str]:
+        """What its runs come after, as it is written."""
+        return {written for request in self.requests for written in request.after}
+
+    def is_named_in(self, other: "Claimed") -> bool:
+        """Whether another file names one of its tasks, runs or groups as something to come after."""
+        return any(request.is_named_in(other.after) for request in self.requests)
+
 
 class Incoming:
     """The files that are claimed.
@@ -56,14 +86,14 @@ class Incoming:
         folder: that they were claimed in.
         config: read anew for each file.
         report: is told about bad files.
-        prepare: is asked for what goes into the store.
+        preparing: is asked for what goes into the store.
     """
 
     def __init__(
-        self, folder: Folder, config: Callable[[], Config], report: Report, prepare: Prepare = as_written
+        self, folder: Folder, config: Callable[[], Config], report: Report, preparing: Preparing | None = None
     ) -> None:
         self._folder = folder
-        self._prepare = prepare
+        self._preparing = preparing or AsWritten()
         self._incoming = str(folder.incoming)
         self._config = config
         self._report = report
@@ -104,6 +134,7 @@ class Incoming:
     def left_behind(self, seconds: float) -> list[Claimed]:
         """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
         files = []
+        self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_ctime >= seconds and (file := self._reread(path)):
@@ -123,7 +154,7 @@ class Incoming:
         try:
             _, queue, stem = path.name.removesuffix(".yaml").split("~")
             content = self._parse_as(path.read_bytes(), path.name, stem, queue)
-            requests = self._prepare(content, path.name)
+            requests = self._preparing.recover(content, path.name)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -143,6 +174,16 @@ class Incoming:
             self._report(FileRejected(path.name, str(error), hint, moved_to))
             return None
         return Claimed(name=path.name, source=f"{stem}.yaml", requests=requests, is_left_behind=True)
+
+
+def in_order(files: Sequence[Claimed]) -> list[Claimed]:
+    """Files that are accepted together, each behind those that it comes after; in a circle, as they are."""
+    left, ordered = list(files), list[Claimed]()
+    while left:
+        free = [file for file in left if not any(one.is_named_in(file) for one in left if one is not file)] or left
+        ordered += free
+        left = [file for file in left if not any(file is one for one in free)]
+    return ordered
 
 
 def printable(name: str) -> str:

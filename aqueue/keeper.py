@@ -1,14 +1,13 @@
 """Code as it was when runs were queued: kept by private references in its repository, for as long as runs need it.
 
 The store knows of each reference before it is made, and until it is removed: whatever dies in between, the next
-look finds what nobody needs. A reference that no run needs yet is left alone for a minute: somebody may be about
-to queue the run.
+look finds what nobody needs. A reference that no run needs yet is left alone for ten minutes: somebody may be
+about to queue the run.
 """
 
 import contextlib
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -22,7 +21,10 @@ from aqueue.store import Store
 
 T = TypeVar("T")
 
-_SPARED_SECONDS: Final = 60.0
+_SPARED_SECONDS: Final = 600.0
+
+Taken = dict[tuple[str, Isolation], Snapshot]
+"""What has been kept already, for each working directory and the way in which its code is needed."""
 
 
 class Write(Protocol):
@@ -44,14 +46,25 @@ class Keeper:
         self._scratch = scratch
         self._write = write
 
-    def keep(self, requests: Sequence[Request]) -> list[Request]:
-        """The requests, each of which knows the code that its runs need, as it is now.
+    def keep(self, request: Request, taken: Taken) -> Request:
+        """The request, which knows the code that its runs need, as it is now.
+
+        Args:
+            taken: is used, and added to: what is queued together has the same code.
 
         Raises:
-            SnapshotError, DiskFullError: some of it cannot be kept.
+            SnapshotError, DiskFullError: it cannot be kept.
         """
-        taken: dict[tuple[str, Isolation], Snapshot] = {}
-        return [self._with_code(request, taken) for request in requests]
+        task = request.task
+        if task.isolate is None:
+            return request
+        key = (task.working_dir, task.isolate)
+        if key not in taken:
+            self._scratch.mkdir(mode=0o700, exist_ok=True)
+            taken[key] = snapshots.take(task.working_dir, task.isolate, self._scratch)
+            self._pin(taken[key])
+        isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
+        return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
 
     def forget_unused(self) -> None:
         """Remove the references that no run needs any more, and what somebody left who died while making one."""
@@ -65,18 +78,6 @@ class Keeper:
             snapshots.unpin(repository, ref)
         if doomed:
             self._write(lambda connection: Store(connection).forget_snapshots(ref for ref, _ in doomed))
-
-    def _with_code(self, request: Request, taken: dict[tuple[str, Isolation], Snapshot]) -> Request:
-        task = request.task
-        if task.isolate is None:
-            return request
-        key = (task.working_dir, task.isolate)
-        if key not in taken:
-            self._scratch.mkdir(mode=0o700, exist_ok=True)
-            taken[key] = snapshots.take(task.working_dir, task.isolate, self._scratch)
-            self._pin(taken[key])
-        isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
-        return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
 
     def _pin(self, snapshot: Snapshot) -> None:
         new, now = snapshots.new_ref(snapshot.commit), time.time()

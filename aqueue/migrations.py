@@ -201,9 +201,8 @@ MIGRATIONS: Final = (
     """,
     """
     -- Its group, and the commit of its code, as its task says.
-    ALTER TABLE runs ADD COLUMN group_name TEXT GENERATED ALWAYS AS (json_extract(task, '$.group')) VIRTUAL;
-    ALTER TABLE runs ADD COLUMN code TEXT
-        GENERATED ALWAYS AS (json_extract(task, '$.isolate.snapshot.commit')) VIRTUAL;
+    ALTER TABLE runs ADD COLUMN group_name TEXT;
+    ALTER TABLE runs ADD COLUMN code TEXT;
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     -- What its last attempt measured, as JSON.

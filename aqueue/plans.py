@@ -1,9 +1,12 @@
 """What the program around an attempt (see `checkout`) is told: the checkout to make, and the outputs to save."""
 
+import contextlib
 import os
+import subprocess
 
 import msgspec
 
+from aqueue import wrapper
 from aqueue.folder import Folder
 from aqueue.models import Keep, Run, Task
 
@@ -47,3 +50,17 @@ def write(run: Run, folder: Folder) -> str:
     if checkout is None or snapshot is None:
         return task.working_dir
     return os.path.join(checkout, snapshot.prefix)  # noqa: PTH118 - an empty prefix leaves it as it is
+
+
+def finish(attempt: str, exit_code: int) -> None:
+    """Do what the program around an attempt does at its end, where that was killed before it came to that.
+
+    Args:
+        attempt: the path of the attempt's files, without their suffixes.
+        exit_code: of the command.
+    """
+    with contextlib.suppress(OSError), open(attempt + ".log", "ab") as log:  # noqa: PTH123 - a text already
+        command = [*wrapper.PROGRAM, "finish", attempt, str(exit_code)]
+        subprocess.run(  # noqa: S603 - aqueue itself
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aqueue.errors import FileError, RunError, SnapshotError
-from aqueue.keeper import Keeper, Write
+from aqueue.keeper import Keeper, Taken, Write
 from aqueue.requests import Request
 from aqueue.store import Store
 from aqueue.taskfile import Content
@@ -20,30 +20,44 @@ class Preparation:
     def __init__(self, write: Write, keeper: Keeper) -> None:
         self._write = write
         self._keeper = keeper
+        self._taken: Taken = {}
 
-    def prepare(self, content: Content, claimed_as: str | None) -> Sequence[Request]:
+    def begin(self) -> None:
+        """Files are looked at that are there already: their runs need the code as it is from now on."""
+        self._taken = {}
+
+    def prepare(self, content: Content) -> Sequence[Request]:
         """What a file asks for, ready for the store.
-
-        Args:
-            claimed_as: its name in `incoming/`, if it is there already: then it has been found good before.
 
         Raises:
             FileError: a run that it comes after is not known, or its code cannot be kept.
             DiskFullError: there is no room to keep its code.
         """
-        if claimed_as is None:
-            self._check_known(content)
-        elif any(request.task.isolate for request in content.requests) and self._is_accepted(claimed_as):
+        self._check_known(content)
+        return self._with_code(content)
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:
+        """The same of a file that has been found good before.
+
+        Args:
+            name: of the file in `incoming/`.
+
+        Raises:
+            FileError: its code cannot be kept any more.
+            DiskFullError: there is no room to keep its code.
+        """
+        if self._write(lambda connection: bool(Store(connection).runs_of(name))):
             return content.requests
+        return self._with_code(content)
+
+    def _with_code(self, content: Content) -> list[Request]:
         requests: list[Request] = []
-        for index, request in enumerate(content.requests):
+        for document, request in zip(content.documents, content.requests, strict=True):
             try:
-                requests += self._keeper.keep([request])
+                requests.append(self._keeper.keep(request, self._taken))
             except SnapshotError as error:
-                at = ("isolate",)
-                raise content.documents[index].error(
-                    f"isolate: {error.message}", error.hint, at=at, key=True
-                ) from None
+                message = f"isolate: {error.message}"
+                raise document.error(message, error.hint, at=("isolate",), key=True) from None
         return requests
 
     def _check_known(self, content: Content) -> None:
@@ -52,9 +66,6 @@ class Preparation:
             return
         for index, number, error in self._write(lambda connection: _unknown(Store(connection), after)):
             raise _located(content, index, number, error)
-
-    def _is_accepted(self, name: str) -> bool:
-        return self._write(lambda connection: bool(Store(connection).runs_of(name)))
 
 
 def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, int, RunError]]:

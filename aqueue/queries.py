@@ -92,7 +92,9 @@ class Queries:
         if not found:
             raise RunError(f"there is no run {written}", "`aqueue ls` shows which there are")
         if len(found) > 1:
-            raise RunError(f"several runs are named {written}", f"say which by its id; the newest is {found[0].id}")
+            raise RunError(
+                f"several runs are named {written}", f"say which by its id; the newest is {found[0].id}"
+            )
         return found[0]
 
     def get(self, id_: int) -> Run | None:

@@ -1,6 +1,6 @@
 """What is requested together: one run, or all those of a sweep, and what they come after. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,14 +49,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             for number, combination in enumerate(combinations(self.sweep), start=1)
         ]
 
-    def names(self) -> list[str]:
-        """By which names other tasks of its file may need all of its runs, or one of them."""
-        return [self.task.name] + ([task.name for task in self.tasks()] if self.sweep is not None else [])
+    def is_named_in(self, after: Collection[str]) -> bool:
+        """Whether one of these entries of `after` means its task, its group, or one of its runs."""
+        name, group = self.task.name, self.task.group or (self.task.name if self.sweep is not None else None)
+        if name in after or (group is not None and f"group:{group}" in after):
+            return True
+        return self.sweep is not None and any(entry.startswith(f"{name}-") for entry in after)
 
-    def meant_by(self, names: Sequence[str], runs: Sequence[int]) -> Iterator[int]:
-        """Which of its runs, whose ids these are, are meant by one of the names."""
-        if self.task.name in names:
-            yield from runs
-        elif self.sweep is not None:
-            wanted = {f"{self.task.name}-{number}": run for number, run in enumerate(runs, start=1)}
-            yield from (wanted[name] for name in names if name in wanted)
+    def names(self) -> list[str]:
+        """By which names other tasks of its file may need its runs."""
+        return [name for name, _ in self.by_name(range(len(self.tasks())))]
+
+    def by_name(self, runs: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+        """By which names other tasks of its file may need its runs, all or one of a sweep; these are their ids."""
+        yield self.task.name, runs
+        if self.sweep is not None:
+            yield from ((f"{self.task.name}-{number}", (run,)) for number, run in enumerate(runs, start=1))

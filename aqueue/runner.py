@@ -14,7 +14,7 @@ import msgspec
 from aqueue import checkout, commands, metrics, plans, process, wrapper
 from aqueue.clock import Clock
 from aqueue.folder import Folder
-from aqueue.models import Keep, Metric, Run
+from aqueue.models import Metric, Run
 from aqueue.outcomes import End, Outcome, explain
 from aqueue.process import Fence, Process
 
@@ -22,7 +22,7 @@ _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
 _FENCE_PATIENCE = 2.0
 _SHARED = (
-    "metrics.json was left alone, as other runs were in this directory at the same time:"
+    "metrics.json was left alone, as other runs may have been in this directory at the same time:"
     " write it to $AQUEUE_RUN_DIR, or say `isolate: git`"
 )
 
@@ -118,16 +118,26 @@ class Runner:
 
     async def _cleared(self, outcome: Outcome) -> Outcome:
         """Take what the attempt measured, and clear away what it could not clear away itself."""
-        isolate = self.run.task.isolate
-        if isolate is not None and not self._is_disowned:
-            is_of_no_use = outcome.end in (End.NEVER_STARTED, End.LOST) or isolate.keep is Keep.NEVER
-            path = self._folder.checkout(self.run.id, self.run.attempt)
-            if is_of_no_use and path.exists():
-                with contextlib.suppress(OSError):
-                    await anyio.to_thread.run_sync(checkout.discard, str(path))
+        if self._is_disowned:
+            return outcome
+        if plans.is_needed(self.run.task):
+            await self._clear_away(outcome)
         if outcome.end in (End.NEVER_STARTED, End.FAILED_TO_START):
             return outcome
         return msgspec.structs.replace(outcome, metrics=await self._measured())
+
+    async def _clear_away(self, outcome: Outcome) -> None:
+        """See to the outputs and the checkout of an attempt that was killed before it could do so itself."""
+        path = self._folder.checkout(self.run.id, self.run.attempt)
+        if outcome.end is End.NEVER_STARTED:
+            if path.exists():
+                with contextlib.suppress(OSError):
+                    await anyio.to_thread.run_sync(checkout.discard, str(path))
+            return
+        fence = process.read_fence(self._attempt)
+        if fence is not None and fence.exit_code is None:
+            code = outcome.exit_code or 1
+            await anyio.to_thread.run_sync(plans.finish, self._attempt, code, abandon_on_cancel=True)
 
     async def _measured(self) -> dict[str, Metric]:
         """What the attempt measured. What is wrong with that is said where its people look, in its output."""
@@ -251,11 +261,10 @@ class Runner:
 
 
 def _remove(path: str) -> bool:
-    """Remove a file, and say whether it was there."""
-    try:
-        os.unlink(path)  # noqa: PTH108 - a text already
-    except OSError:
+    """Remove a file, and say whether it was there; it mostly is not, which is cheaper to ask than to find out."""
+    if not os.path.exists(path):  # noqa: PTH110 - a text already
         return False
+    os.unlink(path)  # noqa: PTH108 - a text already
     return True
 
 

@@ -135,8 +135,8 @@ class _Server:
             report=report,
         )
         self._keeper = Keeper(folder.scratch, self._write_from_thread)
-        prepare = Preparation(self._write_from_thread, self._keeper).prepare
-        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, prepare)
+        preparation = Preparation(self._write_from_thread, self._keeper)
+        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, preparation)
         self._intake = Intake(
             folder,
             self._inbox,

@@ -6,8 +6,8 @@ several methods do is done together. Times come in as arguments, in seconds sinc
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -62,11 +62,13 @@ class Store(Dependencies):
         Raises:
             RunError: there is a run of this name with this run_id.
         """
+        snapshot = task.isolate.snapshot if task.isolate else None
         try:
             row = self._execute(
                 "INSERT INTO runs"
                 " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct,"
-                " demand, prerequisites, ready_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " demand, group_name, code, prerequisites, ready_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (source) DO NOTHING RETURNING id",
                 (
                     task.name,
@@ -81,6 +83,8 @@ class Store(Dependencies):
                     scheduled_for,
                     direct,
                     text_of(task.demand),
+                    task.group,
+                    snapshot.commit if snapshot else None,
                     prerequisites,
                     None if prerequisites is None else NOT_YET,
                 ),
@@ -173,10 +177,14 @@ class Store(Dependencies):
                     "UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0",
                     (request.task.isolate.snapshot.commit,),
                 )
-        for request, set_ in zip(requests, sets, strict=True):
-            if set_ is not None:
-                for needed, runs in zip(requests, ids, strict=True):
-                    self.put_before(needed.meant_by(request.needs, runs), set_)
+        if any(request.needs for request in requests):
+            meant: dict[str, list[int]] = {}
+            for request, runs in zip(requests, ids, strict=True):
+                for name, some in request.by_name(runs):
+                    meant.setdefault(name, []).extend(some)
+            for request, set_ in zip(requests, sets, strict=True):
+                if set_ is not None and request.needs:
+                    self.put_before(chain.from_iterable(meant.get(name, ()) for name in request.needs), set_)
         for set_ in sets:
             if set_ is not None:
                 self.settle(set_, now)
@@ -288,7 +296,7 @@ class Store(Dependencies):
         return State.ABORTED
 
     def dequeue(self, run: Run, reason: str, now: float) -> bool:
-        """Take a queued run off its queue; one that never had an attempt is forgotten.
+        """Take a queued run off its queue; one that had no attempt is forgotten, unless others come after it.
 
         Returns:
             whether it was forgotten.
@@ -298,7 +306,7 @@ class Store(Dependencies):
         """
         _require(run, "dequeued", State.QUEUED)
         self._move(run, State.ABORTED, reason=reason, finished_at=now, ready_at=None)
-        if self.attempts(run):
+        if self.attempts(run) or self._sets_with(run.id):
             return False
         self.forget([run.id])
         return True
@@ -339,7 +347,7 @@ class Store(Dependencies):
                 except RunError as error:
                     refused.append((run, error))
             if len(refused) == len(left):
-                raise refused[0][1]
+                raise _first_reason(refused, failures)
             self._bring_back()
             # What they come after may have been retried meanwhile.
             left = [run for run, _ in refused]
@@ -449,6 +457,16 @@ class Store(Dependencies):
         )
         if state in ENDED:
             self._settle_after(msgspec.structs.replace(run, state=state), changes["finished_at"])
+
+
+def _first_reason(refused: Sequence[tuple[Run, RunError]], failures: Mapping[int, Run | None]) -> RunError:
+    """Of several runs that cannot be retried, why one cannot, and that not because of another of them."""
+    ids = {run.id for run, _ in refused}
+    for run, error in refused:
+        failed = failures.get(run.prerequisites or 0)
+        if failed is None or failed.id not in ids:
+            return error
+    return refused[0][1]
 
 
 def _require(run: Run, done: str, *states: State) -> None:

@@ -149,6 +149,7 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
 
 
 def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, Schedule | None]:
+    experiments.check_places(document)
     written = document.convert(_Written, _EXPECTED)
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
@@ -162,6 +163,9 @@ def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, S
         needs=experiments.names("needs", written.needs, wrong),
         after_any=written.after_any,
     )
+    if written.after_any and not request.after and not request.needs:
+        hint = "say what, with 'after' or 'needs', or leave it out"
+        raise document.error("after_any: there is nothing to come after", hint, at=("after_any",), key=True)
     experiments.check_request(document, request)
     return document, request, schedule
 

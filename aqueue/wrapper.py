@@ -22,6 +22,9 @@ NO_CHECKOUT: Final = 121
 NO_ROOM: Final = 120
 """The same, where the disk is full."""
 
+PROGRAM: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py")))
+"""What makes checkouts and saves outputs; see `checkout` for its arguments."""
+
 OWN_SHELL: Final = ""
 """In place of a program: the wrapper itself runs the text that follows, in a subshell."""
 
@@ -70,7 +73,7 @@ PLAIN: Final = _wrapper()
 @cache
 def with_plan() -> str:
     """The wrapper of an attempt with a plan, by which a program of its own makes a checkout and saves outputs."""
-    program = shlex.join([sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py"))])
+    program = shlex.join(PROGRAM)
     make = f"""\
 AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")
 case $? in

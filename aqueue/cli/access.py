@@ -21,9 +21,11 @@ from aqueue.requests import Request
 from aqueue.store import Store
 
 if TYPE_CHECKING:
-    from aqueue.keeper import Keeper
+    from aqueue.keeper import Keeper, Taken
 
 T = TypeVar("T")
+
+_SHOWN = 5
 
 
 def directory_option(command: F) -> F:
@@ -135,7 +137,8 @@ def keep_code(where: Folder, requests: Sequence[Request]) -> list[Request]:
     if not any(request.task.isolate for request in requests):
         return list(requests)
     with _keeper(where) as keeper:
-        return keeper.keep(requests)
+        taken: Taken = {}
+        return [keeper.keep(request, taken) for request in requests]
 
 
 def forget_unused_code(where: Folder) -> None:
@@ -251,6 +254,11 @@ def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None
     return list({run.id: run for run in runs}.values())
 
 
+def newest_of_each(runs: Sequence[Run]) -> list[Run]:
+    """Of runs that have a name in common the one that was queued last."""
+    return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
+
+
 def _no_group(group: str) -> list[Run]:
     raise RunError(f"there is no group {group}", "`aqueue ls` shows which runs there are")
 
@@ -259,3 +267,16 @@ def _outer_directory() -> str | None:
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
     return given if isinstance(given, str) else None
+
+
+def say_what_hangs_on(count: int, dependents: Sequence[Run]) -> None:
+    """Tell a person what was aborted together with `count` runs, because it came after them."""
+    if dependents:
+        click.echo(f"{listed(dependents)} after {'it' if count == 1 else 'them'}: aborted with that", err=True)
+
+
+def listed(runs: Sequence[Run]) -> str:
+    """The runs, as the beginning of a sentence that goes on with `after`."""
+    named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
+    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
+    return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"

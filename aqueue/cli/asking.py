@@ -189,14 +189,15 @@ def status(directory: str | None, as_json: bool) -> None:
         click.echo("nothing is queued, running or held")
         return
     table = render.new_table("queue", "running", "queued", "held", "slots")
-    for queue in table_rows[:_ROWS]:
+    shown_rows = _together(table_rows)
+    for queue in shown_rows[:_ROWS]:
         notes = [] if queue["configured"] else ["not configured"]
         notes += ["paused"] if queue["paused"] else []
         slots = str(queue["max_concurrency"]) + (f" ({', '.join(notes)})" if notes else "")
         table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
     render.print_table(table)
-    if len(table_rows) > _ROWS:
-        click.echo(f"{len(table_rows) - _ROWS} more queues; --json shows them", err=True)
+    if len(shown_rows) > _ROWS:
+        click.echo(f"{len(shown_rows) - _ROWS} more queues; --json shows them", err=True)
 
 
 @click.command()
@@ -251,6 +252,23 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     for attempt in attempts:
         if path := render.checkout(found, attempt.number, folder):
             click.echo(f"{click.style('checkout    ', bold=True)} {path}")
+
+
+def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The queues, those of the runs of a sweep in one row: each of them has one to itself."""
+    rows: dict[str, dict[str, Any]] = {}
+    numbers: Counter[str] = Counter()
+    for queue in queues:
+        stem, _, number = queue["name"].rpartition("-")
+        if queue["configured"] or queue["paused"] or not stem or not number.isdigit():
+            rows[queue["name"]] = queue
+            continue
+        name = f"{stem}-*"
+        numbers[name] += 1
+        before = rows.get(name, queue)
+        counts = {key: before[key] + queue[key] for key in ("running", "queued", "held", "max_concurrency")}
+        rows[name] = queue if name not in rows else queue | counts | {"name": f"{name} ({numbers[name]} queues)"}
+    return list(rows.values())
 
 
 def _described(server: Server, stale_after: float) -> str:

@@ -19,11 +19,14 @@ from aqueue.cli.access import (
     find_folder,
     forget_unused_code,
     group_option,
+    listed,
     living_servers,
+    newest_of_each,
     now,
     refuse_if_disabled,
     resolve_all,
     say_if_unserved,
+    say_what_hangs_on,
 )
 from aqueue.cli.types import DURATION, F
 from aqueue.errors import RunError
@@ -33,8 +36,6 @@ from aqueue.store import Store
 T = TypeVar("T")
 
 _PRUNE_BATCH = 1000
-
-_SHOWN = 5
 
 
 def _runs_or_group(command: F) -> F:
@@ -63,10 +64,7 @@ def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> N
         is_served = bool(living_servers(store, folder))
     if State.RUNNING in cancelled and not is_served:
         click.echo("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
-    if dependents:
-        click.echo(
-            f"{_listed(dependents)} after {'it' if len(chosen) == 1 else 'them'}: aborted with that", err=True
-        )
+    say_what_hangs_on(len(chosen), dependents)
 
 
 @click.command()
@@ -79,9 +77,13 @@ def retry(directory: str | None, runs: tuple[str, ...], group: str | None, faile
     refuse_if_disabled(config_or_default(folder))
     wanted = [State.FAILED] if failed else ENDED
     with changing(folder) as store:
-        chosen = _chosen(store, runs, group, lambda run: run.state in wanted)
-        if failed:
+        chosen = _chosen(store, runs, group, lambda run: run.state in wanted, only_newest=True)
+        if failed and chosen:
             chosen = [run for run in chosen if run.state is State.FAILED]
+            if not chosen:
+                click.echo("nothing to do: none of them has failed", err=True)
+        if not chosen:
+            return
         try:
             store.retry(chosen)
         except RunError as error:
@@ -90,7 +92,7 @@ def retry(directory: str | None, runs: tuple[str, ...], group: str | None, faile
         others = [run for run in back if run is not None]
         say_if_unserved(store, folder)
     if others:
-        click.echo(f"{_listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
+        click.echo(f"{listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
 
 
 @click.command()
@@ -137,13 +139,29 @@ def prune(directory: str | None, keep: float | None) -> None:
     click.echo(f"{count} run{'' if count == 1 else 's'} forgotten")
 
 
-def _chosen(store: Store, written: tuple[str, ...], group: str | None, suits: Callable[[Run], bool]) -> list[Run]:
-    """The runs that were named, and those of a group that suit: of a group not all have to."""
+def _chosen(
+    store: Store,
+    written: tuple[str, ...],
+    group: str | None,
+    suits: Callable[[Run], bool],
+    *,
+    only_newest: bool = False,
+) -> list[Run]:
+    """The runs that were named, and those of a group that suit: of a group not all have to.
+
+    Args:
+        only_newest: of those of one name in the group only the one that was queued last is meant.
+    """
     named = resolve_all(store, written)
     known = {run.id for run in named}
     if group is None:
         return named
-    return named + [run for run in resolve_all(store, (), group) if run.id not in known and suits(run)]
+    members = resolve_all(store, (), group)
+    members = newest_of_each(members) if only_newest else members
+    chosen = named + [run for run in members if run.id not in known and suits(run)]
+    if not chosen:
+        click.echo(f"nothing to do: no run of group {group} is in such a state", err=True)
+    return chosen
 
 
 def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
@@ -164,9 +182,3 @@ def _cancel(store: Store, run: Run) -> State:
 
 def _nothing_changed(error: RunError, runs: Sequence[Run]) -> RunError:
     return RunError(f"{error.message}; nothing was changed", error.hint) if len(runs) > 1 else error
-
-
-def _listed(runs: Sequence[Run]) -> str:
-    named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
-    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
-    return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"

@@ -14,6 +14,7 @@ from aqueue.cli.access import (
     directory_option,
     find_folder,
     group_option,
+    newest_of_each,
     opened,
     resolve_all,
     say_if_unserved,
@@ -46,7 +47,8 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         with snapshot(connection, folder):
             store = Store(connection)
             if runs or group is not None:
-                waiting = resolve_all(store, runs, group)
+                waiting = resolve_all(store, runs)
+                waiting += newest_of_each(resolve_all(store, (), group)) if group is not None else []
             else:
                 waiting = store.select(states=[State.QUEUED, State.RUNNING])
             if any(run.state not in ENDED for run in waiting):

@@ -1,8 +1,10 @@
 """The params that a command line gives to the tasks of a file, and the sweeps that they make."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from aqueue.errors import UsageError
@@ -11,6 +13,8 @@ from aqueue.requests import Request
 
 if TYPE_CHECKING:
     from aqueue.sweeps import Axis
+
+_NUMBERS = re.compile(r"[-+.\deE]+(,[-+.\deE]+)+", re.ASCII)
 
 
 class Params(msgspec.Struct, frozen=True):
@@ -95,14 +99,18 @@ def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Pa
             positional.append(word)
         elif key.startswith("AQUEUE_"):
             raise UsageError(f"{key}: names that begin with AQUEUE_ are aqueue's own", "choose another name")
-        elif sweeps.is_sweep(value):
+        elif sweeps.is_sweep(value.strip()):
             try:
-                axes[key] = sweeps.parse_axis(value)
+                axes[key] = sweeps.parse_axis(value.strip())
             except ValueError as error:
                 message, _, hint = str(error).partition("; ")
                 raise UsageError(f"{key}: {message}", hint) from None
+        elif value.startswith("["):
+            raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
         else:
             named[key] = parse_scalar(value)
+            if _NUMBERS.fullmatch(value):
+                click.echo(f"{word}: one value, a text; several are written '{key}=[{value}]'", err=True)
     return Params(named, axes, tuple(positional), samples, seed)
 
 

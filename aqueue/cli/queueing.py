@@ -58,6 +58,7 @@ def add(
     after: tuple[str, ...],
     after_any: bool,
     isolate: bool,
+    group: str | None,
     command: tuple[str, ...],
 ) -> None:
     """Queue one command, and print the id of its run.
@@ -81,6 +82,7 @@ def add(
         tags=_tags(tags),
         hold=hold,
         isolate=Isolation() if isolate else None,
+        group=group,
         **_demand(gpus, gpu_memory),
     )
     for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
@@ -88,7 +90,7 @@ def add(
             raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
     if not command[0].strip():
         raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
-    requests = keep_code(folder, [Request(task=task, after=after, after_any=after_any)])
+    requests = keep_code(folder, [_after_something(Request(task=task, after=after, after_any=after_any))])
     with changing(folder) as store:
         ((id_,),) = store.enqueue(requests, now(), trigger=Trigger.MANUAL)
         say_if_unserved(store, folder)
@@ -106,7 +108,7 @@ def add(
 @demand_options
 @experiment_options
 @click.option("--samples", type=click.IntRange(min=1), help="Pick so many combinations at random.")
-@click.option("--seed", type=int, help="Other picks for another number; default 0.")
+@click.option("--seed", type=click.IntRange(min=0), help="Other picks for another number; default 0.")
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
@@ -129,6 +131,7 @@ def enqueue(
     after: tuple[str, ...],
     after_any: bool,
     isolate: bool,
+    group: str | None,
     samples: int | None,
     seed: int | None,
     default_working_dir: str | None,
@@ -162,6 +165,7 @@ def enqueue(
         "queue": queue,
         "priority": Priority.of(priority) if priority else None,
         "isolate": Isolation() if isolate else None,
+        "group": group,
     }
     given = params_in(params, samples, seed)
     requests = [
@@ -183,6 +187,8 @@ def enqueue(
     ]
     # Other params make other runs: what is needed may not be among them.
     experiments.check_needs([*zip(content.documents, requests, strict=True)])
+    if after_any:
+        requests = [_after_something(request) for request in requests]
     if run_id and any(request.sweep for request in requests):
         raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
     requests = keep_code(folder, requests)
@@ -192,6 +198,12 @@ def enqueue(
         for request in requests:
             say_if_lacking(store, config, request.task)
     click.echo("\n".join(str(id_) for runs in ids for id_ in runs))
+
+
+def _after_something(request: Request) -> Request:
+    if request.after_any and not request.after and not request.needs:
+        raise UsageError("--after-any: there is nothing to come after", "say what: --after RUN")
+    return request
 
 
 def _demand(

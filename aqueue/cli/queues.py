@@ -14,6 +14,7 @@ from aqueue.cli.access import (
     directory_option,
     find_folder,
     now,
+    say_what_hangs_on,
 )
 from aqueue.cli.types import NAME_TYPE, F
 from aqueue.errors import QueueError, RunError
@@ -96,11 +97,13 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
         if run is None:
             raise QueueError(f"queue {queue} is empty", "`aqueue status` shows which queues are not")
         source = store.source(run)
+        dependents = store.dependents([run])
         is_forgotten = store.dequeue(run, "dequeued", now())
         _file_away(folder, store, source)
     if is_forgotten:
         shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
     click.echo(f"{run.id} {run.name}:{run.run_id}")
+    say_what_hangs_on(1, dependents)
 
 
 def _queued(run: Run, queue: str) -> Run:

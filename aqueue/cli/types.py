@@ -110,12 +110,15 @@ def ignore_schedules_option(command: F) -> F:
 
 
 def experiment_options(command: F) -> F:
-    """Give a command the options `--after`, which may be repeated, `--after-any` and `--isolate`."""
+    """Give a command the options `--after`, which may be repeated, `--after-any`, `--isolate` and `--group`."""
 
     def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
         entries = [entry.strip() for text in written for entry in text.split(",")]
-        return tuple(dict.fromkeys(filter(None, entries)))
+        if not all(entries):
+            raise click.BadParameter("it is empty: name a run, or leave it out")
+        return tuple(dict.fromkeys(entries))
 
+    command = click.option("--group", type=NAME_TYPE, help="What it has in common with other runs.")(command)
     command = click.option("--isolate", is_flag=True, help="Run it in a checkout of the code as it is now (git).")(
         command
     )

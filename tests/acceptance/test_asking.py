@@ -94,6 +94,16 @@ def test_a_run_that_waits_for_its_retry_says_so(place: Place) -> None:
     assert re.fullmatch(r"retry in (1h|59m\d+s)", row["waiting_for"])
 
 
+def test_status_has_one_row_for_the_queues_of_a_sweep(place: Place) -> None:
+    place.init()
+    place.path("w.yaml").write_text("command: x\nmatrix: {a: range(60)}\n---\nname: one-1\ncommand: x\n")
+    place.run("enqueue", "w.yaml")
+    place.run("pause", "w-7")
+    rows = [line.split() for line in place.run("status").splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["one-1", "0"], ["w-*", "(59"], ["w-7", "0"]]
+    assert rows[1][3:6] == ["0", "59", "0"]
+
+
 def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Place) -> None:
     place.task("flaky", "echo $AQUEUE_ATTEMPT; exit $((3 - $AQUEUE_ATTEMPT))", "retries: 4", "tags: [a]")
     place.drop("words.yaml", "command: [sh, -c, 'kill -TERM $$']\nworking_dir: /\n")

@@ -13,6 +13,8 @@ from tests.acceptance.test_chaos import SECONDS, SEED
 from tests.integration.repositories import Repository, hide_configuration
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 
 class Project(Repository):
     """A repository with a folder in it, which git ignores."""
@@ -175,7 +177,58 @@ def test_an_isolated_run_outlives_its_server(project: Project, place: Place) -> 
     assert (row["exit_code"], row["attempts"], output(place, row)) == (7, 1, "version 1")
 
 
-@pytest.mark.at_length
+WRITE_AND_STAY = """command: |
+  trap "" TERM
+  echo kept >out.txt
+  echo '{"loss": 2}' >metrics.json
+  touch BASE/began
+  UNTIL
+isolate: {git: true, keep: KEEP}
+outputs: [out.txt]
+"""
+
+
+def test_outputs_of_a_run_that_has_to_be_killed_are_saved(project: Project, place: Place) -> None:
+    (place.folder / "aqueue.yaml").write_text("grace: 0.1s\n")
+    text = WRITE_AND_STAY.replace("BASE", str(place.base)).replace("UNTIL", place.until("never"))
+    place.drop("t.yaml", text.replace("KEEP", "never") + "timeout: 0.7s\n")
+    place.drain()
+    row = place.rows()["t"]
+    assert (row["reason"], row["metrics"]) == ("timed out after 700ms", {"loss": 2})
+    assert (place.state / "runs" / "1" / "out.txt").read_text() == "kept\n"
+    assert project.checkouts() == []
+
+
+def test_outputs_and_the_checkout_of_a_lost_run_are_there(project: Project, place: Place) -> None:
+    server = place.serve()
+    text = WRITE_AND_STAY.replace("BASE", str(place.base)).replace("UNTIL", place.until("never"))
+    place.drop("t.yaml", text.replace("KEEP", "failed") + "requeue: false\n")
+    place.appears("began")
+    server.kill()
+    place.kill_processes_of(1)
+    place.drain()
+    row = place.rows()["t"]
+    assert (row["state"], row["metrics"]) == ("failed", {"loss": 2})
+    assert (place.state / "runs" / "1" / "out.txt").read_text() == "kept\n"
+    assert [path.name for path in project.checkouts()] == ["checkout-1"]
+
+
+def test_the_tasks_of_a_file_have_the_same_code(project: Project, place: Place) -> None:
+    place.drop(
+        "t.yaml", "---\n".join(f"name: t{n}\ncommand: sh say.sh\nisolate: git\nhold: true\n" for n in range(20))
+    )
+    server = place.serve()
+    for version in range(2, 40):
+        project.edit(version)
+        if "accepted" in server.text:
+            break
+        time.sleep(0.02)
+    server.says("accepted", 20)
+    commits = {place.show(str(row["id"]))["isolate"]["snapshot"]["commit"] for row in place.ls()[::6]}
+    assert len(commits) == 1
+    assert len(project.refs) == 1
+
+
 @pytest.mark.timeout(SECONDS * 4 + 120)
 def test_nothing_is_lost_or_left_behind_when_servers_are_killed_meanwhile(project: Project, place: Place) -> None:
     print(f"AQUEUE_CHAOS_SEED={SEED}")
@@ -206,11 +259,11 @@ def test_nothing_is_lost_or_left_behind_when_servers_are_killed_meanwhile(projec
     assert project.checkouts() == []
     assert project.noticed() == [" M say.sh"]
     assert set(project.refs) <= project.snapshots()
-    # What a killed server was about to need is let go of after a minute.
+    # What a killed server was about to need is let go of after ten minutes.
     for left in (place.state / "scratch").iterdir():
         os.utime(left, (0, 0))
     with sqlite3.connect(place.state / "state.db") as connection:
-        connection.execute("UPDATE snapshots SET used_at = used_at - 61 WHERE used_at > 61")
+        connection.execute("UPDATE snapshots SET used_at = used_at - 601 WHERE used_at > 601")
     place.run("prune", "--keep", "0")
     eventually(lambda: project.refs == [])
     assert project.snapshots() == set()

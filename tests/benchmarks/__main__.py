@@ -19,8 +19,9 @@ from tests.benchmarks.drops import crowd, latency, throughput
 from tests.benchmarks.gpus import gpus
 from tests.benchmarks.queues import queues
 from tests.benchmarks.schedules import schedules
+from tests.benchmarks.sweeps import sweeps
 
-SECTIONS = ("latency", "throughput", "crowd", "queues", "gpus", "schedules", "idle", "commands")
+SECTIONS = ("latency", "throughput", "crowd", "queues", "gpus", "schedules", "sweeps", "idle", "commands")
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
         partial(queues, many=100_000),
         partial(gpus, many=10_000),
         schedules,
+        partial(sweeps, count=10_000),
         partial(idle, seconds=20),
         partial(commands, times=15),
     )

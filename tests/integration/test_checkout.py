@@ -16,6 +16,8 @@ from aqueue.snapshots import new_ref, pin, unpin
 from tests.integration.repositories import Attempt, Repository, hide_configuration
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.at_length
+
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
@@ -416,14 +418,14 @@ def test_a_checkout_is_kept_as_the_task_says(repository: Repository, run_dir: Pa
 def test_outputs_are_copied_to_the_run_s_folder(repository: Repository, run_dir: Path) -> None:
     repository.write("sub/code.py")
     repository.commit()
-    wanted = ["metrics.json", "models/", "logs/*.txt", "**/*.pt", "plain/deep/x", ".hidden"]
+    wanted = ["results.json", "models/", "logs/*.txt", "**/*.pt", "plain/deep/x", ".hidden"]
     attempt = Attempt(
         run_dir, repository.path / "sub", repository.take(within="sub"), outputs=wanted, keep="never"
     )
     attempt.make()
     made = Repository(attempt.working_dir)
     for name in (
-        *("metrics.json", "models/a", "models/.b", "models/deep/c", "logs/1.txt", "logs/2.log", "logs/deep/3.txt"),
+        *("results.json", "models/a", "models/.b", "models/deep/c", "logs/1.txt", "logs/2.log", "logs/deep/3.txt"),
         *("top.pt", "one/two/below.pt", ".cache/hidden.pt", "plain/deep/x", "plain/deep/y", ".hidden"),
     ):
         made.write(name, name)
@@ -432,9 +434,9 @@ def test_outputs_are_copied_to_the_run_s_folder(repository: Repository, run_dir:
     (made.path / "models" / "empty").mkdir()
     assert attempt.finish(3) == []
     assert names_in(run_dir) == [
-        *(".hidden", "logs", "logs/1.txt", "metrics.json", "models", "models/.b", "models/a", "models/deep"),
+        *(".hidden", "logs", "logs/1.txt", "models", "models/.b", "models/a", "models/deep"),
         *("models/deep/c", "models/empty", "one", "one/two", "one/two/below.pt", "plain", "plain/deep"),
-        *("plain/deep/x", "top.pt"),
+        *("plain/deep/x", "results.json", "top.pt"),
     ]
     copied = run_dir / "models" / "a"
     assert copied.read_text() == "models/a"
@@ -657,3 +659,16 @@ def add_filter(repository: Repository, command: str) -> None:
     repository.git("config", "filter.ours.clean", "cat")
     repository.git("config", "filter.ours.smudge", command)
     repository.git("config", "filter.ours.required", "true")
+
+
+def test_metrics_that_the_command_wrote_in_its_checkout_are_saved(repository: Repository, run_dir: Path) -> None:
+    repository.write("metrics.json", "{}")
+    repository.commit()
+    attempt = Attempt(run_dir, repository.path, repository.take())
+    attempt.make()
+    saved = Path(f"{attempt.path}.metrics.json")
+    attempt.finish(1)
+    assert not saved.exists()
+    Repository(attempt.working_dir).write("metrics.json", '{"loss": 1}')
+    attempt.finish(1)
+    assert saved.read_text() == '{"loss": 1}'

@@ -97,19 +97,16 @@ def test_what_was_aborted_because_of_another_can_be_kept_from_coming_back(chain:
     assert chain.retry("a") == []
 
 
-@pytest.mark.parametrize("name", ["a", "b"])
-def test_a_run_that_is_taken_off_its_queue_is_forgotten_and_what_comes_after_it_aborted(
-    chain: Chain, name: str
-) -> None:
+def test_a_run_that_is_taken_off_its_queue_is_forgotten_unless_others_come_after_it(chain: Chain) -> None:
     chain.a_then_b()
     chain.enqueue(wants("c", after=["b"]))
-    assert chain.dequeue(name)
-    assert name not in chain.states()
-    if name == "a":
-        assert chain.states() == {"b": "aborted", "c": "aborted"}
-        assert chain.run("b").reason == "run 1 a, which it comes after, was aborted"
-    else:
-        assert chain.states() == {"a": "queued", "c": "aborted"}
+    assert chain.dequeue("c")
+    assert chain.states() == {"a": "queued", "b": "queued"}
+    assert not chain.dequeue("a")
+    assert chain.states() == {"a": "aborted", "b": "aborted"}
+    assert chain.run("a").reason == "dequeued"
+    assert chain.run("b").reason == "run 1 a, which it comes after, was aborted"
+    assert chain.retry("a") == ["b"]
 
 
 def test_a_waiting_run_can_be_taken_off_its_queue_as_its_first(chain: Chain) -> None:
@@ -172,6 +169,25 @@ def test_one_that_comes_after_what_failed_cannot_be_retried_alone(chain: Chain) 
     assert "comes after run 1 a, which is failed" in caught.value.message
     assert "aqueue retry 1 2" in caught.value.hint
     assert chain.states() == {"a": "failed", "b": "aborted"}
+
+
+@pytest.mark.parametrize("order", ["ba", "ab"])
+def test_a_held_run_that_is_retried_itself_is_to_start(chain: Chain, order: str) -> None:
+    chain.a_then_b(hold=True)
+    chain.go("a", code=1)
+    chain.retry(*order)
+    assert (chain.state("b"), chain.run("b").reason) == ("queued", "retried by hand")
+    chain.go("a")
+    assert chain.start() == ["b"]
+
+
+@pytest.mark.parametrize("order", ["bc", "cb"])
+def test_what_stands_in_the_way_of_several_is_not_one_of_them(chain: Chain, order: str) -> None:
+    chain.a_then_b()
+    chain.enqueue(wants("c", after=["b"]))
+    chain.cancel("c", "b", "a")
+    with pytest.raises(RunError, match="run 2 cannot be retried: it comes after run 1 a, which is aborted"):
+        chain.retry(*order)
 
 
 @pytest.mark.parametrize("order", ["abc", "cba", "bac", "cab"])
@@ -274,7 +290,10 @@ def test_a_run_is_not_tried_again_once_what_it_came_after_has_failed_meanwhile(c
     ended = chain.end("b", 1)
     assert (ended.state, ended.reason) == (State.ABORTED, "run 1 a, which it comes after, failed")
     assert chain.state("c") == "aborted"
+    assert (ended.failures, ended.attempt) == (1, 1)
     assert chain.retry("a") == ["b", "c"]
+    # With all its retries before it again.
+    assert chain.run("b").failures == 0
 
 
 def test_a_delayed_retry_waits_for_what_is_retried_too(chain: Chain) -> None:

@@ -13,6 +13,8 @@ from aqueue.models import Isolation
 from aqueue.snapshots import REFS, new_ref, pin, take, unpin
 from tests.integration.repositories import NOTHING, Repository, hide_configuration
 
+pytestmark = pytest.mark.at_length
+
 LFS = "*.bin filter=lfs\n"
 
 

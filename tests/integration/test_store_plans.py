@@ -1,5 +1,6 @@
 """However many runs there are, what a server does again and again goes through none but those it is about."""
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -10,15 +11,22 @@ import pytest
 from aqueue.capacity import Limits
 from aqueue.db import transaction
 from aqueue.folder import Folder
-from aqueue.models import Leaving, Overlap, Queue, Server, State, Task, Trigger
+from aqueue.models import Leaving, Overlap, Queue, Run, Server, State, Task, Trigger
 from aqueue.outcomes import End, Outcome
 from aqueue.store import Store
 from aqueue.timetable import Timetable
 from tests.integration.accepting import accept
+from tests.integration.depending import wants
 from tests.integration.planning import BEGIN, DISABLED, ENABLED, Plan, a_schedule, at
 
 LIMITS = Limits(jobs=2, queues={"lane": Queue(name="lane")})
 COMMAND = Task(name="task", command="true", working_dir="/", queue="lane")
+
+
+def run_of(store: Store, id_: int) -> Run:
+    found = store.get(id_)
+    assert found is not None
+    return found
 
 
 def plans(connection: sqlite3.Connection, statements: Sequence[str]) -> set[tuple[str, str]]:
@@ -26,7 +34,7 @@ def plans(connection: sqlite3.Connection, statements: Sequence[str]) -> set[tupl
     return {
         (statement, row[3])
         for statement in statements
-        if statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))
+        if statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE", "WITH"))
         for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
     }
 
@@ -53,6 +61,33 @@ def test_no_round_of_a_server_goes_through_all_runs(folder: Folder, connection: 
     found = plans(connection, statements)
     assert len(found) > 10
     assert [plan for plan in found if plan[1] == "SCAN runs"] == []
+
+
+def test_nothing_that_follows_for_what_comes_after_a_run_goes_through_all_runs(
+    folder: Folder, connection: sqlite3.Connection
+) -> None:
+    statements: list[str] = []
+    requests = [wants("a"), wants("b", needs=["a"], runs=2), wants("c", needs=["b"], runs=2)]
+    with transaction(connection, folder):
+        store = Store(connection)
+        connection.set_trace_callback(statements.append)
+        ((a,), *_) = store.enqueue(requests, 1.0, trigger=Trigger.MANUAL)
+        store.enqueue([wants("d", after=["c-1", "group:b", "1"])], 1.0, trigger=Trigger.MANUAL)
+        for code in (1, 0):
+            (run,) = store.claim("server", LIMITS, 2.0).runs
+            store.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=code), "server")
+            if code:
+                store.retry([run_of(store, a)])
+        store.dependents([run_of(store, a)])
+        store.prerequisites(run_of(store, a + 1))
+        store.cancel(run_of(store, a + 1), "cancelled", 4.0)
+        list(store.lines([run_of(store, a + 3)], [], LIMITS.queues))
+        connection.set_trace_callback(None)
+    # SQLite itself does not read what it writes for infinity.
+    found = plans(connection, [re.sub(r"\bInf\b", "9e999", statement) for statement in statements])
+    assert len(found) > 20
+    scans = ("SCAN runs", "SCAN prerequisites", "SCAN prerequisite_runs", "SCAN p", "SCAN m")
+    assert [plan for plan in found if plan[1] in scans] == []
 
 
 @pytest.mark.parametrize("overlap", Overlap)

@@ -14,6 +14,7 @@ DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base")
 NAME = "expected 1 to 64 letters, digits, '_', '.' or '-', got"
 MATRIX = "expected params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}, got"
 MAPPINGS = "expected a list of params, such as [{lr: 0.1, seed: 1}], got"
+SEED = "expected a whole number from 0 upwards, got"
 SAMPLES = "expected how many combinations to pick, 1 to 10000, got"
 AFTER = "expected a list of runs or groups, such as [train-1, 42, group:train], got"
 NEEDS = "expected a list of names of tasks in the same file, got"
@@ -26,6 +27,7 @@ PLAIN = "expected a plain value, got"
 AXIS = "expected a list, or a call such as range(1, 5), got"
 LR = "lr: [0.1, 0.01]"
 NUL = "a value cannot have a NUL character in it"
+AFTER_ANY = "say what, with 'after' or 'needs', or leave it out"
 OWN_GIT = "each checkout has a .git of its own"
 
 # Each is the second line of a task whose first is its command.
@@ -55,6 +57,7 @@ LINES = [
         "9: matrix: lr: it may be any number in between",
         "say how many to take, with samples: 20",
     ),
+    ("matrix: {lr: [1], samples: 3}", "19: matrix: 'samples' is no param", "put it one level up, beside 'matrix'"),
     ("matrix: {lr: [1], include: 5}", f"28: matrix.include: {MAPPINGS} 5", ""),
     ("matrix: {lr: [1], include: {lr: 2}}", f"28: matrix.include: {MAPPINGS} keys and values", ""),
     ("matrix: {lr: [1], include: [{lr: 2}, 5]}", f"38: matrix.include: {MAPPINGS} 5", ""),
@@ -83,6 +86,7 @@ LINES = [
     ("needs: ''", f"8: needs: {NEEDS} ''", ""),
     ("needs: {a: 1}", f"8: needs: {NEEDS} keys and values", ""),
     ("needs: [~]", f"9: needs: {NEEDS} nothing", ""),
+    ("after_any: true", "1: after_any: there is nothing to come after", AFTER_ANY),
     ("after_any: 1", "12: after_any: expected true or false, got 1", ""),
     ("isolate: svn", f"10: isolate: {ISOLATE} 'svn'", ""),
     ("isolate: true", f"10: isolate: {ISOLATE} true", ""),
@@ -118,8 +122,19 @@ SAMPLED = [
     ("samples: 0", f"10: samples: {SAMPLES} 0", ""),
     ("samples: 10001", f"10: samples: {SAMPLES} 10001", ""),
     ("samples: all", f"10: samples: {SAMPLES} 'all'", ""),
-    ("seed: 1.5", "7: seed: expected a whole number, got 1.5", ""),
-    ("seed: x", "7: seed: expected a whole number, got 'x'", ""),
+    ("seed: 1.5", f"7: seed: {SEED} 1.5", ""),
+    ("seed: x", f"7: seed: {SEED} 'x'", ""),
+    ("seed: -1", f"7: seed: {SEED} -1", ""),
+    (
+        "include: [{lr: 3}]",
+        "1: unknown key 'include'",
+        "it goes into the matrix: {lr: [0.1, 0.01], include: [{lr: 0.1}]}",
+    ),
+    (
+        "exclude: [{lr: 1}]",
+        "1: unknown key 'exclude'",
+        "it goes into the matrix: {lr: [0.1, 0.01], exclude: [{lr: 0.1}]}",
+    ),
 ]
 
 

@@ -48,33 +48,43 @@ def test_a_sweep_that_makes_no_sense_says_so() -> None:
         Request(task=a_task(), sweep=Sweep(axes={})).tasks()
 
 
-@pytest.mark.parametrize(
-    ("names", "meant"),
-    [
-        (["train"], [11, 12, 13, 14]),
-        (["train-2"], [12]),
-        (["train-4", "train-1", "other"], [14, 11]),
-        (["train-1", "train"], [11, 12, 13, 14]),
-        (["train-0"], []),
-        (["train-5"], []),
-        (["train-01"], []),
-        (["train-"], []),
-        ([], []),
-    ],
-)
-def test_a_name_means_all_runs_of_a_sweep_or_one_of_them(names: list[str], meant: list[int]) -> None:
+def test_a_name_means_all_runs_of_a_sweep_or_one_of_them() -> None:
     request = Request(task=a_task(name="train"), sweep=SWEEP)
-    assert [*request.meant_by(names, [11, 12, 13, 14])] == meant
+    by_name = {name: [*runs] for name, runs in request.by_name([11, 12, 13, 14])}
+    assert by_name == {
+        "train": [11, 12, 13, 14],
+        "train-1": [11],
+        "train-2": [12],
+        "train-3": [13],
+        "train-4": [14],
+    }
+    assert request.names() == [*by_name]
 
 
 def test_a_task_without_a_sweep_is_meant_by_its_name_alone() -> None:
     request = Request(task=a_task(name="train"))
+    assert [*request.by_name([5])] == [("train", [5])]
     assert request.names() == ["train"]
-    assert [*request.meant_by(["train", "train"], [5])] == [5]
-    assert [*request.meant_by(["train-1"], [5])] == []
 
 
-def test_the_names_of_a_sweep_are_those_that_mean_something() -> None:
-    request = Request(task=a_task(name="train"), sweep=SWEEP)
-    assert request.names() == ["train", "train-1", "train-2", "train-3", "train-4"]
-    assert all([*request.meant_by([name], [1, 2, 3, 4])] for name in request.names())
+@pytest.mark.parametrize(
+    ("task", "is_sweep", "after", "is_named"),
+    [
+        ({}, False, ["train"], True),
+        ({}, False, ["other", "train"], True),
+        ({}, False, ["train-1", "group:train", "42"], False),
+        ({"group": "night"}, False, ["group:night"], True),
+        ({"group": "night"}, False, ["night", "group:train"], False),
+        ({}, True, ["train"], True),
+        ({}, True, ["train-3"], True),
+        ({}, True, ["group:train"], True),
+        ({"group": "night"}, True, ["group:night"], True),
+        ({"group": "night"}, True, ["group:train"], False),
+        ({}, True, [], False),
+    ],
+)
+def test_what_comes_after_it_names_it_its_group_or_one_of_its_runs(
+    task: dict[str, str], is_sweep: bool, after: list[str], is_named: bool
+) -> None:
+    request = Request(task=a_task(**task), sweep=SWEEP if is_sweep else None)
+    assert request.is_named_in(after) == is_named
