@@ -65,7 +65,7 @@ EXPECTED: Final = {
 _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
 _SHOWN: Final = 6
-_ONE_LEVEL_UP: Final = ("command", "samples", "group", "after", "needs", "after_any", "isolate", "outputs")
+_ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
 _BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
 
 

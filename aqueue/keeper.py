@@ -8,6 +8,7 @@ about to queue the run.
 import contextlib
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 
 from aqueue import snapshots
 from aqueue.db import Work
-from aqueue.models import Isolation, Snapshot
+from aqueue.models import Isolation, Snapshot, Task
 from aqueue.requests import Request
 from aqueue.store import Store
 
@@ -40,11 +41,13 @@ class Keeper:
     Args:
         scratch: a directory for files that are needed meanwhile.
         write: to the store.
+        warn: is told what a person may not have meant.
     """
 
-    def __init__(self, scratch: Path, write: Write) -> None:
+    def __init__(self, scratch: Path, write: Write, warn: Callable[[str], None]) -> None:
         self._scratch = scratch
         self._write = write
+        self._warn = warn
 
     def keep(self, request: Request, taken: Taken) -> Request:
         """The request, which knows the code that its runs need, as it is now.
@@ -63,6 +66,7 @@ class Keeper:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             taken[key] = snapshots.take(task.working_dir, task.isolate, self._scratch)
             self._pin(taken[key])
+            self._warn_of_what_is_left_out(task, task.isolate)
         isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
         return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
 
@@ -78,6 +82,14 @@ class Keeper:
             snapshots.unpin(repository, ref)
         if doomed:
             self._write(lambda connection: Store(connection).forget_snapshots(ref for ref, _ in doomed))
+
+    def _warn_of_what_is_left_out(self, task: Task, isolation: Isolation) -> None:
+        words = task.command.split() if isinstance(task.command, str) else task.command
+        for path in snapshots.left_out(task.working_dir, isolation, words):
+            self._warn(
+                f"{task.name}: {path} is not tracked by git, so its checkout will not have it:"
+                " `git add` it, or list it under `copy`"
+            )
 
     def _pin(self, snapshot: Snapshot) -> None:
         new, now = snapshots.new_ref(snapshot.commit), time.time()

@@ -134,7 +134,7 @@ class _Server:
             clock=clock,
             report=report,
         )
-        self._keeper = Keeper(folder.scratch, self._write_from_thread)
+        self._keeper = Keeper(folder.scratch, self._write_from_thread, self._warn)
         preparation = Preparation(self._write_from_thread, self._keeper)
         self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, preparation)
         self._intake = Intake(
@@ -230,6 +230,9 @@ class _Server:
         store = Store(connection)
         store.enter(self._record)
         return [schedule.file for schedule in store.schedules() if schedule.file is not None]
+
+    def _warn(self, text: str) -> None:
+        self._report(Notice(text, urgent=True))
 
     def _write_from_thread(self, work: Work[T]) -> T:
         return anyio.from_thread.run(self._database.write, work)

@@ -12,7 +12,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -58,6 +58,32 @@ def take(working_dir: str, isolation: Isolation, scratch: Path) -> Snapshot:
         if error.errno in NO_ROOM_ERRORS:
             raise _no_room() from error
         raise SnapshotError(f"the code in {working_dir} cannot be kept: {error}") from error
+
+
+def left_out(working_dir: str, isolation: Isolation, paths: Iterable[str]) -> list[str]:
+    """Those of some files that are there, but will not be in a checkout, because git does not track them.
+
+    Args:
+        working_dir: what they are relative to.
+        isolation: what an attempt will have besides.
+
+    Raises:
+        SnapshotError: git cannot tell.
+    """
+    brought = [path.rstrip("/") for path in (*isolation.copy, *isolation.link)]
+    there = [
+        path
+        for path in dict.fromkeys(paths)
+        if "\0" not in path
+        and not os.path.isabs(path)  # noqa: PTH117 - a word of a command, hardly ever a path
+        and os.path.isfile(f"{working_dir}/{path}")  # noqa: PTH113 - the same
+        and not any(path == whole or path.startswith(whole + "/") for whole in brought)
+    ]
+    if not there:
+        return []
+    asked = ("--literal-pathspecs", "-C", working_dir, "ls-files", "-z", "--others", "--", *there)
+    listed = _git(working_dir, *asked)
+    return [os.fsdecode(path) for path in listed.split(b"\0") if path]
 
 
 def new_ref(commit: str) -> str:

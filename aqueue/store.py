@@ -4,190 +4,28 @@ A `Store` is used inside a transaction (see `db`), so each method sees and leave
 several methods do is done together. Times come in as arguments, in seconds since the epoch.
 """
 
-import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
-from aqueue.cards import text_of
+from aqueue.arrivals import Arrivals
 from aqueue.claims import cards_as_text
-from aqueue.dependencies import Dependencies
 from aqueue.errors import RunError
-from aqueue.models import ENDED, FOLLOWERS, NOT_YET, Run, Snapshot, State, Task, Trigger
+from aqueue.models import ENDED, FOLLOWERS, NOT_YET, Run, State
 from aqueue.outcomes import End, Outcome, judge
 from aqueue.queries import as_json, metrics_as_text
-from aqueue.requests import Request
 
-_task_encoder = msgspec.json.Encoder()
 _BY_HAND = "retried by hand"
 _IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
-class Store(Dependencies):
+class Store(Arrivals):
     """What aqueue remembers.
 
     Args:
         connection: inside a transaction that may write.
     """
-
-    # Runs come in
-
-    def add(
-        self,
-        task: Task,
-        now: float,
-        *,
-        trigger: Trigger,
-        run_id: str | None = None,
-        source: str | None = None,
-        scheduled_for: float | None = None,
-        direct: bool = False,
-        prerequisites: int | None = None,
-    ) -> int | None:
-        """Remember a new run of `task`.
-
-        Args:
-            run_id: must be unique among the runs of that name; one is made up if None.
-            source: which document of which accepted file it is; the same is never added twice.
-            scheduled_for: the due time of a schedule that it is made for.
-            direct: have it started whatever the limits are.
-            prerequisites: the set of what it comes after; it waits until that is settled.
-
-        Returns:
-            its id; None if there already is a run from this source.
-
-        Raises:
-            RunError: there is a run of this name with this run_id.
-        """
-        snapshot = task.isolate.snapshot if task.isolate else None
-        try:
-            row = self._execute(
-                "INSERT INTO runs"
-                " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct,"
-                " demand, group_name, code, prerequisites, ready_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (source) DO NOTHING RETURNING id",
-                (
-                    task.name,
-                    run_id or os.urandom(8).hex(),
-                    task.queue or task.name,
-                    int(task.priority),
-                    State.HELD if task.hold else State.QUEUED,
-                    trigger,
-                    _task_encoder.encode(task).decode(),
-                    source,
-                    now,
-                    scheduled_for,
-                    direct,
-                    text_of(task.demand),
-                    task.group,
-                    snapshot.commit if snapshot else None,
-                    prerequisites,
-                    None if prerequisites is None else NOT_YET,
-                ),
-            ).fetchone()
-        except sqlite3.IntegrityError:
-            raise RunError(
-                f"there already is a run {task.name}:{run_id}", "choose another run-id, or leave it out"
-            ) from None
-        return row[0] if row else None
-
-    def enqueue(
-        self, requests: Sequence[Request], now: float, *, trigger: Trigger, run_id: str | None = None
-    ) -> list[list[int]]:
-        """Remember the runs that are requested together.
-
-        Returns:
-            for each request the ids of its runs.
-
-        Raises:
-            RunError: one of them is to come after a run that is not known, or there is one with this run_id.
-        """
-        sets = [self._prerequisites(request) for request in requests]
-        ids = [
-            [self._new(task, now, trigger, run_id, set_) for task in request.tasks()]
-            for request, set_ in zip(requests, sets, strict=True)
-        ]
-        self._settle_all(requests, sets, ids, now)
-        return ids
-
-    def accept(self, source: str, requests: Sequence[Request], now: float) -> list[list[int]]:
-        """Remember the runs of a file that was dropped, once, whoever says it and however often.
-
-        What they were to come after and is not known any more has been forgotten, which is as good as over.
-
-        Args:
-            source: the name under which the file was claimed.
-
-        Returns:
-            for each request the ids of its runs.
-        """
-        first, index = source.partition("~")[0], 0
-        if known := self.runs_of(source):
-            left = iter(known)
-            return [list(islice(left, len(request.tasks()))) for request in requests]
-        sets = [self._prerequisites(request, forgiving=True) for request in requests]
-        ids: list[list[int]] = []
-        for request, set_ in zip(requests, sets, strict=True):
-            ids.append([])
-            for task in request.tasks():
-                run_id = first + (f"-{index}" if index else "")
-                id_ = self.add(
-                    task, now, trigger=Trigger.FILE, run_id=run_id, source=f"{source}:{index}", prerequisites=set_
-                )
-                ids[-1] += [] if id_ is None else [id_]
-                index += 1
-        self._settle_all(requests, sets, ids, now)
-        return ids
-
-    def _new(self, task: Task, now: float, trigger: Trigger, run_id: str | None, prerequisites: int | None) -> int:
-        id_ = self.add(task, now, trigger=trigger, run_id=run_id, prerequisites=prerequisites)
-        if id_ is None:
-            raise AssertionError("only a source is ever added twice")
-        return id_
-
-    def _prerequisites(self, request: Request, *, forgiving: bool = False) -> int | None:
-        """A set with those prerequisites of a request that are known already; None if it has none at all."""
-        if not request.after and not request.needs:
-            return None
-        found: set[int] = set()
-        for written in request.after:
-            try:
-                found.update(self.known(written))
-            except RunError:
-                if not forgiving:
-                    raise
-        return self.come_after(found, after_any=request.after_any)
-
-    def _settle_all(
-        self,
-        requests: Sequence[Request],
-        sets: Sequence[int | None],
-        ids: Sequence[Sequence[int]],
-        now: float,
-    ) -> None:
-        """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
-        for request in requests:
-            if request.task.isolate is not None and request.task.isolate.snapshot is not None:
-                # From now on its runs say whether it is needed.
-                self._execute(
-                    "UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0",
-                    (request.task.isolate.snapshot.commit,),
-                )
-        if any(request.needs for request in requests):
-            meant: dict[str, list[int]] = {}
-            for request, runs in zip(requests, ids, strict=True):
-                for name, some in request.by_name(runs):
-                    meant.setdefault(name, []).extend(some)
-            for request, set_ in zip(requests, sets, strict=True):
-                if set_ is not None and request.needs:
-                    self.put_before(chain.from_iterable(meant.get(name, ()) for name in request.needs), set_)
-        for set_ in sets:
-            if set_ is not None:
-                self.settle(set_, now)
 
     # A run's life under a server
 
@@ -369,47 +207,6 @@ class Store(Dependencies):
             cards=None,
         )
         self._unsettle_after(run.id)
-
-    # Code
-
-    def use_snapshot(self, snapshot: Snapshot, ref: str, now: float) -> str:
-        """Note that code is about to be needed.
-
-        Args:
-            ref: what is to keep it, if nothing does so far.
-
-        Returns:
-            the reference that is to keep it, and may not be there yet.
-        """
-        known: tuple[str] | None = self._execute(
-            "UPDATE snapshots SET used_at = ? WHERE code = ? AND repository = ? AND used_at IS NOT NULL"
-            " RETURNING ref",
-            (now, snapshot.commit, snapshot.repository),
-        ).fetchone()
-        if known is not None:
-            return known[0]
-        self._execute(
-            "INSERT INTO snapshots (ref, repository, code, used_at) VALUES (?, ?, ?, ?)",
-            (ref, snapshot.repository, snapshot.commit, now),
-        )
-        return ref
-
-    def unused_snapshots(self, before: float) -> list[tuple[str, str]]:
-        """The references, each with its repository, that are to be removed: nobody will use them again.
-
-        Args:
-            before: when they were last said to be needed.
-        """
-        self._execute(
-            "UPDATE snapshots SET used_at = NULL"
-            " WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.code = snapshots.code)",
-            (before,),
-        )
-        return self._execute("SELECT ref, repository FROM snapshots WHERE used_at IS NULL").fetchall()
-
-    def forget_snapshots(self, refs: Iterable[str]) -> None:
-        """Forget references that are gone."""
-        self._execute("DELETE FROM snapshots WHERE ref IN (SELECT value FROM json_each(?))", (as_json(refs),))
 
     # Forgetting
 

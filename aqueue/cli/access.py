@@ -158,7 +158,11 @@ def _keeper(where: Folder) -> Iterator["Keeper"]:
             with db.transaction(connection, where):
                 return work(connection)
 
-        yield Keeper(where.scratch, write)
+        yield Keeper(where.scratch, write, _warn)
+
+
+def _warn(text: str) -> None:
+    click.echo(click.style("warning: ", fg="yellow") + text, err=True)
 
 
 def config_or_default(where: Folder, *, warn: bool = False) -> Config:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -28,14 +28,15 @@ class Shelf:
         self.connection = connection
         self.folder = folder
         self.repository = repository
-        self.keeper = Keeper(folder.scratch, self.write)
+        self.warnings: list[str] = []
+        self.keeper = Keeper(folder.scratch, self.write, self.warnings.append)
 
     def write(self, work: Work[T]) -> T:
         with transaction(self.connection, self.folder):
             return work(self.connection)
 
-    def keep(self, taken: Taken | None = None) -> Request:
-        task = a_task(working_dir=str(self.repository.path), isolate=Isolation())
+    def keep(self, taken: Taken | None = None, **changes: Any) -> Request:
+        task = a_task(**{"working_dir": str(self.repository.path), "isolate": Isolation()} | changes)
         return self.keeper.keep(Request(task=task), {} if taken is None else taken)
 
     def queue(self, request: Request) -> int:
@@ -144,3 +145,16 @@ def test_one_that_is_about_to_go_is_not_used_again(shelf: Shelf) -> None:
     shelf.keeper.forget_unused()
     assert len(shelf.refs) == 1
     assert doomed not in shelf.refs
+
+
+def test_a_file_of_the_command_that_git_does_not_track_is_warned_of(shelf: Shelf) -> None:
+    shelf.repository.write("new.py")
+    shelf.repository.write("data/points")
+    shelf.keep(command="python code.py missing.py -x 'new.py'")
+    assert shelf.warnings == []
+    shelf.keep(command=("python", "new.py", "data/points"), isolate=Isolation(link=("data",)))
+    (warning,) = shelf.warnings
+    assert "new.py is not tracked" in warning
+    shelf.repository.git("add", "new.py")
+    shelf.keep(command="python new.py")
+    assert len(shelf.warnings) == 1

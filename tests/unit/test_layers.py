@@ -42,6 +42,7 @@ LAYERS = (
         "servers",
         "claims",
         "dependencies",
+        "arrivals",
         "store",
         "timetable",
         "keeper",
