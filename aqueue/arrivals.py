@@ -115,11 +115,10 @@ class Arrivals(Dependencies):
         Returns:
             for each request the ids of its runs.
         """
-        first, index = source.partition("~")[0], 0
-        if known := self.runs_of(source):
-            left = iter(known)
-            return [list(islice(left, len(request.tasks()))) for request in requests]
+        if any(request.after or request.needs for request in requests) and self.runs_of(source):
+            return self._known_runs(source, requests)
         sets = [self._prerequisites(request, forgiving=True) for request in requests]
+        first, index = source.partition("~")[0], 0
         ids: list[list[int]] = []
         for request, set_ in zip(requests, sets, strict=True):
             ids.append([])
@@ -128,10 +127,17 @@ class Arrivals(Dependencies):
                 id_ = self.add(
                     task, now, trigger=Trigger.FILE, run_id=run_id, source=f"{source}:{index}", prerequisites=set_
                 )
-                ids[-1] += [] if id_ is None else [id_]
+                if id_ is None:
+                    return self._known_runs(source, requests)
+                ids[-1].append(id_)
                 index += 1
         self._settle_all(requests, sets, ids, now)
         return ids
+
+    def _known_runs(self, source: str, requests: Sequence[Request]) -> list[list[int]]:
+        """The runs of a file that has been accepted before: all of them were, at once."""
+        left = iter(self.runs_of(source))
+        return [list(islice(left, len(request.tasks()))) for request in requests]
 
     def _new(self, task: Task, now: float, trigger: Trigger, run_id: str | None, prerequisites: int | None) -> int:
         id_ = self.add(task, now, trigger=trigger, run_id=run_id, prerequisites=prerequisites)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from aqueue import wrapper
-from aqueue.checkout import OF_A_REPOSITORY
 from aqueue.folder import Folder
 from aqueue.models import Run, Task, plain_text
 
@@ -48,6 +47,9 @@ def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, 
     task = run.task
     variables = dict(base)
     if task.isolate is not None:
+        # Imported here: it is for those runs alone.
+        from aqueue.checkout import OF_A_REPOSITORY
+
         for name in OF_A_REPOSITORY:
             variables.pop(name, None)
     variables.update((key, plain_text(value)) for key, value in task.params.items())

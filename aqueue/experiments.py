@@ -5,16 +5,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from aqueue import documents, sweeps
+from aqueue import documents
 from aqueue.documents import Document
-from aqueue.models import PARAM, Isolation, Keep, Scalar, is_name, plain_text
+from aqueue.models import MOST_COMBINATIONS, PARAM, Isolation, Keep, Scalar, Task, is_name, plain_text
 from aqueue.requests import Request
-from aqueue.sweeps import Sweep
 from aqueue.timing import Wrong
+
+if TYPE_CHECKING:
+    from aqueue.sweeps import Axis, Sweep
 
 
 class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,7 +50,7 @@ EXPECTED: Final = {
     "matrix.include": _MAPPINGS,
     "matrix.exclude": _MAPPINGS,
     "matrix": "params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}",
-    "samples": f"how many combinations to pick, 1 to {sweeps.MOST}",
+    "samples": f"how many combinations to pick, 1 to {MOST_COMBINATIONS}",
     "seed": "a whole number from 0 upwards",
     "after": "a list of runs or groups, such as [train-1, 42, group:train]",
     "needs": "a list of names of tasks in the same file",
@@ -62,6 +64,9 @@ EXPECTED: Final = {
 }
 """What their values should be, in words."""
 
+KEYS: Final = frozenset(key for key in EXPECTED if "." not in key)
+"""The keys; most task files have none of them."""
+
 _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
 _SHOWN: Final = 6
@@ -69,7 +74,41 @@ _ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "ou
 _BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
 
 
-def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
+def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Task:
+    """The task, with what the keys say of it.
+
+    Raises:
+        FileError: at the first error.
+    """
+    return msgspec.structs.replace(
+        task,
+        group=group(written, wrong),
+        isolate=isolation(document, written, wrong),
+        outputs=outputs(document, written),
+    )
+
+
+def request(document: Document, written: Keys, task: Task, wrong: Wrong) -> Request:
+    """What is asked for: the task, as often and as late as the keys say.
+
+    Raises:
+        FileError: at the first error.
+    """
+    found = Request(
+        task=task,
+        sweep=sweep(document, written, wrong),
+        after=names("after", written.after, wrong),
+        needs=names("needs", written.needs, wrong),
+        after_any=written.after_any,
+    )
+    if written.after_any and not found.after and not found.needs:
+        hint = "say what, with 'after' or 'needs', or leave it out"
+        raise document.error("after_any: there is nothing to come after", hint, at=("after_any",), key=True)
+    check_request(document, found)
+    return found
+
+
+def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
     """Read which combinations of params a task is to be run with; None if it does not say.
 
     `include` and `exclude` stand in the matrix, as in GitHub Actions.
@@ -87,6 +126,9 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
                     key=True,
                 )
         return None
+    # Imported here and below: most task files have none, and a server and a command are to be there soon.
+    from aqueue.sweeps import Sweep
+
     for key in written.matrix:
         if key in _ONE_LEVEL_UP:
             at = ("matrix", key)
@@ -106,7 +148,7 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> Sweep | None:
     )
     if found.seed < 0:
         raise wrong(("seed",), found.seed)
-    if found.samples is not None and not 1 <= found.samples <= sweeps.MOST:
+    if found.samples is not None and not 1 <= found.samples <= MOST_COMBINATIONS:
         raise wrong(("samples",), found.samples)
     return found
 
@@ -281,14 +323,16 @@ def refuse_in_schedule(document: Document) -> None:
             raise document.error(f"'{key}' is not for a task with a schedule", hint, at=(key,), key=True)
 
 
-def _axis(document: Document, key: str, values: Any) -> sweeps.Axis:
+def _axis(document: Document, key: str, values: Any) -> "Axis":
     if not PARAM.fullmatch(key) or key.startswith("AQUEUE_"):
         raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=("matrix", key), key=True)
     for index, value in enumerate(values if isinstance(values, list) else ()):
         _refuse_nul(document, ("matrix", key, index), value)
     _refuse_nul(document, ("matrix", key), values)
+    from aqueue.sweeps import parse_axis
+
     try:
-        return sweeps.parse_axis(values)
+        return parse_axis(values)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
         raise document.error(f"matrix.{key}: {message}", hint, at=("matrix", key)) from None

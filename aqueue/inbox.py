@@ -144,7 +144,8 @@ class Inbox(Incoming):
         """Examine task files, and claim the good ones; what comes after others is behind them."""
         self._preparing.begin()
         claimed = [file for path in paths if (file := self._look_at(path)) is not None]
-        return in_order(claimed) if any(file.after for file in claimed) else claimed
+        comes_after = any(request.after for file in claimed for request in file.requests)
+        return in_order(claimed) if comes_after else claimed
 
     def confirm(self, file: ScheduleFile) -> None:
         """The store has taken what was read in a schedule file."""

@@ -4,7 +4,6 @@ Nothing in them is trusted to be small, whole or well meant: what cannot be a me
 gigabytes is searched in the memory of a small one.
 """
 
-import json
 import os
 import re
 import stat
@@ -149,6 +148,9 @@ def _in_json(content: bytes) -> dict[str, Metric]:
         raise ValueError("is larger than 1 MiB")
     if not content.strip():
         raise ValueError("is empty")
+    # Imported here: few runs have such a file.
+    import json
+
     try:
         written = json.loads(content, parse_int=_whole)
     except json.JSONDecodeError as error:

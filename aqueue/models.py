@@ -18,6 +18,9 @@ Scalar = str | int | float | bool | None
 
 Metric = str | int | float | bool
 
+MOST_COMBINATIONS: Final = 10_000
+"""How many combinations a sweep may have, and how many values an axis."""
+
 NOT_YET: Final = float("inf")
 """When a run is ready that comes after others which are not over."""
 

@@ -33,7 +33,8 @@ class Preparation:
             FileError: a run that it comes after is not known, or its code cannot be kept.
             DiskFullError: there is no room to keep its code.
         """
-        self._check_known(content)
+        if any(request.after for request in content.requests):
+            self._check_known(content)
         return self._with_code(content)
 
     def recover(self, content: Content, name: str) -> Sequence[Request]:
@@ -51,6 +52,8 @@ class Preparation:
         return self._with_code(content)
 
     def _with_code(self, content: Content) -> list[Request]:
+        if not any(request.task.isolate for request in content.requests):
+            return content.requests
         requests: list[Request] = []
         for document, request in zip(content.documents, content.requests, strict=True):
             try:
@@ -62,8 +65,6 @@ class Preparation:
 
     def _check_known(self, content: Content) -> None:
         after = [request.after for request in content.requests]
-        if not any(after):
-            return
         for index, number, error in self._write(lambda connection: _unknown(Store(connection), after)):
             raise _located(content, index, number, error)
 

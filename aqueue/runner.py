@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aqueue import checkout, commands, metrics, plans, process, wrapper
+from aqueue import commands, metrics, plans, process, wrapper
 from aqueue.clock import Clock
 from aqueue.folder import Folder
 from aqueue.models import Metric, Run
@@ -131,6 +131,9 @@ class Runner:
         path = self._folder.checkout(self.run.id, self.run.attempt)
         if outcome.end is End.NEVER_STARTED:
             if path.exists():
+                # Imported here: it is seldom needed.
+                from aqueue import checkout
+
                 with contextlib.suppress(OSError):
                     await anyio.to_thread.run_sync(checkout.discard, str(path))
             return

@@ -19,9 +19,9 @@ import msgspec
 
 from aqueue.documents import CALL, describe, parse_scalar, read
 from aqueue.errors import FileError
-from aqueue.models import Scalar
+from aqueue.models import MOST_COMBINATIONS, Scalar
 
-MOST: Final = 10_000
+MOST: Final = MOST_COMBINATIONS
 """How many combinations a sweep may have, and how many values an axis."""
 
 _MOST_TRIES = 20 * MOST

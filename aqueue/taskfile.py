@@ -153,21 +153,14 @@ def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, S
     written = document.convert(_Written, _EXPECTED)
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
+    if not experiments.KEYS.isdisjoint(document.value):
+        task = experiments.with_them(document, written, task, wrong)
     schedule = timing.read(document, written, task, defaults.timezone, wrong)
     if schedule is not None:
         experiments.refuse_in_schedule(document)
-    request = Request(
-        task=task,
-        sweep=experiments.sweep(document, written, wrong),
-        after=experiments.names("after", written.after, wrong),
-        needs=experiments.names("needs", written.needs, wrong),
-        after_any=written.after_any,
-    )
-    if written.after_any and not request.after and not request.needs:
-        hint = "say what, with 'after' or 'needs', or leave it out"
-        raise document.error("after_any: there is nothing to come after", hint, at=("after_any",), key=True)
-    experiments.check_request(document, request)
-    return document, request, schedule
+    if experiments.KEYS.isdisjoint(document.value):
+        return document, Request(task=task), schedule
+    return document, experiments.request(document, written, task, wrong), schedule
 
 
 def _task(document: Document, written: _Written, defaults: Defaults, wrong: timing.Wrong) -> Task:
@@ -199,9 +192,6 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         requeue=written.requeue,
         tags=_tags(wrong, written.tags),
         hold=written.hold,
-        group=experiments.group(written, wrong),
-        isolate=experiments.isolation(document, written, wrong),
-        outputs=experiments.outputs(document, written),
         **_gpus(document, written, wrong),
     )
 
