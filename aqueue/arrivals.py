@@ -115,8 +115,9 @@ class Arrivals(Dependencies):
         Returns:
             for each request the ids of its runs.
         """
-        if any(request.after or request.needs for request in requests) and self.runs_of(source):
-            return self._known_runs(source, requests)
+        if known := self.runs_of(source):
+            left = iter(known)
+            return [list(islice(left, len(request.tasks()))) for request in requests]
         sets = [self._prerequisites(request, forgiving=True) for request in requests]
         first, index = source.partition("~")[0], 0
         ids: list[list[int]] = []
@@ -127,17 +128,10 @@ class Arrivals(Dependencies):
                 id_ = self.add(
                     task, now, trigger=Trigger.FILE, run_id=run_id, source=f"{source}:{index}", prerequisites=set_
                 )
-                if id_ is None:
-                    return self._known_runs(source, requests)
-                ids[-1].append(id_)
+                ids[-1] += [] if id_ is None else [id_]
                 index += 1
         self._settle_all(requests, sets, ids, now)
         return ids
-
-    def _known_runs(self, source: str, requests: Sequence[Request]) -> list[list[int]]:
-        """The runs of a file that has been accepted before: all of them were, at once."""
-        left = iter(self.runs_of(source))
-        return [list(islice(left, len(request.tasks()))) for request in requests]
 
     def _new(self, task: Task, now: float, trigger: Trigger, run_id: str | None, prerequisites: int | None) -> int:
         id_ = self.add(task, now, trigger=trigger, run_id=run_id, prerequisites=prerequisites)

@@ -106,7 +106,9 @@ def test_cards_near_each_other_are_given_together(place: Place) -> None:
 def test_a_card_is_released_when_the_whole_process_group_is_gone(place: Place) -> None:
     cards_of(place, *FakeCards.cards(1))
     place.serve("-j", "2")
-    place.task("a", "(trap '' TERM; sleep 0.5; echo gone >> trace) & touch began", "gpus: 1")
+    # The command ends only once what it leaves behind can no longer be ended by SIGTERM.
+    left = "(trap '' TERM; touch began; sleep 0.5; echo gone >>trace) &"
+    place.task("a", f"{left} {place.until('began')}", "gpus: 1")
     place.appears("began")
     place.task("b", "cat trace", "gpus: 1")
     row = place.becomes("b", "succeeded", "failed")

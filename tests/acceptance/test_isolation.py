@@ -29,7 +29,8 @@ class Project(Repository):
         place.init()
 
     def edit(self, version: int) -> None:
-        self.write("say.sh", f"echo version {version}\n")
+        # At once: a snapshot of a file that is just being written has what is there of it.
+        self.write("data/draft", f"echo version {version}\n").rename(self.path / "say.sh")
 
     @property
     def refs(self) -> list[str]:

@@ -17,11 +17,23 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.costs import commands, idle
 from tests.benchmarks.drops import crowd, latency, throughput
 from tests.benchmarks.gpus import gpus
+from tests.benchmarks.isolation import isolation
 from tests.benchmarks.queues import queues
 from tests.benchmarks.schedules import schedules
 from tests.benchmarks.sweeps import sweeps
 
-SECTIONS = ("latency", "throughput", "crowd", "queues", "gpus", "schedules", "sweeps", "idle", "commands")
+SECTIONS = (
+    "latency",
+    "throughput",
+    "crowd",
+    "queues",
+    "gpus",
+    "schedules",
+    "sweeps",
+    "isolation",
+    "idle",
+    "commands",
+)
 
 
 def main() -> None:
@@ -37,6 +49,7 @@ def main() -> None:
         partial(gpus, many=10_000),
         schedules,
         partial(sweeps, count=10_000),
+        partial(isolation, files=10_000, times=9),
         partial(idle, seconds=20),
         partial(commands, times=15),
     )

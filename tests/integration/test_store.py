@@ -212,3 +212,10 @@ def test_an_attempt_that_is_over_cannot_be_finished_again(book: Book) -> None:
     (second,) = book.claim()
     assert book.finish(first, code=0) is None
     assert book.get(second) == second
+
+
+def test_a_source_that_is_said_again_uses_up_no_ids(book: Book) -> None:
+    (first,) = accept(book.store, "0a~~t.yaml", [TASK], NOW)
+    for _ in range(3):
+        accept(book.store, "0a~~t.yaml", [TASK], NOW)
+    assert accept(book.store, "0b~~t.yaml", [TASK], NOW) == [first + 1]
