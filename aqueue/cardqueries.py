@@ -68,7 +68,7 @@ class CardQueries(Queries):
             (as_json({slot.run for slot in found}),),
         )
         queued = {id_ for (id_,) in waiting}
-        return sorted(slot for slot in found if slot.run in queued)
+        return sorted((slot for slot in found if slot.run in queued), key=lambda slot: (slot.priority, slot.run))
 
     def demands(self, direct: bool = False) -> list[str]:
         """What the runs ask for that could be started, each once, as text."""

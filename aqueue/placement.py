@@ -60,8 +60,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
 
 
-class SetAside(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A slot of a card that a server keeps for a run that waits; in the order of the runs' turns."""
+class SetAside(msgspec.Struct, frozen=True, array_like=True):
+    """A slot of a card that a server keeps for a run that waits."""
 
     priority: int
     run: int

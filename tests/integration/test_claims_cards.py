@@ -16,7 +16,7 @@ from aqueue.folder import Folder
 from aqueue.migrations import MIGRATIONS
 from aqueue.models import Priority, Queue, Retries, Run, State, Task, Trigger
 from aqueue.outcomes import End, Outcome
-from aqueue.placement import Blocked, Lease, Placed, Rules
+from aqueue.placement import Blocked, Lease, Placed, Rules, SetAside
 from aqueue.store import Store
 from tests.integration.recording import NOW, Book
 from tests.integration.test_store_plans import plans
@@ -461,6 +461,21 @@ def test_cards_are_set_aside_as_they_fall_free_for_a_run_that_needs_several(
         assert machine.given() == {}
     machine.end(small[3])
     assert list(machine.given()) == [large.id]
+
+
+def test_what_two_servers_have_set_aside_for_one_run_is_in_the_order_of_turns(
+    machine: Machine, connection: sqlite3.Connection
+) -> None:
+    first, second = machine.add(gpus=1), machine.add(gpus=1)
+    kept = [SetAside(Priority.LOW, run.id, "GPU-0000", "0", None) for run in (second, first)]
+    for server in ("left", "right"):
+        connection.execute(
+            "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at, set_aside)"
+            " VALUES (?, 1, '', 1, ?, ?, ?)",
+            (server, NOW, NOW, msgspec.json.encode(kept).decode()),
+        )
+    found = machine.store.set_aside_by_others("me", NOW)
+    assert [slot.run for slot in found] == [first.id, first.id, second.id, second.id]
 
 
 def test_a_run_of_high_priority_goes_before_one_for_which_cards_are_set_aside(machine: Machine) -> None:
