@@ -3,8 +3,8 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
-from typing import Final
+from itertools import chain, count, islice
+from typing import Any, Final
 
 import msgspec
 
@@ -52,7 +52,7 @@ class Arrivals(Dependencies):
         Raises:
             RunError: there is a run of this name with this run_id.
         """
-        snapshot = task.isolate.snapshot if task.isolate else None
+        snapshot = task.snapshot
         try:
             row = self._execute(
                 "INSERT INTO runs"
@@ -98,7 +98,7 @@ class Arrivals(Dependencies):
         """
         sets = [self._prerequisites(request) for request in requests]
         ids = [
-            [self._new(task, now, trigger, run_id, set_) for task in request.tasks()]
+            [self._new(task, now, trigger=trigger, run_id=run_id, prerequisites=set_) for task in request.tasks()]
             for request, set_ in zip(requests, sets, strict=True)
         ]
         self._settle_all(requests, sets, ids, now)
@@ -119,24 +119,23 @@ class Arrivals(Dependencies):
             left = iter(known)
             return [list(islice(left, len(request.tasks()))) for request in requests]
         sets = [self._prerequisites(request, forgiving=True) for request in requests]
-        first, index = source.partition("~")[0], 0
-        ids: list[list[int]] = []
-        for request, set_ in zip(requests, sets, strict=True):
-            ids.append([])
-            for task in request.tasks():
-                run_id = first + (f"-{index}" if index else "")
-                id_ = self.add(
-                    task, now, trigger=Trigger.FILE, run_id=run_id, source=f"{source}:{index}", prerequisites=set_
-                )
-                ids[-1] += [] if id_ is None else [id_]
-                index += 1
+        first, numbers = source.partition("~")[0], count()
+
+        def new(task: Task, set_: int | None) -> int:
+            number = next(numbers)
+            run_id = first + (f"-{number}" if number else "")
+            document = f"{source}:{number}"
+            return self._new(task, now, trigger=Trigger.FILE, run_id=run_id, source=document, prerequisites=set_)
+
+        ids = [[new(task, set_) for task in request.tasks()] for request, set_ in zip(requests, sets, strict=True)]
         self._settle_all(requests, sets, ids, now)
         return ids
 
-    def _new(self, task: Task, now: float, trigger: Trigger, run_id: str | None, prerequisites: int | None) -> int:
-        id_ = self.add(task, now, trigger=trigger, run_id=run_id, prerequisites=prerequisites)
+    def _new(self, task: Task, now: float, **how: Any) -> int:
+        """Add a run that cannot be there yet; see `add`."""
+        id_ = self.add(task, now, **how)
         if id_ is None:
-            raise AssertionError("only a source is ever added twice")
+            raise AssertionError("only what is known already is added twice")
         return id_
 
     def _prerequisites(self, request: Request, *, forgiving: bool = False) -> int | None:
@@ -160,13 +159,9 @@ class Arrivals(Dependencies):
         now: float,
     ) -> None:
         """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
-        for request in requests:
-            if request.task.isolate is not None and request.task.isolate.snapshot is not None:
-                # From now on its runs say whether it is needed.
-                self._execute(
-                    "UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0",
-                    (request.task.isolate.snapshot.commit,),
-                )
+        for commit in {snapshot.commit for request in requests if (snapshot := request.task.snapshot)}:
+            # From now on its runs say whether it is needed.
+            self._execute("UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0", (commit,))
         if any(request.needs for request in requests):
             meant: dict[str, list[int]] = {}
             for request, runs in zip(requests, ids, strict=True):

@@ -13,11 +13,10 @@ from typing import Final
 from aqueue.claims import Claims
 from aqueue.errors import RunError
 from aqueue.models import NOT_YET, Run, State
-from aqueue.queries import RUNS, as_json
+from aqueue.queries import IS_OVER, RUNS, as_json
 
 _GROUP: Final = "group:"
 _WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
-_OVER: Final = "('succeeded', 'failed', 'aborted')"
 
 
 class Dependencies(Claims):
@@ -94,7 +93,7 @@ class Dependencies(Claims):
         """Let the runs go that wait for a complete set of prerequisites, or abort them, if it is time for that."""
         (unmet,) = self._execute(
             "UPDATE prerequisites SET unmet = (SELECT count(*) FROM prerequisite_runs JOIN runs ON runs.id = run"
-            f" WHERE prerequisite_runs.prerequisites = :id AND state NOT IN {_OVER})"
+            f" WHERE prerequisite_runs.prerequisites = :id AND NOT {IS_OVER})"
             " WHERE id = :id RETURNING unmet",
             {"id": prerequisites},
         ).fetchone()

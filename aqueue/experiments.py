@@ -253,11 +253,12 @@ def check_request(document: Document, request: Request) -> None:
     """
     if request.sweep is None:
         return
+    from aqueue.sweeps import SweepError
+
     try:
-        last = request.tasks()[-1].name
-    except ValueError as error:
-        message, _, hint = str(error).partition("; ")
-        raise document.error(f"matrix: {message}", hint, at=("matrix",)) from None
+        last = request.last_name()
+    except SweepError as error:
+        raise document.error(f"matrix: {error.message}", error.hint, at=("matrix",)) from None
     if not is_name(last):
         hint = f"its runs are named {request.task.name}-1 and so on, with 64 characters at most"
         raise document.error("the name is too long for a sweep", hint, at=("name",))
@@ -329,13 +330,12 @@ def _axis(document: Document, key: str, values: Any) -> "Axis":
     for index, value in enumerate(values if isinstance(values, list) else ()):
         _refuse_nul(document, ("matrix", key, index), value)
     _refuse_nul(document, ("matrix", key), values)
-    from aqueue.sweeps import parse_axis
+    from aqueue.sweeps import SweepError, parse_axis
 
     try:
         return parse_axis(values)
-    except ValueError as error:
-        message, _, hint = str(error).partition("; ")
-        raise document.error(f"matrix.{key}: {message}", hint, at=("matrix", key)) from None
+    except SweepError as error:
+        raise document.error(f"matrix.{key}: {error.message}", error.hint, at=("matrix", key)) from None
 
 
 def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Scalar], ...]:

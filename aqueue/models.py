@@ -188,6 +188,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outputs: tuple[str, ...] = ()
 
     @property
+    def snapshot(self) -> Snapshot | None:
+        """The code that its attempts check out; None if they do not, or it is not queued yet."""
+        return self.isolate.snapshot if self.isolate is not None else None
+
+    @property
     def demand(self) -> Demand | None:
         """The cards that it asks for; None if it asks for none."""
         if not self.gpus:

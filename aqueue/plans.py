@@ -26,11 +26,10 @@ def write(run: Run, folder: Folder) -> str:
         OSError: it cannot be written.
         ValueError: nobody has kept the code that it is to run.
     """
-    task, isolate = run.task, run.task.isolate
+    task, isolate, snapshot = run.task, run.task.isolate, run.task.snapshot
     checkout = str(folder.checkout(run.id, run.attempt)) if isolate else None
-    if isolate is not None and isolate.snapshot is None:
+    if isolate is not None and snapshot is None:
         raise ValueError("its code was not kept when it was queued")
-    snapshot = isolate.snapshot if isolate else None
     plan = {
         "source": task.working_dir,
         "checkout": checkout,

@@ -11,6 +11,7 @@ from aqueue.capacity import Limits, Line, Usage
 from aqueue.cards import HeldCard, text_of
 from aqueue.errors import RunError
 from aqueue.models import (
+    ENDED,
     NOT_YET,
     Attempt,
     Leaving,
@@ -29,6 +30,9 @@ _COLUMNS: Final = Run.__struct_fields__
 
 ALL: Final = ", ".join(_COLUMNS)
 """The columns that make a run, for statements that return some."""
+
+IS_OVER: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
+"""What holds for runs that are over."""
 
 RUNS: Final = f"SELECT {ALL} FROM runs"
 """What a statement begins with that gives whole runs."""
@@ -167,8 +171,7 @@ class Queries:
         """Those of the runs that are over, and the ids of those that are not known any more."""
         written = as_json(ids)
         over = self._runs(
-            f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
-            " AND state IN ('succeeded', 'failed', 'aborted') ORDER BY finished_at",
+            f"{RUNS} WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} ORDER BY finished_at",
             (written,),
         )
         gone = self._execute("SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)", (written,))
@@ -216,7 +219,7 @@ class Queries:
         """The first runs that a run comes after and that are not over."""
         rows = self._execute(
             "SELECT id FROM prerequisite_runs AS p JOIN runs ON id = run WHERE p.prerequisites = ?"
-            " AND state NOT IN ('succeeded', 'failed', 'aborted') ORDER BY id LIMIT 4",
+            f" AND NOT {IS_OVER} ORDER BY id LIMIT 4",
             (run.prerequisites,),
         )
         return [id_ for (id_,) in rows]

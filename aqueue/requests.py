@@ -34,7 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Those of a sweep are named `train-1`, `train-2` …, and have a group in common.
 
         Raises:
-            ValueError: its sweep makes no sense; the message is for people.
+            SweepError: its sweep makes no sense.
         """
         if self.sweep is None:
             return [self.task]
@@ -56,9 +56,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return self.sweep is not None and any(entry.startswith(f"{name}-") for entry in after)
 
+    def last_name(self) -> str:
+        """The name of its last run, than which none is longer.
+
+        Raises:
+            SweepError: its sweep makes no sense.
+        """
+        return self.names()[-1]
+
     def names(self) -> list[str]:
         """By which names other tasks of its file may need its runs."""
-        return [name for name, _ in self.by_name(range(len(self.tasks())))]
+        if self.sweep is None:
+            return [self.task.name]
+        from aqueue.sweeps import combinations
+
+        return [name for name, _ in self.by_name(range(len(combinations(self.sweep))))]
 
     def by_name(self, runs: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         """By which names other tasks of its file may need its runs, all or one of a sweep; these are their ids."""

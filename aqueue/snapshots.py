@@ -70,14 +70,13 @@ def left_out(working_dir: str, isolation: Isolation, paths: Iterable[str]) -> li
     Raises:
         SnapshotError: git cannot tell.
     """
-    brought = [path.rstrip("/") for path in (*isolation.copy, *isolation.link)]
     there = [
         path
         for path in dict.fromkeys(paths)
         if "\0" not in path
         and not os.path.isabs(path)  # noqa: PTH117 - a word of a command, hardly ever a path
         and os.path.isfile(f"{working_dir}/{path}")  # noqa: PTH113 - the same
-        and not any(path == whole or path.startswith(whole + "/") for whole in brought)
+        and not _is_brought(posixpath.normpath(path), isolation, "")
     ]
     if not there:
         return []
@@ -182,7 +181,7 @@ class _Code:
     def refuse_submodules(self, entries: list[_Entry], isolation: Isolation) -> None:
         """See to it that all submodules are brought along: a checkout has an empty directory for each."""
         for entry in entries:
-            if entry.mode == _SUBMODULE and not self._is_brought(entry.path, isolation):
+            if entry.mode == _SUBMODULE and not _is_brought(entry.path, isolation, self.prefix):
                 raise SnapshotError(
                     f"{self._named(entry.path)} is a submodule, and checkouts are made without submodules",
                     self._how_to_bring(entry.path),
@@ -201,7 +200,7 @@ class _Code:
     def refuse_pointers(self, isolation: Isolation) -> None:
         """See to it that a checkout does not have pointers of Git LFS where there are to be files."""
         listed = self._run("ls-files", "-z", ":(attr:filter=lfs)").split(b"\0")[:-1]
-        missing = [path for path in map(os.fsdecode, listed) if not self._is_brought(path, isolation)]
+        missing = [path for path in map(os.fsdecode, listed) if not _is_brought(path, isolation, self.prefix)]
         if not missing:
             return
         settings = dict(
@@ -235,13 +234,6 @@ class _Code:
         made = self._run("commit-tree", *parent, "-m", message, tree.decode(), variables=variables)
         return made.strip().decode()
 
-    def _is_brought(self, path: str, isolation: Isolation) -> bool:
-        """Whether a path, from the top, is in something that is copied or linked."""
-        listed = (
-            posixpath.normpath(posixpath.join(self.prefix, each)) for each in isolation.copy + isolation.link
-        )
-        return any(path == each or path.startswith(each + "/") for each in listed)
-
     def _how_to_bring(self, path: str) -> str:
         """What to do to have a path, from the top, brought along."""
         where = "choose a `working_dir` that it is in, and " if self._named(path).startswith("../") else ""
@@ -254,6 +246,12 @@ class _Code:
     def _run(self, *arguments: str, told: bytes | None = None, variables: Mapping[str, str] = {}) -> bytes:
         variables = {**self._variables, **variables}
         return _git(self._working_dir, "-C", self._top, *arguments, told=told, variables=variables)
+
+
+def _is_brought(path: str, isolation: Isolation, prefix: str) -> bool:
+    """Whether a path, from the top, is in what is copied or linked, which is written from `prefix` on."""
+    listed = (posixpath.normpath(posixpath.join(prefix, each)) for each in isolation.copy + isolation.link)
+    return any(path == each or path.startswith(each + "/") for each in listed)
 
 
 def _copy_index(index: Path, copied: Path) -> None:

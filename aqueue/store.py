@@ -14,10 +14,9 @@ from aqueue.claims import cards_as_text
 from aqueue.errors import RunError
 from aqueue.models import ENDED, FOLLOWERS, NOT_YET, Run, State
 from aqueue.outcomes import End, Outcome, judge
-from aqueue.queries import as_json, metrics_as_text
+from aqueue.queries import IS_OVER, as_json, metrics_as_text
 
 _BY_HAND = "retried by hand"
-_IS_OVER = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 
 
 class Store(Arrivals):
@@ -218,7 +217,7 @@ class Store(Arrivals):
                 run is forgotten would become a run once more.
         """
         rows = self._execute(
-            f"SELECT id FROM runs WHERE {_IS_OVER} AND finished_at < ? AND (source IS NULL OR"
+            f"SELECT id FROM runs WHERE {IS_OVER} AND finished_at < ? AND (source IS NULL OR"
             " rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
             " ORDER BY id LIMIT ?",
             (moment, as_json(incoming), limit),
@@ -228,7 +227,7 @@ class Store(Arrivals):
     def forget(self, ids: Iterable[int]) -> None:
         """Remove runs that are over, with their attempts."""
         for id_ in ids:
-            self._execute(f"DELETE FROM runs WHERE id = ? AND {_IS_OVER}", (id_,))
+            self._execute(f"DELETE FROM runs WHERE id = ? AND {IS_OVER}", (id_,))
         self._execute(
             "DELETE FROM prerequisites"
             " WHERE id NOT IN (SELECT prerequisites FROM runs WHERE prerequisites IS NOT NULL)"

@@ -33,6 +33,22 @@ _EXACT = Context(prec=25)
 """In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
 
 Combination = dict[str, Scalar]
+
+
+class SweepError(ValueError):
+    """A sweep makes no sense; its text, for people, says what is wrong and behind a semicolon what to do."""
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return str(self).partition("; ")[0]
+
+    @property
+    def hint(self) -> str:
+        """What to do about it; empty if that is all."""
+        return str(self).partition("; ")[2]
+
+
 _Pairs = tuple[tuple[bool, Scalar], ...]
 
 
@@ -97,19 +113,19 @@ def parse_axis(written: Any) -> Axis:
             only one.
 
     Raises:
-        ValueError: with what is wrong with it and what to do.
+        SweepError: with what is wrong with it and what to do.
     """
     if isinstance(written, list):
         return _values(written)
     if isinstance(written, dict):
-        raise ValueError("expected a list, or a call such as range(1, 5), got keys and values")
+        raise SweepError("expected a list, or a call such as range(1, 5), got keys and values")
     if not isinstance(written, str) or not is_sweep(written):
         return (written,)
     text = written.strip()
     try:
         return _parse(text)
     except ValueError as error:
-        raise ValueError(f"{describe(text)}: {error}") from None
+        raise SweepError(f"{describe(text)}: {error}") from None
 
 
 def combinations(sweep: Sweep) -> list[Combination]:
@@ -126,31 +142,31 @@ def combinations(sweep: Sweep) -> list[Combination]:
     Numbers are compared by their value; `true` is not 1.
 
     Raises:
-        ValueError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
+        SweepError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
             than `MOST`.
     """
     _check(sweep)
     made = _grid(sweep) if sweep.samples is None else _samples(sweep, sweep.samples)
     made += _include(sweep, made)
     if not made:
-        raise ValueError("exclude: no combination is left; exclude fewer of them")
+        raise SweepError("exclude: no combination is left; exclude fewer of them")
     if len(made) > MOST:
-        raise ValueError(f"include: with what it adds there are {len(made):,} combinations; {MOST:,} is the most")
+        raise SweepError(f"include: with what it adds there are {len(made):,} combinations; {MOST:,} is the most")
     return made
 
 
 def _parse(text: str) -> Axis:
     if guild := _GUILD.fullmatch(text):
-        raise ValueError(_from_guild(guild[1], guild[2]))
+        raise SweepError(_from_guild(guild[1], guild[2]))
     if not (call := CALL.match(text)):
         return _values(_elements(text))
     if not text.endswith(")"):
-        raise ValueError("the bracket is not closed at the end; write it as in range(1, 5)")
+        raise SweepError("the bracket is not closed at the end; write it as in range(1, 5)")
     elements = _elements(f"[{text[call.end() : -1]}]")
     if call[1] == "choice":
         return _values(elements)
     if others := [element for element in elements if not _is_number(element)]:
-        raise ValueError(f"expected numbers, got {describe(others[0])}")
+        raise SweepError(f"expected numbers, got {describe(others[0])}")
     return _range(elements) if call[1] == "range" else _span(call[1], elements)
 
 
@@ -160,63 +176,63 @@ def _elements(text: str) -> list[Any]:
         found = [document.value for document in read(text, "")]
     except FileError as error:
         _, _, problem = error.message.partition(": ")
-        raise ValueError(f"{problem}; quote text that has brackets, a comma or a colon in it") from None
+        raise SweepError(f"{problem}; quote text that has brackets, a comma or a colon in it") from None
     except UnicodeEncodeError:
-        raise ValueError("it is not UTF-8") from None
+        raise SweepError("it is not UTF-8") from None
     if len(found) != 1 or not isinstance(found[0], list):
-        raise ValueError("expected one list")
+        raise SweepError("expected one list")
     return found[0]
 
 
 def _values(elements: Sequence[Any]) -> tuple[Scalar, ...]:
     if not elements:
-        raise ValueError("it has no values; write one at least")
+        raise SweepError("it has no values; write one at least")
     if len(elements) > MOST:
-        raise ValueError(f"it has {len(elements):,} values; {MOST:,} is the most")
+        raise SweepError(f"it has {len(elements):,} values; {MOST:,} is the most")
     had = set()
     for element in elements:
         if isinstance(element, list | dict):
-            raise ValueError(f"expected plain values, got {describe(element)}; quote it if it is text")
+            raise SweepError(f"expected plain values, got {describe(element)}; quote it if it is text")
         if isinstance(element, str) and CALL.match(element):
-            raise ValueError(f"{describe(element)} stands within a list; write it alone, or write its values out")
+            raise SweepError(f"{describe(element)} stands within a list; write it alone, or write its values out")
         if (identity := _identity(element)) in had:
-            raise ValueError(f"{describe(element)} is given twice; keep one of them")
+            raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
     if len(elements) == 1 and len(_between_colons(str(elements[0]))) == 2:
         # Whoever means a time of day needs no list for one.
-        raise ValueError(f"{_from_guild('uniform', elements[0])}; or, if it is text, without a list")
+        raise SweepError(f"{_from_guild('uniform', elements[0])}; or, if it is text, without a list")
     return tuple(elements)
 
 
 def _range(numbers: Sequence[float]) -> tuple[Scalar, ...]:
     if not 1 <= len(numbers) <= 3:
-        raise ValueError("expected range(end), range(start, end) or range(start, end, step)")
+        raise SweepError("expected range(end), range(start, end) or range(start, end, step)")
     start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
     if step == 0:
-        raise ValueError("it has no end; take a step other than 0")
+        raise SweepError("it has no end; take a step other than 0")
     # In decimals, for in binary 3 * 0.1 is not 0.3.
     with localcontext(_EXACT):
         first, beyond, each = (Decimal(str(number)) for number in (start, end, step))
         count = math.ceil((beyond - first) / each)
         if count <= 0:
-            raise ValueError("it is empty; the end itself is not in it, and a step that leads down is negative")
+            raise SweepError("it is empty; the end itself is not in it, and a step that leads down is negative")
         if count > MOST:
-            raise ValueError(f"it has {_amount(count)} values; {MOST:,} is the most")
+            raise SweepError(f"it has {_amount(count)} values; {MOST:,} is the most")
         kind = int if all(isinstance(number, int) for number in numbers) else float
         values = tuple(kind(first + index * each) for index in range(count))
     if len({*values, end}) <= count:
-        raise ValueError("its step is too small to tell numbers of this size apart")
+        raise SweepError("its step is too small to tell numbers of this size apart")
     return values
 
 
 def _span(name: str, numbers: Sequence[float]) -> Span:
     if len(numbers) != 2:
-        raise ValueError(f"expected {name}(low, high)")
+        raise SweepError(f"expected {name}(low, high)")
     low, high = map(float, numbers)
     if low >= high:
-        raise ValueError("expected the lower number first, and then a larger one")
+        raise SweepError("expected the lower number first, and then a larger one")
     if name == "loguniform" and low <= 0:
-        raise ValueError("expected numbers above 0; only uniform takes others")
+        raise SweepError("expected numbers above 0; only uniform takes others")
     return Span(low, high, name == "loguniform")
 
 
@@ -256,16 +272,16 @@ def _logarithms(low: float, high: float) -> tuple[Decimal, Decimal]:
 
 def _check(sweep: Sweep) -> None:
     if empty := [name for name, axis in sweep.axes.items() if axis == ()]:
-        raise ValueError(f"{empty[0]}: it has no values; write one at least")
+        raise SweepError(f"{empty[0]}: it has no values; write one at least")
     if not sweep.axes and (sweep.samples is not None or not sweep.include):
-        raise ValueError("there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]")
+        raise SweepError("there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]")
     if {} in sweep.exclude or {} in sweep.include:
-        raise ValueError("an entry of exclude or include is empty; write keys and values")
+        raise SweepError("an entry of exclude or include is empty; write keys and values")
     for name in (name for excluded in sweep.exclude for name in excluded):
         if name not in sweep.axes:
             near = difflib.get_close_matches(name, sweep.axes, 1, 0.6)
             hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sweep.axes) or 'none'}"
-            raise ValueError(f"exclude: no param of the matrix is called '{name}'; {hint}")
+            raise SweepError(f"exclude: no param of the matrix is called '{name}'; {hint}")
 
 
 def _identity(value: Scalar) -> tuple[bool, Scalar]:
@@ -292,11 +308,11 @@ def _grid(sweep: Sweep) -> list[Combination]:
     values: list[tuple[Scalar, ...]] = []
     for name, axis in sweep.axes.items():
         if isinstance(axis, Span):
-            raise ValueError(f"{name}: it may be any number in between; say how many to take, with samples: 20")
+            raise SweepError(f"{name}: it may be any number in between; say how many to take, with samples: 20")
         values.append(axis)
     if (count := math.prod(map(len, values))) > MOST:
         hint = "take fewer values, or pick some combinations with samples: 20"
-        raise ValueError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
+        raise SweepError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
     is_excluded = _exclusion(sweep.exclude)
     grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
     return [made for made in grid if not is_excluded(made)]
@@ -304,7 +320,7 @@ def _grid(sweep: Sweep) -> list[Combination]:
 
 def _samples(sweep: Sweep, count: int) -> list[Combination]:
     if not 1 <= count <= MOST:
-        raise ValueError(f"samples: expected a number from 1 to {MOST:,}, got {_amount(count)}")
+        raise SweepError(f"samples: expected a number from 1 to {MOST:,}, got {_amount(count)}")
     # Only of random() does Python promise that it stays the same for a seed, whatever the version:
     # https://docs.python.org/3/library/random.html#notes-on-reproducibility
     chance = random.Random(sweep.seed).random  # noqa: S311
@@ -317,7 +333,7 @@ def _samples(sweep: Sweep, count: int) -> list[Combination]:
 def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) -> list[Combination]:
     """The first cards of a deck that is shuffled."""
     if count > len(grid):
-        raise ValueError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
+        raise SweepError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
     for index in range(count):
         other = index + int(chance() * (len(grid) - index))
         grid[index], grid[other] = grid[other], grid[index]
@@ -340,7 +356,7 @@ def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Co
         had.add(pairs)
         if len(had) == count:
             return
-    raise ValueError(
+    raise SweepError(
         f"samples: only {len(had):,} of {count:,} combinations were found; exclude less, or pick fewer"
     )
 

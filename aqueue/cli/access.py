@@ -125,7 +125,7 @@ def say_if_lacking(store: Store, config: Config, task: Task) -> None:
     """Warn a person whose run asks for GPUs that there are not, as far as a server has seen."""
     look = store.look() if task.demand else None
     if look is not None and task.demand is not None and (why := never(task.demand, look, config.gpus)):
-        click.echo(f"{click.style('warning: ', fg='yellow')}{task.name} {why}", err=True)
+        say_warning(f"{task.name} {why}")
 
 
 def keep_code(where: Folder, requests: Sequence[Request]) -> list[Request]:
@@ -158,10 +158,11 @@ def _keeper(where: Folder) -> Iterator["Keeper"]:
             with db.transaction(connection, where):
                 return work(connection)
 
-        yield Keeper(where.scratch, write, _warn)
+        yield Keeper(where.scratch, write, say_warning)
 
 
-def _warn(text: str) -> None:
+def say_warning(text: str) -> None:
+    """Tell a person what they may not have meant."""
     click.echo(click.style("warning: ", fg="yellow") + text, err=True)
 
 
@@ -175,8 +176,7 @@ def config_or_default(where: Folder, *, warn: bool = False) -> Config:
         return configfile.load(where, environment())
     except AqueueError as error:
         if warn:
-            warning = f"{error.message}; what follows is as if there were no configuration"
-            click.echo(click.style("warning: ", fg="yellow") + warning, err=True)
+            say_warning(f"{error.message}; what follows is as if there were no configuration")
         return Config()
 
 

@@ -293,7 +293,7 @@ def _named(runs: Sequence[Run]) -> str:
 
 
 def _code(run: Run) -> str:
-    snapshot = run.task.isolate.snapshot if run.task.isolate else None
+    snapshot = run.task.snapshot
     return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
 
 

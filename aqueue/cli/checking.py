@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aqueue import configfile
-from aqueue.cli.access import config_or_default, environment, now
+from aqueue.cli.access import config_or_default, environment, now, say_warning
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError
 from aqueue.folder import CONFIG_NAME, find
@@ -35,7 +35,7 @@ def check(files: tuple[str, ...]) -> None:
                 config = configfile.parse(content, file)
                 click.echo(f"{file}: a good configuration")
                 for warning in config.warnings:
-                    click.echo(f"{click.style('warning: ', fg='yellow')}{file}: {warning}", err=True)
+                    say_warning(f"{file}: {warning}")
                 continue
             stem, here = Path(file).stem, str(Path.cwd())
             name = stem if is_name(stem) else None

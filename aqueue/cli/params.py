@@ -55,11 +55,12 @@ class Params(msgspec.Struct, frozen=True):
             self._swept(one, requests).sweep for one in requests
         ):
             raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
+        from aqueue.sweeps import SweepError
+
         try:
-            last = changed.tasks()[-1].name
-        except ValueError as error:
-            message, _, hint = str(error).partition("; ")
-            raise UsageError(f"{task.name}: {message}", hint) from None
+            last = changed.last_name()
+        except SweepError as error:
+            raise UsageError(f"{task.name}: {error.message}", error.hint) from None
         if not is_name(last):
             raise UsageError(f"{last}: the name is too long for a sweep", "choose a shorter one with --name")
         return changed
@@ -102,9 +103,8 @@ def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Pa
         elif sweeps.is_sweep(value.strip()):
             try:
                 axes[key] = sweeps.parse_axis(value.strip())
-            except ValueError as error:
-                message, _, hint = str(error).partition("; ")
-                raise UsageError(f"{key}: {message}", hint) from None
+            except sweeps.SweepError as error:
+                raise UsageError(f"{key}: {error.message}", error.hint) from None
         elif value.startswith("["):
             raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
         else:
