@@ -24,7 +24,7 @@ _demand_decoder = msgspec.json.Decoder(Demand)
 _CLAIM: Final = (
     "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
     " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, cards = ?"
-    f" WHERE id = {{}} RETURNING {ALL}"
+    f" WHERE id = ? RETURNING {ALL}"
 )
 _NO_CARDS: Final = Placed(())
 
@@ -106,7 +106,8 @@ class Claims(Servers):
             turns = self.turns(usage, limits, board, demands, others, direct=direct, keeps_slots=sight.is_prompt)
             for turn in turns:
                 if isinstance(turn.found, Placed):
-                    claimed.append(self._claim(server, turn, now))
+                    held = [card.held for card in turn.found.cards]
+                    claimed.append(self._claim(server, turn.run, held, now))
                 else:
                     blocked.append(turn.found)
                     if turn.asked is not None:
@@ -205,24 +206,17 @@ class Claims(Servers):
         ).fetchone()
         return found
 
-    def _claim(self, server: str, turn: Turn, now: float) -> Run:
-        cards = turn.found.cards if isinstance(turn.found, Placed) else ()
-        (run,) = self._runs(
-            _CLAIM.format("?"), (now, server, cards_as_text([card.held for card in cards]), turn.run)
-        )
-        return run
+    def _claim(self, server: str, run: int, cards: Sequence[HeldCard], now: float) -> Run:
+        (claimed,) = self._runs(_CLAIM, (now, server, cards_as_text(cards), run))
+        return claimed
 
     def _claim_without_cards(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
-        """What the turns come to where no run asks for cards: the short way, a statement for each run."""
+        """What the turns come to where no run asks for cards: the short way."""
         claimed: list[Run] = []
-        while (openings := usage.openings(limits)).any:
-            which, queues = _condition(openings)
-            first = f"(SELECT run FROM heads WHERE demand = '' AND {which} ORDER BY priority, run LIMIT 1)"
-            found = self._runs(_CLAIM.format(first), (now, server, None, as_json(queues)))
-            if not found:
-                break
-            usage.add(found[0].queue, limits)
-            claimed += found
+        while (openings := usage.openings(limits)).any and (first := self._first("heads", "", openings)):
+            _, run, queue = first
+            claimed.append(self._claim(server, run, (), now))
+            usage.add(queue, limits)
         return claimed
 
     def _give_back(self, cards: Sequence[HeldCard], now: float) -> None:

@@ -127,10 +127,14 @@ class Database:
         opened = connect(folder, check_same_thread=False)
         return cls(await aiosqlite.Connection(lambda: opened, iter_chunk_size=64), folder)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], then: Callable[[T], None] | None = None) -> T:
         """Do `work` in one transaction.
 
         If the caller is cancelled meanwhile, the work is still done whole or not at all.
+
+        Args:
+            then: is called with what came of it once that is committed, in the same thread: what is urgent does
+                not wait for the event loop.
 
         Raises:
             DatabaseError, DiskFullError: it could not be done.
@@ -138,7 +142,10 @@ class Database:
 
         def in_transaction() -> T:
             with transaction(self._connection._conn, self._folder) as connection:
-                return work(connection)
+                done = work(connection)
+            if then is not None:
+                then(done)
+            return done
 
         # aiosqlite has no public call for a function of one's own; each of its public ones is this very
         # call around a single statement.

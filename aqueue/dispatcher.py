@@ -73,6 +73,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
+    launched: list[Runner] = []
 
     @property
     def claimed(self) -> list[Run]:
@@ -215,7 +216,8 @@ class Dispatcher:
         has_room = self._disk.has_room()
         try:
             done = await self._database.write(
-                self._work(deliveries, [outcome for _, outcome in outcomes], has_room and not self._draining)
+                self._work(deliveries, [outcome for _, outcome in outcomes], has_room and not self._draining),
+                self._launch,
             )
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
@@ -227,10 +229,8 @@ class Dispatcher:
                 self._report(Notice(f"{error}; {error.hint}", urgent=True))
             return DISK_FULL_PAUSE
         self._runners.difference_update(runner for runner, _ in outcomes)
-        # Before anything else: whoever dropped a file is waiting for this.
-        for run in done.claimed:
-            runner = self._add_runner(run)
-            runner.launch()
+        for runner in done.launched:
+            self._add_runner(runner)
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
         if done.taken is not None:
@@ -243,7 +243,8 @@ class Dispatcher:
                 runner.has_company = True
         self._let_go(before, done)
         for run, boot in done.adopted:
-            runner = self._add_runner(run)
+            runner = self._new_runner(run)
+            self._add_runner(runner)
             tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
         stopped = dict(done.cancellations)
         for runner in self._runners:
@@ -273,13 +274,18 @@ class Dispatcher:
             pause = min(pause, self._cards.seconds_left())
         return None if math.isinf(pause) else pause
 
-    def _add_runner(self, run: Run) -> Runner:
-        runner = self._new_runner(run)
+    def _launch(self, done: _Round) -> None:
+        """Start what was claimed; in the database's thread, as whoever dropped a file is waiting for this."""
+        for run in done.claimed:
+            runner = self._new_runner(run)
+            runner.launch()
+            done.launched.append(runner)
+
+    def _add_runner(self, runner: Runner) -> None:
         for other in self._runners:
             if other.working_dir == runner.working_dir is not None:
                 other.has_company = runner.has_company = True
         self._runners.add(runner)
-        return runner
 
     def _let_go(self, runners: Iterable[Runner], done: _Round) -> None:
         """Leave those runs alone that others took over while this server slept, even if they gave them back."""

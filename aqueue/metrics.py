@@ -16,6 +16,9 @@ from aqueue.models import Metric
 MOST: Final = 1000
 """How many metrics an attempt may have."""
 
+LARGE: Final = 1 << 20
+"""How many bytes of output are searched at a time."""
+
 V = TypeVar("V")
 
 _LONGEST_TEXT = 200
@@ -23,7 +26,6 @@ _LONGEST_VALUE = _LONGEST_TEXT + len("''")
 _LONGEST_NAME = 100
 _LONGEST_LINE = 1 << 16
 _LARGEST_FILE = 1 << 20
-_CHUNK = 1 << 20
 _SHOWN = 60
 
 _MARKER = b"AQUEUE_METRIC "
@@ -59,15 +61,15 @@ def parse_lines(content: bytes) -> dict[str, Metric]:
     return _first(found)
 
 
-def read(attempt: str, run_dir: str) -> tuple[dict[str, Metric], str]:
+def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
     """Read what an attempt measured, once it is over.
 
     A metrics.json in the run's folder goes before one that was in the working directory, and lines of the output
     go before both.
 
     Args:
-        attempt: the path of the attempt's files, without their suffixes.
-        run_dir: the run's folder, which earlier attempts have used, too.
+        attempt: the path of the attempt's files, without their suffixes; they are in the run's folder.
+        output_size: of its output, in bytes.
 
     Returns:
         the metrics; and in a few words what is wrong with them, empty if nothing is.
@@ -75,16 +77,17 @@ def read(attempt: str, run_dir: str) -> tuple[dict[str, Metric], str]:
     found: dict[str, Metric] = {}
     wrong: list[str] = []
     try:
-        found |= _of_file(attempt, run_dir)
+        found |= _of_file(attempt)
     except ValueError as error:
         wrong.append(f"metrics.json {error}")
     except OSError as error:
         wrong.append(f"metrics.json cannot be read: {error.strerror}")
     try:
-        told, malformed = _of_log(attempt)
-        found |= told
-        if malformed:
-            wrong.append(f"there is no name=value in the line {malformed!r}")
+        if output_size:
+            told, malformed = _of_log(attempt)
+            found |= told
+            if malformed:
+                wrong.append(f"there is no name=value in the line {malformed!r}")
     except OSError as error:
         wrong.append(f"its output cannot be searched for metrics: {error.strerror}")
     if len(found) > MOST:
@@ -92,14 +95,14 @@ def read(attempt: str, run_dir: str) -> tuple[dict[str, Metric], str]:
     return _first(found), "; ".join(wrong)
 
 
-def is_large(attempt: str) -> bool:
-    """Whether `read` may take so long that a thread of its own should do it."""
+def output_size(attempt: str) -> int:
+    """How many bytes of output an attempt has left; of more than `LARGE`, a thread of its own should `read`."""
     status = _status(attempt + ".log")
-    return status is not None and status.st_size > _CHUNK
+    return 0 if status is None else status.st_size
 
 
-def _of_file(attempt: str, run_dir: str) -> dict[str, Metric]:
-    path = f"{run_dir}/metrics.json"
+def _of_file(attempt: str) -> dict[str, Metric]:
+    path = f"{attempt.rpartition('/')[0]}/metrics.json"
     status = _status(path)
     if status is None or status.st_mtime_ns <= _last_before(attempt):
         path = attempt + ".metrics.json"
@@ -125,12 +128,8 @@ def _last_before(attempt: str) -> int:
 
 
 def _of_log(attempt: str) -> tuple[dict[str, Metric], str]:
-    path = attempt + ".log"
-    status = _status(path)
-    if status is None or not status.st_size:
-        return {}, ""
-    with open(path, "rb") as file:  # noqa: PTH123 - for each run
-        return _in_lines(iter(lambda: file.read(_CHUNK), b""))
+    with open(attempt + ".log", "rb") as file:  # noqa: PTH123 - for each run
+        return _in_lines(iter(lambda: file.read(LARGE), b""))
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -48,6 +48,7 @@ class Process:
     def __init__(self, pid: int, *, child: bool) -> None:
         self.pid = pid
         self._child = child
+        self._has_ended = False
         self._descriptor: int | None = None
         if hasattr(os, "pidfd_open"):
             try:
@@ -77,9 +78,12 @@ class Process:
             await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
         else:
             await anyio.wait_readable(self._descriptor)
+        self._has_ended = True
 
     def has_ended(self) -> bool:
         """Whether the process is over."""
+        if self._has_ended:
+            return True
         if self._child:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return not is_alive(self.pid)

@@ -144,12 +144,12 @@ class Runner:
 
     async def _measured(self) -> dict[str, Metric]:
         """What the attempt measured. What is wrong with that is said where its people look, in its output."""
-        run_dir = str(self._folder.run_dir(self.run.id))
         notes = [_SHARED] if self.has_company and _remove(self._attempt + ".metrics.json") else []
-        if metrics.is_large(self._attempt):
-            found, problem = await anyio.to_thread.run_sync(metrics.read, self._attempt, run_dir)
+        size = metrics.output_size(self._attempt)
+        if size > metrics.LARGE:
+            found, problem = await anyio.to_thread.run_sync(metrics.read, self._attempt, size)
         else:
-            found, problem = metrics.read(self._attempt, run_dir)
+            found, problem = metrics.read(self._attempt, size)
         notes += [problem] if problem else []
         if notes:
             with contextlib.suppress(OSError), open(self._attempt + ".log", "a") as log:  # noqa: PTH123 - a text already

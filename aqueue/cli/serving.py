@@ -60,6 +60,7 @@ def serve(
     import gc
     import signal
     from functools import partial
+    from importlib.util import find_spec
 
     import anyio
 
@@ -86,7 +87,15 @@ def serve(
     # What is imported stays: going through it again and again would take a tenth of the server's time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    anyio.run(serve_folder, folder_to_create(path or directory), options, Clock(), narrator.report)
+    anyio.run(
+        serve_folder,
+        folder_to_create(path or directory),
+        options,
+        Clock(),
+        narrator.report,
+        # Short runs come by a tenth faster.
+        backend_options={"use_uvloop": find_spec("uvloop") is not None},
+    )
 
 
 def _say_ready(descriptor: int | None) -> None:

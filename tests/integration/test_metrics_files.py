@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aqueue.metrics import MOST, is_large, read
+from aqueue.metrics import LARGE, MOST, output_size, read
 from tests.integration.conftest import as_user
-
-CHUNK = 1 << 20
 
 
 class Left:
@@ -39,7 +37,8 @@ class Left:
         self.write(f"attempt-{number}.pid", "17\n0\n")
 
     def read(self, attempt: int = 1) -> tuple[dict[str, object], str]:
-        found, wrong = read(self.path_of(attempt), str(self.path))
+        path = self.path_of(attempt)
+        found, wrong = read(path, output_size(path))
         return dict(found), wrong
 
 
@@ -68,7 +67,7 @@ def test_a_run_that_measured_nothing_costs_next_to_nothing(left: Left, monkeypat
 
 def test_nothing_at_all_is_fine(left: Left) -> None:
     assert left.read() == ({}, "")
-    assert read(left.path_of(1), str(left.path / "gone")) == ({}, "")
+    assert read(str(left.path / "gone" / "attempt-1"), 0) == ({}, "")
 
 
 def test_lines_of_the_output_go_before_the_file_in_the_runs_folder_and_that_before_the_copy(left: Left) -> None:
@@ -116,12 +115,12 @@ def test_what_is_wrong_is_said_and_the_rest_is_read(left: Left) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read_whole(left: Left) -> None:
-    left.attempt(1, leaves='{"a": 1}' + " " * (5 * CHUNK))
+    left.attempt(1, leaves='{"a": 1}' + " " * (5 * LARGE))
     tracemalloc.start()
     assert left.read() == ({}, "metrics.json is larger than 1 MiB")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2.5 * CHUNK
+    assert peak < 2.5 * LARGE
 
 
 def test_too_many_metrics_are_said_to_be(left: Left) -> None:
@@ -150,7 +149,7 @@ def test_what_is_no_file_is_not_waited_for(left: Left, make: Callable[[Path], No
     for name in ("metrics.json", "attempt-1.metrics.json", "attempt-1.log"):
         make(left.path / name)
     assert left.read() == ({}, "")
-    assert not is_large(left.path_of(1))
+    assert output_size(left.path_of(1)) == 0
 
 
 def test_a_line_is_found_wherever_a_large_output_is_cut(left: Left) -> None:
@@ -158,14 +157,14 @@ def test_a_line_is_found_wherever_a_large_output_is_cut(left: Left) -> None:
     log = left.path / "attempt-1.log"
     for cut in range(len(line) + 1):
         before = b"x" * 70 + b"\n"
-        padding = before * (CHUNK // len(before) + 1)
-        log.write_bytes(padding[: CHUNK - cut] + line % cut + b"more")
+        padding = before * (LARGE // len(before) + 1)
+        log.write_bytes(padding[: LARGE - cut] + line % cut + b"more")
         assert left.read() == ({"a": cut, "b": 2}, ""), cut
 
 
 def test_a_line_without_an_end_is_no_metric_wherever_it_is_cut(left: Left) -> None:
     log = left.path / "attempt-1.log"
-    for size in (1 << 16, CHUNK - 14, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 5):
+    for size in (1 << 16, LARGE - 14, LARGE, LARGE + 1, 2 * LARGE, 3 * LARGE + 5):
         log.write_bytes(b"x" * size + b"AQUEUE_METRIC a=1 \nAQUEUE_METRIC b=1")
         assert left.read() == ({"b": 1}, ""), size
         log.write_bytes(b"AQUEUE_METRIC a=1 " + b"x" * size)
@@ -176,18 +175,10 @@ def test_a_large_output_is_searched_in_little_memory(left: Left) -> None:
     log = left.path / "attempt-1.log"
     with log.open("wb") as file:
         for number in range(24):
-            file.write(b"x" * CHUNK + b"\n" + b"AQUEUE_METRIC a=%d\n" % number)
+            file.write(b"x" * LARGE + b"\n" + b"AQUEUE_METRIC a=%d\n" % number)
     tracemalloc.start()
     assert left.read() == ({"a": 23}, "")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 8 * CHUNK
-    assert is_large(left.path_of(1))
-
-
-def test_only_an_output_that_takes_long_to_search_is_large(left: Left) -> None:
-    assert not is_large(left.path_of(1))
-    left.write("attempt-1.log", b"x" * CHUNK)
-    assert not is_large(left.path_of(1))
-    left.write("attempt-1.log", b"x" * (CHUNK + 1))
-    assert is_large(left.path_of(1))
+    assert peak < 8 * LARGE
+    assert output_size(left.path_of(1)) > LARGE
