@@ -1,15 +1,16 @@
 """The database file: how it is opened, and how it is written without being half done.
 
-A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go, in the
-thread that owns the connection. So there is no moment at which a cancelled task could leave a transaction
-open, and a transaction costs one hop between threads however many statements it has.
+A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go. So there is no
+moment at which a cancelled task could leave a transaction open. It runs in aiosqlite's thread, which can wait for
+other processes, and for the disk. A small one does not wait for anything, and is done sooner than the way there
+and back takes: so that is done right where it is asked for, unless somebody else is writing just then.
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from aqueue.errors import BusyError, DatabaseError, DiskFullError
@@ -76,7 +77,7 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
     return connection
 
 
-@contextmanager
+@contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
     """Do all that is inside in one transaction, or nothing of it.
 
@@ -95,7 +96,7 @@ def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqli
             raise
 
 
-@contextmanager
+@contextlib.contextmanager
 def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
     """Read all that is read inside as it was at one moment, without keeping anybody from writing.
 
@@ -111,10 +112,16 @@ def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3
 
 
 class Database:
-    """The server's connection. Pieces of work are done one after another, in the order they were given."""
+    """The server's connections, for its event loop.
 
-    def __init__(self, connection: "aiosqlite.Connection", folder: Folder) -> None:
+    Args:
+        connection: in a thread of its own.
+        here: in the thread of the event loop; it neither waits for others nor for the disk.
+    """
+
+    def __init__(self, connection: "aiosqlite.Connection", here: sqlite3.Connection, folder: Folder) -> None:
         self._connection = connection
+        self._here = here
         self._folder = folder
         self._inode = folder.database.stat().st_ino
 
@@ -125,27 +132,35 @@ class Database:
 
         # Opened before aiosqlite gets it, whose thread would outlive an error in there.
         opened = connect(folder, check_same_thread=False)
-        return cls(await aiosqlite.Connection(lambda: opened, iter_chunk_size=64), folder)
+        try:
+            here = connect(folder)
+        except BaseException:
+            opened.close()
+            raise
+        # Whoever writes just then is left to the thread, and so is what has to wait for the disk: to bring what
+        # was committed from the log into the database file.
+        here.execute("PRAGMA busy_timeout = 0")
+        here.execute("PRAGMA wal_autocheckpoint = 0")
+        return cls(await aiosqlite.Connection(lambda: opened, iter_chunk_size=64), here, folder)
 
-    async def write(self, work: Work[T], then: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, is_small: bool = False) -> T:
         """Do `work` in one transaction.
 
         If the caller is cancelled meanwhile, the work is still done whole or not at all.
 
         Args:
-            then: is called with what came of it once that is committed, in the same thread: what is urgent does
-                not wait for the event loop.
+            is_small: whether it takes a few milliseconds at most; then it keeps the event loop for so long.
 
         Raises:
             DatabaseError, DiskFullError: it could not be done.
         """
+        if is_small:
+            with contextlib.suppress(BusyError), transaction(self._here, self._folder) as connection:
+                return work(connection)
 
         def in_transaction() -> T:
             with transaction(self._connection._conn, self._folder) as connection:
-                done = work(connection)
-            if then is not None:
-                then(done)
-            return done
+                return work(connection)
 
         # aiosqlite has no public call for a function of one's own; each of its public ones is this very
         # call around a single statement.
@@ -169,7 +184,8 @@ class Database:
             )
 
     async def close(self) -> None:
-        """Close the connection and end its thread."""
+        """Close the connections and end the thread."""
+        self._here.close()
         await self._connection.close()
 
 
@@ -223,7 +239,7 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-@contextmanager
+@contextlib.contextmanager
 def _errors_explained(folder: Folder) -> Iterator[None]:
     try:
         yield

@@ -38,6 +38,9 @@ from aqueue.schedulefiles import ScheduleFile
 from aqueue.store import Store
 from aqueue.timetable import Timetable
 
+_FEW = 64
+"""How many new runs one transaction puts into the store in a few milliseconds."""
+
 RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
 
 
@@ -73,7 +76,6 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
-    launched: list[Runner] = []
 
     @property
     def claimed(self) -> list[Run]:
@@ -214,10 +216,11 @@ class Dispatcher:
         before = self._runners - {runner for runner, _ in outcomes}
         sight = self._cards.sight
         has_room = self._disk.has_room()
+        is_small = self._is_small(deliveries)
         try:
             done = await self._database.write(
                 self._work(deliveries, [outcome for _, outcome in outcomes], has_room and not self._draining),
-                self._launch,
+                is_small=is_small,
             )
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
@@ -229,8 +232,10 @@ class Dispatcher:
                 self._report(Notice(f"{error}; {error.hint}", urgent=True))
             return DISK_FULL_PAUSE
         self._runners.difference_update(runner for runner, _ in outcomes)
-        for runner in done.launched:
-            self._add_runner(runner)
+        # Before anything else: whoever dropped a file is waiting for this.
+        for run in done.claimed:
+            runner = self._add_runner(run)
+            runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
         self._tell(deliveries, done)
         if done.taken is not None:
@@ -243,8 +248,7 @@ class Dispatcher:
                 runner.has_company = True
         self._let_go(before, done)
         for run, boot in done.adopted:
-            runner = self._new_runner(run)
-            self._add_runner(runner)
+            runner = self._add_runner(run)
             tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
         stopped = dict(done.cancellations)
         for runner in self._runners:
@@ -261,6 +265,15 @@ class Dispatcher:
             return DISK_FULL_PAUSE
         return self._until_next(done.outlook)
 
+    def _is_small(self, deliveries: Sequence[Delivery]) -> bool:
+        """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
+        if self._rung or self._beat_is_due or self._plan_at <= self._clock.now():
+            return False
+        if any(delivery.schedule_files for delivery in deliveries):
+            return False
+        requests = [request for delivery in deliveries for file in delivery.files for request in file.requests]
+        return len(requests) <= _FEW and all(request.sweep is None for request in requests)
+
     def _until_next(self, outlook: Outlook) -> float | None:
         """For how many seconds there is nothing to do; None: until somebody says otherwise."""
         self._plan_at = math.inf
@@ -274,18 +287,13 @@ class Dispatcher:
             pause = min(pause, self._cards.seconds_left())
         return None if math.isinf(pause) else pause
 
-    def _launch(self, done: _Round) -> None:
-        """Start what was claimed; in the database's thread, as whoever dropped a file is waiting for this."""
-        for run in done.claimed:
-            runner = self._new_runner(run)
-            runner.launch()
-            done.launched.append(runner)
-
-    def _add_runner(self, runner: Runner) -> None:
+    def _add_runner(self, run: Run) -> Runner:
+        runner = self._new_runner(run)
         for other in self._runners:
             if other.working_dir == runner.working_dir is not None:
                 other.has_company = runner.has_company = True
         self._runners.add(runner)
+        return runner
 
     def _let_go(self, runners: Iterable[Runner], done: _Round) -> None:
         """Leave those runs alone that others took over while this server slept, even if they gave them back."""

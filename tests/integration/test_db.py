@@ -252,6 +252,44 @@ async def test_a_cancelled_work_is_done_whole_or_not_at_all(notes: Database, mom
     assert (await notes.write(texts))[-1] == "third"
 
 
+async def test_a_small_work_is_done_where_it_is_asked_for(notes: Database) -> None:
+    assert await notes.write(lambda _: threading.get_ident(), is_small=True) == threading.get_ident()
+    assert await notes.write(lambda _: threading.get_ident()) != threading.get_ident()
+
+
+async def test_a_small_work_that_fails_undoes_nothing_but_itself(notes: Database) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO notes VALUES ('half')")
+        raise ZeroDivisionError
+
+    await notes.write(note("first"), is_small=True)
+    with pytest.raises(ZeroDivisionError):
+        await notes.write(half, is_small=True)
+    await notes.write(note("last"), is_small=True)
+    assert await notes.write(texts) == ["first", "last"]
+
+
+async def test_a_small_work_keeps_nobody_waiting_while_others_write(notes: Database, used: Folder) -> None:
+    other = connect(used)
+    with transaction(other, used):
+        writing = asyncio.create_task(notes.write(note("hello"), is_small=True))
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert not writing.done()
+    await writing
+    other.close()
+    assert await notes.write(texts) == ["hello"]
+
+
+async def test_the_event_loop_does_not_wait_for_the_disk_after_small_works(notes: Database, used: Folder) -> None:
+    before = used.database.stat().st_size
+    for _ in range(3):
+        await notes.write(note("x" * 16_000_000), is_small=True)
+    assert used.database.stat().st_size == before
+    await notes.write(note("last"))
+    assert used.database.stat().st_size > before + 40_000_000
+
+
 async def test_what_was_written_is_there_for_others_at_once(notes: Database, used: Folder) -> None:
     await notes.write(note("hello"))
     connection = connect(used)
