@@ -14,7 +14,7 @@ from aqueue.queries import Outlook
 from tests.unit.queues_world import QueuesWorld
 
 # When it fails, finding a short example takes its time.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.at_length]
 
 
 class Life(QueuesWorld, RuleBasedStateMachine):
