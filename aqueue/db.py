@@ -3,13 +3,15 @@
 A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go. So there is no
 moment at which a cancelled task could leave a transaction open. It runs in aiosqlite's thread, which can wait for
 other processes, and for the disk. A small one does not wait for anything, and is done sooner than the way there
-and back takes: so that is done right where it is asked for, unless somebody else is writing just then.
+and back takes: so that is done right where it is asked for, unless somebody else is writing just then, it takes
+long after all, or the log is to be brought into the database file first.
 """
 
 import contextlib
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
@@ -25,6 +27,12 @@ Work = Callable[[sqlite3.Connection], T]
 
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process to finish its own."""
+
+_SMALL_SECONDS: Final = 0.02
+"""For how long a transaction may keep the event loop."""
+
+_LOG_PAGES: Final = 10_000
+"""Of how many pages the write-ahead log is at least when it is brought into the database file."""
 
 _FULL = {
     sqlite3.SQLITE_FULL,
@@ -66,7 +74,7 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
                 "synchronous = NORMAL",
                 "foreign_keys = ON",
                 "journal_size_limit = 16777216",
-                "wal_autocheckpoint = 10000",
+                f"wal_autocheckpoint = {_LOG_PAGES}",
             ):
                 connection.execute(f"PRAGMA {pragma}")
             _migrate(connection, folder)
@@ -124,6 +132,11 @@ class Database:
         self._here = here
         self._folder = folder
         self._inode = folder.database.stat().st_ino
+        self._log = f"{folder.database}-wal"
+        self._longest_log: int = _LOG_PAGES * here.execute("PRAGMA page_size").fetchone()[0]
+        self._give_up_at = 0.0
+        self._takes_long = False
+        here.set_progress_handler(self._has_to_give_up, 10_000)
 
     @classmethod
     async def open(cls, folder: Folder) -> Self:
@@ -149,23 +162,44 @@ class Database:
         If the caller is cancelled meanwhile, the work is still done whole or not at all.
 
         Args:
-            is_small: whether it takes a few milliseconds at most; then it keeps the event loop for so long.
+            is_small: whether it most likely takes a few milliseconds at most; then it keeps the event loop for so
+                long. If that was wrong it may be done a second time, after all that it did was undone.
 
         Raises:
             DatabaseError, DiskFullError: it could not be done.
         """
-        if is_small:
-            with contextlib.suppress(BusyError), transaction(self._here, self._folder) as connection:
+
+        def timed(connection: sqlite3.Connection) -> T:
+            began = time.monotonic()
+            try:
                 return work(connection)
+            finally:
+                self._takes_long = time.monotonic() - began > _SMALL_SECONDS
+
+        if is_small and not self._takes_long and self._log_is_short():
+            self._give_up_at = time.monotonic() + _SMALL_SECONDS
+            with contextlib.suppress(BusyError), transaction(self._here, self._folder) as connection:
+                return timed(connection)
 
         def in_transaction() -> T:
             with transaction(self._connection._conn, self._folder) as connection:
-                return work(connection)
+                return timed(connection)
 
         # aiosqlite has no public call for a function of one's own; each of its public ones is this very
         # call around a single statement.
         execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
         return await execute(in_transaction)
+
+    def _log_is_short(self) -> bool:
+        """Whether there is no need to wait for the disk: the log is cut back once all of it is in the file."""
+        try:
+            size: int = os.stat(self._log).st_size  # noqa: PTH116 - for each run
+        except FileNotFoundError:
+            return False
+        return size < self._longest_log
+
+    def _has_to_give_up(self) -> bool:
+        return time.monotonic() > self._give_up_at
 
     def check(self) -> None:
         """Make sure that what is written is still what others read.
@@ -258,7 +292,8 @@ def _errors_explained(folder: Folder) -> Iterator[None]:
                 f"{folder.database} cannot be read: {error}",
                 f"put a copy of it back; or, to start afresh and forget its runs, move {folder.state} away",
             ) from error
-        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        # It is interrupted when it takes longer than the event loop can be kept.
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
             raise BusyError(
                 f"another process has kept {folder.database} locked for {BUSY_SECONDS:.0f} s",
                 "see who has it open: fuser -v " + str(folder.database),

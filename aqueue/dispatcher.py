@@ -59,7 +59,9 @@ class Delivery:
         """For each file the ids of its runs, for each request in it."""
         self.refused: Sequence[AqueueError | None] = ()
         """For each schedule file why it is not taken, or None."""
-        self.accepted = anyio.Event()
+        self.is_taken = False
+        """Whether this has been done. A server that leaves does not do it: the next one finds the files."""
+        self.answered = anyio.Event()
 
 
 class _Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,8 @@ class Dispatcher:
         self._clock = clock
         self._report = report
         self._deliveries: list[Delivery] = []
+        self._unanswered: set[Delivery] = set()
+        self._is_over = False
         self._outcomes: list[tuple[Runner, Outcome]] = []
         self._runners: set[Runner] = set()
         self._awake = anyio.Event()
@@ -176,11 +180,13 @@ class Dispatcher:
             runner.stop(why)
 
     async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> Delivery:
-        """Put claimed files, and what schedule files say, into the store."""
+        """Put claimed files, and what schedule files say, into the store, unless this has come to its end."""
         delivery = Delivery(files, schedule_files)
-        self._deliveries.append(delivery)
-        self._awake.set()
-        await delivery.accepted.wait()
+        if not self._is_over:
+            self._deliveries.append(delivery)
+            self._unanswered.add(delivery)
+            self._awake.set()
+            await delivery.answered.wait()
         return delivery
 
     def keep_schedules(self) -> None:
@@ -190,6 +196,15 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until cancelled; or until drained, with nothing left that is going on."""
+        try:
+            await self._run()
+        finally:
+            # A thread that waits for an answer cannot be cancelled.
+            self._is_over = True
+            for delivery in self._unanswered:
+                delivery.answered.set()
+
+    async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cards.close_when_idle)
             while True:
@@ -353,7 +368,9 @@ class Dispatcher:
         for delivery, ids in zip(deliveries, done.ids, strict=True):
             delivery.ids = ids
             delivery.refused = list(islice(refused, len(delivery.schedule_files)))
-            delivery.accepted.set()
+            delivery.is_taken = True
+            delivery.answered.set()
+            self._unanswered.discard(delivery)
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
                 for request, runs in zip(file.requests, ids_of_file, strict=False):
                     self._tell_accepted(request, runs, file.source)

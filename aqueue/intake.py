@@ -24,8 +24,12 @@ from aqueue.watch import Watch
 
 
 class Delivered(Protocol):
-    """What became of files: the ids of the runs, for each request of each, and why a schedule file is refused."""
+    """What became of files: the ids of the runs, for each request of each, and why a schedule file is refused.
 
+    If they are not taken, nothing became of them: they are left to the next server.
+    """
+
+    is_taken: bool
     ids: list[list[list[int]]]
     refused: Sequence[AqueueError | None]
 
@@ -95,7 +99,7 @@ class Intake:
     async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
         delivered = await self._deliver(files, schedule_files)
-        if files:
+        if files and delivered.is_taken:
             ids = [list(chain.from_iterable(of_file)) for of_file in delivered.ids]
             self._delivered.extend(zip(files, ids, strict=True))
             self._has_delivered.set()
@@ -133,6 +137,8 @@ class Intake:
         while (news := schedule_files.take_news()) or claimed:
             delivered = anyio.from_thread.run(self.accept, claimed, news)
             claimed = ()
+            if not delivered.is_taken:
+                return
             for file, error in zip(news, delivered.refused, strict=True):
                 if error is None:
                     self._inbox.confirm(file)

@@ -156,7 +156,14 @@ def spawn(
 
 
 def keep_open_files() -> None:
-    """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns."""
+    """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns.
+
+    Where standard input, output or error were closed, something is put in their place: whatever is opened next
+    would be taken for them.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names only
         with contextlib.suppress(OSError):
             if int(name) > 2:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
@@ -335,7 +335,7 @@ class _Server:
     async def _handle_signals(
         self, services: anyio.abc.TaskGroup, *, task_status: anyio.abc.TaskStatus[None]
     ) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with _deaf_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             count = 0
             async for _ in signals:
@@ -364,6 +364,15 @@ class _Server:
             await self._database.write(
                 lambda connection: Store(connection).send_away(self._presence.id, Leaving.WHEN_DONE)
             )
+
+
+@contextlib.contextmanager
+def _deaf_afterwards() -> Iterator[None]:
+    """Once nobody listens any more the server is leaving anyway, and Ctrl-C must not tear it out of that."""
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

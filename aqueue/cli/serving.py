@@ -60,7 +60,6 @@ def serve(
     import gc
     import signal
     from functools import partial
-    from importlib.util import find_spec
 
     import anyio
 
@@ -94,8 +93,16 @@ def serve(
         Clock(),
         narrator.report,
         # Short runs come by a tenth faster.
-        backend_options={"use_uvloop": find_spec("uvloop") is not None},
+        backend_options={"use_uvloop": _has_uvloop()},
     )
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401 - anyio imports it by itself
+    except ImportError:
+        return False
+    return True
 
 
 def _say_ready(descriptor: int | None) -> None:

@@ -172,9 +172,10 @@ def test_a_server_that_stands_still_is_named_and_goes_when_it_wakes(place: Place
         eventually(lambda: "no sign of life" in place.run("status"))
         stop = begin_stop(place, "--kill")
         eventually(lambda: servers(place)[0]["leaving"])
+        assert stop.stdout is not None
+        assert any(f"`kill -CONT {server.pid}` wakes it" in line for line in stop.stdout)
         assert stop.poll() is None
-    said = "\n".join(end_of(stop))
-    assert f"`kill -CONT {server.pid}` wakes it" in said
+    end_of(stop)
     assert place.rows()["a"]["state"] == "aborted"
 
 

@@ -233,3 +233,24 @@ def test_after_the_third_signal_the_runs_go_on_and_the_next_server_adopts_them(p
     place.path("go").touch()
     row = place.becomes("deaf", "failed")
     assert (row["exit_code"], row["attempts"]) == (5, 1)
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_it_serves_where_standard_input_or_error_is_closed(place: Place, closed: str) -> None:
+    place.task("hello", "pwd >here")
+    place.prefix = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
+    server = place.start("serve", "--drain")
+    assert server.wait(10.0) == 0
+    assert place.lines("here") == [str(place.base)]
+
+
+@pytest.mark.parametrize("tries", range(8))
+def test_it_leaves_when_told_to_while_a_file_comes(place: Place, tries: int) -> None:
+    server = place.serve()
+    place.task("a", "true")
+    for _ in range(3):
+        server.signal(signal.SIGINT)
+        time.sleep(0.002 * tries)
+    assert server.ends(10.0) in (0, 130)
+    place.drain()
+    assert place.rows()["a"]["state"] == "succeeded"

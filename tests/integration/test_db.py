@@ -281,13 +281,33 @@ async def test_a_small_work_keeps_nobody_waiting_while_others_write(notes: Datab
     assert await notes.write(texts) == ["hello"]
 
 
+async def test_what_takes_long_after_all_is_done_by_the_thread_once(notes: Database) -> None:
+    threads: list[int] = []
+    count = (
+        "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 2000000) SELECT max(x) FROM c"
+    )
+
+    def long(connection: sqlite3.Connection) -> int:
+        threads.append(threading.get_ident())
+        connection.execute("INSERT INTO notes VALUES ('long')")
+        return int(connection.execute(count).fetchone()[0])
+
+    here = threading.get_ident()
+    assert await notes.write(long, is_small=True) == 2_000_000
+    assert [thread == here for thread in threads] == [True, False]
+    # As it is likely to be like that again.
+    assert await notes.write(lambda _: threading.get_ident(), is_small=True) != here
+    assert await notes.write(lambda _: threading.get_ident(), is_small=True) == here
+    assert await notes.write(texts) == ["long"]
+
+
 async def test_the_event_loop_does_not_wait_for_the_disk_after_small_works(notes: Database, used: Folder) -> None:
     before = used.database.stat().st_size
     # As much as takes many small works, at once.
     insert = "INSERT INTO notes VALUES (zeroblob(42000000))"
     await notes.write(lambda connection: connection.execute(insert).rowcount, is_small=True)
     assert used.database.stat().st_size == before
-    await notes.write(note("last"))
+    await notes.write(note("last"), is_small=True)
     assert used.database.stat().st_size > before + 40_000_000
 
 
