@@ -15,7 +15,7 @@ HOT_SECONDS: Final = 3.0
 """How long after a change the next one is expected soon."""
 
 _HOT_STEP: Final = 1
-_IDLE_STEP: Final = 6
+_IDLE_STEP: Final = 8
 _DELETED: Final = 3
 
 
@@ -23,7 +23,7 @@ class Watch:
     """Watches a folder from one thread; use it as a context manager.
 
     watchfiles looks for changes once in a step, and reports one a step after it saw it. A step of 1 ms reports
-    within 2 ms but costs 1.5 % of a core, one of 6 ms costs a quarter of that: so the step is short only for
+    within 2 ms but costs 1.5 % of a core, one of 8 ms costs a fifth of that: so the step is short only for
     `HOT_SECONDS` after a change.
 
     Args:
