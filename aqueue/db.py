@@ -168,27 +168,22 @@ class Database:
         Raises:
             DatabaseError, DiskFullError: it could not be done.
         """
+        if is_small and not self._takes_long and self._log_is_short():
+            self._give_up_at = time.monotonic() + _SMALL_SECONDS
+            with contextlib.suppress(BusyError):
+                return self._transact(self._here, work)
+        # aiosqlite has no public call for a function of one's own; each of its public ones is this very
+        # call around a single statement.
+        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
+        return await execute(lambda: self._transact(self._connection._conn, work))
 
-        def timed(connection: sqlite3.Connection) -> T:
+    def _transact(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        with transaction(connection, self._folder):
             began = time.monotonic()
             try:
                 return work(connection)
             finally:
                 self._takes_long = time.monotonic() - began > _SMALL_SECONDS
-
-        if is_small and not self._takes_long and self._log_is_short():
-            self._give_up_at = time.monotonic() + _SMALL_SECONDS
-            with contextlib.suppress(BusyError), transaction(self._here, self._folder) as connection:
-                return timed(connection)
-
-        def in_transaction() -> T:
-            with transaction(self._connection._conn, self._folder) as connection:
-                return timed(connection)
-
-        # aiosqlite has no public call for a function of one's own; each of its public ones is this very
-        # call around a single statement.
-        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
-        return await execute(in_transaction)
 
     def _log_is_short(self) -> bool:
         """Whether there is no need to wait for the disk: the log is cut back once all of it is in the file."""
