@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="rounds of the throughput figure")
     arguments = parser.parse_args()
     measures: tuple[Callable[[Bench], None], ...] = (
-        partial(latency, times=100),
+        latency,
         partial(throughput, repeat=arguments.repeat),
         partial(crowd, count=10_000),
         partial(queues, many=100_000),
