@@ -67,6 +67,7 @@ class Delivery:
 class _Round(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction did, and what there is to know after it."""
 
+    known: set[str]
     ids: list[list[list[list[int]]]]
     aborted: list[Run]
     let_go: int
@@ -333,13 +334,16 @@ class Dispatcher:
 
         def work(connection: sqlite3.Connection) -> _Round:
             store = Timetable(connection)
-            ids = [[self._accept(store, file, now) for file in delivery.files] for delivery in deliveries]
+            files = [file for delivery in deliveries for file in delivery.files]
+            known = {file.name for file in files if file.is_left_behind and store.runs_of(file.name)}
+            ids = [[self._accept(store, file, known, now) for file in one.files] for one in deliveries]
             ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
             servers = store.servers() if adopting else []
             if beating:
                 store.beat(server, limits, now)
                 store.follow_clock(now)
             return _Round(
+                known=known,
                 ids=ids,
                 planned=self._planner.plan(store, schedule_files, limits, now, making=making),
                 ended=ended,
@@ -355,11 +359,10 @@ class Dispatcher:
 
         return work
 
-    def _accept(self, store: Store, file: Claimed, now: float) -> list[list[int]]:
+    def _accept(self, store: Store, file: Claimed, known: Collection[str], now: float) -> list[list[int]]:
         """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
-        is_known = not file.is_left_behind or bool(store.runs_of(file.name))
-        if not is_known and not (self._folder.incoming / file.name).exists():
+        if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
             return []
         return store.accept(file.name, file.requests, now)
 
@@ -372,6 +375,8 @@ class Dispatcher:
             delivery.answered.set()
             self._unanswered.discard(delivery)
             for file, ids_of_file in zip(delivery.files, ids, strict=True):
+                if file.name in done.known:
+                    continue
                 for request, runs in zip(file.requests, ids_of_file, strict=False):
                     self._tell_accepted(request, runs, file.source)
         self._planner.tell(done.planned)

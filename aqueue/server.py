@@ -264,6 +264,8 @@ class _Server:
                 gone.add(id_)
             elif has_slept or now - at <= self._config.stale_after:
                 fresh.add(id_)
+        if gone:
+            self._intake.rescan(left_for=0.0)
         return fresh, gone
 
     def _take_orders(self, record: ServerRecord) -> None:
@@ -301,9 +303,7 @@ class _Server:
 
     async def _rescan(self) -> None:
         self._folder.check_safe()
-        if left := await anyio.to_thread.run_sync(self._inbox.left_behind, 10.0):
-            await self._intake.accept(left)
-        self._intake.rescan()
+        self._intake.rescan(left_for=10.0)
         with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
             await anyio.to_thread.run_sync(self._keeper.forget_unused)
 

@@ -245,6 +245,20 @@ def test_a_database_that_cannot_be_read_stops_everything_and_is_never_replaced(
     assert not place.path("ran").exists()
 
 
+def test_a_file_that_was_accepted_before_its_server_died_is_not_accepted_again(place: Place) -> None:
+    server = place.serve()
+    place.task("mine", place.until("go"))
+    server.says("accepted")
+    server.kill()
+    assert list((place.state / "incoming").iterdir())
+    server = place.serve()
+    server.says("adopted")
+    eventually(lambda: not list((place.state / "incoming").iterdir()))
+    assert "accepted" not in server.text
+    place.path("go").touch()
+    place.becomes("mine", "succeeded")
+
+
 def test_files_that_were_claimed_when_the_server_died_are_taken_up(place: Place) -> None:
     place.drain()
     # What a server leaves that is killed between the rename and its transaction.

@@ -103,6 +103,20 @@ def test_a_run_that_outlives_its_killed_server_keeps_its_slot_until_it_ends(plac
     assert (place.rows()["long"]["reason"], place.rows()["long"]["attempts"]) == ("exit code 3", 1)
 
 
+def test_what_a_killed_server_had_claimed_is_taken_up_by_one_that_lives(place: Place) -> None:
+    first, second = two_servers(place)
+    # What it leaves if it is killed between the rename and its transaction.
+    claimed = place.state / "incoming" / "0123456789ab000001~~mine.yaml"
+    claimed.write_text("command: echo mine >>begun\n")
+    first.kill()
+    second.says("accepted")
+    place.path("go").touch()
+    place.becomes("mine", "succeeded")
+    eventually(lambda: not claimed.exists())
+    assert place.lines("begun") == ["long", "mine"]
+    assert reported((second,), "accepted") == 1
+
+
 def test_a_stopped_server_loses_no_run_and_runs_nothing_twice_when_it_wakes(place: Place) -> None:
     servers = first, second = two_servers(place)
     short(place, "next")

@@ -84,6 +84,9 @@ def test_a_more_urgent_run_gets_the_next_card(place: Place) -> None:
 def test_a_run_keeps_its_turn_while_its_card_is_looked_at(place: Place) -> None:
     cards_of(place, *FakeCards.cards(1))
     place.serve()
+    # The first look loads the driver's library, and a slot is not kept for as long as that may take.
+    place.task("before", "true", "gpus: 1")
+    place.becomes("before", "succeeded")
     runs(place, "first")
     place.task("gpu", "true", "gpus: 1")
     waits(place, "gpu", "all jobs are taken")
