@@ -14,8 +14,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from tests.acceptance.forking import Forked, can_fork, fork
 from tests.waiting import eventually
 
 AQUEUE = (sys.executable, "-m", "aqueue")
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 class Server:
     """A living `aqueue serve`, in a session of its own, with its output in a file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[Any] | Forked", output: Path) -> None:
         self.process = process
         self.output = output
 
@@ -66,7 +67,7 @@ class Place:
         self.folder = base / "queue"
         self.state = self.folder / ".aqueue"
         self.prefix = tuple(prefix)
-        self.processes: list[subprocess.Popen[Any]] = []
+        self.processes: list[subprocess.Popen[Any] | Forked] = []
         self.environment = {key: text for key, text in os.environ.items() if not key.startswith("AQUEUE_")}
         self._servers: list[Server] = []
         self._drops = 0
@@ -96,12 +97,23 @@ class Place:
         self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = 30.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, however it ends; it must never show a traceback."""
-        process = self.start(
-            *arguments, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        out, err = process.communicate(timeout=seconds)
-        assert "Traceback" not in err, err
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            process = self._begin(arguments, env, cwd or self.base, out, err)
+            process.wait(seconds)
+            texts = [(file.seek(0), file.read())[1] for file in (out, err)]
+        assert "Traceback" not in texts[1], texts[1]
+        return subprocess.CompletedProcess(process.args, process.returncode or 0, *texts)
+
+    def _begin(
+        self, arguments: Sequence[str], env: Mapping[str, str] | None, cwd: Path, out: IO[Any], err: IO[Any]
+    ) -> "subprocess.Popen[Any] | Forked":
+        """The same as `start`, but mostly faster."""
+        environment = self.environment | dict(env or {})
+        if self.prefix or not can_fork(environment):
+            return self.start(*arguments, env=env, cwd=cwd, stdout=out, stderr=err)
+        process = fork(arguments, cwd, environment, out.fileno(), err.fileno())
+        self.processes.append(process)
+        return process
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
         """Run a command that must succeed, and return what it printed."""
@@ -154,7 +166,7 @@ class Place:
         """Start a server; returns when it serves."""
         output = self.base / f".server-{len(self._servers)}.txt"
         with output.open("wb") as file:
-            process = self.start("serve", *options, env=env, stdout=file, stderr=subprocess.STDOUT)
+            process = self._begin(["serve", *options], env, self.base, file, file)
         server = Server(process, output)
         self._servers.append(server)
         if wait:
@@ -260,6 +272,16 @@ class Place:
                 for variable in (entry / "environ").read_bytes().split(b"\0"):
                     if variable.startswith(mark):
                         yield int(entry.name), os.fsdecode(variable.removeprefix(mark))
+
+
+def watches(pid: int) -> bool:
+    """Whether a process waits for changes of files."""
+    descriptors = Path(f"/proc/{pid}/fd")
+    try:
+        return any(os.readlink(path) == "anon_inode:inotify" for path in descriptors.iterdir())
+    except FileNotFoundError:
+        # It has closed one just now.
+        return False
 
 
 @functools.cache

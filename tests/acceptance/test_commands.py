@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import aqueue
-from tests.acceptance.driving import AQUEUE, Place
+from tests.acceptance.driving import AQUEUE, Place, watches
 from tests.waiting import eventually
 
 VERBS = (
@@ -143,16 +143,6 @@ def test_what_a_table_has_to_say_is_not_cut_off_in_a_pipe(place: Place) -> None:
     place.add("true", "-n", "n" * 64, "-u", "q" * 64, "--hold")
     assert "n" * 64 in place.run("ls")
     assert "q" * 64 in place.run("ls")
-
-
-def watches(pid: int) -> bool:
-    """Whether a process waits for changes of files."""
-    descriptors = Path(f"/proc/{pid}/fd")
-    try:
-        return any(os.readlink(path) == "anon_inode:inotify" for path in descriptors.iterdir())
-    except FileNotFoundError:
-        # It has closed one just now.
-        return False
 
 
 @pytest.mark.parametrize("arguments", [["wait"], ["logs", "-f", "1"]])

@@ -10,7 +10,7 @@ from statistics import median
 
 import pytest
 
-from tests.acceptance.driving import Place
+from tests.acceptance.driving import Place, watches
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
@@ -155,6 +155,7 @@ def test_wait_without_runs_is_for_all_that_are_queued_or_running(place: Place) -
     place.add("true", "-n", "one")
     place.add("true", "-n", "two")
     waiter = Follower(place, "wait")
+    eventually(lambda: watches(waiter.process.pid))
     place.serve()
     assert waiter.ends() == 0
     assert [line.split()[1] for line in waiter.text] == ["one", "two"]
