@@ -229,15 +229,13 @@ class Runner:
 
     async def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
+        if fence.pid is not None and process.group_is_of(fence.pid, str(self._folder.run_dir(self.run.id))):
+            # What it left behind; or all of it but the wrapper, which must be gone before it is started again.
+            await process.end_group(fence.pid, self._grace)
         if fence.exit_code is not None:
             return self._exited(fence.exit_code)
-        here = process.boot()
-        if boot and boot != here:
-            return self._outcome(End.LOST, why=_LOST_RESTARTED)
-        if fence.pid is not None and process.group_is_of(fence.pid, str(self._folder.run_dir(self.run.id))):
-            # The wrapper alone was killed. What it started must be gone before it is started again.
-            await process.end_group(fence.pid, self._grace)
-        return self._outcome(End.LOST, why=_LOST_KILLED)
+        restarted = boot and boot != process.boot()
+        return self._outcome(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 
     def _exited(self, code: int) -> Outcome:
         if code in (wrapper.NO_WORKING_DIR, wrapper.NO_CHECKOUT, wrapper.NO_ROOM):

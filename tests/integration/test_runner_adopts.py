@@ -206,8 +206,23 @@ async def test_what_an_adopted_attempt_leaves_behind_is_ended(new_legacy: NewLeg
     started = legacy.had_started()
     started.says("ready")
     adopting = asyncio.create_task(legacy.heir.adopt(HERE))
+    await asyncio.sleep(0)
     (tmp_path / "go").touch()
     outcome = await adopting
+    assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
+    assert not group_has_members(started.pid)
+
+
+async def test_what_an_attempt_left_behind_that_ended_meanwhile_is_ended(
+    new_legacy: NewLegacy, tmp_path: Path
+) -> None:
+    legacy = new_legacy(f"sleep 300 & {UNTIL_GO}")
+    started = legacy.had_started()
+    started.says("ready")
+    (tmp_path / "go").touch()
+    eventually(lambda: not is_alive(started.pid))
+    assert group_has_members(started.pid)
+    outcome = await legacy.heir.adopt(HERE)
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
     assert not group_has_members(started.pid)
 
