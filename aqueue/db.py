@@ -69,8 +69,8 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
                 isolation_level=None,
                 check_same_thread=check_same_thread,
             )
+            _use_log(connection)
             for pragma in (
-                "journal_mode = WAL",
                 "synchronous = NORMAL",
                 "foreign_keys = ON",
                 "journal_size_limit = 16777216",
@@ -239,6 +239,24 @@ def _has_content(folder: Folder) -> bool:
         return folder.database.stat().st_size > 0
     except FileNotFoundError:
         return False
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Have changes go into a write-ahead log first.
+
+    When several open a database that is new, or that the last has just left, SQLite refuses this to some of them
+    without waiting for the others.
+    """
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection, folder: Folder) -> None:

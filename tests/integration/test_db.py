@@ -52,7 +52,8 @@ def test_a_database_is_opened_again_as_it_was(used: Folder) -> None:
     connection.close()
 
 
-def test_a_database_is_made_once_when_several_open_it_at_once(folder: Folder) -> None:
+@pytest.mark.parametrize("_again", range(10))
+def test_a_database_is_made_once_when_several_open_it_at_once(folder: Folder, _again: int) -> None:
     errors: list[BaseException] = []
 
     def open_it() -> None:
@@ -61,7 +62,7 @@ def test_a_database_is_made_once_when_several_open_it_at_once(folder: Folder) ->
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    threads = [threading.Thread(target=open_it) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
