@@ -4,6 +4,7 @@ One worker thread waits for hints, looks at the files they are about, and hands 
 loop; so a file that is dropped changes threads once on its way to the store.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import chain
 from typing import Protocol
@@ -70,19 +71,18 @@ class Intake:
         self._delivered: list[tuple[Claimed, list[int]]] = []
         self._has_delivered = anyio.Event()
         self._stopped = False
-        self._left_for: float | None = None
+        self._left_for = math.inf
         self._watch: Watch | None = None
         self.is_settled = False
         """Whether there is no task file that it knows of and has not dealt with."""
 
-    def rescan(self, left_for: float | None = None) -> None:
+    def rescan(self, left_for: float = math.inf) -> None:
         """Have it look at all that is in the folder, in case a change was missed; from any thread.
 
         Args:
             left_for: also take files that somebody has claimed so many seconds ago, and must be gone since.
         """
-        if left_for is not None:
-            self._left_for = left_for
+        self._left_for = min(self._left_for, left_for)
         if self._watch is not None:
             self._watch.interrupt()
 
@@ -125,8 +125,8 @@ class Intake:
             if bell in hints:
                 anyio.from_thread.run_sync(self._wake)
                 hints.discard(bell)
-            if self._left_for is not None:
-                left_for, self._left_for = self._left_for, None
+            if self._left_for < math.inf:
+                left_for, self._left_for = self._left_for, math.inf
                 self._hand_over(self._inbox.left_behind(left_for))
             hints.update(self._inbox.due(self._clock.monotonic()))
             arrivals = self._inbox.arrivals(hints)

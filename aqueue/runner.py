@@ -173,8 +173,11 @@ class Runner:
                 return await self._see_through(adopted)
         if fence.pid is None:
             return self._outcome(End.NEVER_STARTED)
+        if process.group_is_of(fence.pid, str(self._folder.run_dir(self.run.id))):
+            # What it left behind; or all of it but the wrapper, which must be gone before it is started again.
+            await process.end_group(fence.pid, self._grace)
         # The wrapper may have ended since the fence was read.
-        return await self._over_unseen(process.read_fence(self._attempt) or fence, boot)
+        return self._over_unseen(process.read_fence(self._attempt) or fence, boot)
 
     async def _close_fence(self) -> bool:
         while True:
@@ -221,17 +224,14 @@ class Runner:
                 others = fence is not None and fence.pid not in (None, running.pid)
                 return self._outcome(End.NEVER_STARTED, why="" if others else self._no_files())
         if code is None:
-            return await self._over_unseen(fence or Fence(running.pid, None), "")
+            return self._over_unseen(fence or Fence(running.pid, None), "")
         return self._exited(code)
 
     def _no_files(self) -> str:
         return f"run {self.run.id} cannot make its files in {self._folder.run_dir(self.run.id)}"
 
-    async def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
+    def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
-        if fence.pid is not None and process.group_is_of(fence.pid, str(self._folder.run_dir(self.run.id))):
-            # What it left behind; or all of it but the wrapper, which must be gone before it is started again.
-            await process.end_group(fence.pid, self._grace)
         if fence.exit_code is not None:
             return self._exited(fence.exit_code)
         restarted = boot and boot != process.boot()

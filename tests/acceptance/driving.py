@@ -99,10 +99,12 @@ class Place:
         """Run a command to its end, however it ends; it must never show a traceback."""
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             process = self._begin(arguments, env, cwd or self.base, out, err)
-            process.wait(seconds)
-            texts = [(file.seek(0), file.read())[1] for file in (out, err)]
-        assert "Traceback" not in texts[1], texts[1]
-        return subprocess.CompletedProcess(process.args, process.returncode or 0, *texts)
+            code = process.wait(seconds)
+            for file in (out, err):
+                file.seek(0)
+            printed, complaint = out.read(), err.read()
+        assert "Traceback" not in complaint, complaint
+        return subprocess.CompletedProcess(process.args, code, printed, complaint)
 
     def _begin(
         self, arguments: Sequence[str], env: Mapping[str, str] | None, cwd: Path, out: IO[Any], err: IO[Any]

@@ -10,6 +10,7 @@ forks a process that waits; that one forks the process that is meant, tells its 
 import atexit
 import contextlib
 import functools
+import importlib
 import json
 import os
 import runpy
@@ -107,22 +108,20 @@ def _loaded() -> socket.socket:
 
 
 def _load() -> None:
-    import rich.table  # noqa: F401
-    import uvloop  # noqa: F401
-
-    import aqueue.cli
-    import aqueue.cli.serving
-    import aqueue.server  # noqa: F401 - for what it loads
-
+    for name in ("aqueue.cli", "aqueue.cli.serving", "aqueue.server", "rich.table"):
+        importlib.import_module(name)
+    # A server does without it where there is none.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvloop")
     for name in [name for name in sys.modules if name.partition(".")[0] == "aqueue"]:
         del sys.modules[name]
 
 
 def _answer(requests: socket.socket) -> None:
-    """Fork a process for each request; returns in each of them, and when there are no more."""
+    """Fork a process for each request, until there are no more; returns in each of them."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        request, (*descriptors,), _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
+        request, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
         if not request:
             os._exit(0)
         if os.fork() == 0:
