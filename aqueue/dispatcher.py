@@ -2,100 +2,45 @@
 
 All that happens to runs in this server goes through one loop. Whatever has come together since the last round,
 files to accept and attempts that are over, is recorded in one transaction, and the same transaction claims the
-runs that may start now. So a run costs one commit, and many runs at once cost few. Starting is left to each
-run's own task: the next round never waits for it.
+runs that may start now (see `rounds`). So a run costs one commit, and many runs at once cost few. They are started
+right after it; seeing them through is left to a task for each.
 """
 
 import math
-import sqlite3
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from itertools import chain, islice, repeat
 
 import anyio
 import anyio.abc
-import msgspec
 
 from aqueue.capacity import Limits
 from aqueue.cardwatch import CardWatch
-from aqueue.claims import Taken
+from aqueue.claims import Sight
 from aqueue.clock import Clock
-from aqueue.db import Database, Work
+from aqueue.db import Database
 from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
-from aqueue.errors import AqueueError, BusyError, DiskFullError
-from aqueue.events import Notice, Report, RunAborted, RunAccepted, RunEnded, RunStarted
+from aqueue.errors import BusyError, DiskFullError
+from aqueue.events import Notice, Report
 from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.incoming import Claimed
-from aqueue.models import Run, Server, State
+from aqueue.models import Run, Server
 from aqueue.outcomes import End, Outcome
-from aqueue.planner import Planned, Planner
+from aqueue.planner import Planner
 from aqueue.queries import Outlook
-from aqueue.requests import Request
+from aqueue.rounds import (
+    Agenda,
+    Delivery,
+    Done,
+    RollCall,
+    Rounds,
+    accepted,
+    answer,
+    news_of_accepted,
+    news_of_attempts,
+)
 from aqueue.runner import Runner
 from aqueue.schedulefiles import ScheduleFile
-from aqueue.store import Store
-from aqueue.timetable import Timetable
-
-_FEW = 64
-"""How many new runs one transaction puts into the store in a few milliseconds."""
-
-RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
-
-
-class Delivery:
-    """Files that somebody waits to have taken up.
-
-    Args:
-        files: with tasks.
-        schedule_files: that were read.
-    """
-
-    def __init__(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> None:
-        self.files = files
-        self.schedule_files = schedule_files
-        self.ids: list[list[list[int]]] = []
-        """For each file the ids of its runs, for each request in it."""
-        self.refused: Sequence[AqueueError | None] = ()
-        """For each schedule file why it is not taken, or None."""
-        self.is_taken = False
-        """Whether this has been done. A server that leaves does not do it: the next one finds the files."""
-        self.answered = anyio.Event()
-
-
-class _Round(msgspec.Struct, frozen=True, kw_only=True):
-    """What one transaction did, and what there is to know after it."""
-
-    known: set[str]
-    ids: list[list[list[list[int]]]]
-    aborted: list[Run]
-    let_go: int
-    planned: Planned
-    ended: list[tuple[Outcome, Run]]
-    adopted: list[tuple[Run, str]]
-    held: set[tuple[int, int]] | None
-    taken: Taken | None
-    cancellations: list[tuple[int, str]]
-    record: Server | None
-    outlook: Outlook
-
-    @property
-    def claimed(self) -> list[Run]:
-        """The runs that may start now."""
-        return self.taken.runs if self.taken is not None else []
-
-    @property
-    def concerns_others(self) -> bool:
-        """Whether another server may now be able to start something that this one did not, or to leave."""
-        if self.outlook.servers < 2:
-            return False
-        claimed = Counter(run.queue for run in self.claimed)
-        if Counter(run.queue for _, run in self.ended) - claimed:
-            return True
-        come = sum(len(ids) for delivery in self.ids for file in delivery for ids in file) + self.let_go
-        come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
-        return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 
 class Dispatcher:
@@ -128,9 +73,8 @@ class Dispatcher:
     ) -> None:
         self._folder = folder
         self._database = database
-        self._server = server
+        self._rounds = Rounds(folder, server, planner, roll_call)
         self._limits = limits
-        self._roll_call = roll_call
         self._new_runner = new_runner
         self._planner = planner
         self._take_orders = take_orders
@@ -232,12 +176,9 @@ class Dispatcher:
         before = self._runners - {runner for runner, _ in outcomes}
         sight = self._cards.sight
         has_room = self._disk.has_room()
-        is_small = self._is_small(deliveries)
+        agenda = self._agenda(deliveries, [outcome for _, outcome in outcomes], sight if has_room else None)
         try:
-            done = await self._database.write(
-                self._work(deliveries, [outcome for _, outcome in outcomes], has_room and not self._draining),
-                is_small=is_small,
-            )
+            done = await self._database.write(partial(self._rounds.do, agenda), is_small=agenda.is_small)
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
             self._outcomes = outcomes + self._outcomes
@@ -253,42 +194,59 @@ class Dispatcher:
             runner = self._add_runner(run)
             runner.launch()
             tasks.start_soon(self._collect, runner, runner.see_through)
-        self._tell(deliveries, done)
+        answer(deliveries, done)
+        self._unanswered.difference_update(deliveries)
+        self._tell(agenda, done)
         if done.taken is not None:
             self._cards.warn(done.taken.look, self._limits().rules)
             self._cards.follow(sight, done.taken, tasks)
-        self._has_company = done.outlook.servers > 1
-        if self._has_company:
-            # Where the runs of the others are is not known here.
-            for runner in self._runners:
-                runner.has_company = True
         self._let_go(before, done)
         for run, boot in done.adopted:
             runner = self._add_runner(run)
             tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
+        self._obey(done)
+        self._look_out(done.outlook)
+        return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
+
+    def _agenda(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: Sight | None) -> Agenda:
+        """What the next round is about. On its way out, a server makes and starts nothing, and leaves the rest."""
+        now, stays = self._clock.now(), not self._draining
+        rung, self._rung = self._rung, False
+        beating, self._beat_is_due = self._beat_is_due, False
+        return Agenda(
+            files=[delivery.files for delivery in deliveries],
+            schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
+            outcomes=outcomes,
+            limits=self._limits(),
+            now=now,
+            sight=sight if stays else None,
+            rung=rung,
+            beating=beating,
+            making=stays and (rung or beating or self._plan_at <= now),
+            adopting=stays and (beating or self._has_company),
+        )
+
+    def _obey(self, done: Done) -> None:
+        """Do what people want of this server and its runs."""
         stopped = dict(done.cancellations)
         for runner in self._runners:
             if runner.run.id in stopped:
                 runner.stop(stopped[runner.run.id])
         if done.record is not None:
             self._take_orders(done.record)
-        self.has_schedules = done.outlook.has_schedules
-        if self._runners or done.outlook.busy or done.outlook.has_missed:
+
+    def _look_out(self, outlook: Outlook) -> None:
+        """Take note of how things are now."""
+        self._has_company = outlook.servers > 1
+        if self._has_company:
+            # Where the runs of the others are is not known here.
+            for runner in self._runners:
+                runner.has_company = True
+        self.has_schedules = outlook.has_schedules
+        if self._runners or outlook.busy or outlook.has_missed:
             self.idle_since = None
         elif self.idle_since is None:
             self.idle_since = self._clock.monotonic()
-        if not has_room:
-            return DISK_FULL_PAUSE
-        return self._until_next(done.outlook)
-
-    def _is_small(self, deliveries: Sequence[Delivery]) -> bool:
-        """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
-        if self._rung or self._beat_is_due or self._plan_at <= self._clock.now():
-            return False
-        if any(delivery.schedule_files for delivery in deliveries):
-            return False
-        requests = [request for delivery in deliveries for file in delivery.files for request in file.requests]
-        return len(requests) <= _FEW and all(request.sweep is None for request in requests)
 
     def _until_next(self, outlook: Outlook) -> float | None:
         """For how many seconds there is nothing to do; None: until somebody says otherwise."""
@@ -311,7 +269,7 @@ class Dispatcher:
         self._runners.add(runner)
         return runner
 
-    def _let_go(self, runners: Iterable[Runner], done: _Round) -> None:
+    def _let_go(self, runners: Iterable[Runner], done: Done) -> None:
         """Leave those runs alone that others took over while this server slept, even if they gave them back."""
         if done.held is None:
             return
@@ -321,94 +279,24 @@ class Dispatcher:
                 runner.disown()
                 self._runners.discard(runner)
 
-    def _work(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], starting: bool) -> Work[_Round]:
-        server, limits, now = self._server, self._limits(), self._clock.now()
-        sight = self._cards.sight
-        rung, self._rung = self._rung, False
-        beating, self._beat_is_due = self._beat_is_due, False
-        # On its way out it makes no runs; so what files say is for the next server to read.
-        schedule_files = [] if self._draining else [file for one in deliveries for file in one.schedule_files]
-        making = not self._draining and (rung or beating or self._plan_at <= now)
-        # On its way out it leaves them to others.
-        adopting = (beating or self._has_company) and not self._draining
-
-        def work(connection: sqlite3.Connection) -> _Round:
-            store = Timetable(connection)
-            files = [file for delivery in deliveries for file in delivery.files]
-            known = {file.name for file in files if file.is_left_behind and store.runs_of(file.name)}
-            ids = [[self._accept(store, file, known, now) for file in one.files] for one in deliveries]
-            ended = [(outcome, run) for outcome in outcomes if (run := store.finish(outcome, server))]
-            servers = store.servers() if adopting else []
-            if beating:
-                store.beat(server, limits, now)
-                store.follow_clock(now)
-            return _Round(
-                known=known,
-                ids=ids,
-                planned=self._planner.plan(store, schedule_files, limits, now, making=making),
-                ended=ended,
-                adopted=store.adopt(server, *self._roll_call(servers, now)) if adopting else [],
-                held=store.held_by(server) if beating else None,
-                taken=store.claim(server, limits, now, sight) if starting else None,
-                cancellations=store.cancellations(server) if rung or beating else [],
-                record=store.server(server) if rung or beating else None,
-                outlook=store.outlook(limits, now),
-                aborted=store.aborted,
-                let_go=len(store.let_go),
-            )
-
-        return work
-
-    def _accept(self, store: Store, file: Claimed, known: Collection[str], now: float) -> list[list[int]]:
-        """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
-        # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
-        if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
-            return []
-        return store.accept(file.name, file.requests, now)
-
-    def _tell(self, deliveries: Sequence[Delivery], done: _Round) -> None:
-        refused = chain(done.planned.refused, repeat(None))
-        for delivery, ids in zip(deliveries, done.ids, strict=True):
-            delivery.ids = ids
-            delivery.refused = list(islice(refused, len(delivery.schedule_files)))
-            delivery.is_taken = True
-            delivery.answered.set()
-            self._unanswered.discard(delivery)
-            for file, ids_of_file in zip(delivery.files, ids, strict=True):
-                if file.name in done.known:
-                    continue
-                for request, runs in zip(file.requests, ids_of_file, strict=False):
-                    self._tell_accepted(request, runs, file.source)
+    def _tell(self, agenda: Agenda, done: Done) -> None:
+        for file, request, ids in accepted(agenda, done):
+            self._report(news_of_accepted(file, request, ids))
+            for id_ in ids:
+                self._cards.expect(id_, request.task)
         self._planner.tell(done.planned)
         for run in done.planned.made:
             self._cards.expect(run.id, run.task)
-        for outcome, run in done.ended:
+        for outcome, _ in done.ended:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
                 self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
-            seconds = outcome.at - (outcome.run.started_at or outcome.at)
-            self._report(RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED))
-        for run in done.aborted:
-            self._report(RunAborted(run))
-        for run in done.claimed:
-            self._report(RunStarted(run))
-        for run, _ in done.adopted:
-            self._report(RunStarted(run, adopted=True))
+        for event in news_of_attempts(done):
+            self._report(event)
         if done.ended or done.claimed or done.planned.made:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()
-
-    def _tell_accepted(self, request: Request, runs: Sequence[int], source: str) -> None:
-        task = request.task
-        if runs:
-            is_sweep = request.sweep is not None
-            queue = task.queue or task.name
-            self._report(
-                RunAccepted(runs[0], task.name, queue, source, task.hold, len(runs) if is_sweep else None)
-            )
-        for id_ in runs:
-            self._cards.expect(id_, task)
 
     async def _collect(self, runner: Runner, see_through: Callable[[], Awaitable[Outcome]]) -> None:
         """Wait for a runner's outcome. Whatever goes wrong in there concerns that run alone."""

@@ -53,7 +53,7 @@ LAYERS = (
         "inbox",
     ),
     ("commands", "plans", "runner", "timer", "intake", "planner", "cardwatch"),
-    ("dispatcher",),
+    ("rounds", "dispatcher"),
     ("server",),
     (
         "cli.types",
