@@ -3,13 +3,15 @@
 The acceptance tests start thousands of processes, and most of their time would go into loading the same libraries
 again. Only those are there already: aqueue's own modules are loaded by each process, as ever.
 
-Data flows: the tests send arguments, directory, environment and files to the one process that has loaded all; it
-forks a process that waits; that one forks the process that is meant, tells its pid, and later how it ended.
+Data flows: the tests send arguments, directory, environment and files to a process that has loaded all; it forks
+the process that is meant, tells its pid, and later how it ended. The dynamic linker reads its variables once, when
+a process starts: so there is one that has loaded all for each set of those.
 """
 
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -25,8 +27,11 @@ from pathlib import Path
 from typing import Final
 
 _LARGEST_REQUEST: Final = 1 << 20
-_READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "TZ")
-"""Beginnings of the names of variables that are looked at only when a process starts."""
+_LINKERS: Final = "LD_"
+"""The beginning of the names of the dynamic linker's variables."""
+
+_READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "TZ")
+"""Beginnings of the names of other variables that are looked at only when a process starts."""
 
 
 class Forked:
@@ -80,18 +85,25 @@ def fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], ou
     """
     mine, theirs = socket.socketpair()
     request = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
+    linkers = tuple(sorted(item for item in environment.items() if item[0].startswith(_LINKERS)))
     with theirs:
-        socket.send_fds(_loaded(), [request], [theirs.fileno(), out, err])
+        socket.send_fds(_loaded(linkers), [request], [theirs.fileno(), out, err])
     return Forked(["aqueue", *arguments], mine)
 
 
 @functools.cache
-def _loaded() -> socket.socket:
-    """The way to the process that has loaded the libraries; it ends when the tests do."""
+def _loaded(linkers: tuple[tuple[str, str], ...]) -> socket.socket:
+    """The way to the process that has loaded the libraries; it ends when the tests do.
+
+    Args:
+        linkers: the dynamic linker's variables.
+    """
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    others = {key: text for key, text in os.environ.items() if not key.startswith(_LINKERS)}
     with theirs:
         process = subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
+            env=others | dict(linkers),
             cwd=tempfile.gettempdir(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -108,35 +120,63 @@ def _loaded() -> socket.socket:
 
 
 def _load() -> None:
-    for name in ("aqueue.cli", "aqueue.cli.serving", "aqueue.server", "rich.table"):
+    for name in ("aqueue.cli", "aqueue.cli.serving", "aqueue.server", "rich.table", "pynvml"):
         importlib.import_module(name)
     # A server does without it where there is none.
     with contextlib.suppress(ImportError):
         importlib.import_module("uvloop")
     for name in [name for name in sys.modules if name.partition(".")[0] == "aqueue"]:
         del sys.modules[name]
+    # What is looked through for garbage, if only at the end, is copied for each process.
+    gc.collect()
+    gc.freeze()
 
 
 def _answer(requests: socket.socket) -> None:
     """Fork a process for each request, until there are no more; returns in each of them."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ended, wake = socket.socketpair()
+    for side in (ended, wake):
+        side.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    reports: dict[int, int] = {}
     while True:
+        readable, _, _ = select.select([requests, ended], [], [])
+        if ended in readable:
+            ended.recv(4096)
+            _tell_of_ends(reports)
+            continue
         request, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 3)
         if not request:
             os._exit(0)
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             break
-        for descriptor in descriptors:
+        report, *files = descriptors
+        for descriptor in files:
             os.close(descriptor)
+        os.write(report, str(pid).encode())
+        reports[pid] = report
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    requests.close()
-    reports, out, err = descriptors
-    if pid := os.fork():
-        os.write(reports, str(pid).encode())
-        _, status = os.waitpid(pid, 0)
-        os.write(reports, str(os.waitstatus_to_exitcode(status)).encode())
-        os._exit(0)
-    _become(request, reports, out, err)
+    for side in (requests, ended, wake):
+        side.close()
+    for other in reports.values():
+        os.close(other)
+    _become(request, *descriptors)
+
+
+def _tell_of_ends(reports: dict[int, int]) -> None:
+    """Reap what is over, and write how it ended to where that is to be told."""
+    while reports:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        report = reports.pop(pid)
+        # Whoever asked may be gone.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(report, str(os.waitstatus_to_exitcode(status)).encode())
+        os.close(report)
 
 
 def _become(request: bytes, reports: int, out: int, err: int) -> None:

@@ -2,7 +2,8 @@
  *
  * By how many nanoseconds is in the file that TEST_CLOCK_OFFSET names: eight bytes, which a test may change at any
  * time. All other clocks are left alone. The time itself comes from the kernel, not from the function that stands
- * behind ours: so there is nothing to look up, and it works as early as in another library's constructor.
+ * behind ours: so there is nothing to look up, and it works as early as in another library's constructor. A process
+ * may be given that variable only after it was forked: so it is asked for until it is there.
  */
 
 #define _GNU_SOURCE
@@ -20,7 +21,7 @@
 static const int64_t zero;
 static const int64_t *offset = &zero;
 
-__attribute__((constructor)) static void map_offset(void)
+static void map_offset(void)
 {
     const char *path = getenv("TEST_CLOCK_OFFSET");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -37,6 +38,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     int failed = (int)syscall(SYS_clock_gettime, clock, now);
     if (failed || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
         return failed;
+    if (offset == &zero)
+        map_offset();
     int64_t at = now->tv_sec * SECOND + now->tv_nsec + __atomic_load_n(offset, __ATOMIC_RELAXED);
     now->tv_sec = at / SECOND;
     now->tv_nsec = at % SECOND;
