@@ -190,7 +190,8 @@ class Timetable(Store):
         direct = limits.disabled_by is not None
         due = schedules.live(schedule, stored.handled_until, now)
         made = [self._make(schedule, moment, Trigger.SCHEDULER, now, direct=direct) for moment in due]
-        self._move_on(schedule, now)
+        # The clock may have been put back by seconds: what was over is not due once more.
+        self._move_on(schedule, max(now, stored.handled_until))
         return [run for id_ in made if id_ is not None and (run := self.get(id_))]
 
     def _settle(self, stored: StoredSchedule, limits: Limits, now: float) -> None:

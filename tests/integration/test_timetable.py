@@ -159,6 +159,17 @@ def test_a_clock_that_is_put_back_and_then_set_right_brings_back_nothing_that_wa
     assert (plan.due_times(), plan.stored().missed) == ([130], 0)
 
 
+def test_a_clock_that_is_put_back_by_seconds_brings_back_no_time_from_before_a_schedule_was_resumed(
+    plan: Plan,
+) -> None:
+    plan.put(a_schedule(), when=5)
+    plan.pause(when=6)
+    plan.resume(10.1)
+    plan.pause(when=10.1)
+    plan.resume(9.9)
+    assert [plan.make_due(when) for when in (9.9, 10, 20)] == [[], [], [20]]
+
+
 # What a server has to know
 
 
