@@ -170,6 +170,29 @@ def test_a_clock_that_is_put_back_by_seconds_brings_back_no_time_from_before_a_s
     assert [plan.make_due(when) for when in (9.9, 10, 20)] == [[], [], [20]]
 
 
+def test_pausing_what_was_just_resumed_misses_nothing_of_the_pause_before(plan: Plan) -> None:
+    plan.put(a_schedule(window=100))
+    assert plan.made(14) == []
+    plan.pause(when=16)
+    for _ in range(2):
+        plan.resume(26)
+        plan.pause(when=26)
+    plan.resume(26)
+    plan.catch_up()
+    assert plan.due_times() == [10]
+
+
+def test_pausing_what_was_just_resumed_keeps_what_was_missed_before_the_clock_was_put_back(plan: Plan) -> None:
+    plan.put(a_schedule(window=20), when=5)
+    assert plan.made(14) == []
+    plan.pause(when=6)
+    plan.resume(6)
+    plan.pause(when=6)
+    plan.resume(6)
+    plan.catch_up()
+    assert plan.due_times() == [10]
+
+
 # What a server has to know
 
 
