@@ -280,8 +280,9 @@ class Dispatcher:
                 self._runners.discard(runner)
 
     def _tell(self, agenda: Agenda, done: Done) -> None:
-        for file, request, ids in accepted(agenda, done):
-            self._report(news_of_accepted(file, request, ids))
+        new = list(accepted(agenda, done))
+        self._report(*(news_of_accepted(*one) for one in new))
+        for _, request, ids in new:
             for id_ in ids:
                 self._cards.expect(id_, request.task)
         self._planner.tell(done.planned)
@@ -291,8 +292,7 @@ class Dispatcher:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
                 self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
-        for event in news_of_attempts(done):
-            self._report(event)
+        self._report(*news_of_attempts(done))
         if done.ended or done.claimed or done.planned.made:
             self._folder.tell()
         if done.concerns_others:

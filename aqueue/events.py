@@ -1,6 +1,6 @@
 """What a server tells about itself while it serves."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -91,5 +91,10 @@ class Detail(msgspec.Struct, frozen=True):
 
 
 Event = RunAccepted | RunStarted | RunEnded | RunAborted | ScheduleChanged | FileRejected | Notice | Detail
-Report = Callable[[Event], None]
-"""Takes an event as it happens; must return at once and not raise."""
+
+
+class Report(Protocol):
+    """Takes events as they happen."""
+
+    def __call__(self, *events: Event) -> None:
+        """Take these, in this order; must return at once and not raise."""

@@ -128,8 +128,8 @@ class Servers(CardQueries):
         # One that was resumed just now is not due: nobody has found out yet when it will be.
         is_due = "next_due <= :now AND next_due > handled_until"
         self._execute(
-            "UPDATE schedules SET paused = 1, next_due = NULL,"
-            f" missed_after = iif({is_due}, coalesce(missed_after, max(handled_until, counts_from)), missed_after),"
+            "UPDATE schedules SET paused = 1, next_due = NULL, missed_after ="
+            f" iif({is_due}, coalesce(missed_after, max(handled_until, counts_from)), missed_after),"
             f" missed_at = iif({is_due}, :now, missed_at) WHERE name = :name AND NOT paused",
             {"name": name, "now": now},
         )

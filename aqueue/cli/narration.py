@@ -51,22 +51,23 @@ class Narrator:
         self._colour = self._on_terminal and "NO_COLOR" not in os.environ
         self._broken = False
 
-    def report(self, event: Event) -> None:
-        """Print one event, if it is to be printed at all."""
-        if self._quiet and not _needs_a_person(event):
-            return
-        if isinstance(event, Detail) and not self._verbose:
-            return
-        word, text = _describe(event, self._verbose)
-        if not self._broken:
+    def report(self, *events: Event) -> None:
+        """Print events at once, those that are to be printed at all."""
+        lines = [self._line(*_describe(event, self._verbose)) for event in events if self._is_to_be_told(event)]
+        if lines and not self._broken:
             try:
-                sys.stdout.write(self._line(word, text))
+                sys.stdout.write("".join(lines))
                 sys.stdout.flush()
             except OSError:
                 # The terminal or the pipe is gone; the runs matter more. What was not written would be tried
                 # again at exit.
                 self._broken = True
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _is_to_be_told(self, event: Event) -> bool:
+        if self._quiet:
+            return _needs_a_person(event)
+        return self._verbose or not isinstance(event, Detail)
 
     def _line(self, word: str, text: str) -> str:
         if not self._on_terminal:

@@ -7,6 +7,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from aqueue.models import Task, Trigger
 from aqueue.store import Store
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
+SCRIPT = str(Path(sysconfig.get_path("scripts"), "aqueue"))
+"""What a person types, in the environment of this Python."""
+
 DEADLINE = 300.0
 
 

@@ -1,10 +1,9 @@
 """What aqueue costs: a server that has nothing to do, and a command."""
 
-import shutil
 import sys
 import time
 
-from tests.benchmarks.bench import Bench, cpu_seconds, ms, resident, wall
+from tests.benchmarks.bench import SCRIPT, Bench, cpu_seconds, ms, resident, wall
 
 
 def idle(bench: Bench, seconds: float) -> None:
@@ -18,11 +17,10 @@ def idle(bench: Bench, seconds: float) -> None:
 
 
 def commands(bench: Bench, times: int) -> None:
-    script = [shutil.which("aqueue") or "aqueue"]
     with bench.serving() as folder:
         python = wall([sys.executable, "-c", "pass"], times)
         for what, arguments, aim in (
             ("aqueue --help", ["--help"], "under 100 ms"),
             ("aqueue add", ["add", "--dir", str(folder.path), "--", "true"], "under 150 ms"),
         ):
-            bench.row(what, ms(wall(script + arguments, times)), f"python -c pass: {ms(python)}", aim)
+            bench.row(what, ms(wall([SCRIPT, *arguments], times)), f"python -c pass: {ms(python)}", aim)

@@ -1,12 +1,11 @@
 """Queues that two servers share: what a crowd that waits changes, and how soon a freed slot is taken over."""
 
 import os
-import shutil
 import statistics
 import time
 
 from aqueue.models import Priority, Task
-from tests.benchmarks.bench import Bell, Bench, Folder, ms, until, wall
+from tests.benchmarks.bench import SCRIPT, Bell, Bench, Folder, ms, until, wall
 
 QUEUES = ("q0", "q1", "q2", "q3")
 FOUR = f"queues: {{config: [{', '.join(f'{{name: {queue}}}' for queue in QUEUES)}]}}\n"
@@ -87,9 +86,8 @@ def ask(folder: Folder) -> list[tuple[str, float]]:
         "aqueue dequeue QUEUE": [["dequeue", "q0"]] * TIMES,
         "aqueue dequeue QUEUE -d RUN": [["dequeue", "q1", "-d", name] for name in middle],
     }
-    script = shutil.which("aqueue") or "aqueue"
     return [
-        (what, statistics.median(wall([script, *command, "--dir", str(folder.path)], 1) for command in commands))
+        (what, statistics.median(wall([SCRIPT, *command, "--dir", str(folder.path)], 1) for command in commands))
         for what, commands in asked.items()
     ]
 

@@ -1,9 +1,8 @@
 """Large sweeps: how soon all of their runs are queued, and what comes after them cancelled."""
 
-import shutil
 import time
 
-from tests.benchmarks.bench import Bench, Folder, until, wall
+from tests.benchmarks.bench import SCRIPT, Bench, Folder, until, wall
 
 TEXT = "command: 'true'\nqueue: later\nmatrix: {{lr: [{rates}], seed: range(100)}}\n"
 PAUSED = "queues: {config: [{name: later, paused: true}]}\n"
@@ -15,16 +14,15 @@ def sweeps(bench: Bench, count: int) -> None:
     folder.configure(PAUSED)
     rates = ", ".join(str(number / 1000) for number in range(1, count // 100 + 1))
     text = TEXT.format(rates=rates)
-    aqueue = shutil.which("aqueue") or "aqueue"
     with bench.server(folder, "-q"):
         time.sleep(1)
         seconds = drop(folder, "sweep", text, count)
         bench.row(f"a file with {count:,} combinations, until all are queued", f"{seconds:.2f} s", "", "under 3 s")
         seconds = drop(folder, "train", f"{text}---\nname: eval\n{text}needs: train\n", 2 * count)
         bench.row(f"a file with as many, and {count:,} that need them", f"{seconds:.2f} s", "", "under 6 s")
-        enqueue = [aqueue, "enqueue", "--dir", str(folder.path), str(folder.stage("command", text))]
+        enqueue = [SCRIPT, "enqueue", "--dir", str(folder.path), str(folder.stage("command", text))]
         bench.row(f"aqueue enqueue of {count:,} combinations", f"{wall(enqueue, 3):.2f} s", "", "under 3 s")
-        cancel = [aqueue, "cancel", "--dir", str(folder.path), "--group", "train"]
+        cancel = [SCRIPT, "cancel", "--dir", str(folder.path), "--group", "train"]
         what = f"aqueue cancel of {count:,} runs, with {count:,} that come after them"
         bench.row(what, f"{wall(cancel, 1):.2f} s", "", "under 6 s")
 

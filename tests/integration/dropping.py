@@ -67,8 +67,6 @@ class Taker:
             act()
         return self.config
 
-    def _report(self, event: Event) -> None:
-        if isinstance(event, FileRejected):
-            self.rejected.append(event)
-        elif isinstance(event, Notice):
-            self.notices.append(event)
+    def _report(self, *events: Event) -> None:
+        self.rejected += [event for event in events if isinstance(event, FileRejected)]
+        self.notices += [event for event in events if isinstance(event, Notice)]

@@ -68,10 +68,13 @@ class World:
         self.gpus = Scripted(folder, self.clock)
         self.told: list[Event] = []
         self.woken = 0
-        self.watch = CardWatch(self.gpus, self.clock, self._wake, self.told.append)
+        self.watch = CardWatch(self.gpus, self.clock, self._wake, self._tell)
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def _tell(self, *events: Event) -> None:
+        self.told += events
 
     async def round(self, *, needs_look: bool = False, is_vetoed: bool = False) -> int:
         """A round in which runs wait or not; returns how many looks there were after it."""

@@ -25,7 +25,10 @@ class Held:
         self.file = folder.config
         self.file.write_text(text)
         self.reported: list[Event] = []
-        self.settings = Settings(folder, environment, self.reported.append)
+        self.settings = Settings(folder, environment, self._report)
+
+    def _report(self, *events: Event) -> None:
+        self.reported += events
 
     @property
     def said(self) -> list[str]:
