@@ -155,16 +155,6 @@ def spawn(
     return Process(pid, child=True)
 
 
-def fill_standard_files() -> None:
-    """Put something in the place of standard input, output and error where they are closed.
-
-    Whatever is opened next would be taken for them, and libuv ends a process in which it closes one of them.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-
-
 def keep_open_files() -> None:
     """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns."""
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names only

@@ -85,6 +85,7 @@ def main() -> None:
 
 
 def _exit_code(arguments: list[str]) -> int:
+    _open_closed_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # What the terminal cannot show must not be what ends a server.
@@ -116,6 +117,17 @@ def _exit_code(arguments: list[str]) -> int:
         _complain(f"{where}{error.strerror}", "look at its permissions, and whether it is still there")
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _open_closed_files() -> None:
+    """Have something in the place of standard input, output and error where they are closed.
+
+    Whatever is opened next would be taken for them, and libuv ends a process in which it closes one of them.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is the one that is missing.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - for good, and without pathlib
 
 
 def _complain(message: str, hint: str) -> None:

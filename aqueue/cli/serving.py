@@ -65,11 +65,10 @@ def serve(
 
     from aqueue.cli.narration import Narrator
     from aqueue.clock import Clock
-    from aqueue.process import fill_standard_files, keep_open_files
+    from aqueue.process import keep_open_files
     from aqueue.server import Options
     from aqueue.server import serve as serve_folder
 
-    fill_standard_files()
     keep_open_files()
     # A writer who opens a file that is being read for the inbox makes the kernel send this; see inbox.
     signal.signal(signal.SIGIO, signal.SIG_IGN)

@@ -235,12 +235,14 @@ def test_after_the_third_signal_the_runs_go_on_and_the_next_server_adopts_them(p
     assert (row["exit_code"], row["attempts"]) == (5, 1)
 
 
-@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
-def test_it_serves_where_standard_input_or_error_is_closed(place: Place, closed: str) -> None:
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_it_serves_and_answers_where_standard_input_output_or_error_is_closed(place: Place, closed: str) -> None:
     place.task("hello", "pwd >here")
     place.prefix = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
-    server = place.start("serve", "--drain")
-    assert server.wait(10.0) == 0
+    for arguments in (["serve", "--drain"], ["ls"], ["add", "--", "true"]):
+        command = place.start(*arguments, stderr=subprocess.PIPE)
+        assert command.communicate(timeout=10.0)[1].count(b"Traceback") == 0
+        assert command.returncode == 0
     assert place.lines("here") == [str(place.base)]
 
 
