@@ -168,14 +168,14 @@ def close_fence(attempt: str) -> bool:
 
     Returns:
         False if it has begun.
+
+    Raises:
+        OSError: it cannot be told, for instance because its directory is not there.
     """
     try:
         os.close(os.open(attempt + ".pid", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return False
-    except FileNotFoundError:
-        # The directory was never made, or somebody has removed it.
-        return True
     return True
 
 

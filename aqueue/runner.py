@@ -162,7 +162,6 @@ class Runner:
             living = process.find(self._attempt, Fence(None, None))
             if living is not None:
                 with living:
-                    self._folder.make_run_dir(self.run.id)
                     process.restore_fence(self._attempt, living)
                     return await self._see_through(living)
             return self._outcome(End.NEVER_STARTED)
@@ -182,6 +181,8 @@ class Runner:
     async def _close_fence(self) -> bool:
         while True:
             try:
+                # Whoever claimed it may be about to make it, and to start it there.
+                self._folder.make_run_dir(self.run.id)
                 return process.close_fence(self._attempt)
             except OSError:
                 # On a full disk it cannot be told yet whether it ever began.

@@ -76,17 +76,19 @@ HERE = process.boot()
 UNTIL_GO = "echo ready; while [ ! -e go ]; do sleep 0.02; done; exit 7"
 
 
-async def test_an_attempt_that_never_started_never_will(new_legacy: NewLegacy, attempts: Attempts) -> None:
+@pytest.mark.parametrize("has_directory", [True, False])
+async def test_an_attempt_that_never_started_never_will(
+    new_legacy: NewLegacy, folder: Folder, attempts: Attempts, has_directory: bool
+) -> None:
     legacy = new_legacy("echo ran")
-    os.mkdir(os.path.dirname(legacy.path))
+    if has_directory:
+        folder.make_run_dir(legacy.run.id)
     assert (await legacy.heir.adopt(HERE)).end is End.NEVER_STARTED
+    # Its server only slept.
+    folder.make_run_dir(legacy.run.id)
     late = attempts.start("echo ran", path=legacy.path)
     assert await late.ends() == FENCED
     assert late.output == ""
-
-
-async def test_an_attempt_without_a_run_directory_never_started(new_legacy: NewLegacy) -> None:
-    assert (await new_legacy().heir.adopt(HERE)).end is End.NEVER_STARTED
 
 
 async def test_an_attempt_whose_server_died_at_the_fence_never_started(new_legacy: NewLegacy) -> None:
