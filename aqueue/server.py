@@ -1,6 +1,7 @@
 """A server: what it is made of, how it starts, and in which order it stops."""
 
 import contextlib
+import math
 import os
 import signal
 import sqlite3
@@ -120,6 +121,7 @@ class _Server:
         self._raised_to = 0
         self._owns = owned(options.gpus, self._environment)
         self._is_leaving = False
+        self._woke_at = -math.inf
         self._record = self._new_record()
         self._dispatcher = Dispatcher(
             folder=folder,
@@ -256,13 +258,15 @@ class _Server:
         for server in servers:
             # Before that, another configuration may have said how often there is to be one.
             heard_at[server.id] = max(server.heartbeat_at, self._settings.changed_at)
-        # Whoever slept does not know who else did.
-        has_slept = now - heard_at.pop(self._presence.id, now) > self._config.stale_after
+        # Whoever slept does not know who else did, until they had the time to say so.
+        if now - heard_at.pop(self._presence.id, now) > self._config.stale_after:
+            self._woke_at = now
+        self._woke_at = min(self._woke_at, now)
         for id_, at in heard_at.items():
             if not is_up(self._folder.servers, id_):
                 forget(self._folder.servers, id_)
                 gone.add(id_)
-            elif has_slept or now - at <= self._config.stale_after:
+            elif now - max(at, self._woke_at) <= self._config.stale_after:
                 fresh.add(id_)
         if gone:
             self._intake.rescan(left_for=0.0)

@@ -154,3 +154,20 @@ def test_what_is_due_now_is_on_time_while_thousands_are_caught_up(place: Clocked
     place.make(*live("now", "20:57", "20:58"), *late)
     assert 0.0 <= place.lateness("now") < 1.0
     assert place.made()[-1].name != "now", "the catchup was over before"
+
+
+def test_servers_that_wake_together_leave_each_others_runs_alone(place: ClockedPlace) -> None:
+    place.drop("aqueue.yaml", "heartbeat: {interval: 1s, stale_after: 3s}\n")
+    servers = [place.serve_at("12:00")]
+    for name in ("one", "two"):
+        place.task(name, place.until("over"), "timeout: 30m")
+        servers.append(place.serve())
+        place.becomes(name, "running")
+    place.clock.advance(3600.0)
+    # One of them gives a sign of life before the others do, and then hears of something new.
+    for number in range(20):
+        place.run("add", "--hold", "--name", f"held-{number}", "--", "true")
+    place.path("over").touch()
+    for name in ("one", "two"):
+        place.becomes(name, "succeeded")
+    assert not any("adopted" in server.text for server in servers)
