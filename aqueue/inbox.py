@@ -20,7 +20,7 @@ import msgspec
 
 from aqueue import documents
 from aqueue.config import Config
-from aqueue.errors import AqueueError, DiskFullError, FileError
+from aqueue.errors import AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
 from aqueue.incoming import Claimed, Incoming, Preparing, in_order, printable
@@ -186,6 +186,23 @@ class Inbox(Incoming):
         self._missing.pop(path, None)
         seen = self._see(path, status)
         try:
+            return self._claim_or_refuse(path, status, seen)
+        except FileNotFoundError:
+            self._miss(path)
+        except (DiskFullError, BusyError) as error:
+            self._forget(path)
+            self._complain(path, seen, f"{self._name(path)} cannot be taken: {error}")
+            self._look_later(path, _WHEN_FULL)
+        except OSError as error:
+            self._forget(path)
+            self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._look_later(path, _WHEN_FULL)
+        return None
+
+    def _claim_or_refuse(self, path: str, status: os.stat_result, seen: _Seen) -> Claimed | None:
+        """Claim a file if it is good; refuse it if it has been bad for too long to be only half of one."""
+        try:
             if not stat.S_ISREG(status.st_mode):
                 raise FileError(self._name(path), 0, 0, "is not a regular file", "drop a copy of the file itself")
             if status.st_uid != os.geteuid():
@@ -200,18 +217,7 @@ class Inbox(Incoming):
                 self._due[path] = seen.since + patience
             else:
                 self._refuse(path, error, seen)
-        except FileNotFoundError:
-            self._miss(path)
-        except DiskFullError as error:
-            self._forget(path)
-            self._complain(path, seen, f"{self._name(path)} cannot be taken: {error}")
-            self._look_later(path, _WHEN_FULL)
-        except OSError as error:
-            self._forget(path)
-            self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._look_later(path, _WHEN_FULL)
-        return None
+            return None
 
     def _refuse(self, path: str, error: FileError, seen: _Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""

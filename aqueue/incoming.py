@@ -15,7 +15,7 @@ import msgspec
 
 from aqueue import documents, taskfile
 from aqueue.config import Config
-from aqueue.errors import DiskFullError, FileError
+from aqueue.errors import BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder
 from aqueue.models import is_name
@@ -27,7 +27,8 @@ from aqueue.taskfile import Content
 class Preparing(Protocol):
     """Makes what files ask for ready for the store.
 
-    Its methods raise FileError for what cannot be accepted, DiskFullError if there is no room for it now.
+    Its methods raise FileError for what cannot be accepted; DiskFullError if there is no room for it now, and
+    BusyError if the store cannot be asked.
     """
 
     def begin(self) -> None:
@@ -137,7 +138,9 @@ class Incoming:
         self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_ctime >= seconds and (file := self._reread(path)):
+                # All of them also where the clock was put back since they came.
+                is_left = not seconds or time.time() - path.stat().st_ctime >= seconds
+                if is_left and (file := self._reread(path)):
                     files.append(file)
         return files
 
@@ -160,7 +163,7 @@ class Incoming:
         except OSError as error:
             self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
             return None
-        except DiskFullError as error:
+        except (DiskFullError, BusyError) as error:
             self._report(Notice(f"{error}; {path} waits for that", urgent=True))
             return None
         except (FileError, ValueError) as error:

@@ -32,6 +32,7 @@ class Preparation:
         Raises:
             FileError: a run that it comes after is not known, or its code cannot be kept.
             DiskFullError: there is no room to keep its code.
+            BusyError: the store cannot be asked.
         """
         if any(request.after for request in content.requests):
             self._check_known(content)
@@ -46,6 +47,7 @@ class Preparation:
         Raises:
             FileError: its code cannot be kept any more.
             DiskFullError: there is no room to keep its code.
+            BusyError: the store cannot be asked.
         """
         if self._write(lambda connection: bool(Store(connection).runs_of(name))):
             return content.requests

@@ -16,9 +16,9 @@ from tests.waiting import eventually
 class Taker:
     """An inbox, and what became of the files that it looked at."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, has_schedules: Callable[[str], bool] | None = None) -> None:
         self.folder = folder
-        self.inbox = Inbox(folder, self._asked_for_config, self._report)
+        self.inbox = Inbox(folder, self._asked_for_config, self._report, has_schedules)
         self.config = Config()
         self.taken: list[Claimed] = []
         self.rejected: list[FileRejected] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from aqueue.errors import BusyError
 from aqueue.folder import Folder
 from tests.integration.accepting import tasks_of
 from tests.integration.conftest import as_root, as_user
@@ -274,3 +275,17 @@ def test_hidden_and_linked_sub_folders_are_left_alone(folder: Folder, taker: Tak
 def test_an_error_shows_no_values_of_the_environment(folder: Folder, taker: Taker) -> None:
     (folder.path / "x.yaml").write_text(f"{GOOD}env: {{TOKEN: [hunter2]}}\n")
     assert "hunter2" not in error_of(folder, taker, "x.yaml")
+
+
+def test_a_bad_file_waits_while_another_process_keeps_the_store_locked(folder: Folder) -> None:
+    problems = [BusyError("it is locked", "see who has it open")]
+
+    def has_schedules(file: str) -> bool:
+        if problems:
+            raise problems.pop()
+        return False
+
+    taker = Taker(folder, has_schedules)
+    (folder.path / "x.yaml").write_text(BAD)
+    assert "did you mean" in error_of(folder, taker, "x.yaml")
+    assert [notice.text for notice in taker.notices] == ["x.yaml cannot be taken: it is locked"]

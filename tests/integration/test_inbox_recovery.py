@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 
 import pytest
@@ -122,6 +123,14 @@ def test_two_servers_that_recover_the_same_file_accept_it_once(
     assert heir.accept(first) == other.accept(second)
     assert Store(connection).count() == 1
     assert os.listdir(folder.incoming) == []
+
+
+def test_a_file_that_was_claimed_before_the_clock_was_put_back_is_recovered(
+    folder: Folder, taker: Taker, heir: Heir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = claim(folder, taker, "a.yaml")
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert [file.name for file in heir.recover()] == [claimed.name]
 
 
 def test_a_run_directory_that_the_store_does_not_know_is_put_aside(
