@@ -18,7 +18,6 @@ from aqueue.cardwatch import CardWatch
 from aqueue.claims import Sight
 from aqueue.clock import Clock
 from aqueue.db import Database
-from aqueue.disk import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Disk
 from aqueue.errors import BusyError, DiskFullError
 from aqueue.events import Notice, Report
 from aqueue.folder import Folder
@@ -28,6 +27,7 @@ from aqueue.models import Run, Server
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planner
 from aqueue.queries import Outlook
+from aqueue.room import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Room
 from aqueue.rounds import (
     Agenda,
     Delivery,
@@ -91,7 +91,7 @@ class Dispatcher:
         self._has_company = False
         self._plan_at = 0.0
         self._draining = False
-        self._disk = Disk(folder, clock, report)
+        self._room = Room(folder, clock, report)
         self._cards = CardWatch(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
@@ -175,7 +175,7 @@ class Dispatcher:
         outcomes, self._outcomes = self._outcomes, []
         before = self._runners - {runner for runner, _ in outcomes}
         sight = self._cards.sight
-        has_room = self._disk.has_room()
+        has_room = self._room.has_room()
         agenda = self._agenda(deliveries, [outcome for _, outcome in outcomes], sight if has_room else None)
         try:
             done = await self._database.write(partial(self._rounds.do, agenda), is_small=agenda.is_small)
@@ -184,7 +184,7 @@ class Dispatcher:
             self._outcomes = outcomes + self._outcomes
             self._rung = self._beat_is_due = True
             if isinstance(error, DiskFullError):
-                self._disk.is_full(error)
+                self._room.is_short(f"the disk is full ({error})")
             else:
                 self._report(Notice(f"{error}; {error.hint}", urgent=True))
             return DISK_FULL_PAUSE
@@ -291,7 +291,7 @@ class Dispatcher:
         for outcome, _ in done.ended:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
-                self._disk.is_full(outcome.why, NO_ROOM_PAUSE)
+                self._room.is_short(outcome.why, NO_ROOM_PAUSE)
         self._report(*news_of_attempts(done))
         if done.ended or done.claimed or done.planned.made:
             self._folder.tell()

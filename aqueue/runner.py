@@ -21,6 +21,8 @@ from aqueue.process import Fence, Process
 _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
 _FENCE_PATIENCE = 2.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _SHARED = (
     "metrics.json was left alone, as other runs may have been in this directory at the same time:"
     " write it to $AQUEUE_RUN_DIR, or say `isolate: git`"
@@ -94,10 +96,7 @@ class Runner:
                 has_plan=has_plan,
             )
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._failure = self._outcome(End.NEVER_STARTED, why=f"run {self.run.id} found no room to start")
-            else:
-                self._failure = self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error.strerror}")
+            self._failure = self._not_launched(error)
         except ValueError as error:
             self._failure = self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error}")
 
@@ -228,8 +227,17 @@ class Runner:
             return self._over_unseen(fence or Fence(running.pid, None), "")
         return self._exited(code)
 
+    def _not_launched(self, error: OSError) -> Outcome:
+        if error.errno in _NO_ROOM:
+            why = f"the disk is full (run {self.run.id} found no room to start)"
+        elif error.errno in _NO_PROCESS:
+            why = f"run {self.run.id} cannot have a process ({error.strerror})"
+        else:
+            return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error.strerror}")
+        return self._outcome(End.NEVER_STARTED, why=why)
+
     def _no_files(self) -> str:
-        return f"run {self.run.id} cannot make its files in {self._folder.run_dir(self.run.id)}"
+        return f"the disk is full (run {self.run.id} cannot make its files in {self._folder.run_dir(self.run.id)})"
 
     def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
@@ -248,7 +256,8 @@ class Runner:
     def _refused(self, code: int, why: str) -> Outcome:
         """The command was not run."""
         if code == wrapper.NO_ROOM:
-            return self._outcome(End.NEVER_STARTED, why=f"run {self.run.id} found no room for its checkout: {why}")
+            why = f"the disk is full (run {self.run.id} found no room for its checkout: {why})"
+            return self._outcome(End.NEVER_STARTED, why=why)
         if code == wrapper.NO_CHECKOUT:
             return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {why}")
         why = f"working_dir {self.run.task.working_dir} is no directory to be in"

@@ -88,7 +88,7 @@ def test_on_a_full_disk_nothing_starts_nothing_is_lost_and_it_goes_on_when_there
     assert server.process.poll() is None
     assert not ledger.exists()
     disk.make_room()
-    server.says("room on the disk again")
+    server.says("there is room again")
     server.says("succeeded", times=5)
     rows = place.rows()
     assert (rows["long"]["state"], rows["long"]["exit_code"], rows["long"]["attempts"]) == ("failed", 3, 1)

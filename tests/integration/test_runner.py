@@ -1,6 +1,7 @@
 """One attempt's life under a server: start, timeout, stop, and what is said of its end."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 import time
@@ -229,3 +230,17 @@ async def test_a_server_that_leaves_does_not_touch_what_runs(new_life: NewLife) 
     assert is_alive(life.pid)
     os.killpg(life.pid, 9)
     os.waitpid(life.pid, 0)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+async def test_a_run_that_cannot_have_a_process_just_then_is_as_good_as_before(
+    new_life: NewLife, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    life = new_life("echo ran")
+    monkeypatch.setattr(os, "posix_spawn", refuse)
+    outcome = await life.ends()
+    assert (outcome.end, life.output) == (End.NEVER_STARTED, "")
+    assert outcome.why == f"run {life.run.id} cannot have a process ({os.strerror(number)})"

@@ -29,7 +29,7 @@ LAYERS = (
         "metrics",
         "process",
         "presence",
-        "disk",
+        "room",
         "checkout",
         "snapshots",
         "nvml",

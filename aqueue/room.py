@@ -1,4 +1,4 @@
-"""Whether there is room on the disk for a run to write its log."""
+"""Whether there is room for a run to be started: on the disk for its log, and in the system for its process."""
 
 import math
 import os
@@ -18,41 +18,41 @@ DISK_FULL_PAUSE: Final = 1.0
 """Seconds after which a full disk is looked at again."""
 
 NO_ROOM_PAUSE: Final = 5.0
-"""Seconds after which it is tried again where the disk seems to have room, but something else says no."""
+"""Seconds after which it is tried again where the disk has room, as far as one can see, but something says no."""
 
 _CHECK_SECONDS = 0.1
 
 
-class Disk:
+class Room:
     """Knows whether runs can be started, and says so when that changes."""
 
     def __init__(self, folder: Folder, clock: Clock, report: Report) -> None:
         self._folder = folder
         self._clock = clock
         self._report = report
-        self._is_full = False
+        self._is_short = False
         self._check_at = -math.inf
 
     def has_room(self) -> bool:
         """Whether there is room for a run to be started; the disk is asked now and then."""
         now = self._clock.monotonic()
         if now < self._check_at:
-            return not self._is_full
+            return not self._is_short
         self._check_at = now + _CHECK_SECONDS
         status = os.statvfs(self._folder.state)
         free = status.f_bavail * status.f_frsize
         if free < ROOM_TO_START:
-            self.is_full(f"there are {free >> 20} MiB free")
+            self.is_short(f"the disk is full (there are {free >> 20} MiB free)")
         elif status.f_files and status.f_favail < FILES_TO_START:
-            self.is_full(f"{status.f_favail} more files can be made")
-        elif self._is_full:
-            self._is_full = False
-            self._report(Notice("there is room on the disk again: runs are started"))
-        return not self._is_full
+            self.is_short(f"the disk is full ({status.f_favail} more files can be made)")
+        elif self._is_short:
+            self._is_short = False
+            self._report(Notice("there is room again: runs are started"))
+        return not self._is_short
 
-    def is_full(self, why: object, pause: float = DISK_FULL_PAUSE) -> None:
-        """Take note that something could not be written; nothing is started for `pause` seconds."""
+    def is_short(self, why: str, pause: float = DISK_FULL_PAUSE) -> None:
+        """Take note that there was no room for something; nothing is started for `pause` seconds."""
         self._check_at = self._clock.monotonic() + pause
-        if not self._is_full:
-            self._is_full = True
-            self._report(Notice(f"the disk is full ({why}): nothing is started until there is room", urgent=True))
+        if not self._is_short:
+            self._is_short = True
+            self._report(Notice(f"{why}: nothing is started until there is room", urgent=True))
