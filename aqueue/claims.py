@@ -88,8 +88,15 @@ class Claims(Servers):
     """
 
     def claim(self, server: str, limits: Limits, now: float, sight: Sight = NO_SIGHT) -> Taken:
-        """Give `server` the runs that may start now, with the cards they ask for."""
-        (is_ready,) = self._execute(f"SELECT EXISTS (SELECT 1 FROM runs WHERE {_READY})", (now,)).fetchone()
+        """Give `server` the runs that may start now, with the cards they ask for; none once it is to leave."""
+        is_leaving, is_ready = self._execute(
+            "SELECT EXISTS (SELECT 1 FROM servers WHERE id = ? AND leaving IS NOT NULL),"
+            f" EXISTS (SELECT 1 FROM runs WHERE {_READY})",
+            (server, now),
+        ).fetchone()
+        if is_leaving:
+            # It may not have heard of that yet.
+            return Taken([], sight.look)
         if is_ready:
             # To ask first takes a quarter of the time of an update that finds nothing.
             self._execute(f"UPDATE runs SET ready_at = NULL WHERE {_READY}", (now,))

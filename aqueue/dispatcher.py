@@ -175,6 +175,10 @@ class Dispatcher:
         outcomes, self._outcomes = self._outcomes, []
         before = self._runners - {runner for runner, _ in outcomes}
         sight = self._cards.sight
+        for _, outcome in outcomes:
+            if outcome.end is End.NEVER_STARTED and outcome.why:
+                # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
+                self._room.is_short(outcome.why, NO_ROOM_PAUSE)
         has_room = self._room.has_room()
         agenda = self._agenda(deliveries, [outcome for _, outcome in outcomes], sight if has_room else None)
         try:
@@ -288,10 +292,6 @@ class Dispatcher:
         self._planner.tell(done.planned)
         for run in done.planned.made:
             self._cards.expect(run.id, run.task)
-        for outcome, _ in done.ended:
-            if outcome.end is End.NEVER_STARTED and outcome.why:
-                # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
-                self._room.is_short(outcome.why, NO_ROOM_PAUSE)
         self._report(*news_of_attempts(done))
         if done.ended or done.claimed or done.planned.made:
             self._folder.tell()

@@ -37,12 +37,10 @@ class RunEnded(msgspec.Struct, frozen=True):
 
     Attributes:
         seconds: how long the attempt took.
-        failed: whether the attempt did not succeed.
     """
 
     run: Run
     seconds: float
-    failed: bool
 
 
 class RunAborted(msgspec.Struct, frozen=True):
@@ -69,12 +67,12 @@ class ScheduleChanged(msgspec.Struct, frozen=True):
 
 
 class FileRejected(msgspec.Struct, frozen=True):
-    """A file was bad; `moved_to` says where it is now, if it could be moved."""
+    """A file was bad; `moved_to` says where it is now."""
 
     source: str
     error: str
     hint: str
-    moved_to: str | None
+    moved_to: str
 
 
 class Notice(msgspec.Struct, frozen=True):

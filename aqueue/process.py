@@ -75,7 +75,9 @@ class Process:
     async def ended(self) -> None:
         """Wait until the process is over."""
         if self._descriptor is None:
-            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True)
+            # Such threads wait for long, and must not keep others from having one.
+            limiter = anyio.CapacityLimiter(1)
+            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True, limiter=limiter)
         else:
             await anyio.wait_readable(self._descriptor)
         self._has_ended = True
@@ -291,7 +293,8 @@ def _all_pids() -> list[int]:
 def _is_wrapper(pid: int, attempt: str) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
+        # It is gone, or another user's.
         if Path("/proc/self/stat").exists():
             return False
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc

@@ -15,7 +15,7 @@ from aqueue.errors import AqueueError
 from aqueue.events import Event, RunAborted, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
 from aqueue.incoming import Claimed
-from aqueue.models import Run, Server, State
+from aqueue.models import Run, Server
 from aqueue.outcomes import Outcome
 from aqueue.planner import Planned, Planner
 from aqueue.queries import Outlook
@@ -133,6 +133,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         claimed = Counter(run.queue for run in self.claimed)
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
+        freed = Counter(card.key for outcome, _ in self.ended for card in outcome.run.cards)
+        if freed - Counter(card.key for run in self.claimed for card in run.cards):
+            return True
         come = sum(len(ids) for delivery in self.ids for file in delivery for ids in file) + self.let_go
         come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
@@ -213,7 +216,7 @@ def news_of_attempts(done: Done) -> Iterator[Event]:
     """What there is to tell of attempts: first those that are over, then those that begin or go on."""
     for outcome, run in done.ended:
         seconds = outcome.at - (outcome.run.started_at or outcome.at)
-        yield RunEnded(run, max(seconds, 0.0), failed=run.state is not State.SUCCEEDED)
+        yield RunEnded(run, max(seconds, 0.0))
     for run in done.aborted:
         yield RunAborted(run)
     for run in done.claimed:

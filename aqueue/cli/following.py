@@ -58,7 +58,12 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         left = {run.id for run in waiting}
         while True:
             ended, gone = _read(connection, folder, partial(Store.ended, ids=left))
-            left.difference_update(gone)
+            for id_ in gone:
+                # Taken off its queue; or over, and pruned at once: there is no telling how it ended.
+                left.discard(id_)
+                succeeded = False
+                if not quiet:
+                    click.echo(f"run {id_} is gone")
             for run in ended:
                 left.discard(run.id)
                 succeeded = succeeded and run.state is State.SUCCEEDED

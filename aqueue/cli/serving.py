@@ -70,8 +70,10 @@ def serve(
     from aqueue.server import serve as serve_folder
 
     keep_open_files()
-    # A writer who opens a file that is being read for the inbox makes the kernel send this; see inbox.
+    # A writer who opens a file that is being read for the inbox makes the kernel send this; see leases.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
+    # Where whoever started this ignores it, the kernel tells nobody how a process ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     options = Options(
         jobs=jobs,
         idle_timeout=idle_timeout,

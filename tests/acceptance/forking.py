@@ -83,7 +83,8 @@ def fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], ou
         out: the descriptor of its standard output.
         err: of its standard error.
     """
-    mine, theirs = socket.socketpair()
+    # What is told later must not be read together with what was told before.
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     request = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
     linkers = tuple(sorted(item for item in environment.items() if item[0].startswith(_LINKERS)))
     with theirs:

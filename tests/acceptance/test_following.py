@@ -148,6 +148,16 @@ def test_wait_ends_soon_after_the_runs_do_and_tells_how_they_ended(place: Place)
     assert median(delays) < 0.15, delays
 
 
+def test_wait_fails_for_a_run_that_is_taken_off_its_queue(place: Place) -> None:
+    place.init()
+    place.add("true", "--queue", "lane")
+    waiter = Follower(place, "wait", "1")
+    eventually(lambda: watches(waiter.process.pid))
+    place.run("dequeue", "lane")
+    assert waiter.ends() == 1
+    assert waiter.text == ["run 1 is gone"]
+
+
 def test_wait_without_runs_is_for_all_that_are_queued_or_running(place: Place) -> None:
     place.init()
     assert place.run("wait") == ""

@@ -5,6 +5,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -244,6 +245,14 @@ def test_it_serves_and_answers_where_standard_input_output_or_error_is_closed(pl
         assert command.communicate(timeout=10.0)[1].count(b"Traceback") == 0
         assert command.returncode == 0
     assert place.lines("here") == [str(place.base)]
+
+
+def test_it_serves_where_the_ends_of_processes_were_ignored_by_whoever_started_it(place: Place) -> None:
+    place.task("job", "exit 3")
+    ignore = "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    place.prefix = (sys.executable, "-c", f"import os, signal, sys; {ignore}")
+    assert place.start("serve", "--drain").wait(10.0) == 0
+    assert place.rows()["job"]["exit_code"] == 3
 
 
 @pytest.mark.parametrize("tries", range(8))

@@ -1,5 +1,6 @@
 """How a command is run: its directory, environment, output, exit code, signals and open files."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -250,3 +251,20 @@ async def test_a_process_is_waited_for_even_when_no_more_files_can_be_opened(att
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert await started.ends() == 5
+
+
+async def test_without_a_pidfd_any_number_of_processes_can_be_waited_for(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    long = [
+        attempts.start("while [ ! -e over ]; do sleep 0.1; done", path=attempts.path(run)) for run in range(2, 47)
+    ]
+    waiting = [asyncio.create_task(one.ends()) for one in long]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20.0):
+        assert await attempts.start("exit 3").ends() == 3
+    assert not any(task.done() for task in waiting)
+    for one in long:
+        one.signal(signal.SIGKILL)
+    await asyncio.gather(*waiting)

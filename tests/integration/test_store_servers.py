@@ -126,6 +126,16 @@ def test_only_the_server_that_is_told_to_leave_does(book: Book) -> None:
     assert [server.id for server in book.store.servers() if server.serves("q")] == ["b"]
 
 
+@pytest.mark.parametrize("told", Leaving)
+def test_a_server_that_was_told_to_leave_is_given_no_more_runs(book: Book, told: Leaving) -> None:
+    for server in ("a", "b"):
+        book.enter(server)
+    book.add()
+    book.store.send_away("a", told)
+    assert book.claim("a") == []
+    assert [run.id for run in book.claim("b")] == [1]
+
+
 # Leaving when idle
 
 
