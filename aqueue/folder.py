@@ -18,7 +18,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.state = path / ".aqueue"
+        # Whichever way leads here: by this path, processes of runs are recognised.
+        self.state = Path(os.path.realpath(path / ".aqueue"))
         self.database = self.state / "state.db"
         self.incoming = self.state / "incoming"
         self.runs = self.state / "runs"
@@ -83,7 +84,10 @@ class Folder:
             FolderError: it cannot be made, or others may write to it.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if not _is_text(str(self.path)):
+                raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
+            # Where the umask lets everybody write, nobody else may in here.
+            self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.check_safe()
             for directory in (self.state, self.incoming, self.runs, self.servers):
                 directory.mkdir(mode=0o700, exist_ok=True)

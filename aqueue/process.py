@@ -8,6 +8,7 @@ The exit code goes into the file that is there already, because on a full disk n
 """
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -195,6 +196,18 @@ def read_fence(attempt: str) -> Fence | None:
     pid = int(lines[0]) if lines else None
     code, _, refused = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
     return Fence(pid, int(code) if code else None, refused)
+
+
+def fence_changed_at(attempt: str) -> float:
+    """When the wrapper wrote into its fence last: once there is an exit code, when the attempt ended.
+
+    Returns:
+        seconds since the epoch; infinity if there is no fence any more.
+    """
+    try:
+        return Path(attempt + ".pid").stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def find(attempt: str, fence: Fence) -> Process | None:

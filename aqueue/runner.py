@@ -210,6 +210,8 @@ class Runner:
             return await self._over(running, running.reap())
         await running.end_group(self._grace)
         code = await running.wait()
+        if code is None and (fence := process.read_fence(self._attempt)):
+            code = fence.exit_code
         if self._why_stopped is not None:
             return self._outcome(End.STOPPED, code, self._why_stopped)
         return self._outcome(End.TIMED_OUT, code)
@@ -230,6 +232,8 @@ class Runner:
     def _not_launched(self, error: OSError) -> Outcome:
         if error.errno in _NO_ROOM:
             why = f"the disk is full (run {self.run.id} found no room to start)"
+        elif str(error.filename).startswith(self._folder.runs_text):
+            why = f"run {self.run.id} cannot make {error.filename} ({error.strerror})"
         elif error.errno in _NO_PROCESS:
             why = f"run {self.run.id} cannot have a process ({error.strerror})"
         else:
@@ -242,7 +246,8 @@ class Runner:
     def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
         if fence.exit_code is not None:
-            return self._exited(fence.exit_code)
+            ended_at = min(process.fence_changed_at(self._attempt), self._clock.now())
+            return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
         restarted = boot and boot != process.boot()
         return self._outcome(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 

@@ -269,3 +269,18 @@ def test_files_that_were_claimed_when_the_server_died_are_taken_up(place: Place)
     assert (row["state"], row["queue"]) == ("succeeded", "lane")
     assert place.lines("ledger") == ["ran"]
     assert not any((place.state / "incoming").iterdir())
+
+
+def test_a_server_that_comes_by_another_way_to_the_folder_adopts_what_runs(place: Place, tmp_path: Path) -> None:
+    place.task("job", f"echo begin >>trace; {place.until('go')}; echo end >>trace; exit 5")
+    server = place.serve()
+    place.becomes("job", "running")
+    server.kill()
+    link = tmp_path / "link"
+    link.symlink_to(place.base)
+    heir = place.serve(str(link / "queue"))
+    heir.says("adopted")
+    assert place.becomes("job", "running")["attempts"] == 1
+    place.path("go").touch()
+    assert place.becomes("job", "failed")["exit_code"] == 5
+    assert place.lines("trace") == ["begin", "end"]

@@ -145,3 +145,15 @@ def test_a_slot_is_filled_by_another_server_although_its_own_starts_something_el
     place.becomes("two", "succeeded", seconds=5.0)
     place.path("stop").touch()
     place.becomes("other", "succeeded")
+
+
+def test_where_a_run_cannot_have_its_files_it_waits_and_that_is_said(place: Place) -> None:
+    server = place.serve()
+    place.task("first", "true")
+    place.becomes("first", "succeeded")
+    runs = place.state / "runs"
+    runs.rename(place.path("away"))
+    place.add("true", "-n", "second")
+    server.says(f"cannot make {runs}/2 (No such file or directory): nothing is started until there is room")
+    place.path("away").rename(runs)
+    place.becomes("second", "succeeded")

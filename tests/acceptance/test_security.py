@@ -164,3 +164,17 @@ def test_a_rejected_file_is_the_only_place_that_its_secrets_are_in(place: Place)
     assert "env.TOKEN: expected" in error
     assert SECRET not in text + error
     assert SECRET in (place.folder / "rejected/bad.yaml").read_text()
+
+
+def test_a_folder_is_made_for_its_user_alone_to_write_to_whatever_the_umask(place: Place) -> None:
+    place.prefix = ("/bin/sh", "-c", 'umask 000; exec "$@"', "sh")
+    place.run("init")
+    assert place.folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_whose_path_is_not_utf_8_is_refused(place: Place) -> None:
+    odd = os.fsencode(place.base) + b"/odd\xff"
+    os.mkdir(odd)
+    done = place.ask("init", cwd=Path(os.fsdecode(odd)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not UTF-8" in done.stderr

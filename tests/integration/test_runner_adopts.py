@@ -130,6 +130,23 @@ async def test_an_attempt_that_ended_before_a_restart_of_the_machine_has_the_rig
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
 
 
+async def test_what_ended_meanwhile_has_the_time_of_its_end(new_legacy: NewLegacy, dead_pid: int) -> None:
+    legacy = new_legacy()
+    legacy.had_fence(f"{dead_pid}\n7\n")
+    os.utime(legacy.path + ".pid", (1.7e9, 1.7e9))
+    assert (await legacy.heir.adopt(HERE)).at == 1.7e9
+
+
+async def test_an_adopted_attempt_that_is_stopped_has_the_exit_code_of_that(new_legacy: NewLegacy) -> None:
+    legacy = new_legacy(UNTIL_GO)
+    legacy.had_started().says("ready")
+    adopting = asyncio.create_task(legacy.heir.adopt(HERE))
+    await asyncio.wait([adopting], timeout=0.1)
+    legacy.heir.stop("so")
+    outcome = await adopting
+    assert (outcome.end, outcome.exit_code) == (End.STOPPED, 143)
+
+
 async def test_an_attempt_that_failed_to_start_meanwhile_is_told_as_such(
     new_legacy: NewLegacy, tmp_path: Path
 ) -> None:
