@@ -1,6 +1,18 @@
-"""`python -m aqueue` is `aqueue`."""
+"""`aqueue`, and `python -m aqueue`: the command line, silent also if Ctrl-C comes while that is being loaded."""
 
-from aqueue.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from aqueue.cli import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

@@ -51,6 +51,7 @@ _PLAIN_TAGS = {"!"} | {
 }
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNCLOSED = "found unexpected end of stream"
 _IN_C = _Loader is not yaml.SafeLoader
 
 
@@ -254,6 +255,9 @@ def read(text: str, file: str) -> Iterator[Document]:
                 yield Document(file, node, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if error.problem == _UNCLOSED:
+            # Not where the file ends, but where what has no end begins.
+            mark = error.context_mark or mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if error.problem and "nesting depth" in error.problem:
             # YAML's own limit, where it looks that far ahead before it says anything.
@@ -355,6 +359,8 @@ def describe(value: Any) -> str:
 
 def _yaml_hint(error: yaml.MarkedYAMLError, start_of_line: str) -> str:
     problem = error.problem or ""
+    if problem == _UNCLOSED:
+        return "the quote that begins there has no end"
     if "expected ',' or" in problem and _CALL_NAME.search(start_of_line):
         return "put the whole call in quotes: 'choice(a, \"b c\")'"
     if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:

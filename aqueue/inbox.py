@@ -41,6 +41,7 @@ _RETRIES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 _LOOKS_BEFORE_SAYING_SO: Final = 20
 _QUIET: Final = 0.05
 _WHEN_FULL: Final = 1.0
+_PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -196,8 +197,7 @@ class Inbox(Incoming):
         except OSError as error:
             self._forget(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._look_later(path, _WHEN_FULL)
+            self._look_again(path, error)
         return None
 
     def _claim_or_refuse(self, path: str, status: os.stat_result, seen: _Seen) -> Claimed | None:
@@ -344,6 +344,11 @@ class Inbox(Incoming):
     def _look_later(self, path: str, seconds: float) -> None:
         self._due[path] = time.monotonic() + seconds
 
+    def _look_again(self, path: str, error: OSError) -> None:
+        """Look again at a file that could not be dealt with, if that may be over without a change of the file."""
+        if error.errno in _PASSING:
+            self._look_later(path, _WHEN_FULL)
+
     def _parse(self, path: str, content: bytes) -> Content:
         queue, stem = self._place(path)
         return self._parse_as(content, self._name(path), stem, queue)
@@ -369,6 +374,7 @@ class Inbox(Incoming):
             return
         except OSError as problem:
             self._complain(path, seen, f"{error.message}; it cannot be moved away: {problem.strerror}")
+            self._look_again(path, problem)
             return
         self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to)))
 

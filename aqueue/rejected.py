@@ -29,11 +29,17 @@ class Rejected:
             its path within the folder now, to be printed.
 
         Raises:
-            OSError: it cannot be moved.
+            OSError: it cannot be moved, or there is no room to say why.
         """
         target = self._target(name)
-        Path(path).rename(target)
+        # Not moved first: on a full disk it would lie there without a word.
         _write(_error_beside(target), f"{error}\n".encode(errors="backslashreplace"))
+        try:
+            Path(path).rename(target)
+        except OSError:
+            if not os.path.lexists(target):
+                _error_beside(target).unlink(missing_ok=True)
+            raise
         return os.path.relpath(target, self._folder.path)
 
     def copy(self, content: bytes, name: str, error: str) -> None:

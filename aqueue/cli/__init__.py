@@ -79,12 +79,8 @@ def cli(ctx: click.Context, directory: str | None) -> None:
     ctx.obj = directory
 
 
-def main() -> None:
-    """Run the command line; never ends in a traceback for a person's mistake."""
-    sys.exit(_exit_code(sys.argv[1:]))
-
-
-def _exit_code(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run the command line, and return its exit code; there is no traceback for a person's mistake."""
     _open_closed_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -95,6 +91,9 @@ def _exit_code(arguments: list[str]) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         _complain(error.format_message(), "")
         if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.info_name != "aqueue":

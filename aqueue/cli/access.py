@@ -13,7 +13,7 @@ import click
 from aqueue import configfile, db, folder, presence
 from aqueue.cli.types import F
 from aqueue.config import Config
-from aqueue.errors import AqueueError, QueueError, RunError
+from aqueue.errors import AqueueError, FolderError, QueueError, RunError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, Task
 from aqueue.placement import never
@@ -54,7 +54,7 @@ def find_folder(directory: str | None) -> Folder:
     Raises:
         FolderError: there is none.
     """
-    return folder.find(directory or _outer_directory(), environment(), Path.cwd())
+    return folder.find(directory or _outer_directory(), environment(), working_dir())
 
 
 def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
@@ -65,7 +65,19 @@ def folder_to_create(directory: str | None, default: str | None = None) -> Folde
         default: what is taken if nothing names one; None: the one that other commands would find.
     """
     named = directory or _outer_directory() or environment().get("AQUEUE_DIR") or default
-    return folder.to_create(named, environment(), Path.cwd())
+    return folder.to_create(named, environment(), working_dir())
+
+
+def working_dir() -> Path:
+    """The directory in which this command was given.
+
+    Raises:
+        FolderError: it is not there any more.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise FolderError("this directory is not there any more", "cd to one that is") from None
 
 
 def now() -> float:

@@ -23,7 +23,7 @@ from aqueue.cli.access import (
     reading,
     resolve_all,
 )
-from aqueue.cli.types import F
+from aqueue.cli.types import COUNT, F
 from aqueue.cli.waiting import limits_of, waits
 from aqueue.durations import spell
 from aqueue.models import Run, Server, State, StoredSchedule
@@ -51,7 +51,7 @@ def _state_options(command: F) -> F:
 @group_option
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help=f"At most so many, the newest or, sorted, the first; default {_ROWS}.",
 )
 @click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest first; of a group all.")

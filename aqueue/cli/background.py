@@ -25,7 +25,7 @@ from aqueue.cli.access import (
     opened,
     refuse_both,
 )
-from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
+from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
 from aqueue.errors import AqueueError
@@ -45,7 +45,7 @@ _LAST_LINES = 5
 
 @click.command()
 @directory_option
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="The most runs at a time; default 1.")
+@click.option("-j", "--jobs", type=COUNT, metavar="N", help="The most runs at a time; default 1.")
 @click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after so long without work: 10s, or never.")
 @ignore_schedules_option
 @served_option

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aqueue import configfile
-from aqueue.cli.access import config_or_default, environment, now, say_warning
+from aqueue.cli.access import config_or_default, environment, now, say_warning, working_dir
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError
 from aqueue.folder import CONFIG_NAME, find
@@ -37,7 +37,7 @@ def check(files: tuple[str, ...]) -> None:
                 for warning in config.warnings:
                     say_warning(f"{file}: {warning}")
                 continue
-            stem, here = Path(file).stem, str(Path.cwd())
+            stem, here = Path(file).stem, str(working_dir())
             name = stem if is_name(stem) else None
             defaults = Defaults(name=name, working_dir=here, base=here, timezone=_timezone(file))
             found = taskfile.parse(documents.decode(content, file), file, defaults)
@@ -59,7 +59,7 @@ def check(files: tuple[str, ...]) -> None:
 
 def _timezone(file: str) -> str:
     """In which schedules are meant where the file is, or here: perhaps there is no folder yet."""
-    for start in (Path(file).absolute().parent, Path.cwd()):
+    for start in (Path(file).absolute().parent, working_dir()):
         with contextlib.suppress(FolderError):
             return config_or_default(find(None, environment(), start)).timezone
     return Config().timezone

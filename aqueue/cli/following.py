@@ -19,6 +19,7 @@ from aqueue.cli.access import (
     resolve_all,
     say_if_unserved,
 )
+from aqueue.cli.types import COUNT
 from aqueue.db import snapshot
 from aqueue.durations import spell
 from aqueue.errors import RunError
@@ -80,7 +81,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
 @directory_option
 @click.argument("run", shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt; default: the last.")
+@click.option("--attempt", type=COUNT, help="Of this attempt; default: the last.")
 def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
     """Show the output of a run."""
     folder = find_folder(directory)

@@ -20,10 +20,11 @@ from aqueue.cli.access import (
     refuse_if_disabled,
     say_if_lacking,
     say_if_unserved,
+    working_dir,
 )
 from aqueue.cli.checking import content_of
 from aqueue.cli.params import params_in
-from aqueue.cli.types import DURATION, NAME_TYPE, demand_options, experiment_options
+from aqueue.cli.types import COUNT, DURATION, NAME_TYPE, demand_options, experiment_options
 from aqueue.errors import UsageError
 from aqueue.folder import Folder
 from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, is_name, parse_tags
@@ -73,7 +74,7 @@ def add(
     task = Task(
         name=name or _made_up_name(command),
         command=command if len(command) > 1 else command[0],
-        working_dir=str(Path.cwd()),
+        working_dir=str(working_dir()),
         queue=queue,
         priority=Priority.of(priority),
         env=config.env | carried | _variables(variables),
@@ -107,7 +108,7 @@ def add(
 @click.option("--tags", metavar="TAGS", default="", help="More tags: key=value or key, with commas between them.")
 @demand_options
 @experiment_options
-@click.option("--samples", type=click.IntRange(min=1), help="Pick so many combinations at random.")
+@click.option("--samples", type=COUNT, help="Pick so many combinations at random.")
 @click.option("--seed", type=click.IntRange(min=0), help="Other picks for another number; default 0.")
 @click.option(
     "--default-working-dir",

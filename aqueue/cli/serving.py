@@ -6,7 +6,7 @@ import click
 
 from aqueue.cards import CardId
 from aqueue.cli.access import directory_option, folder_to_create, refuse_both
-from aqueue.cli.types import IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
+from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 
 
 @click.command()
@@ -24,7 +24,7 @@ def init(directory: str) -> None:
 @click.command()
 @click.argument("path", metavar="[DIR]", default="", required=False)
 @directory_option
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at the same time; default 1.")
+@click.option("-j", "--jobs", type=COUNT, metavar="N", help="Runs at the same time; default 1.")
 @click.option("--drain", is_flag=True, help="Exit as soon as nothing is queued or running.")
 @click.option(
     "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing was queued or running for so long: 10s."

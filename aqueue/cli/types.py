@@ -13,6 +13,10 @@ from aqueue.models import is_name
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+COUNT = click.IntRange(min=1, max=2**31 - 1)
+"""A number of things, of which there is at least one."""
+
+
 class _Duration(click.ParamType[float]):
     name = "duration"
 

@@ -112,6 +112,8 @@ def test_a_run_that_does_not_exist_is_a_mistake_that_is_explained(place: Place) 
         (["add", "-n", "a b", "--", "true"], "must be 1 to 64 letters"),
         (["add", "--timeout", "1x", "--", "true"], "is no length of time"),
         (["cancel"], "RUN"),
+        (["serve", "-j", "9" * 30], "is not in the range"),
+        (["ls", "--limit", "9" * 30], "is not in the range"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_with_2(place: Place, arguments: list[str], expected: str) -> None:
@@ -208,3 +210,24 @@ def test_bash_itself_completes_commands(place: Place) -> None:
         check=True,
     )
     assert (done.stdout, done.stderr) == ("release\n", "")
+
+
+def test_ctrl_c_is_silent_while_the_command_is_still_being_loaded(place: Place) -> None:
+    library = place.path("shadowed")
+    library.mkdir()
+    interrupted = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(30)"
+    (library / "click.py").write_text(interrupted)
+    done = place.ask("ls", env={"PYTHONPATH": str(library)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_without_a_command_there_is_help(place: Place) -> None:
+    done = place.ask()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: ")
+
+
+def test_a_directory_that_is_gone_is_told_as_such(place: Place) -> None:
+    place.init()
+    place.prefix = ("/bin/sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$@"', "sh")
+    assert "this directory is not there any more" in place.refuse("--dir", str(place.folder), "ls", code=1)

@@ -135,3 +135,16 @@ def test_where_there_is_no_room_for_a_database_the_message_says_what_to_do(disk:
         assert "make room" in complaint
     disk.make_room()
     disk.place.drain()
+
+
+def test_a_bad_file_is_rejected_once_there_is_room_to_say_why(disk: SmallDisk) -> None:
+    place, queue = disk.place, disk.path / "queue"
+    server = place.serve()
+    (disk.path / "bad.yaml").write_text("comand: 'true'\n")
+    disk.fill()
+    (disk.path / "bad.yaml").rename(queue / "bad.yaml")
+    server.says("cannot be moved away: No space left on device")
+    assert (queue / "bad.yaml").exists()
+    disk.make_room()
+    server.says("rejected bad.yaml")
+    assert "did you mean" in (queue / "rejected" / "bad.yaml.error").read_text()

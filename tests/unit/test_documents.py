@@ -351,3 +351,10 @@ def test_a_file_of_one_mebibyte_is_read_and_a_larger_one_refused() -> None:
         decode(b"x" * (LARGEST + 1), "x.yaml")
     assert caught.value.message == "x.yaml: is larger than 1 MiB"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_quote_without_an_end_is_told_where_it_begins(quote: str) -> None:
+    error = error_in(f"name: a\ncommand: {quote}python train.py\nqueue: gpu\ntimeout: 2h\n")
+    assert error.message == "x.yaml:2:10: not valid YAML: found unexpected end of stream"
+    assert error.hint == "the quote that begins there has no end"
