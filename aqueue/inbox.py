@@ -83,6 +83,7 @@ class Inbox(Incoming):
         self._missing: dict[str, float] = {}
         self._refused: set[str] = set()
         self._stuck: set[tuple[str, _Seen | None]] = set()
+        self._passed_over: set[str] = set()
         self._is_closed = False
         self.schedule_files = ScheduleFiles(folder, self._rejected, report)
         """The files that stay where they are, because they say when to run something."""
@@ -99,10 +100,31 @@ class Inbox(Incoming):
     def scan(self) -> list[str]:
         """Every task file that is there now."""
         found = []
-        for directory in (self._folder.path, *self._folder.directories()):
-            with contextlib.suppress(OSError), os.scandir(directory) as entries:
-                found += [entry.path for entry in entries if self._folder.is_task_file(entry.path)]
+        for directory in map(str, (self._folder.path, *self._folder.directories())):
+            try:
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        if self._folder.is_task_file(entry.path):
+                            found.append(entry.path)
+                        elif self._is_odd(entry):
+                            self._pass_over(entry.path, "has a name that is not UTF-8")
+            except PermissionError:
+                self._pass_over(directory, "cannot be read")
+            except OSError:
+                # It is gone.
+                continue
         return found
+
+    @staticmethod
+    def _is_odd(entry: "os.DirEntry[str]") -> bool:
+        """Whether it would be a sub-folder, but for its name."""
+        return printable(entry.name) != entry.name and not entry.name.startswith(".") and entry.is_dir()
+
+    def _pass_over(self, directory: str, why: str) -> None:
+        """Say once that task files in a sub-folder are not seen."""
+        if directory not in self._passed_over:
+            self._passed_over.add(directory)
+            self._report(Notice(f"{self._name(directory)}/ {why}: no task file in it is taken", urgent=True))
 
     @property
     def is_in_doubt(self) -> bool:

@@ -289,3 +289,27 @@ def test_a_bad_file_waits_while_another_process_keeps_the_store_locked(folder: F
     (folder.path / "x.yaml").write_text(BAD)
     assert "did you mean" in error_of(folder, taker, "x.yaml")
     assert [notice.text for notice in taker.notices] == ["x.yaml cannot be taken: it is locked"]
+
+
+def test_a_sub_folder_whose_name_is_not_utf_8_is_passed_over_and_that_is_said_once(
+    folder: Folder, taker: Taker
+) -> None:
+    odd = os.fsencode(folder.path) + b"/b\xe9"
+    os.mkdir(odd)
+    with open(odd + b"/x.yaml", "w") as file:
+        file.write(GOOD)
+    for _ in range(2):
+        taker.look()
+    assert [notice.text for notice in taker.notices] == [
+        "b\\xe9/ has a name that is not UTF-8: no task file in it is taken"
+    ]
+
+
+@as_user
+def test_a_sub_folder_that_cannot_be_read_is_passed_over_and_that_is_said_once(
+    folder: Folder, taker: Taker
+) -> None:
+    (folder.path / "closed").mkdir(mode=0o000)
+    for _ in range(2):
+        taker.look()
+    assert [notice.text for notice in taker.notices] == ["closed/ cannot be read: no task file in it is taken"]
