@@ -86,6 +86,10 @@ def run(arguments: list[str]) -> int:
         if isinstance(stream, TextIOWrapper):
             # What the terminal cannot show must not be what ends a server.
             stream.reconfigure(errors="backslashreplace")
+    if "_AQUEUE_COMPLETE" in os.environ:
+        from aqueue.cli.completing import register
+
+        register()
     try:
         result: Any = cli.main(args=arguments, prog_name="aqueue", standalone_mode=False)
         sys.stdout.flush()

@@ -195,10 +195,27 @@ def test_options_and_runs_are_completed(place: Place) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash here")
-def test_bash_itself_completes_commands(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("rel", "release"),
+        ("show tr", "train:first train:second"),
+        ("show train", "train:first train:second"),
+        ("show train :", "first second"),
+        ("show train : s", "second"),
+        ("show train:s", "train:second"),
+        ("wait train : first train : f", "first"),
+    ],
+)
+def test_bash_itself_completes_commands_and_runs(place: Place, words: str, offered: str) -> None:
+    place.init()
+    place.path("train.yaml").write_text("command: 'true'\n")
+    for run_id in ("second", "first"):
+        place.run("enqueue", "--run-id", run_id, str(place.path("train.yaml")))
     script = (
         'eval "$(_AQUEUE_COMPLETE=bash_source aqueue)"; '
-        'COMP_WORDS=(aqueue rel); COMP_CWORD=1; _aqueue_completion aqueue; echo "${COMPREPLY[@]}"'
+        f"COMP_WORDS=(aqueue {words}); COMP_CWORD={words.count(' ') + 1}; "
+        '_aqueue_completion aqueue; echo "${COMPREPLY[@]}"'
     )
     path = f"{PROGRAM.parent}{os.pathsep}{place.environment['PATH']}"
     done = subprocess.run(
@@ -209,7 +226,7 @@ def test_bash_itself_completes_commands(place: Place) -> None:
         text=True,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("release\n", "")
+    assert (done.stdout, done.stderr) == (f"{offered}\n", "")
 
 
 def test_ctrl_c_is_silent_while_the_command_is_still_being_loaded(place: Place) -> None:

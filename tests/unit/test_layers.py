@@ -67,6 +67,7 @@ LAYERS = (
         "cli.gpus",
         "cli.checking",
         "cli.params",
+        "cli.completing",
     ),
     (
         "cli.asking",
