@@ -206,6 +206,8 @@ class Database:
             same = self._folder.database.stat().st_ino == self._inode
         except FileNotFoundError:
             same = False
+        # A link on the way to the folder may lead elsewhere now.
+        same = same and Folder(self._folder.path).state == self._folder.state
         if not same:
             raise DatabaseError(
                 f"{self._folder.database} was removed or replaced while it was in use",

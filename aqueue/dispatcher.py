@@ -27,7 +27,7 @@ from aqueue.models import Run, Server
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planner
 from aqueue.queries import Outlook
-from aqueue.room import DISK_FULL_PAUSE, NO_ROOM_PAUSE, Room
+from aqueue.room import DISK_FULL_PAUSE, Room
 from aqueue.rounds import (
     Agenda,
     Delivery,
@@ -178,7 +178,7 @@ class Dispatcher:
         for _, outcome in outcomes:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
-                self._room.is_short(outcome.why, NO_ROOM_PAUSE)
+                self._room.is_missed(outcome.why)
         has_room = self._room.has_room()
         agenda = self._agenda(deliveries, [outcome for _, outcome in outcomes], sight if has_room else None)
         try:
@@ -196,7 +196,8 @@ class Dispatcher:
         # Before anything else: whoever dropped a file is waiting for this.
         for run in done.claimed:
             runner = self._add_runner(run)
-            runner.launch()
+            if runner.launch():
+                self._room.is_there()
             tasks.start_soon(self._collect, runner, runner.see_through)
         answer(deliveries, done)
         self._unanswered.difference_update(deliveries)

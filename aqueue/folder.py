@@ -14,7 +14,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 class Folder:
-    """The paths in and around one folder. Nothing is read or made until asked for."""
+    """The paths in and around one folder. Nothing is made until asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,9 +84,9 @@ class Folder:
             FolderError: it cannot be made, or others may write to it.
         """
         try:
-            if not _is_text(str(self.path)):
+            if not (_is_text(str(self.path)) and _is_text(str(self.state))):
                 raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
-            # Where the umask lets everybody write, nobody else may in here.
+            # Whatever the umask, nobody else may write in here.
             self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.check_safe()
             for directory in (self.state, self.incoming, self.runs, self.servers):

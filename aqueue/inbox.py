@@ -101,6 +101,9 @@ class Inbox(Incoming):
         """Every task file that is there now."""
         found = []
         for directory in map(str, (self._folder.path, *self._folder.directories())):
+            if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
+                self._pass_over(directory, "cannot be read")
+                continue
             try:
                 with os.scandir(directory) as entries:
                     for entry in entries:
@@ -108,8 +111,6 @@ class Inbox(Incoming):
                             found.append(entry.path)
                         elif self._is_odd(entry):
                             self._pass_over(entry.path, "has a name that is not UTF-8")
-            except PermissionError:
-                self._pass_over(directory, "cannot be read")
             except OSError:
                 # It is gone.
                 continue
@@ -118,7 +119,9 @@ class Inbox(Incoming):
     @staticmethod
     def _is_odd(entry: "os.DirEntry[str]") -> bool:
         """Whether it would be a sub-folder, but for its name."""
-        return printable(entry.name) != entry.name and not entry.name.startswith(".") and entry.is_dir()
+        if printable(entry.name) == entry.name or entry.name.startswith("."):
+            return False
+        return entry.is_dir(follow_symlinks=False)
 
     def _pass_over(self, directory: str, why: str) -> None:
         """Say once that task files in a sub-folder are not seen."""
@@ -190,7 +193,10 @@ class Inbox(Incoming):
                 self._look_later(refused, _SECOND_LOOK)
             return
         seen = _Seen(self._staying.get(path, (0, 0, 0, 0)), 0.0, 0)
-        self._refuse(path, FileError(self._name(path), 0, 0, error.message, error.hint), seen)
+        try:
+            self._refuse(path, FileError(self._name(path), 0, 0, error.message, error.hint), seen)
+        except (DiskFullError, BusyError):
+            self._look_later(path, _WHEN_FULL)
 
     def _look_at(self, path: str) -> Claimed | None:
         try:

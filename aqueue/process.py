@@ -26,6 +26,10 @@ _ALL_SIGNALS: Final = signal.valid_signals()
 """Made once: it takes as long to make as a third of a spawn."""
 
 
+_NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""What /proc says of a process that is gone, or another user's; where files have run out, it says nothing."""
+
+
 class Fence(msgspec.Struct, frozen=True):
     """What an attempt's `.pid` file says.
 
@@ -222,10 +226,12 @@ def find(attempt: str, fence: Fence) -> Process | None:
             process = Process(pid, child=False)
         except ProcessLookupError:
             continue
-        # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
-        if _is_wrapper(pid, attempt):
-            return process
-        process.__exit__()
+        with contextlib.ExitStack() as stack:
+            stack.push(process)
+            # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
+            if _is_wrapper(pid, attempt):
+                stack.pop_all()
+                return process
     return None
 
 
@@ -306,8 +312,7 @@ def _all_pids() -> list[int]:
 def _is_wrapper(pid: int, attempt: str) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        # It is gone, or another user's.
+    except _NOT_OURS:
         if Path("/proc/self/stat").exists():
             return False
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
@@ -318,7 +323,7 @@ def _is_wrapper(pid: int, attempt: str) -> bool:
 def _is_live_member(pid: int, group: int) -> bool:
     try:
         state, _, member_of = _stat_fields(pid)[:3]
-    except OSError:
+    except _NOT_OURS:
         return False
     return member_of == str(group) and state not in "ZX"
 
@@ -326,7 +331,7 @@ def _is_live_member(pid: int, group: int) -> bool:
 def _environment_of(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+    except _NOT_OURS:
         return []
 
 

@@ -17,8 +17,11 @@ FILES_TO_START: Final = 64
 DISK_FULL_PAUSE: Final = 1.0
 """Seconds after which a full disk is looked at again."""
 
-NO_ROOM_PAUSE: Final = 5.0
+_FIRST_PAUSE: Final = 5.0
 """Seconds after which it is tried again where the disk has room, as far as one can see, but something says no."""
+
+_LONGEST_PAUSE: Final = 60.0
+"""The same after it was tried several times."""
 
 _CHECK_SECONDS = 0.1
 
@@ -31,6 +34,9 @@ class Room:
         self._clock = clock
         self._report = report
         self._is_short = False
+        self._is_to_be_tried = False
+        self._pause = _FIRST_PAUSE
+        self._try_at = -math.inf
         self._check_at = -math.inf
 
     def has_room(self) -> bool:
@@ -45,9 +51,10 @@ class Room:
             self.is_short(f"the disk is full (there are {free >> 20} MiB free)")
         elif status.f_files and status.f_favail < FILES_TO_START:
             self.is_short(f"the disk is full ({status.f_favail} more files can be made)")
-        elif self._is_short:
-            self._is_short = False
-            self._report(Notice("there is room again: runs are started"))
+        elif self._is_to_be_tried:
+            return True
+        else:
+            self.is_there()
         return not self._is_short
 
     def is_short(self, why: str, pause: float = DISK_FULL_PAUSE) -> None:
@@ -56,3 +63,19 @@ class Room:
         if not self._is_short:
             self._is_short = True
             self._report(Notice(f"{why}: nothing is started until there is room", urgent=True))
+
+    def is_missed(self, why: str) -> None:
+        """Take note that a run could not be started; whether that is over shows only when it is tried again."""
+        now = self._clock.monotonic()
+        if now >= self._try_at:
+            # Not for each of several that were tried together.
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._is_to_be_tried else _FIRST_PAUSE
+            self._try_at = now + self._pause
+        self._is_to_be_tried = True
+        self.is_short(why, self._try_at - now)
+
+    def is_there(self) -> None:
+        """Take note that there is room."""
+        if self._is_short:
+            self._is_short = self._is_to_be_tried = False
+            self._report(Notice("there is room again: runs are started"))

@@ -82,8 +82,12 @@ class Runner:
         if self._scope is not None:
             self._scope.deadline = math.inf
 
-    def launch(self) -> None:
-        """Start the attempt, and return at once; what comes of it, `see_through` says."""
+    def launch(self) -> bool:
+        """Start the attempt, and return at once; what comes of it, `see_through` says.
+
+        Returns:
+            whether there is a process.
+        """
         try:
             self._folder.make_run_dir(self.run.id)
             has_plan = plans.is_needed(self.run.task)
@@ -99,6 +103,7 @@ class Runner:
             self._failure = self._not_launched(error)
         except ValueError as error:
             self._failure = self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error}")
+        return self._process is not None
 
     async def see_through(self) -> Outcome:
         """Wait until the attempt that was launched is over, and stop it when it is time to."""
@@ -113,7 +118,14 @@ class Runner:
         Args:
             boot: the boot of the machine in which that server was started.
         """
-        return await self._cleared(await self._adopt(boot))
+        while True:
+            try:
+                return await self._cleared(await self._adopt(boot))
+            except OSError as error:
+                if error.errno not in _NO_PROCESS:
+                    raise
+                # There are no files left to look with; to take it for lost would be to run it twice.
+                await anyio.sleep(_FENCE_PATIENCE)
 
     async def _cleared(self, outcome: Outcome) -> Outcome:
         """Take what the attempt measured, and clear away what it could not clear away itself."""
@@ -184,7 +196,9 @@ class Runner:
                 self._folder.make_run_dir(self.run.id)
                 return process.close_fence(self._attempt)
             except OSError:
-                # On a full disk it cannot be told yet whether it ever began.
+                # On a full disk, or where no directory can be, it cannot be told yet whether it ever began.
+                if self._why_stopped is not None:
+                    return True
                 await anyio.sleep(_FENCE_PATIENCE)
 
     async def _read_fence(self) -> Fence:

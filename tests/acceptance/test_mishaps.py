@@ -157,3 +157,15 @@ def test_where_a_run_cannot_have_its_files_it_waits_and_that_is_said(place: Plac
     server.says(f"cannot make {runs}/2 (No such file or directory): nothing is started until there is room")
     place.path("away").rename(runs)
     place.becomes("second", "succeeded")
+
+
+def test_a_server_whose_folder_is_another_now_says_so_and_stops(place: Place) -> None:
+    for name in ("one", "two"):
+        place.run("init", name)
+    (place.path("one") / "aqueue.yaml").write_text("heartbeat: {interval: 0.1s}\n")
+    place.path("link").symlink_to("one")
+    server = place.serve("link")
+    place.path("link").unlink()
+    place.path("link").symlink_to("two")
+    assert server.ends() == 1
+    assert "was removed or replaced" in server.text

@@ -157,7 +157,7 @@ def test_what_is_due_now_is_on_time_while_thousands_are_caught_up(place: Clocked
 
 
 def test_servers_that_wake_together_leave_each_others_runs_alone(place: ClockedPlace) -> None:
-    place.drop("aqueue.yaml", "heartbeat: {interval: 1s, stale_after: 3s}\n")
+    place.drop("aqueue.yaml", "heartbeat: {interval: 1s, stale_after: 10s}\n")
     servers = [place.serve_at("12:00")]
     for name in ("one", "two"):
         place.task(name, place.until("over"), "timeout: 30m")

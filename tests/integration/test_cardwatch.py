@@ -16,21 +16,10 @@ from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.models import Task
 from aqueue.placement import Rules
+from tests.clock import SetClock
 from tests.waiting import eventually_async
 
 CARD = Card(key="GPU-0", index=0, total=1 << 30, free=1 << 30, processes=())
-
-
-class SetClock(Clock):
-    """Stands still until it is set."""
-
-    time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 class Scripted(Gpus):

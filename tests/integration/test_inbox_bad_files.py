@@ -313,3 +313,13 @@ def test_a_sub_folder_that_cannot_be_read_is_passed_over_and_that_is_said_once(
     for _ in range(2):
         taker.look()
     assert [notice.text for notice in taker.notices] == ["closed/ cannot be read: no task file in it is taken"]
+
+
+def test_a_link_that_leads_nowhere_keeps_no_file_from_being_taken(folder: Folder, taker: Taker) -> None:
+    for number in range(8):
+        odd = os.fsencode(folder.path) + b"/\xe9%d" % number
+        os.symlink(odd, odd)
+        (folder.path / f"t{number}.yaml").write_text(GOOD)
+    taker.settle()
+    assert sorted(taker.names) == [f"t{number}" for number in range(8)]
+    assert taker.notices == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from aqueue.runner import Runner
 from aqueue.wrapper import FENCED
 from tests.integration.attempts import Attempts, Started
 from tests.integration.recording import claimed
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
 
 class Legacy:
@@ -265,3 +266,40 @@ async def test_the_timeout_of_an_adopted_attempt_counts_from_its_start(new_legac
     eventually(lambda: time.time() > (legacy.run.started_at or 0.0) + 0.5)
     assert (await legacy.heir.adopt(HERE)).end is End.TIMED_OUT
     assert not group_has_members(started.pid)
+
+
+async def test_where_files_have_run_out_an_attempt_is_looked_for_again(
+    new_legacy: NewLegacy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pin, pinned = os.pidfd_open, list[int]()
+
+    def pin_with_the_last_file(pid: int) -> int:
+        descriptor = pin(pid)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before if pinned else (descriptor + 1, before[1]))
+        pinned.append(descriptor)
+        return descriptor
+
+    legacy = new_legacy(UNTIL_GO)
+    started = legacy.had_started()
+    started.says("ready")
+    monkeypatch.setattr(os, "pidfd_open", pin_with_the_last_file)
+    try:
+        adopting = asyncio.create_task(legacy.heir.adopt(HERE))
+        await eventually_async(lambda: len(pinned) == 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    (tmp_path / "go").touch()
+    outcome = await adopting
+    assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
+
+
+async def test_what_cannot_be_adopted_yet_can_be_stopped(new_legacy: NewLegacy, folder: Folder) -> None:
+    legacy = new_legacy()
+    folder.runs.rename(folder.path / "away")
+    adopting = asyncio.create_task(legacy.heir.adopt(HERE))
+    await asyncio.wait([adopting], timeout=0.1)
+    assert not adopting.done()
+    legacy.heir.stop("so")
+    async with asyncio.timeout(10.0):
+        assert (await adopting).end is End.NEVER_STARTED

@@ -1,0 +1,28 @@
+"""Whether there is room for a run to be started, as far as that shows only when one is."""
+
+from aqueue.events import Event, Notice
+from aqueue.folder import Folder
+from aqueue.room import Room
+from tests.clock import SetClock
+
+
+def test_what_was_missed_is_tried_again_after_longer_and_longer_and_told_of_once(folder: Folder) -> None:
+    told: list[Event] = []
+
+    def report(*events: Event) -> None:
+        told.extend(events)
+
+    clock = SetClock()
+    room = Room(folder, clock, report)
+    assert room.has_room()
+    for seconds in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
+        for _ in range(3):
+            room.is_missed("no process is to be had")
+        clock.time += seconds - 0.5
+        assert not room.has_room()
+        clock.time += 1.0
+        assert room.has_room()
+    assert told == [Notice("no process is to be had: nothing is started until there is room", urgent=True)]
+    room.is_there()
+    assert told[1:] == [Notice("there is room again: runs are started")]
+    assert room.has_room()
