@@ -47,7 +47,7 @@ OF_A_REPOSITORY = (
 _NO_COMMIT = (b"not a tree object", b"Not a valid object name", b"failed to unpack tree object")
 _LARGEST_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when the disk, or what a user may have of it, is full."""
 
 
@@ -198,7 +198,7 @@ def git_complaint(errors: bytes) -> str:
 
 def tells_of_no_room(errors: bytes) -> bool:
     """Whether git failed because the disk is full, by what it wrote to its standard error."""
-    words = [os.strerror(number).encode() for number in NO_ROOM_ERRORS]
+    words = [os.strerror(number).encode() for number in _NO_ROOM_ERRORS]
     # Of these it does not say why, and there is hardly another reason.
     words += [b"unable to write file '", b"unable to write new index file"]
     return any(word in errors for word in words)
@@ -493,7 +493,7 @@ def main(arguments: list[str]) -> int:
                 return error.exit_code
             except OSError as error:
                 say(f"the checkout cannot be made: {_explain(error)}")
-                return NO_ROOM if error.errno in NO_ROOM_ERRORS else FAILED
+                return NO_ROOM if error.errno in _NO_ROOM_ERRORS else FAILED
             return 0
         case ["finish", attempt, exit_code]:
             # They are meant for the command; what it made until then is copied all the same.

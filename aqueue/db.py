@@ -8,14 +8,13 @@ long after all, or the log is to be brought into the database file first.
 """
 
 import contextlib
-import errno
 import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
-from aqueue.errors import BusyError, DatabaseError, DiskFullError
+from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError
 from aqueue.folder import Folder
 from aqueue.migrations import MIGRATIONS
 
@@ -293,7 +292,7 @@ def _errors_explained(folder: Folder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             raise _disk_full(folder) from error
         raise DatabaseError(
             f"{folder.database} cannot be used: {error.strerror}", "look at its permissions and at the disk"

@@ -1,5 +1,14 @@
 """What can go wrong in a way that a person can mend."""
 
+import errno
+from typing import Final
+
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when the disk, or what a user may have of it, is full; `checkout` has its own."""
+
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What it says when there are no more open files, or no memory, to be had just then."""
+
 
 class AqueueError(Exception):
     """Something could not be done.

@@ -83,9 +83,9 @@ class Folder:
         Raises:
             FolderError: it cannot be made, or others may write to it.
         """
+        if not (is_text(str(self.path)) and is_text(str(self.state))):
+            raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
         try:
-            if not (_is_text(str(self.path)) and _is_text(str(self.state))):
-                raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
             # Whatever the umask, nobody else may write in here.
             self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.check_safe()
@@ -154,7 +154,7 @@ class Folder:
         name = os.path.basename(path)
         if path == str(self.path):
             return True
-        if name.startswith(".") or path == self._rejected or not _is_text(name):
+        if name.startswith(".") or path == self._rejected or not is_text(name):
             return False
         if entry is not None:
             return entry.is_dir(follow_symlinks=False)
@@ -222,7 +222,12 @@ def _touch(path: str) -> None:
             Path(path).touch(mode=0o600)
 
 
-def _is_text(name: str) -> bool:
+def is_open(directory: str) -> bool:
+    """Whether this user may list a directory and open what is in it."""
+    return os.access(directory, os.R_OK | os.X_OK)
+
+
+def is_text(name: str) -> bool:
     """Whether a name is UTF-8: others cannot be watched, printed or stored."""
     try:
         name.encode()

@@ -9,7 +9,6 @@ runs in a worker thread.
 """
 
 import contextlib
-import errno
 import os
 import stat
 import time
@@ -20,9 +19,9 @@ import msgspec
 
 from aqueue import documents
 from aqueue.config import Config
-from aqueue.errors import AqueueError, BusyError, DiskFullError, FileError
+from aqueue.errors import DISK_FULL, EXHAUSTED, AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
-from aqueue.folder import Folder
+from aqueue.folder import Folder, is_open, is_text
 from aqueue.incoming import Claimed, Incoming, Preparing, in_order, printable
 from aqueue.leases import hold_still
 from aqueue.models import is_name
@@ -41,7 +40,7 @@ _RETRIES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 _LOOKS_BEFORE_SAYING_SO: Final = 20
 _QUIET: Final = 0.05
 _WHEN_FULL: Final = 1.0
-_PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_PASSING: Final = (*DISK_FULL, *EXHAUSTED)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -101,7 +100,7 @@ class Inbox(Incoming):
         """Every task file that is there now."""
         found = []
         for directory in map(str, (self._folder.path, *self._folder.directories())):
-            if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
+            if os.path.isdir(directory) and not is_open(directory):
                 self._pass_over(directory, "cannot be read")
                 continue
             try:
@@ -119,7 +118,7 @@ class Inbox(Incoming):
     @staticmethod
     def _is_odd(entry: "os.DirEntry[str]") -> bool:
         """Whether it would be a sub-folder, but for its name."""
-        if printable(entry.name) == entry.name or entry.name.startswith("."):
+        if is_text(entry.name) or entry.name.startswith("."):
             return False
         return entry.is_dir(follow_symlinks=False)
 

@@ -227,7 +227,7 @@ def find(attempt: str, fence: Fence) -> Process | None:
         except ProcessLookupError:
             continue
         with contextlib.ExitStack() as stack:
-            stack.push(process)
+            stack.enter_context(process)
             # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
             if _is_wrapper(pid, attempt):
                 stack.pop_all()

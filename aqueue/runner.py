@@ -13,6 +13,7 @@ import msgspec
 
 from aqueue import commands, metrics, plans, process, wrapper
 from aqueue.clock import Clock
+from aqueue.errors import DISK_FULL, EXHAUSTED
 from aqueue.folder import Folder
 from aqueue.models import Metric, Run
 from aqueue.outcomes import End, Outcome, explain
@@ -21,8 +22,7 @@ from aqueue.process import Fence, Process
 _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
 _FENCE_PATIENCE = 2.0
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NO_PROCESS = (errno.EAGAIN, *EXHAUSTED)
 _SHARED = (
     "metrics.json was left alone, as other runs may have been in this directory at the same time:"
     " write it to $AQUEUE_RUN_DIR, or say `isolate: git`"
@@ -238,14 +238,15 @@ class Runner:
             fence = process.read_fence(self._attempt)
             if code is not None and (fence is None or fence.pid != running.pid or fence.exit_code is None):
                 others = fence is not None and fence.pid not in (None, running.pid)
-                return self._outcome(End.NEVER_STARTED, why="" if others else self._no_files())
+                what = f"cannot make its files in {self._folder.run_dir(self.run.id)}"
+                return self._outcome(End.NEVER_STARTED, why="" if others else self._disk_is_full(what))
         if code is None:
             return self._over_unseen(fence or Fence(running.pid, None), "")
         return self._exited(code)
 
     def _not_launched(self, error: OSError) -> Outcome:
-        if error.errno in _NO_ROOM:
-            why = f"the disk is full (run {self.run.id} found no room to start)"
+        if error.errno in DISK_FULL:
+            why = self._disk_is_full("found no room to start")
         elif str(error.filename).startswith(self._folder.runs_text):
             why = f"run {self.run.id} cannot make {error.filename} ({error.strerror})"
         elif error.errno in _NO_PROCESS:
@@ -254,8 +255,8 @@ class Runner:
             return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error.strerror}")
         return self._outcome(End.NEVER_STARTED, why=why)
 
-    def _no_files(self) -> str:
-        return f"the disk is full (run {self.run.id} cannot make its files in {self._folder.run_dir(self.run.id)})"
+    def _disk_is_full(self, what: str) -> str:
+        return f"the disk is full (run {self.run.id} {what})"
 
     def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
@@ -275,8 +276,9 @@ class Runner:
     def _refused(self, code: int, why: str) -> Outcome:
         """The command was not run."""
         if code == wrapper.NO_ROOM:
-            why = f"the disk is full (run {self.run.id} found no room for its checkout: {why})"
-            return self._outcome(End.NEVER_STARTED, why=why)
+            return self._outcome(
+                End.NEVER_STARTED, why=self._disk_is_full(f"found no room for its checkout: {why}")
+            )
         if code == wrapper.NO_CHECKOUT:
             return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {why}")
         why = f"working_dir {self.run.task.working_dir} is no directory to be in"

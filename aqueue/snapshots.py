@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from aqueue.checkout import GIT, NO_ROOM_ERRORS, git_complaint, git_environment, tells_of_no_room
-from aqueue.errors import AqueueError, DiskFullError, SnapshotError
+from aqueue.checkout import GIT, git_complaint, git_environment, tells_of_no_room
+from aqueue.errors import DISK_FULL, AqueueError, DiskFullError, SnapshotError
 from aqueue.models import Isolation, Snapshot
 
 REFS: Final = "refs/aqueue"
@@ -55,7 +55,7 @@ def take(working_dir: str, isolation: Isolation, scratch: Path) -> Snapshot:
             code.refuse_pointers(isolation)
             return Snapshot(repository=code.repository, commit=code.commit(), prefix=code.prefix)
     except OSError as error:
-        if error.errno in NO_ROOM_ERRORS:
+        if error.errno in DISK_FULL:
             raise _no_room() from error
         raise SnapshotError(f"the code in {working_dir} cannot be kept: {error}") from error
 

@@ -1,6 +1,5 @@
 """Change hints from the folder, its sub-folders and the bell."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -9,7 +8,7 @@ from typing import Final, Self
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from aqueue.errors import FolderError
-from aqueue.folder import Folder
+from aqueue.folder import Folder, is_open
 
 _SHORTEST_STEP: Final = 0.001
 _LONGEST_STEP: Final = 0.025
@@ -110,7 +109,7 @@ class Watch:
 
     def _directories(self) -> set[str]:
         directories = map(str, (self._folder.path, *self._folder.directories()))
-        return {path for path in directories if os.access(path, os.R_OK | os.X_OK)}
+        return {path for path in directories if is_open(path)}
 
 
 def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:
