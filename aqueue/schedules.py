@@ -7,7 +7,6 @@ not; any other is due once, at the first of two such times, and right after the 
 """
 
 import math
-import re
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from aqueue.cron_syntax import plain
 from aqueue.models import Schedule
 
 LIVE_SECONDS: Final = 60.0
@@ -31,32 +31,11 @@ MOST_CAUGHT_UP: Final = 1000
 MOST_COUNTED: Final = 10_000
 """Up to where the others are counted."""
 
-MACROS: Final = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-"""Names of common expressions, as in crontab(5)."""
-
-_PROBLEMS: Final = {
-    "Bad minute": "the minute must be 0 to 59",
-    "Bad hour": "the hour must be 0 to 23",
-    "Bad day-of-month": "the day of month must be 1 to 31, or L for the last, and in one of the months",
-    "Bad month": "the month must be 1 to 12, or JAN to DEC",
-    "Bad day-of-week": "the day of week must be 0 to 7, or SUN to SAT; Friday to Sunday is 5-7",
-}
 NOT_UNDERSTOOD: Final = (ValueError, OverflowError, CronSimError)
 """What may come of a schedule that was good once: its timezone may be gone, or cron's language have changed."""
 
-_LONGEST = 500
-_RANGE_OF_ONE = re.compile(r"(?<!\w)(\w+)-\1/")
 _MINUTE = timedelta(minutes=1)
 _DAY = 86400.0
-_ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -71,36 +50,6 @@ class Missed(msgspec.Struct, frozen=True):
     caught_up: list[float]
     left_out: int
     forgotten: int
-
-
-@lru_cache
-def check(expression: str) -> None:
-    """Refuse what is no expression of five fields, or is never due.
-
-    Raises:
-        ValueError: with what is wrong with it.
-    """
-    plain = _plain(expression)
-    if plain.startswith("@"):
-        raise ValueError(f"there is no such name, only {', '.join(MACROS)}")
-    if (count := len(plain.split())) != 5:
-        raise ValueError(f"it has {count} field{'' if count == 1 else 's'}, not 5")
-    if len(plain) > _LONGEST:
-        raise ValueError(f"it is longer than {_LONGEST} characters")
-    if _RANGE_OF_ONE.search(plain):
-        # cronsim would take 5-5/2 for 5/2.
-        raise ValueError("a range of one number has no steps")
-    try:
-        next(CronSim(plain, _ANY_DAY))
-    except StopIteration:
-        raise ValueError("there is no such day") from None
-    except CronSimError as error:
-        raise ValueError(_PROBLEMS.get(str(error), str(error))) from None
-
-
-def in_words(expression: str) -> str:
-    """What an expression says, such as `At 02:00 every day`."""
-    return CronSim(_plain(expression), _ANY_DAY).explain()
 
 
 def run_id(due: float) -> str:
@@ -141,7 +90,7 @@ def due_times(schedule: Schedule, after: float) -> Iterator[float]:
         return
     where = zone(schedule.timezone)
     last = after
-    for due in merge(*(_moments(_plain(expression), where, after) for expression in schedule.expressions)):
+    for due in merge(*(_moments(plain(expression), where, after) for expression in schedule.expressions)):
         if due > last:
             yield due
             last = due
@@ -167,10 +116,6 @@ def missed(schedule: Schedule, after: float, now: float) -> Missed:
     if len(newest) == MOST_CAUGHT_UP:
         left_out = _count(schedule, opens, math.nextafter(newest[0], -math.inf))
     return Missed(newest, left_out, left_out + _count(schedule, after, opens))
-
-
-def _plain(expression: str) -> str:
-    return MACROS.get(expression.strip().lower(), expression.strip())
 
 
 def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:

@@ -108,7 +108,7 @@ def seconds(wrong: Wrong, at: documents.Path, written: float | str | None) -> fl
 
 def _expressions(document: Document, written: str | list[str] | None) -> tuple[str, ...]:
     # Imported here and below: most task files have none, and commands that read one are to be instant.
-    from aqueue import schedules
+    from aqueue import cron_syntax
 
     if written == []:
         raise document.error("schedule: the list is empty", "say when it is due", at=("schedule",))
@@ -118,7 +118,7 @@ def _expressions(document: Document, written: str | list[str] | None) -> tuple[s
         raise document.error(f"schedule: there are more than {MOST_EXPRESSIONS} expressions", "merge some", at=at)
     for index, expression in enumerate(expressions):
         try:
-            schedules.check(expression)
+            cron_syntax.check(expression)
         except ValueError as error:
             at = ("schedule", index) if isinstance(written, list) else ("schedule",)
             what = documents.describe(expression)

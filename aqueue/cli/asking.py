@@ -303,10 +303,16 @@ def _labels(cards: Sequence[HeldCard]) -> str:
 
 def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
     parts = [f"{len(schedules)} schedule{'' if len(schedules) == 1 else 's'}"]
-    due = [(one.next_due, one.name) for one in schedules if one.next_due is not None]
+    due = [one for one in schedules if one.next_due is not None]
     if due:
-        moment, name = min(due)
-        parts.append(f"next {name} at {render.local(moment)}" if moment > now() else f"{name} is due")
+        from aqueue.cli.planning import at_home
+
+        first = min(due, key=lambda one: (one.next_due or 0.0, one.name))
+        moment = first.next_due or 0.0
+        is_due = moment <= now()
+        parts.append(
+            f"{first.name} is due" if is_due else f"next {first.name} at {at_home(first.schedule, moment)}"
+        )
     if paused := sum(one.paused for one in schedules):
         parts.append(f"{paused} paused")
     if files := {one.file for one in schedules if one.error is not None}:

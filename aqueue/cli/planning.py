@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from aqueue import cron_syntax
 from aqueue import schedules as times
 from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
@@ -47,9 +48,9 @@ def all_as_json(store: Store) -> list[dict[str, Any]]:
 def in_words(schedule: Schedule) -> str:
     """When a schedule is due."""
     if schedule.at is not None:
-        return f"Once, {_at_home(schedule, schedule.at)}"
+        return f"Once, {at_home(schedule, schedule.at)}"
     try:
-        words = "; ".join(map(times.in_words, schedule.expressions))
+        words = "; ".join(map(cron_syntax.in_words, schedule.expressions))
     except times.NOT_UNDERSTOOD:
         words = "; ".join(schedule.expressions)
     return f"{words} ({schedule.timezone})"
@@ -57,16 +58,32 @@ def in_words(schedule: Schedule) -> str:
 
 def next_times(schedule: Schedule, after: float, count: int) -> list[str]:
     """So many of the next due times, as the clocks where the schedule is at home show them."""
-    return [_at_home(schedule, due) for due in islice(times.due_times(schedule, after), count)]
+    return [at_home(schedule, due) for due in islice(times.due_times(schedule, after), count)]
 
 
-def _at_home(schedule: Schedule, moment: float) -> str:
+def in_zone(moment: float, zone: tzinfo) -> str:
+    """Return a moment as the clocks of a timezone show it, with the zone's own name for it.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> in_zone(1795939200.0, ZoneInfo("Europe/Berlin"))
+    'Sun 2026-11-29 09:00:00 CET (+01:00)'
+    >>> in_zone(1795939200.0, UTC)
+    'Sun 2026-11-29 08:00:00 UTC'
+    """
+    shown = datetime.fromtimestamp(moment, zone)
+    name, clock = shown.tzname() or "", shown.replace(tzinfo=None).isoformat(" ")
+    # Several zones share an abbreviation such as IST; others have nothing but the offset for a name.
+    offset = f" ({shown.isoformat()[-6:]})" if name.isalpha() and name != "UTC" else ""
+    return f"{shown:%a} {clock} {name}{offset}"
+
+
+def at_home(schedule: Schedule, moment: float) -> str:
+    """Return a moment as the clocks of a schedule's timezone show it."""
     try:
         zone: tzinfo = times.zone(schedule.timezone)
     except times.NOT_UNDERSTOOD:
         zone = UTC
-    shown = datetime.fromtimestamp(moment, zone)
-    return f"{shown:%a} {shown.isoformat(' ')}"
+    return in_zone(moment, zone)
 
 
 def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]]:
@@ -76,7 +93,7 @@ def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]
     else:
         is_due = stored.next_due is not None and stored.next_due <= now()
         never = "once a server is up" if is_due else "never again"
-        yield "next", ", ".join(map(render.local, _upcoming(stored))) or never
+        yield "next", ", ".join(at_home(schedule, due) for due in _upcoming(stored)) or never
     if last is not None:
         why = f": {last.reason}" if last.reason else ""
         took = render.took(last, now())

@@ -13,7 +13,18 @@ PACKAGE = Path(aqueue.__file__).parent
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
     ("aqueue", "errors", "clock", "durations", "cards"),
-    ("models", "outcomes", "events", "placement", "capacity", "schedules", "folder", "rejected", "leases"),
+    (
+        "models",
+        "outcomes",
+        "events",
+        "placement",
+        "capacity",
+        "cron_syntax",
+        "schedules",
+        "folder",
+        "rejected",
+        "leases",
+    ),
     (
         "config",
         "documents",
@@ -93,6 +104,7 @@ PURE = (
     "events",
     "placement",
     "capacity",
+    "cron_syntax",
     "schedules",
     "config",
     "documents",

@@ -9,7 +9,7 @@ from tests.unit.due import DAILY, MACROS, WANTED, error_in
 FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
 ALONE = "say when it is due, with 'schedule' or 'at', or leave it out"
 DAY_OF_MONTH = "the day of month must be 1 to 31, or L for the last, and in one of the months"
-DAY_OF_WEEK = "the day of week must be 0 to 7, or SUN to SAT; Friday to Sunday is 5-7"
+DAY_OF_WEEK = "the day of week must be 0 to 7, or SUN to SAT"
 
 
 # What is written for each key, and what its error calls that.
@@ -79,10 +79,14 @@ def test_local_is_a_word_in_small_letters(written: str) -> None:
         ("", "it has 0 fields, not 5"),
         ("daily", "it has 1 field, not 5"),
         ("0 2 * *", "it has 4 fields, not 5"),
-        ("0 0 2 * * *", "it has 6 fields, not 5"),
+        (
+            "0 0 2 * * *",
+            "it has 6 fields, not 5: there are neither seconds nor years;"
+            " if the first is for seconds, write 0 2 * * *",
+        ),
         ("60 2 * * *", "the minute must be 0 to 59"),
         ("*/0 2 * * *", "the minute must be 0 to 59"),
-        ("30-10 2 * * *", "the minute must be 0 to 59"),
+        ("30-10 2 * * *", "the minutes go backwards in 30-10; write 30-59,0-10"),
         ("0 24 * * *", "the hour must be 0 to 23"),
         ("0 2 32 * *", DAY_OF_MONTH),
         ("0 2 * 13 *", "the month must be 1 to 12, or JAN to DEC"),
