@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import msgspec
 
 from aqueue import configfile
 from aqueue.cards import CARD_VARIABLES, CardId
+from aqueue.cli import named_files
 from aqueue.cli.access import (
     changing,
     directory_option,
@@ -20,20 +23,20 @@ from aqueue.cli.access import (
     refuse_if_disabled,
     say_if_lacking,
     say_if_unserved,
+    say_warning,
     working_dir,
 )
-from aqueue.cli.checking import content_of
 from aqueue.cli.params import params_in
+from aqueue.cli.parsing import FilesThenParams, WordsOfACommand, complete_file
 from aqueue.cli.types import COUNT, DURATION, NAME_TYPE, demand_options, experiment_options
 from aqueue.errors import UsageError
-from aqueue.folder import Folder
-from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, is_name, parse_tags
+from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, parse_tags
 from aqueue.requests import Request
 
 _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command(cls=WordsOfACommand)
 @directory_option
 @click.option("-n", "--name", type=NAME_TYPE, help="Name of the task; default: made from the command.")
 @click.option("-u", "--queue", type=NAME_TYPE, help="Queue; default: a local one.")
@@ -44,7 +47,7 @@ _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 @click.option("--hold", is_flag=True, help="Do not start it until it is released.")
 @demand_options
 @experiment_options
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_file)
 def add(
     directory: str | None,
     name: str | None,
@@ -64,9 +67,11 @@ def add(
 ) -> None:
     """Queue one command, and print the id of its run.
 
-    A single COMMAND is run by /bin/sh; several words are a program and its arguments, run as they are. It runs
-    in this directory, with the PATH, VIRTUAL_ENV and CONDA_PREFIX of this shell.
+    A single COMMAND is run by /bin/sh; several words are a program and its arguments, run as they are. Options
+    come before it: whatever follows its first word belongs to it. It runs in this directory, with the PATH,
+    VIRTUAL_ENV and CONDA_PREFIX of this shell.
     """
+    _check_words(command)
     folder = find_folder(directory)
     config = configfile.load(folder, environment())
     refuse_if_disabled(config)
@@ -89,17 +94,16 @@ def add(
     for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
         if any(written.partition("=")[0] == variable for written in variables):
             raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
-    if not command[0].strip():
-        raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
     requests = keep_code(folder, [_after_something(Request(task=task, after=after, after_any=after_any))])
     with changing(folder) as store:
         ((id_,),) = store.enqueue(requests, now(), trigger=Trigger.MANUAL)
         say_if_unserved(store, folder)
         say_if_lacking(store, config, task)
+    _warn_of_cards(task, "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     click.echo(id_)
 
 
-@click.command()
+@click.command(cls=FilesThenParams)
 @directory_option
 @click.option("-r", "--run-id", type=NAME_TYPE, help="Identifies the run among those of its name.")
 @click.option("-N", "--name", type=NAME_TYPE, help="Instead of the task's name.")
@@ -118,8 +122,7 @@ def add(
 @click.option(
     "--trigger-type", type=click.Choice([str(t) for t in Trigger if t is not Trigger.FILE]), default="manual"
 )
-@click.argument("file", type=click.Path(dir_okay=False))
-@click.argument("params", nargs=-1, type=click.UNPROCESSED)
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
 def enqueue(
     directory: str | None,
     run_id: str | None,
@@ -137,30 +140,17 @@ def enqueue(
     seed: int | None,
     default_working_dir: str | None,
     trigger_type: str,
-    file: str,
+    files: tuple[str, ...],
     params: tuple[str, ...],
 ) -> None:
-    """Queue the tasks of FILE, which stays where it is, and print the ids of their runs.
+    """Queue the tasks of each FILE, which stays where it is, and print the ids of their runs.
 
-    PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a shell command. Several values make a
-    run of each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
+    Several files are queued all or none. PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a
+    shell command. Several values make a run of each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
-    from aqueue import documents, experiments, taskfile
-
     folder = find_folder(directory)
-    stem = Path(file).stem
     config = configfile.load(folder, environment())
     refuse_if_disabled(config)
-    defaults = config.task_defaults(
-        name=name or (stem if is_name(stem) else None),
-        queue=_sub_folder(folder, file),
-        working_dir=os.path.abspath(default_working_dir or "."),  # noqa: PTH100 - resolve() would follow links
-        base=str(folder.parent),
-    )
-    content = taskfile.parse(documents.decode(content_of(file), file), file, defaults)
-    requests = content.requests or [Request(task=task) for task in content.tasks]
-    if len(requests) > 1 and (run_id or name):
-        raise UsageError(f"{file} has {len(requests)} tasks", "--run-id and --name are for a file with one")
     changes = {
         "name": name,
         "queue": queue,
@@ -168,37 +158,66 @@ def enqueue(
         "isolate": Isolation() if isolate else None,
         "group": group,
     }
-    given = params_in(params, samples, seed)
-    requests = [
-        given.applied_to(
-            msgspec.structs.replace(
-                request,
-                task=msgspec.structs.replace(
-                    request.task,
-                    tags=tuple(dict.fromkeys(request.task.tags + _tags(tags))),
-                    **{field: value for field, value in changes.items() if value is not None},
-                    **_demand(gpus, gpu_memory, request.task),
-                ),
-                after=tuple(dict.fromkeys(request.after + after)),
-                after_any=request.after_any or after_any,
-            ),
-            requests,
+
+    def changed(request: Request) -> Request:
+        task = msgspec.structs.replace(
+            request.task,
+            tags=tuple(dict.fromkeys(request.task.tags + _tags(tags))),
+            **{field: value for field, value in changes.items() if value is not None},
+            **_demand(gpus, gpu_memory, request.task),
         )
-        for request in requests
-    ]
-    # Other params make other runs: what is needed may not be among them.
-    experiments.check_needs([*zip(content.documents, requests, strict=True)])
-    if after_any:
-        requests = [_after_something(request) for request in requests]
-    if run_id and any(request.sweep for request in requests):
-        raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
-    requests = keep_code(folder, requests)
-    with changing(folder) as store:
-        ids = store.enqueue(requests, now(), trigger=Trigger(trigger_type), run_id=run_id)
-        say_if_unserved(store, folder)
-        for request in requests:
-            say_if_lacking(store, config, request.task)
-    click.echo("\n".join(str(id_) for runs in ids for id_ in runs))
+        entries = tuple(dict.fromkeys(request.after + after))
+        return msgspec.structs.replace(request, task=task, after=entries, after_any=request.after_any or after_any)
+
+    given = params_in(params, samples, seed)
+    with named_files.all_or_none(files):
+        contents = named_files.parse(folder, config, files, name=name, working_dir=default_working_dir or ".")
+        named_files.refuse_one_name(files, contents, run_id, name)
+        requests = named_files.requested(contents, changed, given)
+        if after_any:
+            requests = [[_after_something(request) for request in of_file] for of_file in requests]
+        together = [request for of_file in requests for request in of_file]
+        if run_id and any(request.sweep for request in together):
+            raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
+        kept = iter(keep_code(folder, together))
+        with changing(folder) as store:
+            ids = [
+                store.enqueue([*islice(kept, len(of_file))], now(), trigger=Trigger(trigger_type), run_id=run_id)
+                for of_file in requests
+            ]
+            say_if_unserved(store, folder)
+            for request in together:
+                say_if_lacking(store, config, request.task)
+    for request in together:
+        _warn_of_cards(request.task, "or write it into `env` of the file")
+    click.echo("\n".join(str(id_) for of_file in ids for runs in of_file for id_ in runs))
+
+
+def _check_words(command: tuple[str, ...]) -> None:
+    """Refuse a command that is empty, or a shell command before other words, which it would not get."""
+    program, *others = command
+    if not program.strip():
+        raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
+    if not others or not re.search(r"\s", program):
+        return
+    import shutil
+
+    if shutil.which(program) is None:
+        hint = "a shell command is one word, and a program and its arguments are a word each"
+        if others[0].startswith("-"):
+            hint = f"options come before the command: aqueue add {shlex.join(others)} {shlex.quote(program)}"
+        raise UsageError(f"there is no program of the name {shlex.quote(program)}", hint)
+
+
+def _warn_of_cards(task: Task, other_way: str) -> None:
+    """Tell a person that the choice of GPUs that this shell has made is not that of the run."""
+    chosen = environment().get("CUDA_VISIBLE_DEVICES")
+    is_ours = chosen == environment().get("AQUEUE_GPUS")
+    if chosen is None or is_ours or task.gpus is not None or "CUDA_VISIBLE_DEVICES" in task.env | task.params:
+        return
+    gpus = f"[{chosen}]" if chosen.isdigit() else chosen if chosen not in ("", "-1") else "0"
+    option = f"`--gpus {shlex.quote(gpus)}`"
+    say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: say {option}, {other_way}")
 
 
 def _after_something(request: Request) -> Request:
@@ -220,13 +239,6 @@ def _demand(
     elif gpus == 0 and gpu_memory:
         raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or say how many: --gpus 1")
     return {"gpus": gpus, "gpu_memory": gpu_memory or None}
-
-
-def _sub_folder(folder: Folder, file: str) -> str | None:
-    """The queue of what is dropped where the file is, if it is in a sub-folder."""
-    directory = Path(file).absolute().parent
-    is_one = folder.path in directory.parents and folder.is_sub_folder(str(directory))
-    return directory.name if is_one and is_name(directory.name) else None
 
 
 def _variables(written: tuple[str, ...]) -> dict[str, str]:

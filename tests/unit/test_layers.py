@@ -79,6 +79,8 @@ LAYERS = (
         "cli.checking",
         "cli.params",
         "cli.completing",
+        "cli.parsing",
+        "cli.named_files",
     ),
     (
         "cli.asking",

@@ -1,0 +1,127 @@
+"""The files that `aqueue enqueue` is given: read together, changed by what the command line says, or refused."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aqueue.cli.checking import content_of
+from aqueue.cli.params import Params
+from aqueue.config import Config
+from aqueue.errors import AqueueError, FileError, UsageError
+from aqueue.folder import Folder
+from aqueue.models import is_name
+from aqueue.requests import Request
+
+if TYPE_CHECKING:
+    from aqueue.taskfile import Content
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@contextmanager
+def all_or_none(files: Sequence[str]) -> Iterator[None]:
+    """Add to an error about one of several files that none of them is queued."""
+    try:
+        yield
+    except AqueueError as error:
+        if len(files) > 1:
+            error.message += "; nothing was queued"
+        raise
+
+
+def parse(
+    folder: Folder, config: Config, files: Sequence[str], *, name: str | None, working_dir: str
+) -> "list[Content]":
+    """Read task files.
+
+    Args:
+        name: of their tasks, instead of that of the file, where they say none.
+        working_dir: where a task runs that does not say.
+
+    Raises:
+        FileError: there is an error in one of them.
+        UsageError: one of them is meant as a param.
+    """
+    _refuse_params(files)
+    found = []
+    for number, file in enumerate(files):
+        try:
+            found.append(_parse(folder, config, file, name, working_dir))
+        except FileError as error:
+            if number and not file.endswith(_SUFFIXES):
+                raise _no_task_file(error.message, files[:number], files[number:]) from None
+            raise
+    return found
+
+
+def requested(
+    contents: "Sequence[Content]", changed: Callable[[Request], Request], given: Params
+) -> list[list[Request]]:
+    """Return the requests of each file, as the options and params of the command line would have them.
+
+    Raises:
+        UsageError: one of them cannot take the params.
+        FileError: with these params, a file has no runs that another of its tasks needs.
+    """
+    from aqueue import experiments
+
+    written = [content.requests or [Request(task=task) for task in content.tasks] for content in contents]
+    changes = [[changed(request) for request in requests] for requests in written]
+    together = [request for requests in changes for request in requests]
+    found = [[given.applied_to(request, together) for request in requests] for requests in changes]
+    for content, requests in zip(contents, found, strict=True):
+        # Other params make other runs: what is needed may not be among them.
+        experiments.check_needs([*zip(content.documents, requests, strict=True)])
+    return found
+
+
+def refuse_one_name(
+    files: Sequence[str], contents: "Sequence[Content]", run_id: str | None, name: str | None
+) -> None:
+    """Refuse `--run-id` and `--name` where several tasks would get them.
+
+    Raises:
+        UsageError: they would.
+    """
+    count = sum(len(content.tasks) for content in contents)
+    if count > 1 and (run_id or name):
+        have = f"{files[0]} has" if len(files) == 1 else f"{len(files)} files have"
+        raise UsageError(f"{have} {count} tasks", "--run-id and --name are for a file with one")
+
+
+def _parse(folder: Folder, config: Config, file: str, name: str | None, working_dir: str) -> "Content":
+    # Imported here: what only refuses a command line needs none of it.
+    from aqueue import documents, taskfile
+
+    stem = Path(file).stem
+    defaults = config.task_defaults(
+        name=name or (stem if is_name(stem) else None),
+        queue=_sub_folder(folder, file),
+        working_dir=os.path.abspath(working_dir),  # noqa: PTH100 - resolve() would follow links
+        base=str(folder.parent),
+    )
+    return taskfile.parse(documents.decode(content_of(file), file), file, defaults)
+
+
+def _refuse_params(files: Sequence[str]) -> None:
+    """Refuse params that are not after `--`."""
+    missing = [file for file in files if not os.path.lexists(file)]
+    for file in missing:
+        if "=" in file or (len(files) > 1 and not file.endswith(_SUFFIXES)):
+            there = [one for one in files if one not in missing]
+            raise _no_task_file(f"there is no file {file}", there, missing)
+
+
+def _no_task_file(message: str, files: Sequence[str], params: Sequence[str]) -> UsageError:
+    names = shlex.join(files) or "FILE"
+    return UsageError(message, f"params come after --: aqueue enqueue {names} -- {shlex.join(params)}")
+
+
+def _sub_folder(folder: Folder, file: str) -> str | None:
+    """Return the queue of what is dropped where the file is, if it is in a sub-folder."""
+    directory = Path(file).absolute().parent
+    is_one = folder.path in directory.parents and folder.is_sub_folder(str(directory))
+    return directory.name if is_one and is_name(directory.name) else None

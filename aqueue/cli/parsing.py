@@ -1,0 +1,57 @@
+"""Commands that leave some of their words alone: those of the command that is queued, and those of its params."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class WordsOfACommand(click.Command):
+    """A command whose options end at the first word that is none: all words from there on are somebody else's."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.allow_interspersed_args = False
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the params; while the words of somebody else are completed, none of the options."""
+        params = super().get_params(ctx)
+        return [param for param in params if param.param_type_name == "argument"] if _has_begun(ctx) else params
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem[Any]"]:
+        """Return the options that begin with what was typed; none of them among the words of somebody else."""
+        return [] if _has_begun(ctx) else super().shell_complete(ctx, incomplete)
+
+
+def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list["CompletionItem[Any]"]:  # noqa: ARG001 - click's signature
+    """Let the shell complete the name of a file."""
+    # Imported here: commands that are run complete nothing.
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+class FilesThenParams(click.Command):
+    """A command that takes its params, as `params`, from what comes after `--`, and nothing else from there."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what comes before `--`, and keep the rest."""
+        end = args.index("--") if "--" in args else len(args)
+        own, params = args[:end], tuple(args[end + 1 :])
+        if params and not own and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"there is no FILE before --\nname one: aqueue {self.name} FILE -- PARAMS…", ctx
+            )
+        left = super().parse_args(ctx, own)
+        ctx.params["params"] = params
+        return left
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the line that says how it is used."""
+        return [*super().collect_usage_pieces(ctx), "[-- PARAMS…]"]
+
+
+def _has_begun(ctx: click.Context) -> bool:
+    return ctx.resilient_parsing and bool(ctx.params.get("command"))
