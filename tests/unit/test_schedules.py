@@ -264,3 +264,24 @@ def test_what_is_no_expression_or_never_due_is_refused(expression: str, what: st
     with pytest.raises(ValueError) as refused:
         check(expression)
     assert what in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "day", "due"),
+    [
+        # Midnight is skipped there: the day begins at 01:00.
+        ("America/Havana", "*/30 1 * * 0", "2011-03-20", ["01:00 -04:00", "01:30 -04:00"]),
+        # The clock goes back by half an hour, from 02:00 to 01:30, and on by half an hour, from 02:00 to 02:30.
+        ("Australia/Lord_Howe", "*/30 1 * * *", "2026-04-05", ["01:00 +11:00", "01:30 +11:00", "01:30 +10:30"]),
+        ("Australia/Lord_Howe", "*/30 2 * * *", "2026-10-04", ["02:30 +11:00"]),
+    ],
+)
+def test_a_rhythm_is_kept_where_clocks_are_not_changed_by_whole_hours_at_night(
+    zone: str, expression: str, day: str, due: list[str]
+) -> None:
+    """Shows why moments are not left to cronsim, which steps by whole hours and misses these."""
+    midnight = datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo(zone))
+    schedule = a_schedule(expression, timezone=zone)
+    found = takewhile(lambda at: at < midnight.timestamp() + 86400, due_times(schedule, midnight.timestamp() - 1))
+    shown = [datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat(" ") for at in found]
+    assert [f"{text[11:16]} {text[-6:]}" for text in shown] == due
