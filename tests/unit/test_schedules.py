@@ -1,5 +1,5 @@
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
@@ -271,17 +271,17 @@ def test_what_is_no_expression_or_never_due_is_refused(expression: str, what: st
     [
         # Midnight is skipped there: the day begins at 01:00.
         ("America/Havana", "*/30 1 * * 0", "2011-03-20", ["01:00 -04:00", "01:30 -04:00"]),
-        # The clock goes back by half an hour, from 02:00 to 01:30, and on by half an hour, from 02:00 to 02:30.
-        ("Australia/Lord_Howe", "*/30 1 * * *", "2026-04-05", ["01:00 +11:00", "01:30 +11:00", "01:30 +10:30"]),
-        ("Australia/Lord_Howe", "*/30 2 * * *", "2026-10-04", ["02:30 +11:00"]),
+        # The clock is put on, and back, by half an hour.
+        ("Australia/Lord_Howe", "*/30 3 * * *", "2026-10-04", ["03:00 +11:00", "03:30 +11:00"]),
+        ("Australia/Lord_Howe", "*/30 3 * * *", "2026-04-05", ["03:00 +10:30", "03:30 +10:30"]),
     ],
 )
 def test_a_rhythm_is_kept_where_clocks_are_not_changed_by_whole_hours_at_night(
     zone: str, expression: str, day: str, due: list[str]
 ) -> None:
     """Shows why moments are not left to cronsim, which steps by whole hours and misses these."""
-    midnight = datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo(zone))
-    schedule = a_schedule(expression, timezone=zone)
-    found = takewhile(lambda at: at < midnight.timestamp() + 86400, due_times(schedule, midnight.timestamp() - 1))
+    noon_before = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=ZoneInfo(zone)) - timedelta(days=1)
+    times = due_times(a_schedule(expression, timezone=zone), noon_before.timestamp())
+    found = takewhile(lambda at: at < noon_before.timestamp() + 86400, times)
     shown = [datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat(" ") for at in found]
     assert [f"{text[11:16]} {text[-6:]}" for text in shown] == due
