@@ -3,12 +3,12 @@
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from aqueue import __version__
+from aqueue.cli import output
 from aqueue.errors import AqueueError
 
 _VERBS = {
@@ -82,10 +82,7 @@ def cli(ctx: click.Context, directory: str | None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line, and return its exit code; there is no traceback for a person's mistake."""
     _open_closed_files()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # What the terminal cannot show must not be what ends a server.
-            stream.reconfigure(errors="backslashreplace")
+    output.prepare()
     if "_AQUEUE_COMPLETE" in os.environ:
         from aqueue.cli.completing import register
 
@@ -112,10 +109,14 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has seen enough.
+        output.abandon()
         return 141
     except OSError as error:
+        if error.filename == output.NAME:
+            output.abandon()
+            _complain(f"standard output cannot be written: {error.strerror}", "")
+            return 1
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror}", "look at its permissions, and whether it is still there")
         return 1

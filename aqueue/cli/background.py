@@ -25,6 +25,7 @@ from aqueue.cli.access import (
     opened,
     refuse_both,
 )
+from aqueue.cli.output import report
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
@@ -79,7 +80,7 @@ def start(
             configfile.load(folder, environment())
             said = _start(folder, _options(jobs, idle_timeout, ignore_schedules, queues, gpus, verbose))
     if not quiet:
-        click.echo(said)
+        report(said)
 
 
 @click.command()
@@ -110,8 +111,8 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
             click.echo(f"server {server.pid} has {runs} to {'stop' if kill else 'wait for'}", err=True)
     if not servers:
         goes_on = f"; {_counted(orphans)} without one until `aqueue serve` starts one" if orphans else ""
-        click.echo(f"no server is up{goes_on}")
-    _wait_until_gone(folder, servers, click.echo)
+        report(f"no server is up{goes_on}")
+    _wait_until_gone(folder, servers, report)
 
 
 def _counted(runs: int) -> str:

@@ -28,6 +28,7 @@ from aqueue.cli.access import (
     say_if_unserved,
     say_what_hangs_on,
 )
+from aqueue.cli.output import report
 from aqueue.cli.types import DURATION, F
 from aqueue.errors import RunError
 from aqueue.models import ENDED, Run, State
@@ -136,7 +137,7 @@ def prune(directory: str | None, keep: float | None) -> None:
             break
         count += len(ids)
     forget_unused_code(folder)
-    click.echo(f"{count} run{'' if count == 1 else 's'} forgotten")
+    report(f"{count} run{'' if count == 1 else 's'} forgotten")
 
 
 def _chosen(

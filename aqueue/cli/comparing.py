@@ -9,6 +9,7 @@ import click
 from aqueue.cli import drawing
 from aqueue.cli.access import directory_option, find_folder, group_option, now, reading, resolve_all
 from aqueue.cli.drawing import Picture, Series
+from aqueue.cli.output import report
 from aqueue.cli.tabulating import (
     Stack,
     columns_of,
@@ -71,7 +72,7 @@ def compare(
         return
     drawing.save(picture, Path(file))
     count = sum(len(series.points) for series in picture.series)
-    click.echo(f"{file}: {y} over {x} of {counted(count)}")
+    report(f"{file}: {y} over {x} of {counted(count)}")
 
 
 def _series(runs: Sequence[Run], x: str, y: str, by: str | None) -> list[Series]:

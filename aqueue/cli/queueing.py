@@ -26,6 +26,7 @@ from aqueue.cli.access import (
     say_warning,
     working_dir,
 )
+from aqueue.cli.output import report
 from aqueue.cli.params import params_in
 from aqueue.cli.parsing import FilesThenParams, WordsOfACommand, complete_file
 from aqueue.cli.types import COUNT, DURATION, NAME_TYPE, demand_options, experiment_options
@@ -33,6 +34,7 @@ from aqueue.errors import UsageError
 from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, parse_tags
 from aqueue.requests import Request
 
+_SHOWN = 10
 _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
@@ -100,7 +102,7 @@ def add(
         say_if_unserved(store, folder)
         say_if_lacking(store, config, task)
     _warn_of_cards(task, "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
-    click.echo(id_)
+    report(str(id_), f"queued as {id_}")
 
 
 @click.command(cls=FilesThenParams)
@@ -190,7 +192,8 @@ def enqueue(
                 say_if_lacking(store, config, request.task)
     for request in together:
         _warn_of_cards(request.task, "or write it into `env` of the file")
-    click.echo("\n".join(str(id_) for of_file in ids for runs in of_file for id_ in runs))
+    written = [str(id_) for of_file in ids for runs in of_file for id_ in runs]
+    report("\n".join(written), f"queued as {', '.join(written[:_SHOWN])}{' …' * (len(written) > _SHOWN)}")
 
 
 def _check_words(command: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from aqueue.cli.access import (
     now,
     say_what_hangs_on,
 )
+from aqueue.cli.output import report
 from aqueue.cli.types import NAME_TYPE, F
 from aqueue.errors import QueueError, RunError
 from aqueue.folder import Folder
@@ -52,12 +53,12 @@ def pause(directory: str | None, queue: str | None, schedule: str | None) -> Non
     if schedule is not None:
         with changing(folder) as store:
             store.pause_schedule(schedule, now())
-        click.echo(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` lets it go on")
+        report(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` lets it go on")
         return
     with changing(folder) as store:
         store.pause(str(queue))
         is_schedule = any(stored.name == queue for stored in store.schedules())
-    click.echo(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
+    report(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
     if is_schedule:
         click.echo(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it", err=True)
 
@@ -72,14 +73,14 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
     if schedule is not None:
         with changing(folder) as store:
             was_paused = store.resume_schedule(schedule, now())
-        click.echo(f"schedule {schedule} goes on" if was_paused else f"schedule {schedule} was not paused")
+        report(f"schedule {schedule} goes on" if was_paused else f"schedule {schedule} was not paused")
         return
     with changing(folder) as store:
         was_paused = store.resume(str(queue))
     configured = config_or_default(folder, warn=True).queues.get(str(queue))
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
-    click.echo(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")
+    report(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")
 
 
 @click.command()
@@ -102,7 +103,8 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
         _file_away(folder, store, source)
     if is_forgotten:
         shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
-    click.echo(f"{run.id} {run.name}:{run.run_id}")
+    taken = f"{run.id} {run.name}:{run.run_id}"
+    report(taken, f"{taken} was taken off queue {queue}")
     say_what_hangs_on(1, dependents)
 
 

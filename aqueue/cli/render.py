@@ -99,7 +99,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         # What JSON has no word for, such as NaN, becomes null.
         "metrics": run.metrics or None,
         "gpus": cards_as_json(run.cards),
-        "attempts": run.attempt,
+        "attempt": run.attempt,
         "exit_code": run.exit_code,
         "pid": pid(run, folder),
         "created_at": iso(run.created_at),

@@ -6,6 +6,7 @@ import click
 
 from aqueue.cards import CardId
 from aqueue.cli.access import directory_option, folder_to_create, refuse_both
+from aqueue.cli.output import report
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 
 
@@ -18,7 +19,7 @@ def init(directory: str) -> None:
     from aqueue import db
 
     db.connect(where).close()
-    click.echo(f"{os.path.relpath(where.path)}/ is ready: drop *.yaml files into it, and run `aqueue serve`")
+    report(f"{os.path.relpath(where.path)}/ is ready: drop *.yaml files into it, and run `aqueue serve`")
 
 
 @click.command()

@@ -25,7 +25,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
     (row,) = place.ls()
     assert " ".join(row) == (
         "id run_id name queue priority state reason waiting_for trigger tags group params metrics gpus"
-        " attempts exit_code pid created_at started_at finished_at scheduled_for log"
+        " attempt exit_code pid created_at started_at finished_at scheduled_for log"
     )
     assert RUN_ID.fullmatch(row.pop("run_id"))
     times = [row.pop(key) for key in ("created_at", "started_at", "finished_at")]
@@ -45,7 +45,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
         "params": {"lr": 0.1, "name": "x", "on": True},
         "metrics": None,
         "gpus": None,
-        "attempts": 1,
+        "attempt": 1,
         "exit_code": 3,
         "pid": None,
         "scheduled_for": None,
@@ -77,7 +77,7 @@ def test_the_fields_of_runs_that_wait_or_run_and_what_they_wait_for(place: Place
         row = rows[name]
         for field in ("reason", "pid", "started_at", "finished_at", "exit_code", "log", "gpus", "scheduled_for"):
             assert row[field] is None, field
-        assert (row["attempts"], row["tags"], row["params"], row["trigger"]) == (0, [], {}, "manual")
+        assert (row["attempt"], row["tags"], row["params"], row["trigger"]) == (0, [], {}, "manual")
     assert rows["second"]["waiting_for"] == "queue lane is full: run 2"
     assert rows["third"]["waiting_for"] == "1 ahead of it in queue lane"
     assert rows["other"]["waiting_for"] == "all jobs are taken (1); `-j` allows more"
@@ -90,7 +90,7 @@ def test_a_run_that_waits_for_its_retry_says_so(place: Place) -> None:
     place.task("flaky", "exit 3", "retries: {limit: 1, delay: 1h}")
     server.says("retry 1 of 1")
     row = place.rows()["flaky"]
-    assert (row["state"], row["reason"], row["attempts"]) == ("queued", "exit code 3; retry 1 of 1", 1)
+    assert (row["state"], row["reason"], row["attempt"]) == ("queued", "exit code 3; retry 1 of 1", 1)
     assert re.fullmatch(r"retry in (1h|59m\d+s)", row["waiting_for"])
 
 
@@ -115,7 +115,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     assert shown.pop("working_dir") == str(place.base)
     assert shown.pop("asks_for") is None
     assert [shown.pop(key) for key in ("after", "isolate", "outputs")] == [None, None, None]
-    assert listed.pop("attempts") == 3
+    assert shown["attempt"] == 3
     assert shown == listed
     assert [list(attempt) for attempt in attempts] == [
         ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log", "checkout"]

@@ -15,7 +15,7 @@ def test_a_queued_run_is_cancelled_at_once(place: Place) -> None:
     done = place.ask("cancel", "1", "2")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     for row in place.ls():
-        assert (row["state"], row["reason"], row["attempts"]) == ("aborted", "cancelled", 0)
+        assert (row["state"], row["reason"], row["attempt"]) == ("aborted", "cancelled", 0)
         assert row["finished_at"] is not None
     place.drain()
     assert not place.path("ran").exists()
@@ -28,7 +28,7 @@ def test_a_running_run_is_cancelled_with_its_whole_group_and_not_tried_again(pla
     assert len(place.processes_of_runs()) >= 4
     place.run("cancel", "1")
     row = place.becomes("tree", "aborted")
-    assert (row["reason"], row["attempts"]) == ("cancelled", 1)
+    assert (row["reason"], row["attempt"]) == ("cancelled", 1)
     assert place.processes_of_runs() == []
 
 
@@ -79,7 +79,7 @@ def test_retry_runs_what_is_over_once_more_as_a_new_attempt(place: Place) -> Non
     assert (row["state"], row["reason"]) == ("queued", "retried by hand")
     place.drain()
     row = place.ls()[0]
-    assert (row["state"], row["attempts"], row["exit_code"], row["reason"]) == ("succeeded", 3, 0, None)
+    assert (row["state"], row["attempt"], row["exit_code"], row["reason"]) == ("succeeded", 3, 0, None)
     assert place.lines("begun") == ["1", "2", "3"]
 
 
@@ -98,7 +98,7 @@ def test_a_living_server_hears_of_a_change_at_once(place: Place) -> None:
     place.run("release", "1")
     place.becomes("staged", "succeeded", seconds=3.0)
     place.run("retry", "1")
-    eventually(lambda: place.ls()[0]["attempts"] == 2, 3.0)
+    eventually(lambda: place.ls()[0]["attempt"] == 2, 3.0)
 
 
 def test_what_a_run_is_not_in_the_state_for_is_refused_and_nothing_is_changed(place: Place) -> None:

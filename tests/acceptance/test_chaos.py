@@ -109,5 +109,5 @@ def test_what_is_killed_while_it_takes_over_is_taken_over_by_the_next(place: Pla
     place.drain("-j", "8")
     rows = place.rows()
     assert {name: row["exit_code"] for name, row in rows.items()} == {f"t{number}": number for number in range(8)}
-    assert {row["attempts"] for row in rows.values()} == {1}
+    assert {row["attempt"] for row in rows.values()} == {1}
     assert sorted(place.lines("ledger")) == [str(number) for number in range(8)]

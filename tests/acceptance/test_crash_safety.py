@@ -32,10 +32,10 @@ def test_a_run_lives_on_and_the_next_server_adopts_it(place: Place) -> None:
     next_server = place.serve()
     next_server.says("adopted")
     row = place.rows()["long"]
-    assert (row["state"], row["pid"], row["attempts"]) == ("running", pid, 1)
+    assert (row["state"], row["pid"], row["attempt"]) == ("running", pid, 1)
     place.path("go").touch()
     row = place.becomes("long", "failed")
-    assert (row["exit_code"], row["reason"], row["attempts"]) == (3, "exit code 3", 1)
+    assert (row["exit_code"], row["reason"], row["attempt"]) == (3, "exit code 3", 1)
     assert place.output(row) == "one\ntwo\n"
     assert place.lines("ledger") == ["begun"]
 
@@ -56,8 +56,7 @@ def test_what_ended_while_no_server_was_up_is_reported_as_it_ended(place: Place)
     eventually(lambda: len(place.lines("ended")) == 4 and not place.processes_of_runs())
     place.drain()
     told = {
-        name: (row["state"], row["exit_code"], row["reason"], row["attempts"])
-        for name, row in place.rows().items()
+        name: (row["state"], row["exit_code"], row["reason"], row["attempt"]) for name, row in place.rows().items()
     }
     assert told == {
         "good": ("succeeded", 0, None, 1),
@@ -92,7 +91,7 @@ def test_what_failed_meanwhile_is_tried_again_as_its_retries_say(place: Place) -
     eventually(lambda: not place.processes_of_runs())
     place.drain()
     row = place.rows()["flaky"]
-    assert (row["state"], row["attempts"]) == ("succeeded", 2)
+    assert (row["state"], row["attempt"]) == ("succeeded", 2)
     assert place.lines("begun") == ["1", "2"]
 
 
@@ -132,7 +131,7 @@ def test_a_lost_run_that_is_not_to_be_queued_again_has_failed(place: Place) -> N
     place.kill_processes_of(1)
     place.drain()
     row = place.rows()["precious"]
-    assert (row["state"], row["exit_code"], row["attempts"]) == ("failed", None, 1)
+    assert (row["state"], row["exit_code"], row["attempt"]) == ("failed", None, 1)
     assert row["reason"].startswith("lost: ")
     assert place.lines("begun") == ["begun"]
 
@@ -143,7 +142,7 @@ def test_a_run_that_is_killed_under_a_living_server_has_failed_and_is_not_lost(p
     place.appears("begun")
     place.kill_processes_of(1)
     row = place.becomes("victim", "failed")
-    assert (row["reason"], row["exit_code"], row["attempts"]) == ("killed by SIGKILL", 137, 1)
+    assert (row["reason"], row["exit_code"], row["attempt"]) == ("killed by SIGKILL", 137, 1)
 
 
 def test_what_is_cancelled_while_no_server_is_up_is_stopped_by_the_next(place: Place) -> None:
@@ -280,7 +279,7 @@ def test_a_server_that_comes_by_another_way_to_the_folder_adopts_what_runs(place
     link.symlink_to(place.base)
     heir = place.serve(str(link / "queue"))
     heir.says("adopted")
-    assert place.becomes("job", "running")["attempts"] == 1
+    assert place.becomes("job", "running")["attempt"] == 1
     place.path("go").touch()
     assert place.becomes("job", "failed")["exit_code"] == 5
     assert place.lines("trace") == ["begin", "end"]

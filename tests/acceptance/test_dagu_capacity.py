@@ -74,7 +74,7 @@ def test_slots_are_counted_over_all_servers(place: Place) -> None:
     servers = [place.serve("-j", "4", "--drain", wait=False) for _ in range(2)]
     assert [server.ends() for server in servers] == [0, 0]
     assert peak(place) == 3
-    assert {(row["state"], row["attempts"]) for row in place.ls()} == {("succeeded", 1)}
+    assert {(row["state"], row["attempt"]) for row in place.ls()} == {("succeeded", 1)}
 
 
 @pytest.mark.parametrize("stale_after", ["0.5", "1h"])
@@ -100,7 +100,7 @@ def test_a_run_that_outlives_its_killed_server_keeps_its_slot_until_it_ends(plac
     place.becomes("next", "succeeded")
     assert place.lines("begun") == ["long", "next"]
     assert place.lines("ended") == ["long"]
-    assert (place.rows()["long"]["reason"], place.rows()["long"]["attempts"]) == ("exit code 3", 1)
+    assert (place.rows()["long"]["reason"], place.rows()["long"]["attempt"]) == ("exit code 3", 1)
 
 
 def test_what_a_killed_server_had_claimed_is_taken_up_by_one_that_lives(place: Place) -> None:
@@ -130,7 +130,7 @@ def test_a_stopped_server_loses_no_run_and_runs_nothing_twice_when_it_wakes(plac
     short(place, "last")
     place.becomes("last", "succeeded")
     assert place.lines("begun") == ["long", "next", "last"]
-    assert [row["attempts"] for row in place.ls()] == [1, 1, 1]
+    assert [row["attempt"] for row in place.ls()] == [1, 1, 1]
     assert reported(servers, "exit code 3") == 1
 
 
@@ -171,7 +171,7 @@ def test_a_server_that_wakes_when_its_heir_has_died_sees_its_runs_through(place:
     short(place, "next")
     place.becomes("next", "succeeded")
     assert place.lines("begun") == ["long", "next"]
-    assert place.rows()["long"]["attempts"] == 1
+    assert place.rows()["long"]["attempt"] == 1
 
 
 @pytest.mark.parametrize("ends", ["before they wake", "after"])
@@ -190,7 +190,7 @@ def test_two_servers_that_sleep_together_wake_without_a_loss(place: Place, ends:
     place.path("go").touch()
     place.becomes("last", "succeeded")
     assert place.lines("begun") == ["long", "next", "last"]
-    assert [(row["attempts"], row["exit_code"]) for row in place.ls()] == [(1, 3), (1, 0), (1, 0)]
+    assert [(row["attempt"], row["exit_code"]) for row in place.ls()] == [(1, 3), (1, 0), (1, 0)]
 
 
 def test_a_stopped_server_without_company_takes_up_what_ended_meanwhile(place: Place) -> None:
@@ -202,7 +202,7 @@ def test_a_stopped_server_without_company_takes_up_what_ended_meanwhile(place: P
         place.path("go").touch()
         eventually(lambda: place.lines("ended") and is_silent(place, server))
     row = place.becomes("long", "failed")
-    assert (row["reason"], row["attempts"]) == ("exit code 3", 1)
+    assert (row["reason"], row["attempt"]) == ("exit code 3", 1)
 
 
 def test_a_timeout_that_passes_while_it_is_stopped_strikes_once(place: Place) -> None:
@@ -216,7 +216,7 @@ def test_a_timeout_that_passes_while_it_is_stopped_strikes_once(place: Place) ->
         eventually(lambda: place.lines("begun") == ["1", "2"])
     place.path("go").touch()
     row = place.becomes("slow", "succeeded")
-    assert row["attempts"] == 2
+    assert row["attempt"] == 2
     assert place.lines("begun") == ["1", "2"]
 
 

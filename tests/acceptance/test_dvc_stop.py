@@ -56,7 +56,7 @@ def test_what_is_queued_stays_queued_and_is_not_waited_for(place: Place, options
     end_of(stop)
     rows = place.rows()
     assert [rows[name]["state"] for name in ("later", "next")] == ["queued", "queued"]
-    assert rows["later"]["attempts"] == 1
+    assert rows["later"]["attempt"] == 1
     start(place)
     place.appears("ran")
 
@@ -75,7 +75,7 @@ def test_kill_ends_whole_process_groups_within_the_grace_and_a_second_as_aborted
     assert 0.4 < time.monotonic() - began < 0.5 + 1.0
     assert place.processes_of_runs() == []
     assert (both[0].is_gone, both[1].ends()) == (True, 0)
-    assert [(row["state"], row["reason"], row["attempts"]) for row in place.ls()] == [
+    assert [(row["state"], row["reason"], row["attempt"]) for row in place.ls()] == [
         ("aborted", "stopped with the server", 1)
     ] * 2
 

@@ -91,7 +91,7 @@ def test_on_a_full_disk_nothing_starts_nothing_is_lost_and_it_goes_on_when_there
     server.says("there is room again")
     server.says("succeeded", times=5)
     rows = place.rows()
-    assert (rows["long"]["state"], rows["long"]["exit_code"], rows["long"]["attempts"]) == ("failed", 3, 1)
+    assert (rows["long"]["state"], rows["long"]["exit_code"], rows["long"]["attempt"]) == ("failed", 3, 1)
     assert [rows[f"t{number}"]["state"] for number in range(5)] == ["succeeded"] * 5
     assert sorted(ledger.read_text().split()) == [draft.stem for draft in drafts]
     assert not list(queue.glob("*.yaml"))

@@ -87,7 +87,7 @@ def test_show_says_which_cards_a_run_had_in_each_attempt(place: Place) -> None:
     place.serve("-j", "9")
     place.task("b", "true", "gpus: 1", "gpu_memory: 20GiB")
     row = place.becomes("a", "running")
-    while place.show(str(row["id"]))["attempts"] == 1:
+    while place.show(str(row["id"]))["attempt"] == 1:
         row = place.becomes("a", "running")
     let_end(place, "a")
     place.becomes("b", "succeeded")

@@ -93,7 +93,7 @@ def test_two_servers_share_the_work_exactly_once_each_within_the_limit_over_both
     place.run("wait", "-q")
     assert Counter(began(place)) == Counter(names)
     assert most_at_a_time(place) == 3
-    assert {(row["state"], row["attempts"]) for row in place.ls()} == {("succeeded", 1)}
+    assert {(row["state"], row["attempt"]) for row in place.ls()} == {("succeeded", 1)}
     eventually(lambda: (first.text + second.text).count(" succeeded ") == 201)
     assert min(first.text.count(" started "), second.text.count(" started ")) > 10
 
@@ -144,7 +144,7 @@ def test_a_server_that_is_killed_leaves_its_share_to_the_other_exactly_once_each
     place.run("wait", "-q")
     assert Counter(began(place)) == Counter(names)
     assert most_at_a_time(place) <= 4
-    assert {(row["state"], row["attempts"]) for row in place.ls()} == {("succeeded", 1)}
+    assert {(row["state"], row["attempt"]) for row in place.ls()} == {("succeeded", 1)}
 
 
 @pytest.mark.parametrize("options", [("--queue", "a", "--queue", "b"), ("--queue", "a,b")])
@@ -249,6 +249,6 @@ def test_cancel_stops_what_runs_on_any_server_and_takes_what_is_queued_off(place
     place.run("cancel", *(str(row["id"]) for row in place.ls("--running")))
     for name in ("x-runs", "y-runs", "x-waits", "y-waits"):
         row = place.becomes(name, "aborted")
-        assert (row["reason"], row["attempts"]) == ("cancelled", int(name.endswith("runs")))
+        assert (row["reason"], row["attempt"]) == ("cancelled", int(name.endswith("runs")))
     assert place.processes_of_runs() == []
     assert not place.path("ran").exists()

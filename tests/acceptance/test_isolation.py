@@ -175,7 +175,7 @@ def test_an_isolated_run_outlives_its_server(project: Project, place: Place) -> 
     place.path("go").touch()
     place.drain()
     row = place.rows()["t"]
-    assert (row["exit_code"], row["attempts"], output(place, row)) == (7, 1, "version 1")
+    assert (row["exit_code"], row["attempt"], output(place, row)) == (7, 1, "version 1")
 
 
 WRITE_AND_STAY = """command: |

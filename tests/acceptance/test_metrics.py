@@ -50,8 +50,8 @@ def test_a_retry_has_metrics_of_its_own_and_no_others(place: Place) -> None:
     place.task("twice", f"[ $AQUEUE_ATTEMPT = 2 ] || {{ {first}; }}; sleep 0.1; {folder}; exit 1", "retries: 1")
     place.drain()
     rows = place.rows()
-    assert (rows["once"]["attempts"], rows["once"]["metrics"]) == (2, None)
-    assert (rows["twice"]["attempts"], rows["twice"]["metrics"]) == (2, {"loss": 1})
+    assert (rows["once"]["attempt"], rows["once"]["metrics"]) == (2, None)
+    assert (rows["twice"]["attempt"], rows["twice"]["metrics"]) == (2, {"loss": 1})
 
 
 def test_what_is_wrong_with_metrics_is_said_in_the_output_and_is_no_failure(place: Place) -> None:

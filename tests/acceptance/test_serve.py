@@ -233,7 +233,7 @@ def test_after_the_third_signal_the_runs_go_on_and_the_next_server_adopts_them(p
     next_server.says("adopted")
     place.path("go").touch()
     row = place.becomes("deaf", "failed")
-    assert (row["exit_code"], row["attempts"]) == (5, 1)
+    assert (row["exit_code"], row["attempt"]) == (5, 1)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -135,7 +135,7 @@ def test_a_group_is_waited_for_and_only_what_failed_of_it_retried(place: Place) 
     place.path("mended").touch()
     place.run("retry", "--group", "train", "--failed")
     place.run("wait", "--group", "train")
-    assert [row["attempts"] for row in place.ls("--group", "train")] == [1, 2, 1]
+    assert [row["attempt"] for row in place.ls("--group", "train")] == [1, 2, 1]
     assert place.rows()["other"]["state"] == "running"
 
 

@@ -107,7 +107,7 @@ def test_each_attempt_has_its_own_log_and_its_own_number(place: Place) -> None:
     place.task("twice", "echo attempt $AQUEUE_ATTEMPT; test $AQUEUE_ATTEMPT = 2", "retries: 5")
     place.drain()
     row = place.rows()["twice"]
-    assert (row["state"], row["attempts"], row["exit_code"]) == ("succeeded", 2, 0)
+    assert (row["state"], row["attempt"], row["exit_code"]) == ("succeeded", 2, 0)
     logs = [Path(attempt["log"]).read_text() for attempt in place.show(str(row["id"]))["attempts"]]
     assert logs == ["attempt 1\n", "attempt 2\n"]
 
@@ -118,8 +118,8 @@ def test_only_the_named_exit_codes_are_tried_again(place: Place) -> None:
     place.task("final", "exit 1", policy)
     place.drain()
     rows = place.rows()
-    assert rows["temporary"]["attempts"] == 3
-    assert rows["final"]["attempts"] == 1
+    assert rows["temporary"]["attempt"] == 3
+    assert rows["final"]["attempt"] == 1
 
 
 def test_tags_may_be_a_list_or_one_text(place: Place) -> None:

@@ -37,6 +37,7 @@ LAYERS = (
         "migrations",
         "db",
         "wrapper",
+        "program_errors",
         "metrics",
         "process",
         "presence",
@@ -67,6 +68,7 @@ LAYERS = (
     ("rounds", "dispatcher"),
     ("server",),
     (
+        "cli.output",
         "cli.types",
         "cli.render",
         "cli.tabulating",

@@ -1,0 +1,87 @@
+"""Standard output and standard error that cannot be written: a full disk, a pipe whose reader has gone."""
+
+import io
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+NAME: Final = "standard output"
+"""What an error of standard output has for the name of its file."""
+
+
+class _Stream(io.FileIO):
+    """A standard stream that waits while it is full, although somebody who shares it has made it non-blocking."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        while (written := super().write(data)) is None:
+            select.select([], [self], [])
+        return written
+
+
+class _Output(_Stream):
+    """Standard output, whose errors say that they are its own."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, NAME) from None
+
+
+class _Notes(_Stream):
+    """Standard error that never fails: notes that nobody can read must not undo what a command does."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def prepare() -> None:
+    """Have standard output and standard error be what `report` and the commands take them for."""
+    # Those that were closed are something else already, which cannot fail.
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _text(_Output(sys.stdout.fileno(), "w", closefd=False), sys.stdout)
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _text(_Notes(sys.stderr.fileno(), "w", closefd=False), sys.stderr)
+
+
+def report(text: str, done: str | None = None) -> None:
+    """Print the result of a change that is made, and stays made if it cannot be printed.
+
+    That is said on standard error then, and the exit code says what is true of the change: a script that takes it
+    for failed would ask for it again.
+
+    Args:
+        text: what a script reads.
+        done: the same in words; by default the text itself.
+    """
+    try:
+        click.echo(text)
+    except OSError as error:
+        abandon()
+        click.echo(f"{done or text}, but standard output cannot be written: {error.strerror}", err=True)
+
+
+def abandon() -> None:
+    """Let go of what could not be written to standard output: Python would try again at its exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _text(stream: _Stream, before: io.TextIOWrapper) -> io.TextIOWrapper:
+    # What the terminal cannot show must not be what ends a server.
+    return io.TextIOWrapper(
+        io.BufferedWriter(stream),
+        before.encoding,
+        errors="backslashreplace",
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )
