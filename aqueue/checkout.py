@@ -45,6 +45,8 @@ OF_A_REPOSITORY = (
 """Variables that would have git be about another repository than that of the working directory."""
 
 _NO_COMMIT = (b"not a tree object", b"Not a valid object name", b"failed to unpack tree object")
+_OF_GIT = ("error: ", "fatal: ", "warning: ", "hint: ")
+_ABOUT_A_FILTER = ("external filter ", "the remote end hung up", "packet write")
 _LARGEST_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -192,8 +194,18 @@ def git_complaint(errors: bytes) -> str:
     for line in lines:
         kind, _, complaint = line.partition(": ")
         if kind in ("error", "fatal"):
-            return complaint
+            is_about_a_filter = complaint.startswith(_ABOUT_A_FILTER)
+            return (is_about_a_filter and _complaint_of_a_filter(lines)) or complaint
     return lines[-1]
+
+
+def _complaint_of_a_filter(lines: list[str]) -> str:
+    """The line that says why a filter, such as that of Git LFS, failed, of which git only says that it did."""
+    said = [line for line in lines if line.strip() and not line.startswith(_OF_GIT)]
+    for line in said:
+        if line.endswith("not found") and line.count(": ") > 1:
+            return f"{line.split(': ')[-2]}, a filter of the repository, is not installed, or not where PATH says"
+    return next((line for line in said if line.lower().startswith("error")), said[0] if said else "")
 
 
 def tells_of_no_room(errors: bytes) -> bool:

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aqueue import commands, metrics, plans, process, wrapper
+from aqueue import commands, metrics, plans, process, program_errors, wrapper
 from aqueue.clock import Clock
 from aqueue.errors import DISK_FULL, EXHAUSTED
 from aqueue.folder import Folder
@@ -286,10 +286,24 @@ class Runner:
 
     def _outcome(self, end: End, code: int | None = None, why: str = "") -> Outcome:
         outcome = Outcome(run=self.run, end=end, at=self._clock.now(), exit_code=code, why=why)
-        if end is End.EXITED and code == 127:
-            why = explain(outcome, _tail(self._folder.log(self.run.id, self.run.attempt)))
-            return msgspec.structs.replace(outcome, why=why)
+        if end is End.EXITED and code in program_errors.NOT_STARTED:
+            tail = _tail(self._folder.log(self.run.id, self.run.attempt))
+            return msgspec.structs.replace(outcome, why=self._not_started(tail) or explain(outcome, tail))
         return outcome
+
+    def _not_started(self, log_tail: str) -> str | None:
+        """Say what is wrong with the program that a shell has complained of."""
+        name = program_errors.named(log_tail)
+        if name is None:
+            return None
+        task, working_dir = self.run.task, self.run.task.working_dir
+        if task.snapshot is not None:
+            working_dir = str(self._folder.checkout(self.run.id, self.run.attempt) / task.snapshot.prefix)
+        path = commands.environment(self.run, self._environment, self._folder).get("PATH", os.defpath)
+        try:
+            return program_errors.explain(name, task.command, working_dir, path)
+        except OSError:
+            return None
 
 
 def _remove(path: str) -> bool:

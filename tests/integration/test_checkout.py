@@ -345,6 +345,29 @@ def test_what_a_filter_says_is_in_the_line(repository: Repository, run_dir: Path
     assert "external filter" in line
 
 
+@pytest.mark.parametrize("key", ["smudge", "process"])
+def test_a_filter_that_is_not_installed_is_named_as_git_lfs_is(
+    repository: Repository, run_dir: Path, key: str
+) -> None:
+    add_filter(repository, "cat")
+    snapshot = repository.take()
+    repository.git("config", f"filter.ours.{key}", "no-such-git-lfs filter-process")
+    line = Attempt(run_dir, repository.path, snapshot).fail()
+    assert line == (
+        "git cannot check out the code: no-such-git-lfs, a filter of the repository, is not installed,"
+        " or not where PATH says"
+    )
+
+
+def test_the_reason_of_a_filter_is_given_and_not_what_git_makes_of_it(
+    repository: Repository, run_dir: Path
+) -> None:
+    says = "echo Downloading x.bin >&2; echo Error downloading x.bin: no route to host >&2; exit 2"
+    add_filter(repository, says)
+    line = Attempt(run_dir, repository.path, repository.take()).fail()
+    assert line == "git cannot check out the code: Error downloading x.bin: no route to host"
+
+
 def test_a_full_disk_is_told_by_the_exit_code(repository: Repository, run_dir: Path) -> None:
     add_filter(repository, "head -c 9 /dev/zero >/dev/full")
     line = Attempt(run_dir, repository.path, repository.take()).fail(code=2)

@@ -394,6 +394,17 @@ def test_files_in_lfs_are_refused_unless_git_is_set_up_for_it_or_they_are_brough
     assert repository.take().commit == repository.head
 
 
+def test_a_filter_that_is_not_installed_is_named(repository: Repository) -> None:
+    repository.write(".gitattributes", "*.bin filter=ours\n")
+    repository.write("a.bin", "1\n")
+    repository.commit()
+    repository.git("config", "filter.ours.process", "no-such-git-lfs filter-process")
+    repository.git("config", "filter.ours.required", "true")
+    repository.write("a.bin", "2, which is an edit\n")
+    with pytest.raises(SnapshotError, match="no-such-git-lfs, a filter of the repository, is not installed"):
+        repository.take()
+
+
 def test_files_are_taken_through_the_filters_of_the_user(repository: Repository) -> None:
     repository.write(".gitattributes", LFS)
     repository.git("config", "filter.lfs.clean", "tr a-z A-Z")
