@@ -17,6 +17,7 @@ import msgspec
 from aqueue import snapshots
 from aqueue.db import Work
 from aqueue.models import Isolation, Snapshot, Task
+from aqueue.origin import Origin
 from aqueue.requests import Request
 from aqueue.store import Store
 
@@ -42,12 +43,16 @@ class Keeper:
         scratch: a directory for files that are needed meanwhile.
         write: to the store.
         warn: is told what a person may not have meant.
+        origin: of the checkout in which runs are queued; those of its code have the very same.
     """
 
-    def __init__(self, scratch: Path, write: Write, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, scratch: Path, write: Write, warn: Callable[[str], None], origin: Origin | None = None
+    ) -> None:
         self._scratch = scratch
         self._write = write
         self._warn = warn
+        self._origin = origin
 
     def keep(self, request: Request, taken: Taken) -> Request:
         """The request, which knows the code that its runs need, as it is now.
@@ -64,7 +69,12 @@ class Keeper:
         key = (task.working_dir, task.isolate)
         if key not in taken:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
-            taken[key] = snapshots.take(task.working_dir, task.isolate, self._scratch)
+            same = self._origin.snapshot(task.working_dir) if self._origin else None
+            taken[key] = (
+                snapshots.take(task.working_dir, task.isolate, self._scratch)
+                if same is None
+                else snapshots.take_again(same, task.isolate, self._scratch)
+            )
             self._pin(taken[key])
             self._warn_of_what_is_left_out(task, task.isolate)
         isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])

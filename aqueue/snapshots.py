@@ -48,7 +48,7 @@ def take(working_dir: str, isolation: Isolation, scratch: Path) -> Snapshot:
     """
     try:
         with tempfile.TemporaryDirectory(prefix="snapshot-", dir=scratch) as directory:
-            code = _Code(working_dir, directory)
+            code = _Code.around(working_dir, directory)
             unusual = code.unusual_entries()
             code.refuse_submodules(unusual, isolation)
             code.add_edits(unusual)
@@ -58,6 +58,29 @@ def take(working_dir: str, isolation: Isolation, scratch: Path) -> Snapshot:
         if error.errno in DISK_FULL:
             raise _no_room() from error
         raise SnapshotError(f"the code in {working_dir} cannot be kept: {error}") from error
+
+
+def take_again(snapshot: Snapshot, isolation: Isolation, scratch: Path) -> Snapshot:
+    """Return a snapshot for one more task, as it is, if an attempt will have all that belongs to its code.
+
+    Args:
+        isolation: what an attempt will have besides.
+        scratch: a directory for temporary files.
+
+    Raises:
+        SnapshotError: git does not have the code any more, or not all that belongs to it.
+        DiskFullError: there is no room to look at it.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="snapshot-", dir=scratch) as directory:
+            code = _Code.of(snapshot, directory)
+            code.refuse_submodules(code.unusual_entries(), isolation)
+            code.refuse_pointers(isolation)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise _no_room() from error
+        raise SnapshotError(f"the code in {snapshot.repository} cannot be looked at: {error}") from error
+    return snapshot
 
 
 def left_out(working_dir: str, isolation: Isolation, paths: Iterable[str]) -> list[str]:
@@ -139,18 +162,36 @@ class _Entry(NamedTuple):
 
 
 class _Code:
-    """The code that a directory is in.
-
-    Args:
-        working_dir: the directory.
-        scratch: an empty directory, for the copy of the index that all is done on.
+    """Code, and an index of it that all is done on.
 
     Attributes:
         repository: the directory in which git has it.
         prefix: the working directory, from the top; empty for the top.
     """
 
-    def __init__(self, working_dir: str, scratch: str) -> None:
+    def __init__(
+        self, working_dir: str, repository: str, prefix: str, top: str, variables: Mapping[str, str]
+    ) -> None:
+        self.repository = repository
+        self.prefix = prefix
+        self._working_dir = working_dir
+        self._top = top
+        self._variables = variables
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, scratch: str) -> Self:
+        """Return the code of a snapshot; `scratch` is an empty directory for an index."""
+        index = Path(scratch, "index")
+        tree = Path(scratch, "tree")
+        tree.mkdir()
+        variables = {"GIT_DIR": snapshot.repository, "GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(index)}
+        code = cls(snapshot.repository, snapshot.repository, snapshot.prefix, str(tree), variables)
+        code._run("read-tree", "--no-recurse-submodules", snapshot.commit)
+        return code
+
+    @classmethod
+    def around(cls, working_dir: str, scratch: str) -> Self:
+        """Return the code that a directory is in; `scratch` is an empty directory for a copy of the index."""
         # What git does not know it repeats. Between two paths, nothing else is sure not to be part of one.
         told = _git(
             *(working_dir, "-C", working_dir, "rev-parse", "--path-format=absolute", "--show-toplevel", _BETWEEN),
@@ -160,18 +201,18 @@ class _Code:
         paths = [os.fsdecode(path) for path in told.removesuffix(b"\n").split(f"\n{_BETWEEN}\n".encode())]
         if not paths[0].startswith("/"):
             raise SnapshotError("git is too old for `isolate: git`", "install git 2.31 or a later one")
-        self._top, self.repository, git_dir, index, is_inside, prefix = paths
+        top, repository, git_dir, index, is_inside, prefix = paths
         if is_inside != "true":
             raise _no_files(working_dir)
-        self.prefix = prefix.removesuffix("/")
+        prefix = prefix.removesuffix("/")
         try:
-            f"{self.repository}{self.prefix}".encode()
+            f"{repository}{prefix}".encode()
         except UnicodeEncodeError as error:
             raise SnapshotError(f"the path {working_dir!r} is not UTF-8", "rename the directory") from error
-        self._working_dir = working_dir
         copied = Path(scratch, "index")
         _copy_index(Path(index), copied)
-        self._variables = {"GIT_DIR": git_dir, "GIT_WORK_TREE": self._top, "GIT_INDEX_FILE": str(copied)}
+        variables = {"GIT_DIR": git_dir, "GIT_WORK_TREE": top, "GIT_INDEX_FILE": str(copied)}
+        return cls(working_dir, repository, prefix, top, variables)
 
     def unusual_entries(self) -> list[_Entry]:
         """What the index has but files that git looks at as it does by default."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from aqueue import configfile, db, folder, presence
+from aqueue import configfile, db, folder, origin, presence
 from aqueue.cli.types import F
 from aqueue.config import Config
 from aqueue.errors import AqueueError, FolderError, QueueError, RunError
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, Task
+from aqueue.origin import Origin
 from aqueue.placement import never
 from aqueue.requests import Request
 from aqueue.store import Store
@@ -54,7 +55,13 @@ def find_folder(directory: str | None) -> Folder:
     Raises:
         FolderError: there is none.
     """
-    return folder.find(directory or _outer_directory(), environment(), working_dir())
+    named, here = directory or _outer_directory(), working_dir()
+    try:
+        return folder.find(named, environment(), here)
+    except FolderError:
+        if named or environment().get("AQUEUE_DIR") or (of_run := _folder_of_run()) is None:
+            raise
+    return folder.find(of_run, {}, here)
 
 
 def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
@@ -65,6 +72,9 @@ def folder_to_create(directory: str | None, default: str | None = None) -> Folde
         default: what is taken if nothing names one; None: the one that other commands would find.
     """
     named = directory or _outer_directory() or environment().get("AQUEUE_DIR") or default
+    if not named and origin.find(str(working_dir())) is not None:
+        # What a checkout has for a folder goes with it.
+        return find_folder(None)
     return folder.to_create(named, environment(), working_dir())
 
 
@@ -140,15 +150,18 @@ def say_if_lacking(store: Store, config: Config, task: Task) -> None:
         say_warning(f"{task.name} {why}")
 
 
-def keep_code(where: Folder, requests: Sequence[Request]) -> list[Request]:
+def keep_code(where: Folder, requests: Sequence[Request], here: Origin | None = None) -> list[Request]:
     """The requests, each of which knows the code that its runs need, as it is now.
+
+    Args:
+        here: the origin of the checkout in which this command was given; runs of its code have the very same.
 
     Raises:
         SnapshotError, DiskFullError: some of it cannot be kept.
     """
     if not any(request.task.isolate for request in requests):
         return list(requests)
-    with _keeper(where) as keeper:
+    with _keeper(where, here) as keeper:
         taken: Taken = {}
         return [keeper.keep(request, taken) for request in requests]
 
@@ -160,7 +173,7 @@ def forget_unused_code(where: Folder) -> None:
 
 
 @contextmanager
-def _keeper(where: Folder) -> Iterator["Keeper"]:
+def _keeper(where: Folder, here: Origin | None = None) -> Iterator["Keeper"]:
     # Imported here: it is seldom needed.
     from aqueue.keeper import Keeper
 
@@ -170,7 +183,7 @@ def _keeper(where: Folder) -> Iterator["Keeper"]:
             with db.transaction(connection, where):
                 return work(connection)
 
-        yield Keeper(where.scratch, write, say_warning)
+        yield Keeper(where.scratch, write, say_warning, here)
 
 
 def say_warning(text: str) -> None:
@@ -277,6 +290,12 @@ def newest_of_each(runs: Sequence[Run]) -> list[Run]:
 
 def _no_group(group: str) -> list[Run]:
     raise RunError(f"there is no group {group}", "`aqueue ls` shows which runs there are")
+
+
+def _folder_of_run() -> str | None:
+    """Return the folder of the run that has given this command; None if none has."""
+    state = Path(environment().get("AQUEUE_RUN_DIR", "")).parent.parent
+    return str(state.parent) if state.name == ".aqueue" and state.is_dir() else None
 
 
 def _outer_directory() -> str | None:

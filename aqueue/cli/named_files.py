@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aqueue.cli import place
 from aqueue.cli.checking import content_of
 from aqueue.cli.params import Params
 from aqueue.config import Config
@@ -122,6 +123,12 @@ def _no_task_file(message: str, files: Sequence[str], params: Sequence[str]) -> 
 
 def _sub_folder(folder: Folder, file: str) -> str | None:
     """Return the queue of what is dropped where the file is, if it is in a sub-folder."""
-    directory = Path(file).absolute().parent
-    is_one = folder.path in directory.parents and folder.is_sub_folder(str(directory))
-    return directory.name if is_one and is_name(directory.name) else None
+    directory = Path(os.path.abspath(file)).parent  # noqa: PTH100 - resolve() would follow links
+    if here := place.origin_here():
+        directory = Path(here.original(str(directory)))
+    if folder.path not in directory.parents or not is_name(directory.name):
+        return None
+    # In the state there are sub-folders of no queue, and so there are in `rejected`.
+    steps = [directory, *directory.parents]
+    inner = steps[: steps.index(folder.path)]
+    return directory.name if all(folder.is_sub_folder(str(step)) for step in inner) else None

@@ -2,7 +2,6 @@
 
 import io
 import os
-import select
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,9 @@ class _Stream(io.FileIO):
 
     def write(self, data: "ReadableBuffer", /) -> int:
         while (written := super().write(data)) is None:
+            # Imported here: it is hardly ever needed.
+            import select
+
             select.select([], [self], [])
         return written
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 
 from aqueue import configfile
 from aqueue.cards import CARD_VARIABLES, CardId
-from aqueue.cli import named_files
+from aqueue.cli import place
 from aqueue.cli.access import (
     changing,
     directory_option,
@@ -77,14 +76,13 @@ def add(
     folder = find_folder(directory)
     config = configfile.load(folder, environment())
     refuse_if_disabled(config)
-    carried = {key: environment()[key] for key in _CARRIED if key in environment()}
     task = Task(
         name=name or _made_up_name(command),
         command=command if len(command) > 1 else command[0],
         working_dir=str(working_dir()),
         queue=queue,
         priority=Priority.of(priority),
-        env=config.env | carried | _variables(variables),
+        env=config.env | place.carried(_CARRIED) | _variables(variables),
         timeout=config.timeout if timeout is None else timeout or None,
         retries=config.retries,
         tags=_tags(tags),
@@ -96,7 +94,9 @@ def add(
     for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
         if any(written.partition("=")[0] == variable for written in variables):
             raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
-    requests = keep_code(folder, [_after_something(Request(task=task, after=after, after_any=after_any))])
+    task = place.moved_out(task)
+    request = _after_something(Request(task=task, after=after, after_any=after_any))
+    requests = keep_code(folder, [request], place.origin_here())
     with changing(folder) as store:
         ((id_,),) = store.enqueue(requests, now(), trigger=Trigger.MANUAL)
         say_if_unserved(store, folder)
@@ -150,6 +150,9 @@ def enqueue(
     Several files are queued all or none. PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a
     shell command. Several values make a run of each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
+    # Imported here: `add` reads no file.
+    from aqueue.cli import named_files
+
     folder = find_folder(directory)
     config = configfile.load(folder, environment())
     refuse_if_disabled(config)
@@ -169,6 +172,7 @@ def enqueue(
             **_demand(gpus, gpu_memory, request.task),
         )
         entries = tuple(dict.fromkeys(request.after + after))
+        task = place.moved_out(task)
         return msgspec.structs.replace(request, task=task, after=entries, after_any=request.after_any or after_any)
 
     given = params_in(params, samples, seed)
@@ -181,7 +185,7 @@ def enqueue(
         together = [request for of_file in requests for request in of_file]
         if run_id and any(request.sweep for request in together):
             raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
-        kept = iter(keep_code(folder, together))
+        kept = iter(keep_code(folder, together, place.origin_here()))
         with changing(folder) as store:
             ids = [
                 store.enqueue([*islice(kept, len(of_file))], now(), trigger=Trigger(trigger_type), run_id=run_id)
@@ -203,6 +207,7 @@ def _check_words(command: tuple[str, ...]) -> None:
         raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
     if not others or not re.search(r"\s", program):
         return
+    import shlex
     import shutil
 
     if shutil.which(program) is None:
@@ -218,8 +223,10 @@ def _warn_of_cards(task: Task, other_way: str) -> None:
     is_ours = chosen == environment().get("AQUEUE_GPUS")
     if chosen is None or is_ours or task.gpus is not None or "CUDA_VISIBLE_DEVICES" in task.env | task.params:
         return
+    from shlex import quote
+
     gpus = f"[{chosen}]" if chosen.isdigit() else chosen if chosen not in ("", "-1") else "0"
-    option = f"`--gpus {shlex.quote(gpus)}`"
+    option = f"`--gpus {quote(gpus)}`"
     say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: say {option}, {other_way}")
 
 

@@ -44,6 +44,7 @@ LAYERS = (
         "room",
         "checkout",
         "snapshots",
+        "origin",
         "nvml",
         "gpus",
     ),
@@ -82,6 +83,7 @@ LAYERS = (
         "cli.params",
         "cli.completing",
         "cli.parsing",
+        "cli.place",
         "cli.named_files",
     ),
     (
