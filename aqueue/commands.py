@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from aqueue import wrapper
 from aqueue.folder import Folder
-from aqueue.models import Run, Task, plain_text
+from aqueue.models import Run, Task
+from aqueue.values import plain_text
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

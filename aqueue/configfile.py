@@ -13,8 +13,9 @@ from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import Folder
 from aqueue.leases import hold_still
-from aqueue.models import Queue, Retries, Scalar, is_name, plain_text
+from aqueue.models import Queue, Retries, is_name
 from aqueue.placement import Rules
+from aqueue.values import Scalar, Value, plain_text
 
 if TYPE_CHECKING:
     from aqueue import documents
@@ -39,7 +40,7 @@ class _Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
-    env: dict[str, Scalar] = {}
+    env: dict[str, Value] = {}
     timeout: _Duration | None = None
     retries: int = 0
 
@@ -57,7 +58,7 @@ class _Gpus(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Queue(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
+    name: Value
     max_concurrency: int | None = None
     # Dagu's deprecated name for it, which wins there where both are given, and so here.
     max_active_runs: int | None = None
@@ -249,18 +250,19 @@ def _queues(document: "documents.Document", written: list[_Queue]) -> tuple[dict
     old = []
     for index, queue in enumerate(written):
         at = ("queues", "config", index)
-        if not is_name(queue.name):
-            raise _wrong(document, (*at, "name"), queue.name)
-        if queue.name in queues:
-            raise document.error(f"queue {queue.name} is configured twice", "keep one of them", at=(*at, "name"))
+        name = plain_text(queue.name)
+        if not is_name(name):
+            raise _wrong(document, (*at, "name"), name)
+        if name in queues:
+            raise document.error(f"queue {name} is configured twice", "keep one of them", at=(*at, "name"))
         for key in ("max_concurrency", "max_active_runs"):
             number = getattr(queue, key)
             if number is not None and number < 1:
                 raise _wrong(document, (*at, key), number, "to have nothing of it started: paused: true")
         if queue.max_active_runs is not None:
-            old.append(queue.name)
-        queues[queue.name] = Queue(
-            name=queue.name,
+            old.append(name)
+        queues[name] = Queue(
+            name=name,
             max_concurrency=queue.max_active_runs or queue.max_concurrency or 1,
             wait_for_running=queue.wait_for_running,
             paused=queue.paused,

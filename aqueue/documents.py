@@ -8,13 +8,14 @@ import codecs
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
 
 from aqueue.errors import FileError
+from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled
 
 T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str | int, ...]
@@ -56,7 +57,11 @@ _IN_C = _Loader is not yaml.SafeLoader
 
 
 class Document:
-    """One YAML document: `value` is made of dict, list, str, int, float, bool and None.
+    """One YAML document.
+
+    Attributes:
+        written: its dicts and lists of values, each of which knows how it is written.
+        value: the same with what they stand for: str, int, float, bool and None.
 
     Args:
         file: what its errors call it.
@@ -69,7 +74,9 @@ class Document:
         self._text = text
         self._node = node
         self._count = 0
-        self.value: Any = self._plain(node, 0)
+        self._has_spellings = False
+        self.written: Any = self._plain(node, 0)
+        self.value: Any = all_stand_for(self.written) if self._has_spellings else self.written
 
     def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> FileError:
         """An error at the value that `at` leads to, or at its key."""
@@ -81,21 +88,26 @@ class Document:
                     break
         return self._error_at(node, message, hint)
 
-    def convert(self, kind: type[T], expected: dict[str, str]) -> T:
-        """The value as a `kind`, a msgspec struct.
+    def convert(self, kind: type[T], expected: dict[str, str], home: Collection[str] = ()) -> T:
+        """The value as a `kind`, a msgspec struct, in which what may be a `Value` knows how it is written.
 
         Args:
             kind: what to make of it; its fields are the keys there may be.
             expected: for each key, what its value should be, in words.
+            home: the keys for which `~` is a directory.
 
         Raises:
-            FileError: it is not of that kind.
+            FileError: it is not of that kind, or a key has no value.
         """
         if not isinstance(self.value, dict):
             raise self.error(f"expected keys and values, got {describe(self.value)}")
         self.check_keys((), kind.__struct_fields__)
+        for at in empty_keys(self.written, kind, home):
+            dotted = ".".join(step for step in at if isinstance(step, str))
+            wanted = expected.get(dotted, "a value")
+            raise self.error(f"{dotted}: expected {wanted}, got nothing", at=at)
         try:
-            return msgspec.convert(self.value, kind)
+            return msgspec.convert(fitting(self.written, kind), kind)
         except msgspec.ValidationError as error:
             raise self._explain(str(error), kind, expected) from None
 
@@ -154,7 +166,7 @@ class Document:
         return True
 
     def _at(self, path: Path) -> Any:
-        value = self.value
+        value = self.written
         for step in path:
             value = value[step]
         return value
@@ -166,7 +178,9 @@ class Document:
         if node.tag not in _PLAIN_TAGS:
             raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            value = _scalar(node)
+            self._has_spellings |= isinstance(value, Spelled)
+            return value
         if isinstance(node, yaml.CollectionNode) and node.flow_style:
             self._mend_calls(node)
         if isinstance(node, yaml.SequenceNode):
@@ -293,16 +307,21 @@ def _place(content: bytes, position: int) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _scalar(node: yaml.ScalarNode) -> Value:
     text: str = node.value
     if node.style:
         return text
     if node.tag == "tag:yaml.org,2002:str" and not _FLOAT.fullmatch(text):
         return text
-    return parse_scalar(text)
+    return parse_value(text)
 
 
-def parse_scalar(text: str) -> str | int | float | bool | None:
+def parse_value(text: str) -> Value:
+    """Return the value that plain text, without quotes, is written for."""
+    return spelled(text, parse_scalar(text))
+
+
+def parse_scalar(text: str) -> Scalar:
     """What plain text, without quotes, stands for."""
     if text in _LITERALS:
         return _LITERALS[text]
@@ -344,6 +363,8 @@ def _path_of(message: str) -> Path:
 def describe(value: Any) -> str:
     """What somebody has written, in an error; long text is cut."""
     match value:
+        case Spelled():
+            return value.text
         case None:
             return "nothing"
         case dict():

@@ -11,9 +11,10 @@ import msgspec
 
 from aqueue import documents
 from aqueue.documents import Document
-from aqueue.models import MOST_COMBINATIONS, PARAM, Isolation, Keep, Scalar, Task, is_name, plain_text
+from aqueue.models import MOST_COMBINATIONS, PARAM, Isolation, Keep, Task, is_name
 from aqueue.requests import Request
 from aqueue.timing import Wrong
+from aqueue.values import Scalar, Value, plain_text, stands_for
 
 if TYPE_CHECKING:
     from aqueue.sweeps import Axis, Sweep
@@ -23,23 +24,23 @@ class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
     """How a task's attempts are isolated, as far as its types go."""
 
     git: bool
-    copy: list[str] | str = []
-    link: list[str] | str = []
+    copy: Value | list[Value] = None
+    link: Value | list[Value] = None
     keep: Scalar = "failed"
 
 
 class Keys(Protocol):
     """The keys, as far as their types go."""
 
-    group: Scalar
+    group: Value
     matrix: dict[str, Any] | None
     samples: int | None
     seed: int | None
-    after: Scalar | list[Scalar]
-    needs: Scalar | list[Scalar]
+    after: Value | list[Value]
+    needs: Value | list[Value]
     after_any: bool
     isolate: bool | str | WrittenIsolation | None
-    outputs: list[str] | str
+    outputs: Value | list[Value]
 
 
 _WITHIN: Final = "a list of paths within the working directory"
@@ -188,17 +189,18 @@ def outputs(document: Document, written: Keys) -> tuple[str, ...]:
     return found
 
 
-def paths(document: Document, at: documents.Path, written: list[str] | str) -> tuple[str, ...]:
+def paths(document: Document, at: documents.Path, written: Value | list[Value]) -> tuple[str, ...]:
     """Read paths that must be within the working directory.
 
     Raises:
         FileError: one of them leads out of it.
     """
     what = ".".join(map(str, at))
-    listed = [written] if isinstance(written, str) else written
+    listed = _texts(written)
     for index, text in enumerate(listed):
         path = PurePosixPath(text)
-        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in text:
+        is_home = text.partition("/")[0] == "~"
+        if not path.parts or path.is_absolute() or is_home or ".." in path.parts or "\0" in text:
             message = f"{what}: expected a path within the working directory, got {documents.describe(text)}"
             raise document.error(message, at=(*at, index) if isinstance(written, list) else at)
         if path.parts[0] == ".git":
@@ -220,17 +222,24 @@ def group(written: Keys, wrong: Wrong) -> str | None:
     return name
 
 
-def names(at: str, written: Scalar | list[Scalar], wrong: Wrong) -> tuple[str, ...]:
+def names(at: str, written: Value | list[Value], wrong: Wrong) -> tuple[str, ...]:
     """Read the runs or tasks that stand in `after` or `needs`.
 
     Raises:
         FileError: one of them is empty.
     """
+    for index, name in enumerate(written if isinstance(written, list) else ()):
+        if stands_for(name) in (None, ""):
+            raise wrong((at, index), stands_for(name))
+    if written == "":
+        raise wrong((at,), written)
+    return tuple(dict.fromkeys(_texts(written)))
+
+
+def _texts(written: Value | list[Value]) -> list[str]:
+    """Return what stands in a list, or alone; nothing if the key is not there."""
     listed = written if isinstance(written, list) else [] if written is None else [written]
-    for index, name in enumerate(listed):
-        if not plain_text(name):
-            raise wrong((at, index) if isinstance(written, list) else (at,), name)
-    return tuple(dict.fromkeys(map(plain_text, listed)))
+    return [plain_text(value) for value in listed]
 
 
 def check_places(document: Document) -> None:
@@ -338,10 +347,8 @@ def _axis(document: Document, key: str, values: Any) -> "Axis":
         raise document.error(f"matrix.{key}: {error.message}", error.hint, at=("matrix", key)) from None
 
 
-def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Scalar], ...]:
-    written = matrix.get(key)
-    if written is None:
-        return ()
+def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Value], ...]:
+    written = matrix.get(key, [])
     if not isinstance(written, list):
         raise wrong(("matrix", key), written)
     for index, mapping in enumerate(written):

@@ -8,13 +8,12 @@ from typing import Final
 import msgspec
 
 from aqueue.cards import CardId, Demand, HeldCard
+from aqueue.values import Value
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 PARAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 """What a param may be called: it becomes an environment variable."""
-
-Scalar = str | int | float | bool | None
 
 Metric = str | int | float | bool
 
@@ -172,7 +171,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     working_dir: str
     queue: str | None = None
     priority: Priority = Priority.LOW
-    params: dict[str, Scalar] = {}
+    params: dict[str, Value] = {}
     arguments: tuple[str, ...] = ()
     env: dict[str, str] = {}
     shell: str | None = None
@@ -436,12 +435,3 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
         if not tag.partition("=")[0].strip() or "," in tag or not tag.isprintable():
             raise ValueError(tag)
     return once
-
-
-def plain_text(value: Scalar) -> str:
-    """A value as the command gets it in an argument or a variable."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)

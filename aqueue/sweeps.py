@@ -9,7 +9,7 @@ import difflib
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from itertools import product
@@ -19,7 +19,8 @@ import msgspec
 
 from aqueue.documents import CALL, describe, parse_scalar, read
 from aqueue.errors import FileError
-from aqueue.models import MOST_COMBINATIONS, Scalar
+from aqueue.models import MOST_COMBINATIONS
+from aqueue.values import Scalar, Value, all_stand_for, is_number, plain_text, stands_for
 
 MOST: Final = MOST_COMBINATIONS
 """How many combinations a sweep may have, and how many values an axis."""
@@ -32,7 +33,7 @@ _GUILD = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.
 _EXACT = Context(prec=25)
 """In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
 
-Combination = dict[str, Scalar]
+Combination = dict[str, Value]
 
 
 class SweepError(ValueError):
@@ -75,7 +76,7 @@ class Span(msgspec.Struct, frozen=True):
         return min(max(number, self.low), self.high)
 
 
-Axis = tuple[Scalar, ...] | Span
+Axis = tuple[Value, ...] | Span
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +140,8 @@ def combinations(sweep: Sweep) -> list[Combination]:
     they may change what an earlier one added. One that can be added to none is a combination of its own, after all
     others, and nothing is added to it.
 
-    Numbers are compared by their value; `true` is not 1.
+    Numbers are compared by their value, or as they are written where an axis has two of one value, such as 3.1 and
+    3.10; `true` is not 1.
 
     Raises:
         SweepError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
@@ -165,15 +167,16 @@ def _parse(text: str) -> Axis:
     elements = _elements(f"[{text[call.end() : -1]}]")
     if call[1] == "choice":
         return _values(elements)
-    if others := [element for element in elements if not _is_number(element)]:
+    if others := [element for element in elements if not is_number(stands_for(element))]:
         raise SweepError(f"expected numbers, got {describe(others[0])}")
-    return _range(elements) if call[1] == "range" else _span(call[1], elements)
+    numbers = all_stand_for(elements)
+    return _range(numbers) if call[1] == "range" else _span(call[1], numbers)
 
 
 def _elements(text: str) -> list[Any]:
     """The elements of a list in YAML."""
     try:
-        found = [document.value for document in read(text, "")]
+        found = [document.written for document in read(text, "")]
     except FileError as error:
         _, _, problem = error.message.partition(": ")
         raise SweepError(f"{problem}; quote text that has brackets, a comma or a colon in it") from None
@@ -184,7 +187,7 @@ def _elements(text: str) -> list[Any]:
     return found[0]
 
 
-def _values(elements: Sequence[Any]) -> tuple[Scalar, ...]:
+def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
     if not elements:
         raise SweepError("it has no values; write one at least")
     if len(elements) > MOST:
@@ -195,16 +198,17 @@ def _values(elements: Sequence[Any]) -> tuple[Scalar, ...]:
             raise SweepError(f"expected plain values, got {describe(element)}; quote it if it is text")
         if isinstance(element, str) and CALL.match(element):
             raise SweepError(f"{describe(element)} stands within a list; write it alone, or write its values out")
-        if (identity := _identity(element)) in had:
+        # What is written otherwise is something else to a command: 3.1 and 3.10 may be versions.
+        if (identity := (isinstance(element, str), plain_text(element))) in had:
             raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
-    if len(elements) == 1 and len(_between_colons(str(elements[0]))) == 2:
+    if len(elements) == 1 and len(_between_colons(text := plain_text(elements[0]))) == 2:
         # Whoever means a time of day needs no list for one.
-        raise SweepError(f"{_from_guild('uniform', elements[0])}; or, if it is text, without a list")
+        raise SweepError(f"{_from_guild('uniform', text)}; or, if it is text, without a list")
     return tuple(elements)
 
 
-def _range(numbers: Sequence[float]) -> tuple[Scalar, ...]:
+def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
     if not 1 <= len(numbers) <= 3:
         raise SweepError("expected range(end), range(start, end) or range(start, end, step)")
     start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
@@ -251,11 +255,7 @@ def _from_guild(name: str, written: str) -> str:
 def _between_colons(written: str) -> list[Decimal]:
     """The numbers that Guild would find; none if there is something else."""
     found = [parse_scalar(part.strip()) for part in written.split(":")]
-    return [Decimal(str(number)) for number in found] if all(map(_is_number, found)) else []
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return [Decimal(str(number)) for number in found] if all(map(is_number, found)) else []
 
 
 def _amount(count: int) -> str:
@@ -284,28 +284,40 @@ def _check(sweep: Sweep) -> None:
             raise SweepError(f"exclude: no param of the matrix is called '{name}'; {hint}")
 
 
-def _identity(value: Scalar) -> tuple[bool, Scalar]:
+def _identity(value: Value) -> tuple[bool, Scalar]:
     """What is equal for values that are the same, which to Python True and 1 are."""
-    return isinstance(value, bool), value
+    scalar = stands_for(value)
+    return isinstance(scalar, bool), scalar
 
 
-def _pairs(combination: Combination, names: Iterable[str]) -> _Pairs:
-    return tuple([_identity(combination[name]) for name in names])
+def _told_apart_by_text(sweep: Sweep) -> frozenset[str]:
+    """Return the axes of which two values differ in nothing but their spelling."""
+    return frozenset(
+        name
+        for name, axis in sweep.axes.items()
+        if not isinstance(axis, Span) and len(set(map(_identity, axis))) < len(axis)
+    )
 
 
-def _exclusion(exclude: Iterable[Combination]) -> Callable[[Combination], bool]:
+def _pairs(combination: Combination, names: Iterable[str], by_text: Container[str]) -> _Pairs:
+    values = [(name, combination[name]) for name in names]
+    return tuple([(False, plain_text(value)) if name in by_text else _identity(value) for name, value in values])
+
+
+def _exclusion(sweep: Sweep) -> Callable[[Combination], bool]:
     """What tells whether a combination is to be left out."""
+    by_text = _told_apart_by_text(sweep)
     by_names: dict[tuple[str, ...], set[_Pairs]] = {}
-    for excluded in exclude:
+    for excluded in sweep.exclude:
         names = tuple(sorted(excluded))
-        by_names.setdefault(names, set()).add(_pairs(excluded, names))
-    return lambda made: any(_pairs(made, names) in found for names, found in by_names.items())
+        by_names.setdefault(names, set()).add(_pairs(excluded, names, by_text))
+    return lambda made: any(_pairs(made, names, by_text) in found for names, found in by_names.items())
 
 
 def _grid(sweep: Sweep) -> list[Combination]:
     if not sweep.axes:
         return []
-    values: list[tuple[Scalar, ...]] = []
+    values: list[tuple[Value, ...]] = []
     for name, axis in sweep.axes.items():
         if isinstance(axis, Span):
             raise SweepError(f"{name}: it may be any number in between; say how many to take, with samples: 20")
@@ -313,7 +325,7 @@ def _grid(sweep: Sweep) -> list[Combination]:
     if (count := math.prod(map(len, values))) > MOST:
         hint = "take fewer values, or pick some combinations with samples: 20"
         raise SweepError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
-    is_excluded = _exclusion(sweep.exclude)
+    is_excluded = _exclusion(sweep)
     grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
     return [made for made in grid if not is_excluded(made)]
 
@@ -342,14 +354,15 @@ def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) ->
 
 def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Combination]:
     """Combinations that are drawn axis by axis, where there are too many to make them all."""
-    is_excluded = _exclusion(sweep.exclude)
+    is_excluded = _exclusion(sweep)
+    by_text = _told_apart_by_text(sweep)
     had = set()
     for _ in range(_MOST_TRIES):
         made: Combination = {}
         for name, axis in sweep.axes.items():
             part = chance()
             made[name] = axis.at(part) if isinstance(axis, Span) else axis[int(part * len(axis))]
-        pairs = _pairs(made, made)
+        pairs = _pairs(made, made, by_text)
         if pairs in had or is_excluded(made):
             continue
         yield made
@@ -364,6 +377,7 @@ def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Co
 def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination]:
     """Add to the originals what is to be added to them, and return what could be added to none."""
     alone = []
+    by_text = _told_apart_by_text(sweep)
     # Which originals have which values, by the names of axes.
     by_names: dict[tuple[str, ...], dict[_Pairs, list[Combination]]] = {}
     for included in sweep.include:
@@ -371,8 +385,8 @@ def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination
         if names not in by_names:
             by_names[names] = {}
             for original in originals:
-                by_names[names].setdefault(_pairs(original, names), []).append(original)
-        fitting = by_names[names].get(_pairs(included, names), ())
+                by_names[names].setdefault(_pairs(original, names, by_text), []).append(original)
+        fitting = by_names[names].get(_pairs(included, names, by_text), ())
         added = {name: value for name, value in included.items() if name not in sweep.axes}
         for original in fitting:
             original.update(added)

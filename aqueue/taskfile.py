@@ -15,15 +15,14 @@ from aqueue.models import (
     Defaults,
     Priority,
     Retries,
-    Scalar,
     Schedule,
     Task,
     check_tags,
     is_name,
     parse_tags,
-    plain_text,
 )
 from aqueue.requests import Request
+from aqueue.values import Scalar, Value, is_number, plain_text, stands_for
 
 _Duration = int | float | str
 
@@ -39,30 +38,30 @@ class _Retries(msgspec.Struct, forbid_unknown_fields=True):
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
     """A document of a task file, as far as its types go."""
 
-    command: str | list[Scalar]
-    name: Scalar = None
-    queue: Scalar = None
+    command: Value | list[Value]
+    name: Value = None
+    queue: Value = None
     priority: Scalar = "low"
-    params: dict[str, Scalar] = {}
-    env: dict[str, Scalar] = {}
-    working_dir: str | None = None
-    shell: str | None = None
+    params: dict[str, Value] = {}
+    env: dict[str, Value] = {}
+    working_dir: Value = None
+    shell: Value = None
     timeout: _Duration | None = None
     retries: int | _Retries | None = None
     requeue: bool = True
-    tags: list[Scalar] | str = []
+    tags: Value | list[Value] = ""
     hold: bool = False
     gpus: int | list[int | str] | None = None
     gpu_memory: int | str | None = None
-    group: Scalar = None
+    group: Value = None
     matrix: dict[str, Any] | None = None
     samples: int | None = None
     seed: int | None = None
-    after: Scalar | list[Scalar] = None
-    needs: Scalar | list[Scalar] = None
+    after: Value | list[Value] = None
+    needs: Value | list[Value] = None
     after_any: bool = False
     isolate: bool | str | experiments.WrittenIsolation | None = None
-    outputs: list[str] | str = []
+    outputs: Value | list[Value] = None
     schedule: str | list[str] | None = None
     at: str | None = None
     timezone: str | None = None
@@ -150,7 +149,7 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
 
 def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, Schedule | None]:
     experiments.check_places(document)
-    written = document.convert(_Written, _EXPECTED)
+    written = document.convert(_Written, _EXPECTED, home=("working_dir",))
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
     if not experiments.KEYS.isdisjoint(document.value):
@@ -173,20 +172,21 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
             raise wrong((key,), value)
     if written.priority not in ("high", "low"):
         raise wrong(("priority",), written.priority)
-    if written.shell is not None and (not written.shell.startswith("/") or "\0" in written.shell):
-        raise wrong(("shell",), written.shell)
+    shell = None if written.shell is None else plain_text(written.shell)
+    if shell is not None and (not shell.startswith("/") or "\0" in shell):
+        raise wrong(("shell",), shell)
     for key, mapping in (("params", written.params), ("env", written.env)):
         check_variables(document, (key,), mapping)
     timeout = timing.seconds(wrong, ("timeout",), written.timeout)
     return Task(
         name=name,
-        command=_command(document, written.command),
+        command=_command(document, written.command, wrong),
         working_dir=_directory(document, written.working_dir, defaults),
         queue=queue,
         priority=Priority.of(str(written.priority)),
         params=written.params,
         env=defaults.env | {key: plain_text(value) for key, value in written.env.items()},
-        shell=written.shell,
+        shell=shell,
         timeout=defaults.timeout if timeout is None else timeout or None,
         retries=_retries(wrong, written.retries, defaults.retries),
         requeue=written.requeue,
@@ -229,13 +229,16 @@ def _wrong(document: Document, at: documents.Path, value: Any) -> FileError:
     return document.error(f"{key}: expected {_EXPECTED[key]}, got {got}", at=at)
 
 
-def _command(document: Document, command: str | list[Scalar]) -> str | tuple[str, ...]:
-    if isinstance(command, str):
-        if not command.strip():
+def _command(document: Document, command: Value | list[Value], wrong: timing.Wrong) -> str | tuple[str, ...]:
+    if not isinstance(command, list):
+        if is_number(stands_for(command)):
+            raise wrong(("command",), command)
+        text = plain_text(command)
+        if not text.strip():
             raise document.error("the command is empty", at=("command",))
-        if "\0" in command:
+        if "\0" in text:
             raise document.error("the command has a NUL character in it", at=("command",))
-        return command
+        return text
     arguments = tuple(plain_text(word) for word in command)
     if not arguments or not arguments[0]:
         raise document.error("the command is empty", at=("command",))
@@ -244,7 +247,7 @@ def _command(document: Document, command: str | list[Scalar]) -> str | tuple[str
     return arguments
 
 
-def check_variables(document: Document, at: documents.Path, mapping: dict[str, Scalar]) -> None:
+def check_variables(document: Document, at: documents.Path, mapping: dict[str, Value]) -> None:
     """Refuse what cannot be an environment variable; neither names nor values are shown, they may be secrets.
 
     Args:
@@ -259,20 +262,21 @@ def check_variables(document: Document, at: documents.Path, mapping: dict[str, S
             message, hint = "this cannot be the name of a variable", "use letters, digits and '_'"
         elif name.startswith("AQUEUE_"):
             message, hint = "names that begin with AQUEUE_ are aqueue's own", "choose another name"
-        elif isinstance(value, str) and "\0" in value:
+        elif "\0" in plain_text(value):
             message, hint = "a value cannot have a NUL character in it", "leave it out"
         else:
             continue
         raise document.error(f"{what}: {message}", hint, at=(*at, name), key=True)
 
 
-def _directory(document: Document, written: str | None, defaults: Defaults) -> str:
+def _directory(document: Document, written: Value, defaults: Defaults) -> str:
     if written is None:
         return defaults.working_dir
-    if "\0" in written:
+    text = plain_text(written)
+    if "\0" in text:
         raise document.error("working_dir has a NUL character in it", "leave it out", at=("working_dir",))
     try:
-        return str(Path(defaults.base) / Path(written).expanduser())
+        return str(Path(defaults.base) / Path(text).expanduser())
     except RuntimeError:
         raise document.error(
             "working_dir: there is no such user", "write the path out", at=("working_dir",)
@@ -302,10 +306,9 @@ def _retries(wrong: timing.Wrong, written: int | _Retries | None, default: Retri
     )
 
 
-def _tags(wrong: timing.Wrong, written: list[Scalar] | str) -> tuple[str, ...]:
+def _tags(wrong: timing.Wrong, written: Value | list[Value]) -> tuple[str, ...]:
+    tags = [plain_text(tag) for tag in written] if isinstance(written, list) else plain_text(written)
     try:
-        if isinstance(written, str):
-            return parse_tags(written)
-        return check_tags([plain_text(tag) for tag in written])
+        return parse_tags(tags) if isinstance(tags, str) else check_tags(tags)
     except ValueError:
-        raise wrong(("tags",), written) from None
+        raise wrong(("tags",), tags) from None

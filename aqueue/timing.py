@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 from aqueue import documents, durations
 from aqueue.documents import Document
 from aqueue.errors import FileError
-from aqueue.models import Overlap, Scalar, Schedule, Task
+from aqueue.models import Overlap, Schedule, Task
+from aqueue.values import Scalar
 
 Wrong = Callable[[documents.Path, Any], FileError]
 """Makes the error for a value that is not what was expected there."""
@@ -55,10 +56,6 @@ def read(document: Document, written: Keys, task: Task, timezone: str, wrong: Wr
     Raises:
         FileError: at the first error.
     """
-    for key in ("schedule", "at"):
-        if key in document.value and getattr(written, key) is None:
-            # Without it, what was meant to be run at some time would be run now.
-            raise document.error(f"{key}: expected {EXPECTED[key]}, got nothing", at=(key,))
     if written.schedule is None and written.at is None:
         for key in ("timezone", "catchup_window", "overlap"):
             if getattr(written, key) is not None:

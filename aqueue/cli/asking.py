@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from aqueue.cli.waiting import limits_of, waits
 from aqueue.durations import spell
 from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.placement import described
+from aqueue.values import Value, plain_text
 
 _ROWS = 50
 _OLD_LOOK = 60.0
@@ -224,7 +225,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "group": found.task.group,
         "queue": f"{found.queue}, priority {found.priority.word}",
         "command": command if isinstance(command, str) else shlex.join(command),
-        "params": ", ".join(f"{key}={value}" for key, value in found.task.params.items()),
+        "params": _pairs(found.task.params),
         "positional": shlex.join(found.task.arguments),
         "working dir": found.task.working_dir,
         "code": _code(found),
@@ -238,7 +239,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "started": render.local(found.started_at),
         "finished": render.local(found.finished_at),
         "log": render.log(found, folder),
-        "metrics": ", ".join(f"{name}={value}" for name, value in found.metrics.items()),
+        "metrics": _pairs(found.metrics),
     }
     for label, value in facts.items():
         if value:
@@ -290,6 +291,11 @@ def _described(server: Server, stale_after: float) -> str:
 def _named(runs: Sequence[Run]) -> str:
     more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
     return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    """Return params or metrics as a command sees or says them."""
+    return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
 
 
 def _code(run: Run) -> str:

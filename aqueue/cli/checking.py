@@ -12,8 +12,9 @@ from aqueue.cli.access import config_or_default, environment, now, say_warning, 
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError
 from aqueue.folder import CONFIG_NAME, find
-from aqueue.models import Defaults, Schedule, is_name, plain_text
+from aqueue.models import Defaults, Schedule, is_name
 from aqueue.requests import Request
+from aqueue.values import plain_text
 
 _SHOWN = 8
 

@@ -11,18 +11,19 @@ from aqueue.cli.access import directory_option, find_folder, group_option, now, 
 from aqueue.cli.drawing import Picture, Series
 from aqueue.cli.output import report
 from aqueue.cli.tabulating import (
+    Columns,
     Stack,
     columns_of,
     counted,
     distinct,
     find,
-    is_number,
     known,
     print_aligned,
     shown,
 )
 from aqueue.errors import RunError, UsageError
-from aqueue.models import Run, Scalar
+from aqueue.models import Run
+from aqueue.values import Scalar, is_number
 
 _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 
@@ -59,12 +60,14 @@ def compare(
             resolve_all(store, (), group)
     if not runs:
         raise RunError("there are no runs to compare", "`aqueue ls` shows which there are")
+    columns = columns_of(runs, now())
     picture = Picture(
         title=group or tag or "",
         x=x,
         y=y,
         by=by or "",
-        series=_series(runs, x, y, by),
+        series=_series(runs, columns, x, y, by),
+        spellings=find(columns, x, len(runs)).spellings(),
         log=None if log is None else _AXES[log],
     )
     if file is None:
@@ -75,31 +78,27 @@ def compare(
     report(f"{file}: {y} over {x} of {counted(count)}")
 
 
-def _series(runs: Sequence[Run], x: str, y: str, by: str | None) -> list[Series]:
+def _series(runs: Sequence[Run], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
     """The runs as points, those together that have the same value of `by`; says how many cannot be any.
 
     Raises:
         RunError: there is nothing to compare.
     """
-    columns = columns_of(runs, now())
     x_of, y_of = find(columns, x, len(runs)).of, find(columns, y, len(runs)).of
-    by_of = find(columns, by, len(runs)).of if by is not None else _nothing
+    beside = find(columns, by, len(runs)) if by is not None else None
     both = [run for run in runs if x_of(run) is not None and y_of(run) is not None]
     points: dict[Scalar, list[tuple[Scalar, float]]] = {}
     for run in both:
         at, value = x_of(run), y_of(run)
         if is_number(value) and math.isfinite(value) and (not is_number(at) or math.isfinite(at)):
-            points.setdefault(by_of(run), []).append((at, value))
+            points.setdefault(beside.of(run) if beside else None, []).append((at, value))
     if left := len(both) - sum(map(len, points.values())):
         click.echo(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
     if not points:
         raise RunError(f"none of {counted(len(runs))} has both {x} and {y}, as numbers", known(columns))
     lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
-    return [Series(shown(value), points[value]) for value in distinct(points)] + lacking
-
-
-def _nothing(_: Run) -> None:
-    return None
+    spellings = beside.spellings() if beside else {}
+    return [Series(shown(spellings.get(value, value)), points[value]) for value in distinct(points)] + lacking
 
 
 def _print(picture: Picture) -> None:
@@ -110,7 +109,9 @@ def _print(picture: Picture) -> None:
     rows = [(x, name, values[x]) for x in xs for name, values in found if x in values]
     measured = [values for _, _, values in rows]
     stacks = [
-        Stack(picture.x, [shown(x) for x, _, _ in rows], is_right=all(map(is_number, xs))),
+        Stack(
+            picture.x, [shown(picture.spellings.get(x, x)) for x, _, _ in rows], is_right=all(map(is_number, xs))
+        ),
         *([Stack(picture.by, [name for _, name, _ in rows])] if picture.by else []),
         Stack("N", [str(len(values)) for values in measured], is_right=True),
         *(

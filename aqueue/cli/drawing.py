@@ -2,16 +2,16 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from aqueue.cli.tabulating import distinct, is_number, shown
+from aqueue.cli.tabulating import distinct, shown
 from aqueue.errors import AqueueError, RunError
-from aqueue.models import Scalar
+from aqueue.values import Scalar, is_number
 
 Axes = Any
 """Those of matplotlib, whose types are others in each of its versions."""
@@ -74,6 +74,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         x, y, by: what the axes, and the series together, are called.
+        spellings: how values of x are written where it is otherwise than they would be shown.
         log: those of the axes, `x` and `y`, that are logarithmic; None: x where that suits.
     """
 
@@ -82,6 +83,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     y: str
     by: str
     series: Sequence[Series]
+    spellings: Mapping[Scalar, str] = {}
     log: str | None = None
 
 

@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from aqueue.errors import UsageError
-from aqueue.models import PARAM, Scalar, is_name
+from aqueue.models import PARAM, is_name
 from aqueue.requests import Request
+from aqueue.values import Value
 
 if TYPE_CHECKING:
     from aqueue.sweeps import Axis
@@ -27,7 +28,7 @@ class Params(msgspec.Struct, frozen=True):
         samples, seed: of all sweeps; None: as the file says.
     """
 
-    named: dict[str, Scalar]
+    named: dict[str, Value]
     axes: "dict[str, Axis]"
     positional: tuple[str, ...]
     samples: int | None
@@ -89,9 +90,9 @@ def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Pa
         UsageError: one of them cannot be one.
     """
     from aqueue import sweeps
-    from aqueue.documents import parse_scalar
+    from aqueue.documents import parse_value
 
-    named: dict[str, Scalar] = {}
+    named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
     positional: list[str] = []
     for word in words:
@@ -108,7 +109,7 @@ def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Pa
         elif value.startswith("["):
             raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
         else:
-            named[key] = parse_scalar(value)
+            named[key] = parse_value(value)
             if _NUMBERS.fullmatch(value):
                 click.echo(f"{word}: one value, a text; several are written '{key}=[{value}]'", err=True)
     return Params(named, axes, tuple(positional), samples, seed)

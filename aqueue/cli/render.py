@@ -13,6 +13,7 @@ from aqueue.cards import HeldCard
 from aqueue.durations import spell
 from aqueue.folder import Folder
 from aqueue.models import Attempt, Run, State
+from aqueue.values import all_stand_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,7 +96,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "trigger": run.trigger,
         "tags": run.task.tags,
         "group": run.task.group,
-        "params": run.task.params,
+        "params": all_stand_for(run.task.params),
         # What JSON has no word for, such as NaN, becomes null.
         "metrics": run.metrics or None,
         "gpus": cards_as_json(run.cards),

@@ -6,14 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import click
 import msgspec
 
 from aqueue.cli import render
 from aqueue.errors import RunError
-from aqueue.models import Run, Scalar, plain_text
+from aqueue.models import Run
+from aqueue.values import Scalar, Spelled, Value, is_number, plain_text, stands_for
 
 FACTS: Final = ("id", "name", "queue", "state", "took")
 """The columns that every run has a value in."""
@@ -45,11 +46,27 @@ class Column(msgspec.Struct, frozen=True):
 
     key: str
     kind: Kind
-    values: dict[int, Scalar]
+    values: dict[int, Value]
 
     def of(self, run: Run) -> Scalar:
-        """Its value for a run; None if there is none."""
+        """Its value for a run, whatever its spelling; None if there is none."""
+        return stands_for(self.written(run))
+
+    def written(self, run: Run) -> Value:
+        """Return its value for a run as it is written."""
         return self.values.get(run.id)
+
+    def spellings(self) -> dict[Scalar, str]:
+        """Return how values are written that are always written in one way, which is not ours."""
+        found: dict[Scalar, set[Value]] = {}
+        for value in self.values.values():
+            found.setdefault(stands_for(value), set()).add(value)
+        return {
+            value: plain_text(way)
+            for value, ways in found.items()
+            for way in ways
+            if len(ways) == 1 and isinstance(way, Spelled)
+        }
 
 
 Columns = Mapping[str, Column]
@@ -65,16 +82,13 @@ def columns_of(runs: Iterable[Run], now: float) -> Columns:
     for run in runs:
         for key, value in zip(FACTS, _facts(run, now), strict=True):
             found[key].values[run.id] = value
-    for kind, names in (
-        (Kind.PARAM, [(run.id, run.task.params) for run in runs]),
-        (Kind.METRIC, [(run.id, run.metrics) for run in runs]),
-    ):
-        _add(found, kind, names)
+    _add(found, Kind.PARAM, [(run.id, run.task.params) for run in runs])
+    _add(found, Kind.METRIC, [(run.id, run.metrics) for run in runs])
     return found
 
 
-def _add(found: dict[str, Column], kind: Kind, named: Iterable[tuple[int, Mapping[str, Scalar]]]) -> None:
-    values: dict[str, dict[int, Scalar]] = {}
+def _add(found: dict[str, Column], kind: Kind, named: Iterable[tuple[int, Mapping[str, Value]]]) -> None:
+    values: dict[str, dict[int, Value]] = {}
     for id_, of_run in named:
         for name, value in of_run.items():
             values.setdefault(name, {})[id_] = value
@@ -135,11 +149,6 @@ def in_order(runs: Sequence[Run], written: str, now: float) -> list[Run]:
     return valued + odd + missing
 
 
-def is_number(value: Scalar) -> TypeGuard[int | float]:
-    """Whether it is a number, which true and false are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def distinct(values: Iterable[Scalar]) -> list[Scalar]:
     """Each of the values once: numbers by their size, others as they come."""
     once = list(dict.fromkeys(values))
@@ -173,12 +182,14 @@ def print_measured(runs: Sequence[Run], now: float, *, as_csv: bool) -> None:
         if column.kind is not Kind.FACT or column.key in _SHOWN_FACTS
     ]
     if as_csv:
-        _print_csv([column.key for column in columns], [[column.of(run) for column in columns] for run in runs])
+        _print_csv(
+            [column.key for column in columns], [[column.written(run) for column in columns] for run in runs]
+        )
     else:
         _print_table(_telling(columns, runs), runs)
 
 
-def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Scalar]]) -> None:
+def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
     import csv
     import io
 
@@ -193,7 +204,7 @@ def _print_table(columns: Sequence[Column], runs: Sequence[Run]) -> None:
     stacks = [
         Stack(
             column.key.upper() if column.kind is Kind.FACT else column.key,
-            [shown(column.of(run)) for run in runs],
+            [shown(column.written(run)) for run in runs],
             is_right=_is_numeric(column),
             colours=_STATES if column.key == "state" and column.kind is Kind.FACT else _PLAIN,
         )
@@ -252,7 +263,7 @@ def _coloured(text: str, stack: Stack) -> str:
     return click.style(text, fg=stack.colours[text]) if text in stack.colours else text
 
 
-def shown(value: Scalar) -> str:
+def shown(value: Value) -> str:
     """A value as people are shown it: short, in one line, with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
@@ -283,10 +294,10 @@ def _telling(columns: Sequence[Column], runs: Sequence[Run]) -> list[Column]:
 
 def _is_same(column: Column, runs: Sequence[Run]) -> bool:
     # As text, because NaN is not itself, and 1 is True.
-    return len({repr(column.of(run)) for run in runs}) == 1
+    return len({repr(column.written(run)) for run in runs}) == 1
 
 
 def _is_numeric(column: Column) -> bool:
     return column.kind is not Kind.FACT and all(
-        value is None or is_number(value) for value in column.values.values()
+        value is None or is_number(stands_for(value)) for value in column.values.values()
     )

@@ -47,10 +47,10 @@ def test_combinations_are_excluded_and_included_and_filled_in(place: Place) -> N
     assert outputs == ["1-1-low", "1-2-low", "2-2-plain", "9-9-plain"]
 
 
-def test_a_sweep_of_one_value_of_nothing_and_of_no_text(place: Place) -> None:
-    place.task("one", "echo [$a] [$b] [$c]", "matrix: {a: [x], b: [~], c: false}")
+def test_a_sweep_of_one_value_each_as_it_is_written(place: Place) -> None:
+    place.task("one", "echo [$a] [$b] [$c]", "matrix: {a: [x], b: [3.10], c: false}")
     place.drain()
-    assert place.output(place.rows()["one-1"]) == "[x] [] [false]\n"
+    assert place.output(place.rows()["one-1"]) == "[x] [3.10] [false]\n"
 
 
 def test_a_sweep_that_is_too_much_is_rejected_and_no_run_of_it_is_queued(place: Place) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from aqueue import wrapper
 from aqueue.commands import arguments, environment, fill_in
 from aqueue.folder import Folder
-from aqueue.models import Scalar, Task
+from aqueue.models import Task
+from aqueue.values import Scalar
 from tests.unit.records import a_run, a_task
 
 FOLDER = Folder(Path("/srv/queue"))

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from aqueue.cards import CARDS
 from aqueue.config import Config
 from aqueue.configfile import load, parse
 from aqueue.errors import FileError
@@ -87,8 +88,7 @@ timezone: Europe/Berlin
         ("heartbeat: {interval: 0.5}", "heartbeat_interval", 0.5),
         ("heartbeat: {interval: 1}", "stale_after", 30.0),
         ("defaults: {timeout: 0}", "timeout", None),
-        ("defaults: {timeout: null}", "timeout", None),
-        ("defaults: {env: {A: true}}", "env", {"A": "true"}),
+        ("defaults: {env: {A: true, B: 3.10, C: Yes}}", "env", {"A": "true", "B": "3.10", "C": "Yes"}),
         ("timezone: local", "timezone", "local"),
         ("timezone: UTC", "timezone", "UTC"),
         ("timezone: 'America/Argentina/Ushuaia'", "timezone", "America/Argentina/Ushuaia"),
@@ -130,6 +130,9 @@ def test_a_key_may_be_written_in_several_ways(text: str, field: str, value: obje
         ("history: 30d", "1:10: history: expected {keep: 30d}, got '30d'", ""),
         ("history: {keep: x}", f"1:17: history.keep: expected {LENGTH} 'x'", ""),
         ("timezone:", f"1:10: {TIMEZONE} nothing", ""),
+        ("jobs:", "1:6: jobs: expected a number from 1 upwards, got nothing", ""),
+        ("defaults: {timeout: }", f"1:21: defaults.timeout: expected {LENGTH} nothing", ""),
+        ("gpus:\n  devices: ~", f"2:12: gpus.devices: expected {CARDS}, got nothing", ""),
         ("timezone: ''", f"1:11: {TIMEZONE} ''", ""),
         ("timezone: 1", f"1:11: {TIMEZONE} 1", ""),
         ("timezone: [UTC]", f"1:11: {TIMEZONE} a list", ""),

@@ -64,11 +64,9 @@ def test_queues_are_enabled_and_none_is_configured_unless_it_says_so(text: str) 
     ("keys", "slots", "warnings"),
     [
         ("max_concurrency: 4", 4, 0),
-        ("max_concurrency: null", 1, 0),
         ("max_active_runs: 4", 4, 1),
         ("max_concurrency: 2, max_active_runs: 4", 4, 1),
         ("max_concurrency: 4, max_active_runs: 2", 2, 1),
-        ("max_concurrency: 4, max_active_runs: null", 4, 0),
     ],
 )
 def test_the_old_name_of_max_concurrency_wins_with_a_warning(keys: str, slots: int, warnings: int) -> None:
@@ -149,7 +147,9 @@ def test_wrong_queues_are_refused(text: str, message: str, hint: str) -> None:
         (one("max_active_runs: true"), "1:46", NUMBER, "true"),
         (one("wait_for_running: 5"), "1:47", "expected true or false", "5"),
         (one("paused: soon"), "1:37", "expected true or false", "'soon'"),
-        ("queues: {config: [{name: 5}]}", "1:26", "expected 1 to 64 letters", "5"),
+        (one("max_concurrency: "), "1:46", NUMBER, "nothing"),
+        (one("max_active_runs: null"), "1:46", NUMBER, "nothing"),
+        ("queues: {config: [{name: 5/6}]}", "1:26", "expected 1 to 64 letters", "'5/6'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_its_own_key_takes(text: str, at: str, expected: str, got: str) -> None:
@@ -199,3 +199,7 @@ def test_the_environment_changes_nothing_but_whether_queues_are_enabled(tmp_path
     config = load(Folder(tmp_path), {ENABLED: "off"})
     assert config.disabled_by == "AQUEUE_QUEUE_ENABLED=off"
     assert config.queues == read(FROM_DAGU).queues
+
+
+def test_the_name_of_a_queue_is_what_is_written() -> None:
+    assert list(read("queues: {config: [{name: 2.50}, {name: 007}]}").queues) == ["2.50", "007"]

@@ -10,7 +10,7 @@ import pytest
 
 from aqueue.cli.drawing import MOST_SERIES, Picture, Series, save
 from aqueue.errors import RunError
-from aqueue.models import Scalar
+from aqueue.values import Scalar
 
 pytestmark = pytest.mark.at_length
 

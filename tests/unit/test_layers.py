@@ -12,7 +12,7 @@ PACKAGE = Path(aqueue.__file__).parent
 
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
-    ("aqueue", "errors", "clock", "durations", "cards"),
+    ("aqueue", "errors", "clock", "durations", "cards", "values"),
     (
         "models",
         "outcomes",
@@ -105,6 +105,7 @@ PURE = (
     "errors",
     "durations",
     "cards",
+    "values",
     "models",
     "outcomes",
     "events",

@@ -14,8 +14,8 @@ from aqueue.models import (
     check_tags,
     is_name,
     parse_tags,
-    plain_text,
 )
+from aqueue.values import plain_text
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 scalars = words | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False, allow_infinity=False)

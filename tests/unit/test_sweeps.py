@@ -1,7 +1,7 @@
 import pytest
 
-from aqueue.models import Scalar
 from aqueue.sweeps import MOST, Axis, Span, Sweep, combinations
+from aqueue.values import Value
 
 PICKED = [{"lr": 0.1, "seed": 4}, {"lr": 0.1, "seed": 3}, {"lr": 0.001, "seed": 1}, {"lr": 0.1, "seed": 1}]
 DRAWN = [{"x": 8445, "y": "b"}, {"x": 4206, "y": "a"}, {"x": 5113, "y": "a"}]
@@ -31,7 +31,7 @@ def test_the_last_axis_changes_fastest() -> None:
 
 
 def test_what_fits_all_pairs_of_an_exclude_is_left_out() -> None:
-    exclude: tuple[dict[str, Scalar], ...] = ({"lr": 0.01}, {"lr": 0.1, "seed": 2}, {"lr": 0.3})
+    exclude: tuple[dict[str, Value], ...] = ({"lr": 0.01}, {"lr": 0.1, "seed": 2}, {"lr": 0.3})
     assert combinations(Sweep(axes=LR, exclude=exclude)) == [{"lr": 0.1, "seed": 1}]
 
 
@@ -73,13 +73,13 @@ def test_include_can_bring_back_what_was_excluded() -> None:
 
 
 def test_there_may_be_nothing_but_what_is_included() -> None:
-    include: tuple[dict[str, Scalar], ...] = ({"a": 1}, {"b": 2}, {"a": 1})
+    include: tuple[dict[str, Value], ...] = ({"a": 1}, {"b": 2}, {"a": 1})
     assert combinations(Sweep(axes={}, include=include)) == list(include)
     assert combinations(Sweep(axes={"a": (1,)}, exclude=({"a": 1},), include=({"b": 2},))) == [{"b": 2}]
 
 
 def test_the_sweep_itself_is_left_as_it_is() -> None:
-    include: tuple[dict[str, Scalar], ...] = ({"a": 2}, {"b": 3})
+    include: tuple[dict[str, Value], ...] = ({"a": 2}, {"b": 3})
     made = combinations(Sweep(axes={"a": (1,)}, include=include))
     made[1]["c"] = 4
     assert include == ({"a": 2}, {"b": 3})
@@ -182,7 +182,7 @@ def test_where_there_are_too_many_to_make_them_all_no_two_samples_are_the_same_e
 
 def test_samples_that_are_not_to_be_found_are_refused() -> None:
     too_many: dict[str, Axis] = {"x": tuple(range(MOST)), "y": (1, 2)}
-    exclude: tuple[dict[str, Scalar], ...] = tuple({"x": x} for x in range(3, MOST))
+    exclude: tuple[dict[str, Value], ...] = tuple({"x": x} for x in range(3, MOST))
     assert len(combinations(Sweep(axes=too_many, samples=6, exclude=exclude))) == 6
     assert problem_in(Sweep(axes=too_many, samples=7, exclude=exclude)) == (
         "samples: only 6 of 7 combinations were found; exclude less, or pick fewer"

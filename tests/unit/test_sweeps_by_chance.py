@@ -7,11 +7,11 @@ import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aqueue.models import Scalar
 from aqueue.sweeps import MOST, Axis, Span, Sweep, combinations, parse_axis
+from aqueue.values import Value
 
 NAMES = ("lr", "seed", "size")
-plain = st.sampled_from([0, 1, 2, 0.5, "a", "b", "1", True, False, None])
+plain: st.SearchStrategy[Value] = st.sampled_from([0, 1, 2, 0.5, "a", "b", "1", True, False, None])
 seeds = st.integers(0, 2**40)
 
 KINDS: st.SearchStrategy[Axis] = st.one_of(
@@ -20,11 +20,11 @@ KINDS: st.SearchStrategy[Axis] = st.one_of(
 MANY: st.SearchStrategy[Axis] = st.one_of(st.just(Span(0.0, 1.0)), st.just(tuple(range(MOST + 1))))
 
 
-def same(one: Scalar, other: Scalar) -> bool:
+def same(one: Value, other: Value) -> bool:
     return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 
-def fits(made: dict[str, Scalar], pairs: dict[str, Scalar]) -> bool:
+def fits(made: dict[str, Value], pairs: dict[str, Value]) -> bool:
     return all(same(made[name], value) for name, value in pairs.items())
 
 
@@ -50,7 +50,7 @@ def mixtures(draw: st.DrawFn) -> Sweep:
     return Sweep(axes=axes, samples=draw(st.integers(1, 20)), seed=draw(seeds))
 
 
-def made_of(sweep: Sweep) -> list[dict[str, Scalar]]:
+def made_of(sweep: Sweep) -> list[dict[str, Value]]:
     """The combinations before anything is included, the plain way."""
     values = [axis for axis in sweep.axes.values() if isinstance(axis, tuple)]
     every = [dict(zip(sweep.axes, chosen, strict=True)) for chosen in itertools.product(*values)]
@@ -94,7 +94,7 @@ def test_includes_change_no_value_of_an_axis_and_are_all_there(sweep: Sweep) -> 
             assert next(alone) == pairs
     assert not list(alone)
     for one, original in zip(made, left, strict=False):
-        added: dict[str, Scalar] = {}
+        added: dict[str, Value] = {}
         for pairs in sweep.include:
             if fits(original, {name: value for name, value in pairs.items() if name in sweep.axes}):
                 added |= pairs

@@ -1,7 +1,7 @@
 import pytest
 
-from aqueue.models import Scalar
 from aqueue.sweeps import MOST, Axis, Span, is_sweep, parse_axis
+from aqueue.values import Spelled, Value
 
 
 def problem_of(written: object) -> str:
@@ -21,7 +21,7 @@ def problem_of(written: object) -> str:
         (" adam ", (" adam ",)),
         ("[0.1, 0.01]", (0.1, 0.01)),
         (" [a] ", ("a",)),
-        ("[1, '2', true, ~, 007]", (1, "2", True, None, "007")),
+        ("[1, '2', true, ~, 007]", (1, "2", True, Spelled("~", None), "007")),
         ("['a, b', \"c, 'd'\", e f]", ("a, b", "c, 'd'", "e f")),
         ("['[64, 64]', '[128]']", ("[64, 64]", "[128]")),
         ("[1:30, 2:30]", ("1:30", "2:30")),
@@ -41,7 +41,7 @@ def problem_of(written: object) -> str:
         ("range(99999999999999999, 100000000000000001)", (99999999999999999, 100000000000000000)),
     ],
 )
-def test_values_are_read(written: object, values: tuple[Scalar, ...]) -> None:
+def test_values_are_read(written: object, values: tuple[Value, ...]) -> None:
     axis = parse_axis(written)
     assert axis == values
     assert isinstance(axis, tuple)
@@ -76,7 +76,7 @@ def test_a_range_may_have_the_most_values_and_no_more() -> None:
         ("[[1]]", "'[[1]]': expected plain values, got a list; quote it if it is text"),
         ("[a: b]", "'[a: b]': expected plain values, got keys and values; quote it if it is text"),
         (list(range(MOST + 1)), "it has 10,001 values; 10,000 is the most"),
-        ([1, 2, 1.0], "1.0 is given twice; keep one of them"),
+        ([1, 2, 1], "1 is given twice; keep one of them"),
         (["a", "a"], "'a' is given twice; keep one of them"),
         (
             ["range(1, 5)", 10],

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from aqueue.cli import tabulating
 from aqueue.cli.tabulating import FACTS, Columns, columns_of, distinct, find, in_order, shown
 from aqueue.errors import RunError
-from aqueue.models import Run, Scalar, State
+from aqueue.models import Run, State
+from aqueue.values import Scalar
 from tests.unit.records import a_run, a_task
 
 NOW = 2000.0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aqueue.errors import FileError
 from aqueue.models import Defaults, Priority, Retries, Task
 from aqueue.taskfile import parse
+from aqueue.values import Spelled
 
 DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base")
 
@@ -58,7 +59,7 @@ name: big-train
 command: python train.py --lr ${lr}
 queue: gpu
 priority: high
-params: {lr: 0.1, steps: 5, name: it, fast: true, none: null}
+params: {lr: 0.1, steps: 5, name: it, fast: true, none: null, ver: 1.20, empty: }
 env: {OMP_NUM_THREADS: "4", SEED: 7}
 working_dir: /data
 shell: /bin/bash
@@ -74,7 +75,15 @@ hold: true
         working_dir="/data",
         queue="gpu",
         priority=Priority.HIGH,
-        params={"lr": 0.1, "steps": 5, "name": "it", "fast": True, "none": None},
+        params={
+            "lr": 0.1,
+            "steps": 5,
+            "name": "it",
+            "fast": True,
+            "none": Spelled("null", None),
+            "ver": Spelled("1.20", 1.2),
+            "empty": None,
+        },
         env={"OMP_NUM_THREADS": "4", "SEED": "7"},
         shell="/bin/bash",
         timeout=7200.0,
@@ -89,18 +98,25 @@ hold: true
     ("line", "field", "value"),
     [
         (
-            "command: [python, train.py, 5, 0.5, true, null]",
+            "command: [python, train.py, 5, 0.50, True, null, 1e3, ~]",
             "command",
-            ("python", "train.py", "5", "0.5", "true", ""),
+            ("python", "train.py", "5", "0.50", "True", "null", "1e3", "~"),
         ),
         ("command: |\n  a\n  b\n", "command", "a\nb\n"),
+        ("command: true", "command", "true"),
+        ("command: False", "command", "False"),
         ("name: 5", "name", "5"),
+        ("name: 3.20", "name", "3.20"),
         ("name: true", "name", "true"),
         ("queue: 7", "queue", "7"),
+        ("queue: 2.50", "queue", "2.50"),
+        ("group: 5319e70", "group", "5319e70"),
         ("priority: low", "priority", Priority.LOW),
         ("working_dir: sub", "working_dir", "/srv/base/sub"),
         ("working_dir: .", "working_dir", "/srv/base"),
-        ("working_dir: ~", "working_dir", "/home/me"),
+        ("working_dir: ~", "working_dir", str(Path.home())),
+        ("working_dir: ~/x", "working_dir", str(Path.home() / "x")),
+        ("working_dir: 2.50", "working_dir", "/srv/base/2.50"),
         ("working_dir: '~/x'", "working_dir", str(Path.home() / "x")),
         ("timeout: 0", "timeout", None),
         ("timeout: 90", "timeout", 90.0),
@@ -111,9 +127,16 @@ hold: true
         ("retries: {limit: 1}", "retries", Retries(limit=1)),
         ("retries: {limit: 1, delay: 5, backoff: 1.5}", "retries", Retries(limit=1, delay=5.0, backoff=1.5)),
         ("tags: nightly, team=vision", "tags", ("nightly", "team=vision")),
-        ("tags: [a, b=, a, 5]", "tags", ("a", "b=", "5")),
+        ("tags: [a, b=, a, 5, 3.10]", "tags", ("a", "b=", "5", "3.10")),
+        ("tags: 3.10", "tags", ("3.10",)),
         ("tags: []", "tags", ()),
         ("params: {}", "params", {}),
+        ("outputs: [3.10, 5]", "outputs", ("3.10", "5")),
+        (
+            "env: {V: 3.10, W: Yes, X: ~, Y: , Z: 1e3}",
+            "env",
+            {"V": "3.10", "W": "Yes", "X": "~", "Y": "", "Z": "1e3"},
+        ),
         ("hold: yes", "hold", True),
     ],
 )

@@ -28,9 +28,7 @@ def error_in(lines: str) -> tuple[str, str]:
     ("lines", "demand"),
     [
         ("", None),
-        ("gpus: ~", None),
         ("gpus: 0", None),
-        ("gpu_memory: ~", None),
         ("gpu_memory: 0", None),
         ("gpus: 0\ngpu_memory: 0", None),
         ("gpus: 1", Demand(1)),
@@ -131,7 +129,7 @@ def test_a_task_that_asks_for_gpus_cannot_say_itself_which_it_sees(line: str, va
     assert error_in(f"env:\n  {variable}: 3\n{line}") == (f"train.yaml:3:3: {message}", LEAVE_IT_OUT)
 
 
-@pytest.mark.parametrize("lines", ["", "gpus: ~\n", "gpu_memory: 0\n"])
+@pytest.mark.parametrize("lines", ["", "gpu_memory: 0\n"])
 def test_a_task_that_says_nothing_of_gpus_may_say_which_it_sees(lines: str) -> None:
     assert one(lines + "env: {CUDA_VISIBLE_DEVICES: 3}").env == {"CUDA_VISIBLE_DEVICES": "3"}
 

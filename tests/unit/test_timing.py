@@ -95,10 +95,9 @@ def test_a_single_time_without_an_offset_is_in_the_timezone_of_its_document() ->
     assert one("at: 2026-12-24T18:00:00+01:00\ntimezone: Asia/Tokyo").at == utc("2026-12-24 17:00")
 
 
-@pytest.mark.parametrize("line", ["", "timezone:"])
-def test_the_timezone_is_the_default_one_if_the_document_names_none(line: str) -> None:
+def test_the_timezone_is_the_default_one_if_the_document_names_none() -> None:
     defaults = Defaults(name="n", working_dir="/", base="/", timezone="Asia/Tokyo")
-    assert one(DAILY + line, defaults).timezone == "Asia/Tokyo"
+    assert one(DAILY, defaults).timezone == "Asia/Tokyo"
     assert one("at: 2026-12-24T18:00:00", defaults).at == utc("2026-12-24 09:00")
     assert one(DAILY + "timezone: UTC", defaults).timezone == "UTC"
 
@@ -125,7 +124,7 @@ for timezone, line in (("UTC", "timezone: local"), ("local", "")):
     ("written", "seconds"),
     [
         ("12h", 43200), ("2d12h", 216000), ("1d2h3m4.5s", 93784.5), ("90s", 90), ("90", 90), ('"90"', 90),
-        ("1.5", 1.5), ("1e3", 1000), ("0", 0), ("0s", 0), ("", 0),
+        ("1.5", 1.5), ("1e3", 1000), ("0", 0), ("0s", 0),
     ],
 )  # fmt: skip
 def test_a_catchup_window_may_be_written_in_several_ways(written: str, seconds: float) -> None:
@@ -133,9 +132,9 @@ def test_a_catchup_window_may_be_written_in_several_ways(written: str, seconds: 
     assert one(f"at: 2026-12-24\ncatchup_window: {written}").catchup_window == seconds
 
 
-@pytest.mark.parametrize("written", [*Overlap, '"skip"', ""])
-def test_an_overlap_is_one_of_three_words_or_all(written: str) -> None:
-    assert one(f"{DAILY}overlap: {written}").overlap == (written.strip('"') or "all")
+@pytest.mark.parametrize("written", [*Overlap, '"skip"'])
+def test_an_overlap_is_one_of_three_words(written: str) -> None:
+    assert one(f"{DAILY}overlap: {written}").overlap == written.strip('"')
 
 
 def test_a_file_may_have_several_schedules() -> None:

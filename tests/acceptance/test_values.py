@@ -1,0 +1,43 @@
+"""What is written is what a command gets, what people are shown, and, with its type, what scripts are told."""
+
+import csv
+
+from tests.acceptance.driving import Place
+
+VERSIONS = """\
+name: 3.20
+group: 1.0
+tags: [3.10]
+queue: 2.50
+command: [sh, -c, 'echo "$0 $1 $ver $sha $flag [$none] $V" && echo "AQUEUE_METRIC acc=0.$1"', 1e3, "${n}"]
+params: {ver: 1.20, sha: 5319e70, flag: True, none: , n: 1}
+env: {V: 3.10}
+matrix: {py: [3.9, 3.10]}
+"""
+
+
+def test_what_is_written_arrives_and_its_type_is_told_to_scripts(place: Place) -> None:
+    place.init()
+    place.path("versions.yaml").write_text(VERSIONS)
+    place.run("enqueue", str(place.path("versions.yaml")), "--", "n=01", "sha=1.50")
+    place.drain("-j", "2")
+    rows = place.ls()
+    assert [(row["name"], row["group"], row["queue"], row["tags"]) for row in rows] == [
+        ("3.20-1", "1.0", "2.50", ["3.10"]), ("3.20-2", "1.0", "2.50", ["3.10"]),
+    ]  # fmt: skip
+    assert place.output(rows[0]).splitlines()[0] == "1e3 01 1.20 1.50 True [] 3.10"
+    assert rows[1]["params"] == {"ver": 1.2, "sha": 1.5, "flag": True, "none": None, "n": "01", "py": 3.1}
+    assert "ver=1.20, sha=1.50, flag=True, none=, n=01, py=3.10" in place.run("show", "2")
+    table = list(csv.DictReader(place.run("ls", "--metrics", "--csv").splitlines()))
+    assert [(row["py"], row["ver"], row["none"]) for row in table] == [("3.9", "1.20", ""), ("3.10", "1.20", "")]
+    by_type = place.run("ls", "--metrics", "--sort", "py").splitlines()[1:]
+    assert [line.split()[0] for line in by_type] == ["2", "1"]
+    compared = place.run("compare", "-x", "py", "-y", "acc", "--by", "ver").splitlines()
+    assert [line.split()[:2] for line in compared[2:]] == [["3.10", "1.20"], ["3.9", "1.20"]]
+
+
+def test_the_home_of_a_person_is_written_as_a_shell_has_it(place: Place) -> None:
+    place.path("home").mkdir()
+    place.drop("here.yaml", "command: pwd\nworking_dir: ~\n")
+    place.serve("--drain", env={"HOME": str(place.path("home"))}).ends()
+    assert place.output(place.rows()["here"]) == f"{place.path('home')}\n"
