@@ -105,7 +105,9 @@ async def test_a_directory_is_called_so(tmp_path: Path, why: Why, shell: str | N
 async def test_a_program_of_another_machine_is_called_so(write: Write, why: Why, tmp_path: Path) -> None:
     # Its loader is named in the place where that of the shell is.
     shell = Path(os.path.realpath("/bin/sh")).read_bytes()
-    at = shell.index(b"/ld-")
+    at = shell.find(b"/ld-")
+    if at < 0:
+        pytest.skip("the shell here needs no loader")
     (tmp_path / "prog").write_bytes(shell[:at] + b"/xx-" + shell[at + 4 :])
     (tmp_path / "prog").chmod(0o755)
     said = await why(("./prog", "-c", "true"))
