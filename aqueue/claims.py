@@ -23,7 +23,8 @@ from aqueue.servers import Servers
 _demand_decoder = msgspec.json.Decoder(Demand)
 _CLAIM: Final = (
     "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
-    " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, cards = ?"
+    " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, cards = ?,"
+    " took = NULL"
     f" WHERE id = ? RETURNING {ALL}"
 )
 _READY: Final = "state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?"

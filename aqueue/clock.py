@@ -1,6 +1,18 @@
-"""The two clocks, as one object that tests can replace."""
+"""The clocks, as one object that tests can replace."""
 
 import time
+from pathlib import Path
+from typing import Final
+
+_BOOT: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def boot() -> str:
+    """Return what names this boot of the machine; empty where that cannot be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 class Clock:
@@ -9,6 +21,12 @@ class Clock:
     def now(self) -> float:
         """Seconds since the epoch, as the wall clock has it; it may jump."""
         return time.time()
+
+    def since_boot(self) -> float:
+        """Seconds since the machine was started, time asleep included; the same for all processes."""
+        if _BOOT is None:
+            return time.monotonic()
+        return time.clock_gettime(_BOOT)
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""

@@ -223,7 +223,8 @@ class Dependencies(Claims):
     def _abort_waiting(self, prerequisites: int, because_of: Run, now: float) -> list[Run]:
         how = "failed" if because_of.state is State.FAILED else "was aborted"
         rows = self._execute(
-            "UPDATE runs SET state = 'aborted', was_held = (state = 'held'), reason = :reason, finished_at = :now"
+            "UPDATE runs SET state = 'aborted', was_held = (state = 'held'), reason = :reason, finished_at = :now,"
+            " before_retry = NULL"
             f" WHERE prerequisites = :id AND {_WAITING} RETURNING id",
             {
                 "reason": f"run {because_of.id} {because_of.name}, which it comes after, {how}",

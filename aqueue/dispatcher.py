@@ -16,7 +16,7 @@ import anyio.abc
 from aqueue.capacity import Limits
 from aqueue.cardwatch import CardWatch
 from aqueue.claims import Sight
-from aqueue.clock import Clock
+from aqueue.clock import Clock, boot
 from aqueue.db import Database
 from aqueue.errors import BusyError, DiskFullError
 from aqueue.events import Notice, Report
@@ -26,7 +26,7 @@ from aqueue.incoming import Claimed
 from aqueue.models import Run, Server
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planner
-from aqueue.queries import Outlook
+from aqueue.queries import SET_SECONDS, Outlook
 from aqueue.room import DISK_FULL_PAUSE, Room
 from aqueue.rounds import (
     Agenda,
@@ -90,6 +90,7 @@ class Dispatcher:
         self._beat_is_due = True
         self._has_company = False
         self._plan_at = 0.0
+        self._ahead = clock.now() - clock.since_boot()
         self._draining = False
         self._room = Room(folder, clock, report)
         self._cards = CardWatch(gpus, clock, self._look_around, report)
@@ -206,9 +207,9 @@ class Dispatcher:
             self._cards.warn(done.taken.look, self._limits().rules)
             self._cards.follow(sight, done.taken, tasks)
         self._let_go(before, done)
-        for run, boot in done.adopted:
+        for run, its_boot in done.adopted:
             runner = self._add_runner(run)
-            tasks.start_soon(self._collect, runner, partial(runner.adopt, boot))
+            tasks.start_soon(self._collect, runner, partial(runner.adopt, its_boot))
         self._obey(done)
         self._look_out(done.outlook)
         return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
@@ -224,12 +225,21 @@ class Dispatcher:
             outcomes=outcomes,
             limits=self._limits(),
             now=now,
+            clock_was_set=self._set_clock(now),
             sight=sight if stays else None,
             rung=rung,
             beating=beating,
             making=stays and (rung or beating or self._plan_at <= now),
             adopting=stays and (beating or self._has_company),
         )
+
+    def _set_clock(self, now: float) -> tuple[str, float] | None:
+        """Return this boot and how far the wall clock is ahead of it, if it was set since the last round."""
+        ahead = now - self._clock.since_boot()
+        if abs(ahead - self._ahead) <= SET_SECONDS:
+            return None
+        self._ahead = ahead
+        return boot(), ahead
 
     def _obey(self, done: Done) -> None:
         """Do what people want of this server and its runs."""

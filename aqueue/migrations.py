@@ -235,5 +235,18 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
     """,
+    """
+    -- How long the last attempt took, in seconds.
+    ALTER TABLE runs ADD COLUMN took REAL;
+    UPDATE runs SET took = max(finished_at - started_at, 0) WHERE finished_at > started_at;
+    -- What a retry by hand replaced, as JSON: taken back, it is as if there had been no retry.
+    ALTER TABLE runs ADD COLUMN before_retry TEXT;
+    -- By how many seconds the wall clock was ahead of the time since that boot when somebody looked last. If it is
+    -- more or less now, the wall clock was set, and the moments of what goes on are moved with it.
+    CREATE TABLE clock (
+        boot TEXT NOT NULL,
+        ahead REAL NOT NULL
+    );
+    """,
 )
 """What brings a database from each version to the next. Never edited once released, only added to."""

@@ -38,8 +38,9 @@ class State(StrEnum):
 ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.ABORTED})
 
 FOLLOWERS: Final = {
-    State.HELD: frozenset({State.QUEUED, State.ABORTED}),
-    State.QUEUED: frozenset({State.HELD, State.RUNNING, State.ABORTED}),
+    # Out of the queue to how it had ended: a retry that has not begun was taken back.
+    State.HELD: ENDED | {State.QUEUED},
+    State.QUEUED: ENDED | {State.HELD, State.RUNNING},
     State.RUNNING: ENDED | {State.QUEUED},
     State.SUCCEEDED: frozenset({State.QUEUED}),
     State.FAILED: frozenset({State.QUEUED}),
@@ -300,6 +301,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         cards: that it has, or had in the attempt after which it was over.
         prerequisites: names the runs that it comes after; None if there are none.
         metrics: what its last attempt measured.
+        took: seconds that its last attempt took; None while there is none that is over.
     """
 
     id: int
@@ -327,6 +329,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cards: tuple[HeldCard, ...] = ()
     prerequisites: int | None = None
     metrics: dict[str, Metric] = {}
+    took: float | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

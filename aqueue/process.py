@@ -278,14 +278,6 @@ def group_is_of(group: int, run_dir: str) -> bool:
     return any(_is_live_member(pid, group) and mark in _environment_of(pid) for pid in _all_pids())
 
 
-def boot() -> str:
-    """What names this boot of the machine; empty where that cannot be told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
 async def end_group(group: int, grace: float) -> None:
     """SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):

@@ -37,6 +37,9 @@ IS_OVER: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(END
 RUNS: Final = f"SELECT {ALL} FROM runs"
 """What a statement begins with that gives whole runs."""
 
+SET_SECONDS: Final = 1.0
+"""By how much the wall clock has to be set to be noticed."""
+
 _SERVER: Final = ", ".join(Server.__struct_fields__)
 _SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
 _Values = Sequence[Any] | Mapping[str, Any]
@@ -346,6 +349,18 @@ class Queries:
                 {"now": now, "queues": as_json(limits.serves or ())},
             ).fetchone()
         )
+
+    def clock_jump(self, boot: str, ahead: float) -> float:
+        """Return by how many seconds the wall clock was set since a server looked last; 0.0 if it was not.
+
+        Args:
+            boot: names this boot of the machine; after another, nothing can be said.
+            ahead: seconds by which the wall clock is ahead of the time since that boot.
+        """
+        known = self._execute("SELECT ahead FROM clock WHERE boot = ?", (boot,)).fetchone()
+        jump = 0.0 if known is None or not boot else ahead - known[0]
+        # A clock that is only slowed down or sped up drifts by far less.
+        return float(jump) if abs(jump) > SET_SECONDS else 0.0
 
     def in_state(self, state: State) -> list[Run]:
         """The runs that are in a state, in the order of their ids."""

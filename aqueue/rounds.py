@@ -66,6 +66,8 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: of attempts that are over.
         limits: that are in force.
         now: seconds since the epoch.
+        clock_was_set: this boot, and by how many seconds the wall clock is ahead of the time since then, if it was
+            set; None if it was not.
         sight: what is known of the cards; None where nothing is to be started.
         rung: whether somebody else has changed the store, or time has passed.
         beating: whether a sign of life is due.
@@ -78,6 +80,7 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Sequence[Outcome]
     limits: Limits
     now: float
+    clock_was_set: tuple[str, float] | None = None
     sight: Sight | None
     rung: bool
     beating: bool
@@ -87,7 +90,7 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_small(self) -> bool:
         """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
-        if self.rung or self.beating or self.making or self.schedule_files:
+        if self.rung or self.beating or self.making or self.schedule_files or self.clock_was_set:
             return False
         requests = [request for files in self.files for file in files for request in file.requests]
         return len(requests) <= _FEW and all(request.sweep is None for request in requests)
@@ -163,6 +166,8 @@ class Rounds:
             connection: inside a transaction.
         """
         store, server, limits, now = Timetable(connection), self._server, agenda.limits, agenda.now
+        if agenda.clock_was_set is not None:
+            store.follow_set_clock(*agenda.clock_was_set)
         left_behind = [file for files in agenda.files for file in files if file.is_left_behind]
         known = {file.name for file in left_behind if store.runs_of(file.name)}
         ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
@@ -214,9 +219,8 @@ def news_of_accepted(file: Claimed, request: Request, ids: Sequence[int]) -> Run
 
 def news_of_attempts(done: Done) -> Iterator[Event]:
     """What there is to tell of attempts: first those that are over, then those that begin or go on."""
-    for outcome, run in done.ended:
-        seconds = outcome.at - (outcome.run.started_at or outcome.at)
-        yield RunEnded(run, max(seconds, 0.0))
+    for _, run in done.ended:
+        yield RunEnded(run, run.took or 0.0)
     for run in done.aborted:
         yield RunAborted(run)
     for run in done.claimed:

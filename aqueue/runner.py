@@ -13,6 +13,7 @@ import msgspec
 
 from aqueue import commands, metrics, plans, process, program_errors, wrapper
 from aqueue.clock import Clock
+from aqueue.clock import boot as this_boot
 from aqueue.errors import DISK_FULL, EXHAUSTED
 from aqueue.folder import Folder
 from aqueue.models import Metric, Run
@@ -263,7 +264,7 @@ class Runner:
         if fence.exit_code is not None:
             ended_at = min(process.fence_changed_at(self._attempt), self._clock.now())
             return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
-        restarted = boot and boot != process.boot()
+        restarted = boot and boot != this_boot()
         return self._outcome(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 
     def _exited(self, code: int) -> Outcome:

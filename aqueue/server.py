@@ -14,10 +14,9 @@ import anyio.abc
 import anyio.from_thread
 import msgspec
 
-from aqueue import process
 from aqueue.capacity import Limits
 from aqueue.cards import CardId, owned
-from aqueue.clock import Clock
+from aqueue.clock import Clock, boot
 from aqueue.commands import OWN_VARIABLES
 from aqueue.config import Config
 from aqueue.db import Database, Work
@@ -198,7 +197,7 @@ class _Server:
         return ServerRecord(
             id=self._presence.id,
             pid=os.getpid(),
-            boot=process.boot(),
+            boot=boot(),
             jobs=self._limits().jobs,
             started_at=now,
             heartbeat_at=now,
@@ -230,6 +229,8 @@ class _Server:
     def _enter(self, connection: sqlite3.Connection) -> list[str]:
         """Be known, and get to know which files have schedules."""
         store = Store(connection)
+        # Before anything is adopted: timeouts and delays count from moments in the store.
+        store.follow_set_clock(self._record.boot, self._clock.now() - self._clock.since_boot())
         store.enter(self._record)
         return [schedule.file for schedule in store.schedules() if schedule.file is not None]
 

@@ -7,7 +7,7 @@ import msgspec
 from aqueue.capacity import Limits
 from aqueue.cardqueries import CardQueries
 from aqueue.errors import ScheduleError
-from aqueue.models import Leaving, Run, Server, State
+from aqueue.models import NOT_YET, Leaving, Run, Server, State
 from aqueue.queries import as_json
 
 
@@ -87,6 +87,32 @@ class Servers(CardQueries):
         for server in gone:
             self.leave(server)
         return adopted
+
+    def follow_set_clock(self, boot: str, ahead: float) -> None:
+        """Move the moments of what goes on with the wall clock, if it was set since somebody looked last.
+
+        Whoever notices first does it for all servers. Moments in the past of what is over stay as they were.
+
+        Args:
+            boot: names this boot of the machine; after another, nothing can be said.
+            ahead: seconds by which the wall clock is ahead of the time since that boot.
+        """
+        jump = self.clock_jump(boot, ahead)
+        known = self._execute("SELECT boot FROM clock").fetchone()
+        if known == (boot,) and not jump:
+            return
+        self._execute("DELETE FROM clock")
+        self._execute("INSERT INTO clock (boot, ahead) VALUES (?, ?)", (boot, ahead))
+        if jump:
+            values = {"jump": jump, "not_yet": NOT_YET}
+            self._execute(
+                "UPDATE runs SET ready_at = ready_at + :jump WHERE state = 'queued' AND ready_at < :not_yet",
+                values,
+            )
+            self._execute("UPDATE runs SET started_at = started_at + :jump WHERE state = 'running'", values)
+            self._execute(
+                "UPDATE servers SET started_at = started_at + :jump, heartbeat_at = heartbeat_at + :jump", values
+            )
 
     def held_by(self, server: str) -> set[tuple[int, int]]:
         """The runs that a server runs, each with the number of its attempt."""

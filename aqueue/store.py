@@ -5,7 +5,7 @@ several methods do is done together. Times come in as arguments, in seconds sinc
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,20 @@ from aqueue.outcomes import End, Outcome, judge
 from aqueue.queries import IS_OVER, as_json, metrics_as_text
 
 _BY_HAND = "retried by hand"
+_REPLACED: Final = (
+    "state",
+    "reason",
+    "started_at",
+    "finished_at",
+    "took",
+    "exit_code",
+    "signal",
+    "failures",
+    "losses",
+    "cards",
+    "metrics",
+)
+"""What a retry replaces: all that says how a run ended."""
 
 
 class Store(Arrivals):
@@ -40,11 +54,17 @@ class Store(Arrivals):
             run = msgspec.structs.replace(run, cancel=now.cancel)
             verdict = judge(msgspec.structs.replace(outcome, run=run))
         over = verdict.state in ENDED
+        began = outcome.end is not End.NEVER_STARTED
+        (started_at,) = self._execute("SELECT started_at FROM runs WHERE id = ?", (run.id,)).fetchone() or (None,)
+        # The wall clock may have been set since it was started; the store has moved with it, this server may not.
+        started_at = run.started_at if started_at is None else started_at
+        took = max(outcome.at - started_at, 0.0) if began and started_at is not None else None
         is_held_up = verdict.state is State.QUEUED and self._is_held_up(run)
         ready_at = NOT_YET if is_held_up else verdict.ready_at
         changed = self._execute(
             "UPDATE runs SET state = ?, reason = ?, ready_at = ?, finished_at = ?, failures = ?, losses = ?,"
-            " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL), metrics = ?"
+            " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL), metrics = ?,"
+            " took = ?, before_retry = iif(?, NULL, before_retry)"
             " WHERE id = ? AND state = 'running' AND server = ? AND attempt = ?",
             (
                 verdict.state,
@@ -57,6 +77,8 @@ class Store(Arrivals):
                 outcome.signal,
                 over,
                 metrics_as_text(outcome.metrics),
+                took,
+                began,
                 run.id,
                 server,
                 run.attempt,
@@ -65,14 +87,14 @@ class Store(Arrivals):
         if not changed:
             return None
         self._give_back(run.cards, outcome.at)
-        if outcome.end is not End.NEVER_STARTED:
+        if began:
             self._execute(
                 "INSERT INTO attempts (run, number, started_at, finished_at, exit_code, signal, reason, cards)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.attempt,
-                    run.started_at,
+                    started_at,
                     outcome.at,
                     outcome.exit_code,
                     outcome.signal,
@@ -94,7 +116,11 @@ class Store(Arrivals):
             cancel=None,
             cards=run.cards if over else (),
             metrics=outcome.metrics,
+            started_at=started_at,
+            took=took,
         )
+        if over and not began and self._take_back_retry(run, outcome.at) is not None:
+            return self.get(run.id)
         if over:
             self._settle_after(now_it_is, outcome.at)
         elif is_held_up and run.prerequisites is not None:
@@ -114,10 +140,11 @@ class Store(Arrivals):
     def cancel(self, run: Run, reason: str, now: float) -> State:
         """Abort a run that waits; have its server stop one that runs.
 
-        One that was aborted because of what it comes after does not come back when that is retried.
+        One that was aborted because of what it comes after does not come back when that is retried. One that was
+        retried by hand and has not begun since is as it was before the retry.
 
         Returns:
-            the state it is in now.
+            The state it is in now.
 
         Raises:
             RunError: it is over.
@@ -129,11 +156,15 @@ class Store(Arrivals):
         if run.state is State.RUNNING:
             self._execute("UPDATE runs SET cancel = ? WHERE id = ?", (reason, run.id))
             return State.RUNNING
+        if (before := self._take_back_retry(run, now)) is not None:
+            return before
         self._move(run, State.ABORTED, reason=reason, finished_at=now, ready_at=None)
         return State.ABORTED
 
     def dequeue(self, run: Run, reason: str, now: float) -> bool:
         """Take a queued run off its queue; one that had no attempt is forgotten, unless others come after it.
+
+        One that was retried by hand and has not begun since is as it was before the retry.
 
         Returns:
             whether it was forgotten.
@@ -142,8 +173,11 @@ class Store(Arrivals):
             RunError: it is not queued.
         """
         _require(run, "dequeued", State.QUEUED)
+        is_kept = bool(self.attempts(run) or self._sets_with(run.id))
+        if is_kept and self._take_back_retry(run, now) is not None:
+            return False
         self._move(run, State.ABORTED, reason=reason, finished_at=now, ready_at=None)
-        if self.attempts(run) or self._sets_with(run.id):
+        if is_kept:
             return False
         self.forget([run.id])
         return True
@@ -195,17 +229,43 @@ class Store(Arrivals):
             # It is back already; perhaps as held, but whoever retries it wants it to start.
             self._execute("UPDATE runs SET state = 'queued', reason = ? WHERE id = ?", (_BY_HAND, run.id))
             return
+        ready_at = self._ready_at(run, failures)
+        self._remember_before_retry(run)
         self._move(
             run,
             State.QUEUED,
             reason=_BY_HAND,
             finished_at=None,
-            ready_at=self._ready_at(run, failures),
+            ready_at=ready_at,
             failures=0,
             losses=0,
             cards=None,
         )
         self._unsettle_after(run.id)
+
+    def _remember_before_retry(self, run: Run) -> None:
+        """Keep what a retry replaces, for the case that it is taken back before anything of it has begun."""
+        values = self._execute(f"SELECT {', '.join(_REPLACED)} FROM runs WHERE id = ?", (run.id,)).fetchone()
+        self._execute("UPDATE runs SET before_retry = ? WHERE id = ?", (as_json(values), run.id))
+
+    def _take_back_retry(self, run: Run, now: float) -> State | None:
+        """Bring a run that was retried, and has not begun since, back to how it had ended.
+
+        Returns:
+            The state it had ended in; None if it was not retried, or has begun since.
+        """
+        (text,) = self._execute("SELECT before_retry FROM runs WHERE id = ?", (run.id,)).fetchone()
+        if text is None:
+            return None
+        before = dict(zip(_REPLACED, msgspec.json.decode(text), strict=True))
+        assignments = ", ".join(f"{column} = :{column}" for column in before)
+        self._execute(
+            f"UPDATE runs SET {assignments}, ready_at = NULL, before_retry = NULL WHERE id = :id",
+            before | {"id": run.id},
+        )
+        state = State(before["state"])
+        self._settle_after(msgspec.structs.replace(run, state=state), now)
+        return state
 
     # Forgetting
 

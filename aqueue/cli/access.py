@@ -12,6 +12,7 @@ import click
 
 from aqueue import configfile, db, folder, origin, presence
 from aqueue.cli.types import F
+from aqueue.clock import Clock, boot
 from aqueue.config import Config
 from aqueue.errors import AqueueError, FolderError, QueueError, RunError
 from aqueue.folder import Folder
@@ -95,6 +96,16 @@ def now() -> float:
     return time.time()
 
 
+def present(store: Store) -> float:
+    """Return the time by the clock that the store goes by.
+
+    That is the wall clock, unless it was set and no server has noticed yet.
+    """
+    clock = Clock()
+    wall = clock.now()
+    return wall - store.clock_jump(boot(), wall - clock.since_boot())
+
+
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """A connection to the store of a folder, for several transactions."""
@@ -129,8 +140,9 @@ def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[l
     """The servers that are up: those that give signs of life, and those that do not."""
     awake: list[Server] = []
     silent: list[Server] = []
+    moment = present(store)
     for server in living_servers(store, where):
-        (silent if now() - server.heartbeat_at > stale_after else awake).append(server)
+        (silent if moment - server.heartbeat_at > stale_after else awake).append(server)
     return awake, silent
 
 

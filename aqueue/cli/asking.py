@@ -20,6 +20,7 @@ from aqueue.cli.access import (
     group_option,
     living_servers,
     now,
+    present,
     reading,
     resolve_all,
 )
@@ -80,12 +81,13 @@ def list_(
     if limit is None and is_for_people and not (measured and group is not None):
         limit = _ROWS
     with reading(folder) as store:
+        moment = present(store)
         select = partial(store.select, states=wanted, queue=queue, tag=tag, group=group)
         if key is None:
             runs = select(limit=limit, newest_first=True)
             runs = runs if is_for_people and not measured else runs[::-1]
         else:
-            runs = tabulating.in_order(select(), key, now())[:limit]
+            runs = tabulating.in_order(select(), key, moment)[:limit]
         if group is not None and not runs:
             resolve_all(store, (), group)
         why = waits(store, folder, runs) if as_json or not measured else []
@@ -93,23 +95,23 @@ def list_(
     if as_json:
         render.print_json([render.run_as_json(run, wait, folder) for run, wait in zip(runs, why, strict=True)])
     elif measured:
-        tabulating.print_measured(runs, now(), as_csv=as_csv)
+        tabulating.print_measured(runs, moment, as_csv=as_csv)
     elif as_csv:
-        tabulating.print_facts(runs, why, now())
+        tabulating.print_facts(runs, why, moment)
     else:
-        _print_runs(runs, why)
+        _print_runs(runs, why, moment)
     if total > len(runs) and is_for_people:
         click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
 
 
-def _print_runs(runs: Sequence[Run], why: Sequence[str | None]) -> None:
+def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:
     from rich.markup import escape
 
     table = render.new_table("id", "name", "queue", "state", "took", "why…")
     for run, wait in zip(runs, why, strict=True):
         text = escape(wait or run.reason or "")
         table.add_row(
-            str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, now()), text
+            str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, moment), text
         )
     render.print_table(table)
 
@@ -124,6 +126,7 @@ def status(directory: str | None, as_json: bool) -> None:
     folder = find_folder(directory)
     config = config_or_default(folder, warn=True)
     with reading(folder) as store:
+        moment = present(store)
         servers = living_servers(store, folder)
         queues = store.queues()
         paused = store.paused()
@@ -175,7 +178,7 @@ def status(directory: str | None, as_json: bool) -> None:
         )
         return
     for server in servers:
-        click.echo(_described(server, config.stale_after))
+        click.echo(_described(server, config.stale_after, moment))
     if not servers:
         click.echo("no server is up; `aqueue serve` starts one")
     if config.disabled_by and not servers:
@@ -272,8 +275,8 @@ def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _described(server: Server, stale_after: float) -> str:
-    parts = [f"up for {spell(now() - server.started_at)}", f"{server.most_jobs} at a time"]
+def _described(server: Server, stale_after: float, moment: float) -> str:
+    parts = [f"up for {spell(max(moment - server.started_at, 0))}", f"{server.most_jobs} at a time"]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
     for ids in server.owns:
@@ -282,7 +285,7 @@ def _described(server: Server, stale_after: float) -> str:
         parts.append(f"starts nothing but schedules: queues are disabled ({server.disabled_by})")
     if server.leaving is not None:
         parts.append("leaving")
-    if (silent := now() - server.heartbeat_at) > stale_after:
+    if (silent := moment - server.heartbeat_at) > stale_after:
         parts.append(f"but no sign of life for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"

@@ -60,9 +60,15 @@ def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> N
     folder = find_folder(directory)
     with changing(folder) as store:
         chosen = _chosen(store, runs, group, lambda run: run.state not in ENDED)
-        dependents = store.dependents(chosen)
+        before = store.dependents(chosen)
         cancelled = _each(chosen, lambda run: _cancel(store, run))
+        again = [run for run, state in zip(chosen, cancelled, strict=True) if state is State.SUCCEEDED]
+        spared = {run.id for run in before if store.get(run.id) == run} if again else set()
+        dependents = [run for run in before if run.id not in spared]
         is_served = bool(living_servers(store, folder))
+    for run, state in zip(chosen, cancelled, strict=True):
+        if state in (State.SUCCEEDED, State.FAILED):
+            click.echo(f"run {run.id} is {state} again: its retry was taken back", err=True)
     if State.RUNNING in cancelled and not is_served:
         click.echo("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
     say_what_hangs_on(len(chosen), dependents)

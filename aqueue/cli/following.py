@@ -161,8 +161,6 @@ def _read(connection: sqlite3.Connection, folder: Folder, ask: Callable[[Store],
 
 
 def _ended(run: Run) -> str:
-    after = ""
-    if run.started_at is not None and run.finished_at is not None:
-        after = f" after {spell(max(run.finished_at - run.started_at, 0))}"
+    after = "" if run.took is None else f" after {spell(run.took)}"
     why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
     return f"{run.id} {run.name} {run.state}{after}{why}"

@@ -79,7 +79,9 @@ def seconds(run: Run, now: float) -> float | None:
     """The same in seconds; None if there has been none."""
     if run.started_at is None or run.state in (State.QUEUED, State.HELD):
         return None
-    return (now if run.finished_at is None else run.finished_at) - run.started_at
+    if run.state is not State.RUNNING:
+        return run.took
+    return max(now - run.started_at, 0.0)
 
 
 def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:

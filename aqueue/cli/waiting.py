@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aqueue.capacity import Limits, waiting_for
 from aqueue.cards import CardId, Demand
-from aqueue.cli.access import awake_and_silent, config_or_default, now
+from aqueue.cli.access import awake_and_silent, config_or_default, now, present
 from aqueue.config import Config
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, State
@@ -28,7 +28,8 @@ def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]
     limits = limits_of(config)
     awake, silent = awake_and_silent(store, folder, config.stale_after)
     lines = store.lines(runs, awake, limits.queues, silent)
-    found = [waiting_for(run, line, limits, now()) for run, line in zip(runs, lines, strict=True)]
+    moment = present(store)
+    found = [waiting_for(run, line, limits, moment) for run, line in zip(runs, lines, strict=True)]
     if any(why is None and _waits_for_cards(run) for run, why in zip(runs, found, strict=True)):
         boards = {server.id: _shortages(store, server, limits) for server in awake}
         for index, run in enumerate(runs):

@@ -42,6 +42,8 @@ class Node:
         self.was_held = False
         # It was aborted because of what it comes after, and waits again when that does.
         self.comes_back = False
+        # How it had ended when it was retried, as long as nothing of that has begun.
+        self.had_ended = ""
 
     def is_open(self, known: Collection["Node"]) -> bool:
         """Whether all that it comes after is over; what was forgotten is."""
@@ -71,6 +73,7 @@ class Model:
         doomed = [node for node in self.known if node.state in ("held", "queued") and node.is_doomed(self.known)]
         for node in doomed:
             node.was_held, node.state, node.comes_back = node.state == "held", "aborted", True
+            node.had_ended = ""
         if doomed:
             self.abort_the_doomed()
 
@@ -242,6 +245,10 @@ class Life(RuleBasedStateMachine):
             node.state = "aborted"
         else:
             node.state = "queued" if is_tried_again else "failed"
+        if end is not End.NEVER_STARTED:
+            node.had_ended = ""
+        elif node.state == "aborted" and node.had_ended:
+            node.state, node.had_ended = node.had_ended, ""
         node.is_cancelled = False
         if node.state == "queued" and not node.is_open(self.model.known):
             event("a run that is tried again waits once more")
@@ -253,6 +260,7 @@ class Life(RuleBasedStateMachine):
         names = self.some(self.model.named("held", "queued", "running"))
         runs = [self.chain.run(name) for name in names]
         told = {run.name for run in self.chain.asked.dependents(runs)}
+        stays = any(self.model.nodes[name].had_ended == "succeeded" for name in names)
         waited = {*self.model.named("held", "queued")} - {*names}
         self.chain.cancel(*names)
         at_once = all(self.model.nodes[name].state != "running" for name in names)
@@ -261,12 +269,14 @@ class Life(RuleBasedStateMachine):
             if node.state == "running":
                 node.is_cancelled = True
             else:
-                node.state, node.comes_back = "aborted", False
+                node.state, node.comes_back = node.had_ended or "aborted", False
+                node.had_ended = ""
         self.model.abort_the_doomed()
         for name in names:
             self.model.nodes[name].comes_back = False
         gone = {name for name in waited if self.model.nodes[name].state == "aborted"}
-        assert told == gone if at_once else told >= gone
+        # What is taken back to its success aborts nothing.
+        assert told == gone if at_once and not stays else told >= gone
         if gone:
             event("others are aborted with what is cancelled")
 
@@ -282,6 +292,7 @@ class Life(RuleBasedStateMachine):
         self.chain.retry(*names)
         for name in names:
             node = self.model.nodes[name]
+            node.had_ended = node.state
             node.state, node.comes_back, node.left = "queued", False, node.retries
         self.model.wait_again_for([self.model.nodes[name] for name in names])
         if any(
@@ -306,7 +317,7 @@ class Life(RuleBasedStateMachine):
         is_forgotten = self.chain.dequeue(name)
         is_needed = any(node in other.before for other in self.model.known)
         assert is_forgotten == (node.attempts == 0 and not is_needed)
-        node.state = "aborted"
+        node.state, node.had_ended = (node.had_ended if not is_forgotten else "") or "aborted", ""
         self.model.abort_the_doomed()
         if is_forgotten:
             del self.model.nodes[name]

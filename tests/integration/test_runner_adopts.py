@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from aqueue import process
-from aqueue.clock import Clock
+from aqueue.clock import Clock, boot
 from aqueue.commands import arguments, environment
 from aqueue.folder import Folder
 from aqueue.models import Run
@@ -73,7 +72,7 @@ def dead_pid() -> int:
         return dead.pid
 
 
-HERE = process.boot()
+HERE = boot()
 UNTIL_GO = "echo ready; while [ ! -e go ]; do sleep 0.02; done; exit 7"
 
 

@@ -21,7 +21,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 
 def a_member(id_: int, params: dict[str, Any] | None = None, /, **metrics: Any) -> Run:
     task = a_task(name=f"train-{id_}", params=params or {})
-    return a_run(task, id=id_, state=State.SUCCEEDED, finished_at=1001.0 + id_, metrics=metrics)
+    return a_run(task, id=id_, state=State.SUCCEEDED, finished_at=1001.0 + id_, took=float(id_), metrics=metrics)
 
 
 def valued(*values: Scalar) -> list[Run]:

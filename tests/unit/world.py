@@ -8,6 +8,7 @@ that the store did what it should do.
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from hypothesis import event
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ class World:
         self.added = 0
         self.forgotten: set[int] = set()
         self.claimed: set[tuple[int, int]] = set()
+        self.retried: dict[int, Run] = {}
 
     def draw(self, strategy: st.SearchStrategy[T]) -> T:
         return self.data.draw(strategy)
@@ -129,6 +131,10 @@ class World:
         assert after is not None
         assert told == after
         assert before.cancel is None or after.state in ENDED, "a cancelled run was queued again"
+        if end is not End.NEVER_STARTED:
+            self.retried.pop(run.id, None)
+        elif after.state in ENDED:
+            self.is_as_before_its_retry(after, "cancelled")
         attempts = [attempt.number for attempt in self.store.attempts(after)]
         assert (run.attempt in attempts) == (end is not End.NEVER_STARTED)
 
@@ -152,7 +158,19 @@ class World:
             assert run in fitting
             after = self.as_it_is(run)
             assert after != run or (deed, run.cancel) == ("cancel", "cancelled")
-            assert deed != "retry" or (after.failures, after.losses) == (0, 0)
+            if deed == "retry":
+                assert (after.failures, after.losses) == (0, 0)
+                self.retried[run.id] = run
+            elif deed == "cancel" and after.state in ENDED:
+                self.is_as_before_its_retry(after, "cancelled")
+
+    def is_as_before_its_retry(self, run: Run, reason: str) -> None:
+        """A run that was taken off the queue had ended before, if it was retried, and has not begun since."""
+        before = self.retried.pop(run.id, None)
+        if before is None:
+            assert (run.state, run.reason) == (State.ABORTED, reason)
+        else:
+            assert msgspec.structs.replace(run, attempt=before.attempt) == before
 
     def a_run_is_dequeued(self) -> None:
         """One that was tried, if there is one; or the first of a queue: of the ready ones, or else the soonest."""
@@ -181,7 +199,7 @@ class World:
         else:
             event("a dequeued run keeps its attempts")
             after = self.as_it_is(run)
-            assert (after.state, after.reason, after.finished_at) == (State.ABORTED, "dequeued", self.now)
+            self.is_as_before_its_retry(after, "dequeued")
             assert self.store.attempts(after) == attempts
 
     def runs_are_forgotten(self) -> None:
