@@ -14,8 +14,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
+from aqueue import yaml_errors
 from aqueue.errors import FileError
+from aqueue.merging import MergeKeys
 from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled
+from aqueue.yaml_errors import LOADER, TOO_MUCH, place
 
 T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str | int, ...]
@@ -29,6 +32,9 @@ MOST_VALUES: Final = 50_000
 CALL: Final = re.compile(r"(range|choice|uniform|loguniform)\(")
 """What text begins with that means several values; see `aqueue.sweeps`."""
 
+SHARED: Final = "x-"
+"""What keys at the top of a document begin with that are ignored."""
+
 _DEEPEST = 20
 _SHALLOW = 200
 """How deeply a text may be nested without doing harm."""
@@ -36,8 +42,6 @@ _SHALLOW = 200
 _NESTING = "[{-?:"
 """What each level of nesting takes one of."""
 
-_TOO_MUCH = ("too many values, or nested too deeply", "a task needs far fewer")
-_CALL_NAME = re.compile(r"\b(range|choice|uniform|loguniform)\b")
 _GAP = re.compile(r" *, *")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -51,13 +55,11 @@ _PLAIN_TAGS = {"!"} | {
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
 }
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNCLOSED = "found unexpected end of stream"
-_IN_C = _Loader is not yaml.SafeLoader
-
 
 class Document:
     """One YAML document.
+
+    Keys at its top that begin with `x-` are left out: they hold blocks for aliases and merge keys.
 
     Attributes:
         written: its dicts and lists of values, each of which knows how it is written.
@@ -75,8 +77,14 @@ class Document:
         self._node = node
         self._count = 0
         self._has_spellings = False
+        self._merge_keys = MergeKeys(self._error_at, self._mend_calls)
         self.written: Any = self._plain(node, 0)
         self.value: Any = all_stand_for(self.written) if self._has_spellings else self.written
+
+    @property
+    def is_only_shared(self) -> bool:
+        """Whether it has nothing but blocks for aliases and merge keys."""
+        return self.value == {} and bool(self._node.value)
 
     def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> FileError:
         """An error at the value that `at` leads to, or at its key."""
@@ -174,7 +182,7 @@ class Document:
     def _plain(self, node: yaml.Node, depth: int) -> Any:
         self._count += 1
         if self._count > MOST_VALUES or depth > _DEEPEST:
-            raise self._error_at(node, *_TOO_MUCH)
+            raise self._error_at(node, *TOO_MUCH)
         if node.tag not in _PLAIN_TAGS:
             raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
         if isinstance(node, yaml.ScalarNode):
@@ -185,10 +193,14 @@ class Document:
             self._mend_calls(node)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, depth + 1) for child in node.value]
+        if isinstance(node, yaml.MappingNode):
+            self._count += self._merge_keys.resolve(node)
         mapping: dict[str, Any] = {}
         for key_node, child in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._error_at(key_node, "a key must be a word")
+            if depth == 0 and key_node.value.startswith(SHARED):
+                continue
             if key_node.value in mapping:
                 raise self._error_at(key_node, f"'{key_node.value}' is given twice", "keep one of them")
             mapping[key_node.value] = self._plain(child, depth + 1)
@@ -248,7 +260,7 @@ def decode(content: bytes, file: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise FileError(file, *_place(content, error.start), "is not UTF-8", "save it as UTF-8") from None
+        raise FileError(file, *place(content, error.start), "is not UTF-8", "save it as UTF-8") from None
 
 
 def read(text: str, file: str) -> Iterator[Document]:
@@ -264,47 +276,29 @@ def read(text: str, file: str) -> Iterator[Document]:
     try:
         if sum(map(text.count, _NESTING)) > _SHALLOW:
             _check_depth(text, file)
-        for node in yaml.compose_all(text, _Loader):
-            if node.tag != "tag:yaml.org,2002:null" or node.value:
-                yield Document(file, node, text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        if error.problem == _UNCLOSED:
-            # Not where the file ends, but where what has no end begins.
-            mark = error.context_mark or mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        if error.problem and "nesting depth" in error.problem:
-            # YAML's own limit, where it looks that far ahead before it says anything.
-            raise FileError(file, line, column, *_TOO_MUCH) from None
-        problem = f"not valid YAML: {error.problem or error.context}"
-        start_of_line = text[: mark.index].rpartition("\n")[2] if mark else ""
-        raise FileError(file, line, column, problem, _yaml_hint(error, start_of_line)) from None
-    except yaml.reader.ReaderError as error:
-        # libyaml counts bytes, PyYAML's own reader characters.
-        before = text.encode() if _IN_C else text[: error.position].encode()
-        position = error.position if _IN_C else len(before)
-        raise FileError(file, *_place(before, position), f"not valid YAML: {error.reason}") from None
+        for node in yaml.compose_all(text, LOADER):
+            if node.tag == "tag:yaml.org,2002:null" and not node.value:
+                continue
+            document = Document(file, node, text)
+            if not document.is_only_shared:
+                yield document
+    except yaml.YAMLError as error:
+        raise yaml_errors.located(error, text, file) from None
     except RecursionError:
-        raise FileError(file, 1, 1, *_TOO_MUCH) from None
+        raise FileError(file, 1, 1, *TOO_MUCH) from None
 
 
 def _check_depth(text: str, file: str) -> None:
     """Refuse what is nested without end; the composer, which is recursive and in C, would end the process."""
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
             mark: Any = event.start_mark
-            raise FileError(file, mark.line + 1, mark.column + 1, *_TOO_MUCH)
-
-
-def _place(content: bytes, position: int) -> tuple[int, int]:
-    """Line and column, both from 1, of a position in UTF-8."""
-    before = content[:position].decode(errors="replace")
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
+            raise FileError(file, mark.line + 1, mark.column + 1, *TOO_MUCH)
 
 
 def _scalar(node: yaml.ScalarNode) -> Value:
@@ -376,18 +370,3 @@ def describe(value: Any) -> str:
         case str():
             return repr(value if len(value) <= 40 else value[:37] + "...")
     return str(value)
-
-
-def _yaml_hint(error: yaml.MarkedYAMLError, start_of_line: str) -> str:
-    problem = error.problem or ""
-    if problem == _UNCLOSED:
-        return "the quote that begins there has no end"
-    if "expected ',' or" in problem and _CALL_NAME.search(start_of_line):
-        return "put the whole call in quotes: 'choice(a, \"b c\")'"
-    if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:
-        return "indent with blanks, not tabs, and quote text that begins with %, @ or `"
-    if "expected alphabetic or numeric character" in problem or "undefined alias" in problem:
-        return 'quote text that begins with * or &, such as "*/5 * * * *"'
-    if "mapping values are not allowed" in problem:
-        return "quote text that contains ': '"
-    return "compare with `aqueue check --help`"

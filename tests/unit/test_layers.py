@@ -27,6 +27,8 @@ LAYERS = (
     ),
     (
         "config",
+        "yaml_errors",
+        "merging",
         "documents",
         "sweeps",
         "requests",
@@ -114,6 +116,8 @@ PURE = (
     "cron_syntax",
     "schedules",
     "config",
+    "yaml_errors",
+    "merging",
     "documents",
     "sweeps",
 )

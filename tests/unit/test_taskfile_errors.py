@@ -37,7 +37,6 @@ LINES = [
     ("workdir: .", "1: unknown key 'workdir'", "did you mean 'working_dir'?"),
     ("colour: red", "1: unknown key 'colour'", KEYS),
     ("5: red", "1: unknown key '5'", KEYS),
-    ("<<: {hold: true}", "1: unknown key '<<'", KEYS),
     ("command: y", "1: 'command' is given twice", "keep one of them"),
     ("name: a b", f"7: name: {NAME} 'a b'", ""),
     ("name: ..", f"7: name: {NAME} '..'", ""),
