@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from aqueue import durations
+from aqueue import durations, trust
 from aqueue.cards import CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
@@ -146,8 +146,11 @@ def read(folder: Folder, *, settled: bool = False) -> bytes | None:
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise FileError(file, 0, 0, "is not a regular file", "put a file in its place, or remove it")
+        if fault := trust.fault_of_configuration(str(folder.config), status):
+            raise FileError(file, 0, 0, *fault)
         if settled and hold_still(descriptor) is False:
             return None
         return os.read(descriptor, LARGEST + 1)

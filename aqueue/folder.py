@@ -2,15 +2,19 @@
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from aqueue import trust
 from aqueue.errors import FolderError
 
 CONFIG_NAME: Final = "aqueue.yaml"
 _SUFFIXES = (".yaml", ".yml")
+_OF_THE_STATE = (
+    *("incoming", "runs", "servers", "logs", "scratch", "bell", "news"),
+    *("state.db", "state.db-wal", "state.db-shm"),
+)
 
 
 class Folder:
@@ -86,12 +90,15 @@ class Folder:
         if not (is_text(str(self.path)) and is_text(str(self.state))):
             raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
         try:
-            # Whatever the umask, nobody else may write in here.
-            self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._check_way(self.path)
+            # Whatever the umask, nobody else may write in here, nor in what leads here.
+            make_directories(self.path, 0o755)
             self.check_safe()
-            for directory in (self.state, self.incoming, self.runs, self.servers):
-                directory.mkdir(mode=0o700, exist_ok=True)
+            self.state.mkdir(mode=0o700, exist_ok=True)
+            self._check_state()
             self.state.chmod(0o700)
+            for directory in (self.incoming, self.runs, self.servers):
+                directory.mkdir(mode=0o700, exist_ok=True)
             for file in (self.bell, self.news):
                 file.touch(mode=0o600)
         except OSError as error:
@@ -100,42 +107,45 @@ class Folder:
                 "name another with --dir, or make this one writable for you",
             ) from error
 
+    def check(self) -> None:
+        """Refuse a folder that somebody else owns or can change, its state and what leads to them included.
+
+        Raises:
+            FolderError: with what to do.
+        """
+        try:
+            self._check_directory(self.path)
+            # The state may be a link of its own.
+            self._check_way(self.path / ".aqueue")
+            self._check_state()
+        except OSError as error:
+            raise FolderError(
+                f"{self.path} cannot be used: {error.strerror} ({error.filename})", "is it still there?"
+            ) from error
+
     def check_safe(self) -> None:
-        """Refuse a folder that somebody else can put files into: they would run with this user's rights.
+        """Refuse a folder that somebody else can put files into, also into a sub-folder: they would be run.
 
         Raises:
             FolderError: with the command that mends it.
         """
-        self._check_directory(self.path)
+        self.check()
         for directory in self.directories():
             # One that is gone meanwhile does no harm.
             if directory.is_dir():
                 self._check_directory(directory)
-        if self.state.exists() and self.state.stat().st_uid != os.geteuid():
-            raise FolderError(
-                f"{self.state} belongs to user {self.state.stat().st_uid}", "serve a folder of your own"
-            )
 
     def _check_directory(self, directory: Path) -> None:
-        try:
-            status = directory.stat()
-        except OSError as error:
-            raise FolderError(f"{directory} cannot be used: {error.strerror}", "is it still there?") from error
-        if status.st_uid not in (os.geteuid(), 0):
-            raise FolderError(
-                f"{directory} belongs to user {status.st_uid}, who could queue tasks in your name",
-                "serve a folder of your own",
-            )
-        if status.st_mode & stat.S_IWOTH:
-            raise FolderError(
-                f"everybody can write to {directory}, and so run commands in your name",
-                f"chmod o-w {directory}",
-            )
-        if status.st_mode & stat.S_IWGRP and _has_other_members(status.st_gid):
-            raise FolderError(
-                f"a group with other members can write to {directory}, and so run commands in your name",
-                f"chmod g-w {directory}",
-            )
+        if fault := trust.fault_of(str(directory), directory.stat(), str(directory)):
+            raise FolderError(*fault)
+
+    @staticmethod
+    def _check_way(path: Path) -> None:
+        if fault := trust.fault_on_the_way(str(path)):
+            raise FolderError(*fault)
+
+    def _check_state(self) -> None:
+        trust.check_state(str(self.state), _OF_THE_STATE)
 
     def directories(self) -> Iterator[Path]:
         """The sub-folders in which task files may lie, at any depth, parents first."""
@@ -190,27 +200,48 @@ def find(given: str | None, environment: Mapping[str, str], start: Path) -> Fold
         folder = Folder(Path(os.path.abspath(start / named)))
         if not folder.state.is_dir():
             raise FolderError(f"{named} is not an aqueue folder", f"make one: aqueue init {named}")
-        return folder
-    for directory in (start, *start.parents):
-        if os.path.isdir(directory / ".aqueue" / "runs"):
-            return Folder(directory)
-        if os.path.isdir(directory / "queue" / ".aqueue"):
-            return Folder(directory / "queue")
-    raise FolderError(
-        "there is no aqueue folder here or above",
-        "make one with `aqueue init`, or name one with --dir or AQUEUE_DIR",
-    )
+    else:
+        found, end = _search(start)
+        if found is None:
+            raise FolderError(
+                f"there is no aqueue folder here or above{end}",
+                "make one with `aqueue init`, or name one with --dir or AQUEUE_DIR",
+            )
+        folder = found
+    folder.check()
+    return folder
 
 
 def to_create(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
     """The folder that a command which may create one is about: `./queue` unless named or found."""
     named = given or environment.get("AQUEUE_DIR")
     if not named and not os.path.isdir(start / "queue"):
-        try:
-            return find(None, environment, start)
-        except FolderError:
-            named = "queue"
+        found, _ = _search(start)
+        if found is not None:
+            return found
     return Folder(Path(os.path.abspath(start / (named or "queue"))))
+
+
+def _search(start: Path) -> tuple[Folder | None, str]:
+    """Look for a folder from a directory upwards, as far as that and what lies there is this user's own.
+
+    Returns:
+        the folder, and why the search ended before the top, as the rest of a sentence.
+    """
+    for directory in (start, *start.parents):
+        if os.path.isdir(directory / ".aqueue" / "runs"):
+            found = directory
+        elif os.path.isdir(directory / "queue" / ".aqueue"):
+            found = directory / "queue"
+        elif fault := trust.fault_of_search(str(directory)):
+            return None, f"; the search ended at {directory}: {fault}"
+        else:
+            continue
+        owner = os.stat(found / ".aqueue").st_uid
+        if owner != os.geteuid():
+            return None, f"; {found} is not used: it belongs to user {owner}"
+        return Folder(found), ""
+    return None, ""
 
 
 def _touch(path: str) -> None:
@@ -220,6 +251,16 @@ def _touch(path: str) -> None:
             os.utime(path)
         except FileNotFoundError:
             Path(path).touch(mode=0o600)
+
+
+def make_directories(path: Path, mode: int) -> None:
+    """Make a directory and those on the way to it that are missing, none of them more open than `mode`.
+
+    Raises:
+        OSError: one of them cannot be made.
+    """
+    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        missing.mkdir(mode, exist_ok=True)
 
 
 def is_open(directory: str) -> bool:
@@ -234,16 +275,3 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _has_other_members(group: int) -> bool:
-    """Whether anybody but this user is in the group; when that cannot be told, yes."""
-    import grp
-    import pwd
-
-    try:
-        me = pwd.getpwuid(os.geteuid())
-        members = set(grp.getgrgid(group).gr_mem) - {me.pw_name}
-        return bool(members) or any(user.pw_gid == group and user.pw_uid != me.pw_uid for user in pwd.getpwall())
-    except KeyError:
-        return True

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from aqueue import documents
+from aqueue import documents, trust
 from aqueue.config import Config
 from aqueue.errors import DISK_FULL, EXHAUSTED, AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
@@ -236,6 +236,9 @@ class Inbox(Incoming):
                 raise FileError(
                     self._name(path), 0, 0, f"belongs to user {status.st_uid}", "drop a file of your own"
                 )
+            if fault := trust.fault_of_task_file(path, status):
+                self._leave_exposed(path, seen, fault)
+                return None
             return self._claim(path, seen)
         except FileError as error:
             empty = stat.S_ISREG(status.st_mode) and status.st_size == 0
@@ -245,6 +248,15 @@ class Inbox(Incoming):
             else:
                 self._refuse(path, error, seen)
             return None
+
+    def _leave_exposed(self, path: str, seen: _Seen, fault: trust.Fault) -> None:
+        """Leave a file where it is that others can change; a `chmod` is a change that has it looked at again."""
+        if time.monotonic() - seen.since < _SECOND_LOOK:
+            # Whoever copies a file may set its mode last.
+            self._due[path] = seen.since + _SECOND_LOOK
+            return
+        self._forget(path)
+        self._complain(path, seen, f"{self._name(path)} cannot be taken: {fault.text}; {fault.hint}")
 
     def _refuse(self, path: str, error: FileError, seen: _Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""

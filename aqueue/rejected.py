@@ -7,7 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
-from aqueue.folder import Folder
+from aqueue.folder import Folder, make_directories
 
 IN_FORCE: Final = "the last good version stays in force"
 """What is said of every bad edit."""
@@ -74,7 +74,7 @@ class Rejected:
     def _target(self, name: str) -> Path:
         """A path here that is not taken."""
         target = next(target for target in self._candidates(name) if not os.path.lexists(target))
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(target.parent, 0o700)
         return target
 
     def _candidates(self, name: str) -> Iterator[Path]:
@@ -97,7 +97,9 @@ def _mark(name: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that nobody reads half of it."""
+    """Write a file as a whole, so that nobody reads half of it, for this user only: it may have secrets in it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
     draft.rename(path)

@@ -138,7 +138,11 @@ def prune(directory: str | None, keep: float | None) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     folder.run_dir(id_).rename(folder.runs / f"{id_}.pruned")
         for pruned in folder.runs.glob("*.pruned"):
-            shutil.rmtree(pruned, ignore_errors=True)
+            if pruned.is_symlink():
+                # A run can put one in the place of its directory; what it leads to is not aqueue's.
+                pruned.unlink()
+            else:
+                shutil.rmtree(pruned, ignore_errors=True)
         if not ids:
             break
         count += len(ids)

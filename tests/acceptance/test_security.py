@@ -113,17 +113,20 @@ def test_a_folder_of_another_user_is_refused(place: Place) -> None:
 
 
 def test_what_aqueue_keeps_is_for_its_user_only_whatever_the_umask(place: Place) -> None:
+    place.run("init")
+    place.task("one", "echo output")
+    place.drop("lane/deep/bad.yaml", "nothing\n")
     before = os.umask(0)
     try:
-        place.folder.mkdir(0o755)
-        place.task("one", "echo output")
-        place.drop("bad.yaml", "nothing\n")
         place.drain()
     finally:
         os.umask(before)
     assert mode(place.state) == 0o700
     assert mode(place.state / "state.db") == 0o600
-    assert mode(place.folder / "rejected") & 0o022 == 0
+    rejected = place.folder / "rejected"
+    for made in (rejected, rejected / "lane", rejected / "lane" / "deep"):
+        assert mode(made) == 0o700
+    assert mode(rejected / "lane" / "deep" / "bad.yaml.error") == 0o600
     place.state.chmod(0o755)
     place.drain()
     assert mode(place.state) == 0o700
@@ -178,3 +181,46 @@ def test_a_folder_whose_path_is_not_utf_8_is_refused(place: Place) -> None:
     done = place.ask("init", cwd=Path(os.fsdecode(odd)))
     assert (done.returncode, done.stdout) == (1, "")
     assert "is not UTF-8" in done.stderr
+
+
+def test_every_command_refuses_a_folder_that_others_can_swap(place: Place) -> None:
+    place.run("init")
+    place.base.chmod(0o757)
+    for command in (["ls"], ["add", "--env", f"TOKEN={SECRET}", "--", "true"], ["prune"], ["serve"], ["start"]):
+        complaint = place.refuse(*command, code=1)
+        assert "everybody can write to" in complaint
+        assert complaint.splitlines()[1] == f"chmod +t {place.base}"
+
+
+def test_prune_deletes_nothing_behind_a_link(place: Place) -> None:
+    place.run("init")
+    ids = [place.add("true", "-n", name) for name in ("behind", "around")]
+    place.drain()
+    mine = place.path("mine")
+    mine.mkdir()
+    (mine / "precious").touch()
+    run = place.state / "runs" / ids[0]
+    run.rename(place.path("was"))
+    run.symlink_to(mine)
+    assert place.run("prune", "--keep", "0s") == "2 runs forgotten\n"
+    assert (mine / "precious").exists()
+    assert list((place.state / "runs").iterdir()) == []
+    place.add("true")
+    place.drain()
+    (place.state / "runs").rename(place.path("runs"))
+    (place.state / "runs").symlink_to(place.path("runs"))
+    assert "is a symbolic link" in place.refuse("prune", "--keep", "0s", code=1)
+    assert [path.name for path in place.path("runs").iterdir()] == ["3"]
+
+
+def test_a_waiting_file_that_others_can_write_to_is_taken_after_the_chmod_that_is_named(place: Place) -> None:
+    place.run("init")
+    server = place.serve()
+    place.path("task").write_text("command: touch ran\n")
+    place.path("task").chmod(0o666)
+    place.path("task").rename(place.folder / "exposed.yaml")
+    server.says("exposed.yaml cannot be taken: everybody can write to it, and so run commands in your name; chmod")
+    assert place.ls() == []
+    assert os.system(f"chmod o-w {place.folder}/exposed.yaml") == 0
+    place.becomes("exposed", "succeeded")
+    assert server.text.count("cannot be taken") == 1

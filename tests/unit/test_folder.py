@@ -1,6 +1,5 @@
 import grp
 import os
-import pwd
 import stat
 from pathlib import Path
 
@@ -8,30 +7,11 @@ import pytest
 
 from aqueue.errors import FolderError
 from aqueue.folder import Folder, find, to_create
-
-NOBODY = 65534
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+from tests.unit.users import NOBODY, a_group, needs_root
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def members(group: grp.struct_group) -> set[str]:
-    return {*group.gr_mem, *(user.pw_name for user in pwd.getpwall() if user.pw_gid == group.gr_gid)}
-
-
-def a_group(*, shared: bool) -> int:
-    """A group that this user may give files to, and that has other members, or has none."""
-    me = pwd.getpwuid(os.geteuid()).pw_name
-    usable = {group.gr_gid for group in grp.getgrall()} if os.geteuid() == 0 else {os.getegid(), *os.getgroups()}
-    for group in grp.getgrall():
-        if group.gr_gid in usable and bool(members(group) - {me}) == shared:
-            return group.gr_gid
-    pytest.skip(
-        f"there is no group that {'has' if shared else 'lacks'} other members and that files can be given to"
-    )
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ LAYERS = (
         "capacity",
         "cron_syntax",
         "schedules",
+        "trust",
         "folder",
         "rejected",
         "leases",
