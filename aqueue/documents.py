@@ -231,7 +231,9 @@ class Document:
                 piece = key if _is_bare(value) and not value.value else None
             if not isinstance(piece, yaml.ScalarNode) or piece.tag not in _PLAIN_TAGS:
                 hint = "write it as in range(1, 5), with plain values only, or put it in quotes"
-                raise self._error_at(call, f"{describe(call.value)} has no closing bracket", hint)
+                # Not what is in it: in `env`, that may be a secret.
+                name = call.value.partition("(")[0]
+                raise self._error_at(call, f"{name}(… has no closing bracket", hint)
             # As it is written, for the comma may be one within quotes.
             gap = self._text[call.end_mark.index : piece.start_mark.index]
             parts.append(gap if _GAP.fullmatch(gap) else ", ")
