@@ -1,38 +1,31 @@
 """What a command is, to the last variable of its environment."""
 
 import errno
-import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 
 from aqueue import wrapper
 from aqueue.folder import Folder
-from aqueue.models import Run, Task
+from aqueue.models import Run, Task, variable_of
+from aqueue.placeholders import fill_in, value_of
 from aqueue.values import plain_text
 
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
-OWN_VARIABLES = (
-    "AQUEUE_RUN_ID",
-    "AQUEUE_ID",
-    "AQUEUE_NAME",
-    "AQUEUE_QUEUE",
-    "AQUEUE_ATTEMPT",
-    "AQUEUE_RUN_DIR",
-    "AQUEUE_SCHEDULED_FOR",
-    "AQUEUE_GPUS",
-)
-"""What a command knows about its run; a server that is itself a run must not hand its own on."""
-
-
-def arguments(task: Task) -> list[str]:
+def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
     """What `process.spawn` takes to run the task's command.
 
+    Args:
+        variables: the environment of the command, whole.
+
     Raises:
-        OSError: the program's name is empty, now that the params are filled in.
+        OSError: the program's name is empty, now that it is filled in.
+        UnknownNameError: a word has a `${NAME}` that is neither a param nor a variable.
     """
     if not isinstance(task.command, str):
-        words = [fill_in(word, task) for word in task.command]
+        words = list(task.command)
+        if not task.is_literal:
+            params = _texts(task)
+            words = [_filled_in(word, params, variables) for word in words]
         if not words[0]:
             raise OSError(errno.ENOENT, "the program's name is empty")
         return words
@@ -43,8 +36,21 @@ def arguments(task: Task) -> list[str]:
     return [shell, "-c", task.command, shell, *task.arguments]
 
 
-def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, str]:
-    """The environment of a run's command, whole."""
+def environment(
+    run: Run, base: Mapping[str, str], folder: Folder, directory: str, *, by_uuid: bool = False
+) -> dict[str, str]:
+    """Return the environment of a run's command, whole.
+
+    Each entry of `env` may refer to params, to what is in the environment already, and to entries above it.
+
+    Args:
+        base: the server's own.
+        directory: where the command runs.
+        by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
+
+    Raises:
+        UnknownNameError: an entry has a `${NAME}` that is neither a param nor a variable.
+    """
     task = run.task
     variables = dict(base)
     if task.isolate is not None:
@@ -53,21 +59,46 @@ def environment(run: Run, base: Mapping[str, str], folder: Folder) -> dict[str, 
 
         for name in OF_A_REPOSITORY:
             variables.pop(name, None)
-    variables.update((key, plain_text(value)) for key, value in task.params.items())
-    variables.update((key, fill_in(value, task)) for key, value in task.env.items())
-    variables["AQUEUE_RUN_ID"] = run.run_id
-    variables["AQUEUE_ID"] = str(run.id)
-    variables["AQUEUE_NAME"] = run.name
-    variables["AQUEUE_QUEUE"] = run.queue
-    variables["AQUEUE_ATTEMPT"] = str(run.attempt)
-    if run.scheduled_for is not None:
-        due = datetime.fromtimestamp(run.scheduled_for, UTC).isoformat(timespec="milliseconds")
-        variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
-    variables["AQUEUE_RUN_DIR"] = f"{folder.runs_text}/{run.id}"
+    variables["PWD"] = directory
+    params = _texts(task)
+    variables.update((variable_of(name), text) for name, text in params.items())
+    own = _own_variables(run, folder) | _card_variables(run, by_uuid=by_uuid)
+    variables.update(own)
+    for name, text in task.base_env.items():
+        variables[name] = _filled_in(text, params, variables)
+    for name, text in task.env.items():
+        variables[name] = text if task.is_literal else _filled_in(text, params, variables, task.env)
+    variables.update(own)
     return variables
 
 
-def card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
+def _texts(task: Task) -> dict[str, str]:
+    return {name: plain_text(value) for name, value in task.params.items()}
+
+
+def _filled_in(
+    text: str, params: Mapping[str, str], variables: Mapping[str, str], below: Container[str] = ()
+) -> str:
+    return fill_in(text, lambda name: value_of(name, params, variables, below))
+
+
+def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
+    """Return what a command is told about its run."""
+    variables = {
+        "AQUEUE_RUN_ID": run.run_id,
+        "AQUEUE_ID": str(run.id),
+        "AQUEUE_NAME": run.name,
+        "AQUEUE_QUEUE": run.queue,
+        "AQUEUE_ATTEMPT": str(run.attempt),
+        "AQUEUE_RUN_DIR": f"{folder.runs_text}/{run.id}",
+    }
+    if run.scheduled_for is not None:
+        due = datetime.fromtimestamp(run.scheduled_for, UTC).isoformat(timespec="milliseconds")
+        variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
+    return variables
+
+
+def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
     """What tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
 
     Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
@@ -83,12 +114,3 @@ def card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
         "NVIDIA_VISIBLE_DEVICES": cards,
         "AQUEUE_GPUS": cards,
     }
-
-
-def fill_in(text: str, task: Task) -> str:
-    """Replace `${param}` by the param's value; what is none of the task's params stays as it is."""
-    if "${" not in text:
-        return text
-    return _PLACEHOLDER.sub(
-        lambda match: plain_text(task.params[match[1]]) if match[1] in task.params else match[0], text
-    )

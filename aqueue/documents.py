@@ -17,7 +17,7 @@ import yaml
 from aqueue import yaml_errors
 from aqueue.errors import FileError
 from aqueue.merging import MergeKeys
-from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled
+from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled, stands_for
 from aqueue.yaml_errors import LOADER, TOO_MUCH, place
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,7 +76,9 @@ class Document:
         self._text = text
         self._node = node
         self._count = 0
+        # Most documents have neither, and a task is to be read in no time.
         self._has_spellings = False
+        self._has_nothing = False
         self._merge_keys = MergeKeys(self._error_at, self._mend_calls)
         self.written: Any = self._plain(node, 0)
         self.value: Any = all_stand_for(self.written) if self._has_spellings else self.written
@@ -110,12 +112,12 @@ class Document:
         if not isinstance(self.value, dict):
             raise self.error(f"expected keys and values, got {describe(self.value)}")
         self.check_keys((), kind.__struct_fields__)
-        for at in empty_keys(self.written, kind, home):
+        for at in empty_keys(self.written, kind, home) if self._has_nothing else ():
             dotted = ".".join(step for step in at if isinstance(step, str))
             wanted = expected.get(dotted, "a value")
             raise self.error(f"{dotted}: expected {wanted}, got nothing", at=at)
         try:
-            return msgspec.convert(fitting(self.written, kind), kind)
+            return msgspec.convert(fitting(self.written, kind) if self._has_spellings else self.value, kind)
         except msgspec.ValidationError as error:
             raise self._explain(str(error), kind, expected) from None
 
@@ -188,6 +190,7 @@ class Document:
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node)
             self._has_spellings |= isinstance(value, Spelled)
+            self._has_nothing |= stands_for(value) is None
             return value
         if isinstance(node, yaml.CollectionNode) and node.flow_style:
             self._mend_calls(node)

@@ -11,7 +11,7 @@ import msgspec
 
 from aqueue import documents
 from aqueue.documents import Document
-from aqueue.models import MOST_COMBINATIONS, PARAM, Isolation, Keep, Task, is_name
+from aqueue.models import MOST_COMBINATIONS, Isolation, Keep, Task, is_name, is_param
 from aqueue.requests import Request
 from aqueue.timing import Wrong
 from aqueue.values import Scalar, Value, plain_text, stands_for
@@ -334,7 +334,7 @@ def refuse_in_schedule(document: Document) -> None:
 
 
 def _axis(document: Document, key: str, values: Any) -> "Axis":
-    if not PARAM.fullmatch(key) or key.startswith("AQUEUE_"):
+    if not is_param(key):
         raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=("matrix", key), key=True)
     for index, value in enumerate(values if isinstance(values, list) else ()):
         _refuse_nul(document, ("matrix", key, index), value)
@@ -356,7 +356,7 @@ def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong
             raise wrong(("matrix", key, index), mapping)
         for name, value in mapping.items():
             at: documents.Path = ("matrix", key, index, name)
-            if not PARAM.fullmatch(name) or name.startswith("AQUEUE_"):
+            if not is_param(name):
                 raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
             if isinstance(value, dict | list):
                 message = f"matrix.{key}.{name}: expected a plain value, got {documents.describe(value)}"

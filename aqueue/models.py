@@ -12,8 +12,11 @@ from aqueue.values import Value
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
-PARAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-"""What a param may be called: it becomes an environment variable."""
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+"""What a variable may be called."""
+
+PARAM: Final = re.compile(rf"{VARIABLE.pattern}(\.[A-Za-z0-9_]+)*", re.ASCII)
+"""What a param may be called: a variable, or several names with dots between them, as DVC and Hydra have them."""
 
 Metric = str | int | float | bool
 
@@ -153,9 +156,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         command: a string for `shell`, or the arguments of a program that is run as it is.
         queue: None stands for the local queue, which has the run's name.
-        params: given to the command as environment variables.
+        params: given to the command as environment variables; see `variable_of`.
         arguments: positional params, `$1`, `$2` … of a shell command.
-        env: variables that the command gets over the server's own.
+        base_env, env: variables that the command gets over the server's own, the latter over the former.
+        is_literal: whether `env` and the words of the command are taken as they are, with nothing filled in.
         working_dir: an absolute path.
         shell: what runs a string; None for /bin/sh, which then is the attempt's own first process.
         timeout: seconds that an attempt may take, or None for ever.
@@ -174,7 +178,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: Priority = Priority.LOW
     params: dict[str, Value] = {}
     arguments: tuple[str, ...] = ()
+    base_env: dict[str, str] = {}
     env: dict[str, str] = {}
+    is_literal: bool = False
     shell: str | None = None
     timeout: float | None = None
     retries: Retries = Retries()
@@ -416,6 +422,19 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def is_name(text: str) -> bool:
     """Whether this may be a name, a run_id or a queue."""
     return _NAME.fullmatch(text) is not None and text not in (".", "..")
+
+
+def is_param(text: str) -> bool:
+    """Return whether a param may have this name."""
+    return PARAM.fullmatch(text) is not None and not variable_of(text).startswith("AQUEUE_")
+
+
+def variable_of(param: str) -> str:
+    """Return the environment variable that a param is given to the command as.
+
+    With an underscore for a dot, since many shells drop variables with dots in their names, dash among them.
+    """
+    return param.replace(".", "_")
 
 
 def parse_tags(written: str) -> tuple[str, ...]:

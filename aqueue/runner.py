@@ -92,12 +92,15 @@ class Runner:
         try:
             self._folder.make_run_dir(self.run.id)
             has_plan = plans.is_needed(self.run.task)
+            directory = plans.write(self.run, self._folder) if has_plan else self.run.task.working_dir
+            variables = commands.environment(
+                self.run, self._environment, self._folder, directory, by_uuid=self._by_uuid
+            )
             self._process = process.spawn(
                 self._attempt,
-                plans.write(self.run, self._folder) if has_plan else self.run.task.working_dir,
-                commands.arguments(self.run.task),
-                commands.environment(self.run, self._environment, self._folder)
-                | commands.card_variables(self.run, by_uuid=self._by_uuid),
+                directory,
+                commands.arguments(self.run.task, variables),
+                variables,
                 has_plan=has_plan,
             )
         except OSError as error:
@@ -300,10 +303,10 @@ class Runner:
         task, working_dir = self.run.task, self.run.task.working_dir
         if task.snapshot is not None:
             working_dir = str(self._folder.checkout(self.run.id, self.run.attempt) / task.snapshot.prefix)
-        path = commands.environment(self.run, self._environment, self._folder).get("PATH", os.defpath)
         try:
-            return program_errors.explain(name, task.command, working_dir, path)
-        except OSError:
+            variables = commands.environment(self.run, self._environment, self._folder, working_dir)
+            return program_errors.explain(name, task.command, working_dir, variables.get("PATH", os.defpath))
+        except (OSError, ValueError):
             return None
 
 

@@ -17,7 +17,6 @@ import msgspec
 from aqueue.capacity import Limits
 from aqueue.cards import CardId, owned
 from aqueue.clock import Clock, boot
-from aqueue.commands import OWN_VARIABLES
 from aqueue.config import Config
 from aqueue.db import Database, Work
 from aqueue.dispatcher import Dispatcher
@@ -30,6 +29,7 @@ from aqueue.intake import Intake
 from aqueue.keeper import Keeper
 from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
+from aqueue.placeholders import OWN_VARIABLES
 from aqueue.planner import Planner
 from aqueue.preparation import Preparation
 from aqueue.presence import Presence, forget, is_up

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, experiments, timing
+from aqueue import documents, experiments, names_in_tasks, timing
 from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
 from aqueue.models import (
     PARAM,
+    VARIABLE,
     Defaults,
     Priority,
     Retries,
@@ -20,6 +21,7 @@ from aqueue.models import (
     check_tags,
     is_name,
     parse_tags,
+    variable_of,
 )
 from aqueue.requests import Request
 from aqueue.values import Scalar, Value, is_number, plain_text, stands_for
@@ -157,9 +159,11 @@ def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, S
     schedule = timing.read(document, written, task, defaults.timezone, wrong)
     if schedule is not None:
         experiments.refuse_in_schedule(document)
-    if experiments.KEYS.isdisjoint(document.value):
-        return document, Request(task=task), schedule
-    return document, experiments.request(document, written, task, wrong), schedule
+    request = Request(task=task)
+    if not experiments.KEYS.isdisjoint(document.value):
+        request = experiments.request(document, written, task, wrong)
+    names_in_tasks.check(document, request)
+    return document, request, schedule
 
 
 def _task(document: Document, written: _Written, defaults: Defaults, wrong: timing.Wrong) -> Task:
@@ -185,7 +189,8 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         queue=queue,
         priority=Priority.of(str(written.priority)),
         params=written.params,
-        env=defaults.env | {key: plain_text(value) for key, value in written.env.items()},
+        base_env=defaults.env,
+        env={key: plain_text(value) for key, value in written.env.items()},
         shell=shell,
         timeout=defaults.timeout if timeout is None else timeout or None,
         retries=_retries(wrong, written.retries, defaults.retries),
@@ -257,10 +262,11 @@ def check_variables(document: Document, at: documents.Path, mapping: dict[str, V
         FileError: at the first of them.
     """
     what = ".".join(map(str, at))
+    pattern = PARAM if at == ("params",) else VARIABLE
     for name, value in mapping.items():
-        if not PARAM.fullmatch(name):
+        if not pattern.fullmatch(name):
             message, hint = "this cannot be the name of a variable", "use letters, digits and '_'"
-        elif name.startswith("AQUEUE_"):
+        elif variable_of(name).startswith("AQUEUE_"):
             message, hint = "names that begin with AQUEUE_ are aqueue's own", "choose another name"
         elif "\0" in plain_text(value):
             message, hint = "a value cannot have a NUL character in it", "leave it out"

@@ -12,7 +12,7 @@ from aqueue.cli.access import config_or_default, environment, now, say_warning, 
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError
 from aqueue.folder import CONFIG_NAME, find
-from aqueue.models import Defaults, Schedule, is_name
+from aqueue.models import Schedule, is_name
 from aqueue.requests import Request
 from aqueue.values import plain_text
 
@@ -26,7 +26,7 @@ def check(files: tuple[str, ...]) -> None:
 
     The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
     """
-    from aqueue import documents, taskfile
+    from aqueue import documents, names_in_tasks, taskfile
 
     failed = False
     for file in files:
@@ -40,8 +40,12 @@ def check(files: tuple[str, ...]) -> None:
                 continue
             stem, here = Path(file).stem, str(working_dir())
             name = stem if is_name(stem) else None
-            defaults = Defaults(name=name, working_dir=here, base=here, timezone=_timezone(file))
+            defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
             found = taskfile.parse(documents.decode(content, file), file, defaults)
+            requests = found.requests or [Request(task=task) for task in found.tasks]
+            for document, request in zip(found.documents, requests, strict=True):
+                # As a server here would have them.
+                names_in_tasks.check(document, request, environment())
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"
             click.echo(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
@@ -58,12 +62,12 @@ def check(files: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(FileError.exit_code)
 
 
-def _timezone(file: str) -> str:
-    """In which schedules are meant where the file is, or here: perhaps there is no folder yet."""
+def _config(file: str) -> Config:
+    """Return the configuration where the file is, or here: perhaps there is no folder yet."""
     for start in (Path(file).absolute().parent, working_dir()):
         with contextlib.suppress(FolderError):
-            return config_or_default(find(None, environment(), start)).timezone
-    return Config().timezone
+            return config_or_default(find(None, environment(), start))
+    return Config()
 
 
 def _show_sweep(request: Request) -> None:

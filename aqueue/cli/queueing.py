@@ -30,7 +30,7 @@ from aqueue.cli.params import params_in
 from aqueue.cli.parsing import FilesThenParams, WordsOfACommand, complete_file
 from aqueue.cli.types import COUNT, DURATION, NAME_TYPE, demand_options, experiment_options
 from aqueue.errors import UsageError
-from aqueue.models import PARAM, Isolation, Priority, Task, Trigger, parse_tags
+from aqueue.models import VARIABLE, Isolation, Priority, Task, Trigger, parse_tags
 from aqueue.requests import Request
 
 _SHOWN = 10
@@ -82,7 +82,9 @@ def add(
         working_dir=str(working_dir()),
         queue=queue,
         priority=Priority.of(priority),
-        env=config.env | place.carried(_CARRIED) | _variables(variables),
+        base_env=config.env,
+        env=place.carried(_CARRIED) | _variables(variables),
+        is_literal=True,
         timeout=config.timeout if timeout is None else timeout or None,
         retries=config.retries,
         tags=_tags(tags),
@@ -221,7 +223,12 @@ def _warn_of_cards(task: Task, other_way: str) -> None:
     """Tell a person that the choice of GPUs that this shell has made is not that of the run."""
     chosen = environment().get("CUDA_VISIBLE_DEVICES")
     is_ours = chosen == environment().get("AQUEUE_GPUS")
-    if chosen is None or is_ours or task.gpus is not None or "CUDA_VISIBLE_DEVICES" in task.env | task.params:
+    if (
+        chosen is None
+        or is_ours
+        or task.gpus is not None
+        or "CUDA_VISIBLE_DEVICES" in task.base_env | task.env | task.params
+    ):
         return
     from shlex import quote
 
@@ -255,7 +262,7 @@ def _variables(written: tuple[str, ...]) -> dict[str, str]:
     variables = {}
     for text in written:
         key, equals, value = text.partition("=")
-        if not PARAM.fullmatch(key) or key.startswith("AQUEUE_"):
+        if not VARIABLE.fullmatch(key) or key.startswith("AQUEUE_"):
             raise UsageError(f"--env {key}: cannot be set", "use letters, digits and '_', and not AQUEUE_…")
         if not equals and key not in environment():
             raise UsageError(f"--env {key}: there is no such variable here", f"say what it is: --env {key}=…")

@@ -38,16 +38,16 @@ def test_a_script_of_several_lines_runs_as_one(place: Place) -> None:
 def test_params_are_environment_variables_and_fill_in_lists_and_env_values(place: Place) -> None:
     place.drop(
         "sweep.yaml",
-        "command: [sh, -c, 'echo \"$lr $NAME $OTHER ${layers} $flag $@\"', sh, '--lr=${lr}', '${nobody}']\n"
+        "command: [sh, -c, 'echo \"$lr $NAME $OTHER ${layers} $flag $@\"', sh, '--lr=${lr}', '$${nobody}']\n"
         "params: {lr: 0.1, layers: 3, flag: true}\n"
-        "env: {NAME: 'run-${lr}-${layers}', OTHER: 'keeps ${unknown}'}\n",
+        "env: {NAME: 'run-${lr}-${layers}', OTHER: 'keeps $${unknown}'}\n",
     )
     place.task("shell", "echo ${lr} $NAME", "params: {lr: 1e-3, NAME: loses}", "env: {NAME: wins}")
     place.drain()
     rows = place.rows()
     # A list is filled in before anything runs, the script in it included: it is an argument as any other.
     assert place.output(rows["sweep"]) == ("0.1 run-0.1-3 keeps ${unknown} 3 true --lr=0.1 ${nobody}\n")
-    assert place.output(rows["shell"]) == "0.001 wins\n"
+    assert place.output(rows["shell"]) == "1e-3 wins\n"
     assert rows["sweep"]["params"] == {"lr": 0.1, "layers": 3, "flag": True}
 
 

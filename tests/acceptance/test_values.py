@@ -41,3 +41,46 @@ def test_the_home_of_a_person_is_written_as_a_shell_has_it(place: Place) -> None
     place.drop("here.yaml", "command: pwd\nworking_dir: ~\n")
     place.serve("--drain", env={"HOME": str(place.path("home"))}).ends()
     assert place.output(place.rows()["here"]) == f"{place.path('home')}\n"
+
+
+PLACEHOLDERS = """\
+command: [sh, -c, 'echo "$0 $1 $PATH $OUT"; echo $${HOME}', "${AQUEUE_ID}", "${FROM}:${train.lr}"]
+params: {train.lr: 0.10}
+env: {PATH: "/opt/x/bin:${PATH}", OUT: "${AQUEUE_NAME}-${train.lr}"}
+"""
+
+
+def test_what_is_in_braces_is_a_param_or_a_variable_of_the_run(place: Place) -> None:
+    place.init()
+    place.path("braces.yaml").write_text(PLACEHOLDERS)
+    place.run("enqueue", str(place.path("braces.yaml")), "--", "train.lr=0.50")
+    place.serve("--drain", env={"FROM": "server", "HOME": "/me"}, wait=False).ends()
+    first, second = place.output(place.rows()["braces"]).splitlines()
+    assert first.startswith("1 server:0.50 /opt/x/bin:/")
+    assert first.endswith(" braces-0.50")
+    assert second == "/me"
+
+
+def test_a_name_that_is_neither_is_found_by_check_or_fails_the_run_with_a_sentence(place: Place) -> None:
+    place.drop("near.yaml", "command: [echo, '${lrr}']\nparams: {lr: 0.1}\n")
+    place.drop("far.yaml", "command: [echo, '${FAR}']\n")
+    said = place.refuse("check", "queue/near.yaml", code=2)
+    assert "near.yaml:1:17: command: ${lrr} is neither a param nor a variable" in said
+    assert "far.yaml:1:17: command: ${FAR} is neither" in place.refuse("check", "queue/far.yaml", code=2)
+    assert place.ask("check", "queue/far.yaml", env={"FAR": ""}).returncode == 0
+    server = place.serve("--drain", wait=False)
+    server.ends()
+    assert "rejected near.yaml:1:17" in server.text
+    row = place.rows()["far"]
+    assert (row["state"], row["reason"]) == (
+        "failed",
+        "cannot be started: ${FAR} is neither a param nor a variable of its environment;"
+        " where it is for somebody else to fill in, write $${FAR}",
+    )
+
+
+def test_what_is_typed_on_a_command_line_is_not_filled_in_again(place: Place) -> None:
+    place.init()
+    place.run("add", "-n", "typed", "--env", "A=${HOME} $${x}", "--", "sh", "-c", 'echo "$0 $A"', "${HOME} $${x}")
+    place.drain()
+    assert place.output(place.rows()["typed"]) == "${HOME} $${x} ${HOME} $${x}\n"

@@ -39,8 +39,9 @@ class Legacy:
     def had_started(self) -> Started:
         """Have its server start it, and die."""
         self._folder.make_run_dir(self.run.id)
-        variables = environment(self.run, {}, self._folder)
-        return self._attempts.start_and_die(arguments(self.run.task), path=self.path, environment=variables)
+        task = self.run.task
+        variables = environment(self.run, {}, self._folder, task.working_dir)
+        return self._attempts.start_and_die(arguments(task, variables), path=self.path, environment=variables)
 
     def had_fence(self, content: str) -> None:
         self._folder.make_run_dir(self.run.id)

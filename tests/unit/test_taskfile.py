@@ -156,8 +156,8 @@ def test_what_a_file_does_not_say_comes_from_the_defaults() -> None:
         retries=Retries(limit=3),
     )
     task = one("command: x\nenv: {B: 2}", defaults)
-    assert (task.queue, task.env, task.timeout, task.retries) == (
-        "gpu", {"A": "1", "B": "2"}, 60.0, Retries(limit=3),
+    assert (task.queue, task.base_env, task.env, task.timeout, task.retries) == (
+        "gpu", {"A": "1", "B": "1"}, {"B": "2"}, 60.0, Retries(limit=3),
     )  # fmt: skip
     task = one("command: x\nqueue: cpu\ntimeout: 5\nretries: 0", defaults)
     assert (task.queue, task.timeout, task.retries) == ("cpu", 5.0, Retries())

@@ -39,7 +39,7 @@ def stored(task: Task) -> Task:
 
 def seen(task: Task) -> dict[str, str]:
     """The environment of a run of the task, once it has been in the store."""
-    return environment(a_run(stored(task)), {}, FOLDER)
+    return environment(a_run(stored(task)), {}, FOLDER, "/work")
 
 
 @given(written)

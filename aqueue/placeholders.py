@@ -1,0 +1,106 @@
+"""`${NAME}` in the words of a command and in `env`: a param, or else a variable of the run. Pure."""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from typing import Final
+
+OWN_VARIABLES: Final = (
+    "AQUEUE_RUN_ID",
+    "AQUEUE_ID",
+    "AQUEUE_NAME",
+    "AQUEUE_QUEUE",
+    "AQUEUE_ATTEMPT",
+    "AQUEUE_RUN_DIR",
+    "AQUEUE_SCHEDULED_FOR",
+    "AQUEUE_GPUS",
+)
+"""What a command knows about its run; a server that is itself a run must not hand its own on."""
+
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}", re.ASCII)
+_OF_A_SERVER = ("AQUEUE_DIR", "AQUEUE_QUEUE_ENABLED")
+_ALIKE = 0.6
+
+
+class UnknownNameError(ValueError):
+    """What is between the braces is no name that a run has; its text is for people.
+
+    Args:
+        name: what is between the braces.
+        known: the names that a task knows itself.
+        below: entries of `env` that are not there yet.
+    """
+
+    def __init__(self, name: str, known: Collection[str], below: Container[str]) -> None:
+        near = nearest(name, known)
+        self.hint = f"did you mean ${{{near}}}?" if near else _literally(name)
+        if name in below:
+            self.hint = f"write the entry for {name} above this one"
+        self.message = f"${{{name}}} is neither a param nor a variable of its environment"
+        super().__init__(f"{self.message}; {self.hint}")
+
+
+def _literally(name: str) -> str:
+    return f"where it is for somebody else to fill in, write $${{{name}}}"
+
+
+def fill_in(text: str, value_of: Callable[[str], str]) -> str:
+    """Replace each `${NAME}` by its value, and `$${` by `${`; whatever else there is stays as it is.
+
+    >>> fill_in("--lr=${lr} $${lr} ${lr:-1} $lr", {"lr": "0.1"}.__getitem__)
+    '--lr=0.1 ${lr} ${lr:-1} $lr'
+    """
+    if "${" not in text:
+        return text
+    return _PLACEHOLDER.sub(lambda match: value_of(match[1]) if match[1] else "${", text)
+
+
+def names_in(text: str) -> Iterator[str]:
+    """Return the names that `fill_in` would ask for."""
+    return (match[1] for match in _PLACEHOLDER.finditer(text) if match[1]) if "${" in text else iter(())
+
+
+def value_of(
+    name: str, params: Mapping[str, str], variables: Mapping[str, str], below: Container[str] = ()
+) -> str:
+    """Return the value of a param, or else of a variable; an own variable that the run does not have is empty.
+
+    Args:
+        below: entries of `env` that are not among the variables yet.
+
+    Raises:
+        UnknownNameError: there is neither.
+    """
+    if name in params:
+        return params[name]
+    if name in variables:
+        return variables[name]
+    if name in OWN_VARIABLES:
+        return ""
+    raise UnknownNameError(name, [*params, *OWN_VARIABLES], below)
+
+
+def is_misspelt(name: str, known: Collection[str]) -> bool:
+    """Return whether this must be meant for one of the names that a task knows itself.
+
+    Whatever else it does not know may be a variable of the server's. Those have capital letters.
+    """
+    if name in known or name in OWN_VARIABLES:
+        return False
+    if name.startswith("AQUEUE_"):
+        return name not in _OF_A_SERVER
+    return "." in name or (name != name.upper() and bool(nearest(name, known)))
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the name that was probably meant; empty if there is none like it.
+
+    >>> nearest("lrr", ["lr", "seed"]), nearest("train.LR", ["lr", "seed"]), nearest("x", ["lr"])
+    ('lr', 'lr', '')
+    """
+    ends = {one.rpartition(".")[2].lower(): one for one in reversed([*known])}
+    if (end := name.rpartition(".")[2].lower()) in ends:
+        return ends[end]
+    by_lower = {one.lower(): one for one in reversed([*known])}
+    near = difflib.get_close_matches(name.lower(), by_lower, 1, _ALIKE)
+    return by_lower[near[0]] if near else ""
