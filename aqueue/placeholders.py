@@ -98,9 +98,14 @@ def nearest(name: str, known: Collection[str]) -> str:
     >>> nearest("lrr", ["lr", "seed"]), nearest("train.LR", ["lr", "seed"]), nearest("x", ["lr"])
     ('lr', 'lr', '')
     """
-    ends = {one.rpartition(".")[2].lower(): one for one in reversed([*known])}
-    if (end := name.rpartition(".")[2].lower()) in ends:
-        return ends[end]
-    by_lower = {one.lower(): one for one in reversed([*known])}
-    near = difflib.get_close_matches(name.lower(), by_lower, 1, _ALIKE)
-    return by_lower[near[0]] if near else ""
+    # By the whole of them, and by what is behind the last dot.
+    ways = {one.rpartition(".")[2].lower(): one for one in reversed([*known])}
+    ways |= {one.lower(): one for one in reversed([*known])}
+    whole, end = name.lower(), name.rpartition(".")[2].lower()
+    near = [way for way in (whole, end) if way in ways]
+    near = (
+        near
+        or difflib.get_close_matches(whole, ways, 1, _ALIKE)
+        or difflib.get_close_matches(end, ways, 1, _ALIKE)
+    )
+    return ways[near[0]] if near else ""

@@ -68,10 +68,12 @@ def requested(
         FileError: with these params, a file has no runs that another of its tasks needs.
     """
     from aqueue import experiments
+    from aqueue.cli import known_params
 
     written = [content.requests or [Request(task=task) for task in content.tasks] for content in contents]
     changes = [[changed(request) for request in requests] for requests in written]
     together = [request for requests in changes for request in requests]
+    known_params.check(given, together)
     found = [[given.applied_to(request, together) for request in requests] for requests in changes]
     for content, requests in zip(contents, found, strict=True):
         # Other params make other runs: what is needed may not be among them.

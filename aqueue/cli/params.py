@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from aqueue.errors import UsageError
-from aqueue.models import PARAM, is_name
+from aqueue.models import PARAM, is_name, is_param
 from aqueue.requests import Request
 from aqueue.values import Value
 
@@ -24,6 +24,7 @@ class Params(msgspec.Struct, frozen=True):
     Attributes:
         named: params with one value.
         axes: params with several, each of which makes runs of its own.
+        new: those of them that the files do not have, on purpose.
         positional: `$1`, `$2` … of a shell command.
         samples, seed: of all sweeps; None: as the file says.
     """
@@ -33,6 +34,7 @@ class Params(msgspec.Struct, frozen=True):
     positional: tuple[str, ...]
     samples: int | None
     seed: int | None
+    new: frozenset[str] = frozenset()
 
     def applied_to(self, request: Request, requests: Sequence[Request]) -> Request:
         """A request with these params in place of its own.
@@ -83,36 +85,64 @@ class Params(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(request, sweep=sweep)
 
 
-def params_in(words: Sequence[str], samples: int | None, seed: int | None) -> Params:
+def params_in(
+    words: Sequence[str], samples: int | None = None, seed: int | None = None, new: Sequence[str] = ()
+) -> Params:
     """Read the params of a command line.
+
+    Args:
+        words: what comes after `--`.
+        new: params that the files do not have, as `--new` gives them.
 
     Raises:
         UsageError: one of them cannot be one.
     """
-    from aqueue import sweeps
-    from aqueue.documents import parse_value
-
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
-    positional: list[str] = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not PARAM.fullmatch(key):
-            positional.append(word)
-        elif key.startswith("AQUEUE_"):
+    for word in new:
+        if not _is_named(word):
+            raise UsageError(f"--new {word}: expected a param and its value", "write it as in --new lr=0.1")
+    for word in (*filter(_is_named, words), *new):
+        key, _, value = word.partition("=")
+        if not is_param(key):
             raise UsageError(f"{key}: names that begin with AQUEUE_ are aqueue's own", "choose another name")
-        elif sweeps.is_sweep(value.strip()):
-            try:
-                axes[key] = sweeps.parse_axis(value.strip())
-            except sweeps.SweepError as error:
-                raise UsageError(f"{key}: {error.message}", error.hint) from None
-        elif value.startswith("["):
-            raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
+        if key in named or key in axes:
+            raise UsageError(
+                f"{key} is given twice", "keep one of them; several values are written 'lr=[0.1,0.01]'"
+            )
+        if (axis := _axis(key, value.strip())) is not None:
+            axes[key] = axis
         else:
-            named[key] = parse_value(value)
-            if _NUMBERS.fullmatch(value):
-                click.echo(f"{word}: one value, a text; several are written '{key}=[{value}]'", err=True)
-    return Params(named, axes, tuple(positional), samples, seed)
+            named[key] = _value(key, value)
+    positional = tuple(word for word in words if not _is_named(word))
+    return Params(named, axes, positional, samples, seed, frozenset(word.partition("=")[0] for word in new))
+
+
+def _is_named(word: str) -> bool:
+    key, equals, _ = word.partition("=")
+    return bool(equals) and PARAM.fullmatch(key) is not None
+
+
+def _axis(key: str, written: str) -> "Axis | None":
+    from aqueue import sweeps
+
+    if not sweeps.is_sweep(written):
+        return None
+    try:
+        return sweeps.parse_axis(written)
+    except sweeps.SweepError as error:
+        raise UsageError(f"{key}: {error.message}", error.hint) from None
+
+
+def _value(key: str, written: str) -> Value:
+    from aqueue.documents import parse_value
+
+    word = f"{key}={written}"
+    if written.startswith("["):
+        raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
+    if _NUMBERS.fullmatch(written):
+        click.echo(f"{word}: one value, a text; several are written '{key}=[{written}]'", err=True)
+    return parse_value(written)
 
 
 def _is_meant(request: Request, param: str, requests: Sequence[Request]) -> bool:

@@ -116,6 +116,7 @@ def add(
 @click.option("--tags", metavar="TAGS", default="", help="More tags: key=value or key, with commas between them.")
 @demand_options
 @experiment_options
+@click.option("--new", metavar="K=V", multiple=True, help="A param that no task of the files has.")
 @click.option("--samples", type=COUNT, help="Pick so many combinations at random.")
 @click.option("--seed", type=click.IntRange(min=0), help="Other picks for another number; default 0.")
 @click.option(
@@ -140,6 +141,7 @@ def enqueue(
     after_any: bool,
     isolate: bool,
     group: str | None,
+    new: tuple[str, ...],
     samples: int | None,
     seed: int | None,
     default_working_dir: str | None,
@@ -149,8 +151,8 @@ def enqueue(
 ) -> None:
     """Queue the tasks of each FILE, which stays where it is, and print the ids of their runs.
 
-    Several files are queued all or none. PARAMS, after --, are K=V for a param, or else positional: $1, $2 … of a
-    shell command. Several values make a run of each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
+    Several files are queued all or none. PARAMS, after --, are K=V for a param of theirs, or positional: $1, $2 …
+    of a shell command. Several values make runs of all combinations: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
     # Imported here: `add` reads no file.
     from aqueue.cli import named_files
@@ -177,7 +179,7 @@ def enqueue(
         task = place.moved_out(task)
         return msgspec.structs.replace(request, task=task, after=entries, after_any=request.after_any or after_any)
 
-    given = params_in(params, samples, seed)
+    given = params_in(params, samples, seed, new)
     with named_files.all_or_none(files):
         contents = named_files.parse(folder, config, files, name=name, working_dir=default_working_dir or ".")
         named_files.refuse_one_name(files, contents, run_id, name)

@@ -75,7 +75,7 @@ def test_a_sweep_that_is_too_much_is_rejected_and_no_run_of_it_is_queued(place: 
 def test_params_of_the_command_line_make_a_sweep(place: Place) -> None:
     place.init()
     place.path("train.yaml").write_text("command: echo $lr $seed $epochs\nparams: {lr: 5, epochs: 3}\n")
-    ids = place.run("enqueue", "train.yaml", "--", "lr=[0.1,0.01]", "seed=range(1,3)").split()
+    ids = place.run("enqueue", "--new", "seed=range(1,3)", "train.yaml", "--", "lr=[0.1,0.01]").split()
     assert ids == ["1", "2", "3", "4"]
     place.drain()
     rows = place.ls()

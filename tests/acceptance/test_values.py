@@ -84,3 +84,19 @@ def test_what_is_typed_on_a_command_line_is_not_filled_in_again(place: Place) ->
     place.run("add", "-n", "typed", "--env", "A=${HOME} $${x}", "--", "sh", "-c", 'echo "$0 $A"', "${HOME} $${x}")
     place.drain()
     assert place.output(place.rows()["typed"]) == "${HOME} $${x} ${HOME} $${x}\n"
+
+
+def test_a_misspelt_param_is_refused_and_one_with_dots_is_whole(place: Place) -> None:
+    place.init()
+    place.path("train.yaml").write_text("command: echo $train_lr $wd\nparams: {train.lr: 0.1}\n")
+    said = place.refuse("enqueue", "train.yaml", "--", "lrr=0.5", code=2)
+    assert said.splitlines() == [
+        "error: there is no param lrr",
+        "did you mean train.lr=0.5? To add it all the same, before --: --new lrr=0.5",
+    ]
+    for word in ("train.lrr=0.5", "LR=0.5", "--lr=0.5", "lr:0.5", "learning-rate=0.5"):
+        place.refuse("enqueue", "train.yaml", "--", word, code=2)
+    place.run("enqueue", "train.yaml", "--new", "wd=1e-4", "--", "train.lr=0.50")
+    place.drain()
+    (row,) = place.ls()
+    assert (place.output(row), row["params"]) == ("0.50 1e-4\n", {"train.lr": 0.5, "wd": 0.0001})

@@ -86,6 +86,7 @@ LAYERS = (
         "cli.gpus",
         "cli.checking",
         "cli.params",
+        "cli.known_params",
         "cli.completing",
         "cli.parsing",
         "cli.place",

@@ -1,0 +1,78 @@
+"""Params of a command line that no task knows, and words that no command would see: refused, and not dropped."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from aqueue.cli.params import Params
+from aqueue.errors import UsageError
+from aqueue.models import Task, variable_of
+from aqueue.names_in_tasks import params_of, two_of_one_variable
+from aqueue.placeholders import nearest
+from aqueue.requests import Request
+from aqueue.values import plain_text
+
+_SHELLS: Final = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
+# What may look at the positional params of a shell; rather once too often.
+_LOOKS: Final = re.compile(
+    r"""\$\{?[#!]?[1-9@*] | \$\{?\# | \b(shift|getopts|eval|source)\b | (^|[\s;&|({])\.\s
+    | \bfor\s+\w+\s*(;|\n|do\b)""",
+    re.VERBOSE,
+)
+_LIKE_A_PARAM: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)(?:[=:](.*))?", re.ASCII | re.DOTALL)
+_SHOWN = 12
+
+
+def check(given: Params, requests: Sequence[Request]) -> None:
+    """Refuse what would be dropped, or set a variable that nobody looks at.
+
+    Tasks that have no params take any; where one of several has some, those are all there are.
+
+    Args:
+        requests: of all files.
+
+    Raises:
+        UsageError: with the first of them.
+    """
+    known = list(dict.fromkeys(name for request in requests for name in params_of(request)))
+    names = [*given.named, *given.axes]
+    for name in names:
+        if name in given.new and name in known:
+            raise UsageError(f"--new {name}: there is a param {name} already", f"give it after --: -- {name}=…")
+        if known and name not in known and name not in given.new:
+            value = plain_text(given.named[name]) if name in given.named else "…"
+            hint = f"{_near(name, value, known)} To add it all the same, before --: --new {name}={value}"
+            raise UsageError(f"there is no param {name}", hint)
+    if both := two_of_one_variable([*known, *names]):
+        raise UsageError(
+            f"{both[0]} and {both[1]} would both be the variable {variable_of(both[0])}", "choose one"
+        )
+    if given.positional and not any(_takes_positional(request.task) for request in requests):
+        word = given.positional[0]
+        raise UsageError(f"{shlex.quote(word)} goes nowhere: the command has no $1 and no $@", _hint(word, known))
+
+
+def _takes_positional(task: Task) -> bool:
+    """Return whether a task may look at positional params; one that cannot have any has an error of its own."""
+    if not isinstance(task.command, str):
+        return True
+    shell = PurePosixPath(task.shell or "/bin/sh").name
+    return shell not in _SHELLS or _LOOKS.search(task.command) is not None
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    if word.startswith("--new"):
+        return "--new comes before --"
+    found = _LIKE_A_PARAM.fullmatch(word)
+    if found and known:
+        return _near(found[1].replace("-", "_"), found[2] or "…", known)
+    return "a param is written K=V"
+
+
+def _near(name: str, value: str, known: Sequence[str]) -> str:
+    if near := nearest(name, known):
+        return f"did you mean {near}={value}?"
+    more = ", …" if len(known) > _SHOWN else ""
+    return f"There are: {', '.join(known[:_SHOWN])}{more}."
