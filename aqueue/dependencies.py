@@ -10,16 +10,16 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from aqueue.claims import Claims
 from aqueue.errors import RunError
 from aqueue.models import NOT_YET, Run, State
+from aqueue.prospects import Prospects
 from aqueue.queries import IS_OVER, RUNS, as_json
 
 _GROUP: Final = "group:"
 _WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
 
 
-class Dependencies(Claims):
+class Dependencies(Prospects):
     """What aqueue remembers of which run comes after which.
 
     Args:

@@ -23,7 +23,7 @@ from aqueue.events import Notice, Report
 from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.incoming import Claimed
-from aqueue.models import Run, Server
+from aqueue.models import ENDED, Run, Server, State
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planner
 from aqueue.queries import SET_SECONDS, Outlook
@@ -96,6 +96,8 @@ class Dispatcher:
         self._cards = CardWatch(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
+        self.failed: set[int] = set()
+        """The runs that came to their end here and have failed."""
 
     @property
     def running(self) -> int:
@@ -304,6 +306,12 @@ class Dispatcher:
         for run in done.planned.made:
             self._cards.expect(run.id, run.task)
         self._report(*news_of_attempts(done))
+        for _, run in done.ended:
+            if run.state is State.FAILED:
+                self.failed.add(run.id)
+            elif run.state in ENDED:
+                # It had failed before, and somebody has retried it.
+                self.failed.discard(run.id)
         if done.ended or done.claimed or done.planned.made:
             self._folder.tell()
         if done.concerns_others:

@@ -168,8 +168,8 @@ class Board:
         if self._look is None:
             return Blocked(needs_look=True)
         allowed = _within(self.cards, confined_to)
-        if lacks(demand, allowed):
-            return Blocked(lack=self._explain_lack(demand, confined_to))
+        if why := self.lack(demand, confined_to):
+            return Blocked(lack=why)
         eligible = resolved(allowed, demand.ids)[0] if demand.ids else _large(allowed, demand)
         obstacles = [self._obstacle(card, demand) for card in eligible]
         free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
@@ -321,6 +321,16 @@ class Board:
             return ranked[:1]
         chosen = min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
         return sorted(chosen, key=_place)
+
+    def lack(self, demand: Demand, confined_to: Sequence[CardId] | None = None) -> str:
+        """Say why there never are such cards here; empty if there are, whoever has them now, or nobody has looked.
+
+        Args:
+            confined_to: the only cards that its queue may use; None: all.
+        """
+        if self._look is None or not lacks(demand, _within(self.cards, confined_to)):
+            return ""
+        return self._explain_lack(demand, confined_to)
 
     def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
         if self._look is not None and (why := never(demand, self._look, self._rules)):

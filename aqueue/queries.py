@@ -59,6 +59,7 @@ class Outlook(NamedTuple):
         next_due: when the first schedule is due.
         has_missed: whether there are due times that were missed, and nobody has decided about yet.
         has_schedules: whether there are schedules that are due one day, or paused.
+        running: whether any run is running.
     """
 
     busy: bool
@@ -68,6 +69,7 @@ class Outlook(NamedTuple):
     next_due: float | None = None
     has_missed: bool = False
     has_schedules: bool = False
+    running: bool = False
 
 
 class Queries:
@@ -334,21 +336,20 @@ class Queries:
     def outlook(self, limits: Limits, now: float) -> Outlook:
         """What there is to expect in the queues that a server serves."""
         served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
-        return Outlook(
-            *self._execute(
-                f"SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served})"
-                f" OR EXISTS (SELECT 1 FROM heads WHERE {served})"
-                f" OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND {served}),"
-                " EXISTS (SELECT 1 FROM heads),"
-                " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
-                " (SELECT count(*) FROM servers),"
-                " (SELECT min(next_due) FROM schedules WHERE next_due IS NOT NULL),"
-                " EXISTS (SELECT 1 FROM schedules WHERE missed_at IS NOT NULL AND paused = 0),"
-                " EXISTS (SELECT 1 FROM schedules WHERE next_due IS NOT NULL)"
-                " OR EXISTS (SELECT 1 FROM schedules WHERE paused = 1)",
-                {"now": now, "queues": as_json(limits.serves or ())},
-            ).fetchone()
-        )
+        running, queued, *others = self._execute(
+            f"SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served}),"
+            f" EXISTS (SELECT 1 FROM heads WHERE {served})"
+            f" OR EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND ready_at IS NOT NULL AND {served}),"
+            " EXISTS (SELECT 1 FROM heads),"
+            " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
+            " (SELECT count(*) FROM servers),"
+            " (SELECT min(next_due) FROM schedules WHERE next_due IS NOT NULL),"
+            " EXISTS (SELECT 1 FROM schedules WHERE missed_at IS NOT NULL AND paused = 0),"
+            " EXISTS (SELECT 1 FROM schedules WHERE next_due IS NOT NULL)"
+            " OR EXISTS (SELECT 1 FROM schedules WHERE paused = 1)",
+            {"now": now, "queues": as_json(limits.serves or ())},
+        ).fetchone()
+        return Outlook._make([running or queued, *others, running])
 
     def clock_jump(self, boot: str, ahead: float) -> float:
         """Return by how many seconds the wall clock was set since a server looked last; 0.0 if it was not.

@@ -187,7 +187,7 @@ class Rounds:
             taken=store.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
             cancellations=store.cancellations(server) if asked else [],
             record=store.server(server) if asked else None,
-            outlook=store.outlook(limits, now),
+            outlook=store.outlook_for(server, limits, now),
             aborted=store.aborted,
             let_go=len(store.let_go),
         )

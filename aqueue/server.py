@@ -3,10 +3,10 @@
 import contextlib
 import math
 import os
-import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -35,6 +35,7 @@ from aqueue.preparation import Preparation
 from aqueue.presence import Presence, forget, is_up
 from aqueue.runner import Runner
 from aqueue.settings import Settings
+from aqueue.signals import count_signals
 from aqueue.store import Store
 from aqueue.timer import RESCAN_SECONDS, repeat, until_idle
 
@@ -53,7 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         jobs: None: as configured.
         idle_timeout: seconds; None: as configured.
-        drain: exit as soon as nothing is queued or running.
+        drain: exit as soon as nothing runs or can start without a person.
         ignore_schedules: let an idle timeout end it although there are schedules.
         queues: the only queues to serve; None: all.
         gpus: the only GPUs to use; None: all.
@@ -71,8 +72,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     when_ready: Callable[[], None] = _nothing
 
 
-async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> None:
+async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> int:
     """Serve `folder` until told to stop.
+
+    Returns:
+        The number of runs that have failed meanwhile.
 
     Raises:
         AqueueError: the folder, its configuration or its database cannot be used.
@@ -82,6 +86,7 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
         async with AsyncExitStack() as stack:
             server = await _Server.open(stack, folder, options, clock, report)
             await server.run()
+            return server.failed
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -208,11 +213,16 @@ class _Server:
             owns=self._owns,
         )
 
+    @property
+    def failed(self) -> int:
+        """Return the number of runs that have failed while this served."""
+        return len(self._dispatcher.failed)
+
     async def run(self) -> None:
         self._inbox.schedule_files.know(await self._database.write(self._enter))
         left = await anyio.to_thread.run_sync(self._inbox.recover, self._last_id)
         async with anyio.create_task_group() as services:
-            await services.start(self._handle_signals, services)
+            await services.start(count_signals, partial(self._obey_signal, services))
             services.start_soon(self._intake.run, left)
             services.start_soon(self._beat)
             services.start_soon(repeat, RESCAN_SECONDS, self._rescan)
@@ -318,66 +328,60 @@ class _Server:
 
         while not self._is_leaving:
             await until_idle(lambda: self._idle_timeout, idle_since, self._clock)
-            if await self._is_free_to_go():
-                self._report(Detail("nothing is queued or running: leaving"))
+            if (left := await self._is_free_to_go()) is not None:
+                nothing = "nothing can go on without a person" if left else "nothing is queued or running"
+                self._report(Detail(f"{nothing}: leaving"))
+                self._report(*(Notice(text, urgent=True) for text in left))
                 self._drain()
             else:
                 # Something has come that it was not told of yet.
                 self._dispatcher.idle_since = None
                 self._dispatcher.wake()
 
-    async def _is_free_to_go(self) -> bool:
-        record, limits, now = self._record, self._limits(), self._clock.now()
-        try:
-            return await self._database.write(
-                lambda connection: Store(connection).leave_if_idle(
-                    record, limits, now, despite_schedules=self._options.drain or self._options.ignore_schedules
-                )
-            )
-        except (DiskFullError, BusyError):
-            return False
+    async def _is_free_to_go(self) -> list[str] | None:
+        """Have this server leave, unless there is something to do.
 
-    async def _handle_signals(
-        self, services: anyio.abc.TaskGroup, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
-        with _deaf_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            count = 0
-            async for _ in signals:
-                count += 1
-                running = self._dispatcher.running
-                if count == 1:
-                    self._drain()
-                    services.start_soon(self._tell_others_of_leaving)
-                    if running:
-                        runs = f"{running} run" + ("s" if running > 1 else "")
-                        self._report(
-                            Notice(
-                                f"waiting for {runs} to end; once more to stop them, a third time to leave them"
-                            )
-                        )
-                elif count == 2:
-                    self._report(Notice(f"stopping what runs; within {self._config.grace:.0f} s it is killed"))
-                    self._dispatcher.stop_runs(_STOPPED)
-                else:
-                    self._report(Notice("leaving; the next server takes over what runs"))
-                    services.cancel_scope.cancel()
-                    return
+        Returns:
+            What to say of the runs that are left, because only a person can have them started; None if it stays.
+        """
+        record, limits, now = self._record, self._limits(), self._clock.now()
+        despite = self._options.drain or self._options.ignore_schedules
+
+        def leave(connection: sqlite3.Connection) -> list[str] | None:
+            store = Store(connection)
+            if not store.leave_if_idle(record, limits, now, despite_schedules=despite):
+                return None
+            return store.left_behind(record, limits, now)
+
+        try:
+            return await self._database.write(leave)
+        except (DiskFullError, BusyError):
+            return None
+
+    def _obey_signal(self, services: anyio.abc.TaskGroup, count: int) -> bool:
+        """Do what a person wants who has pressed Ctrl-C so many times; returns whether to listen on."""
+        running = self._dispatcher.running
+        if count == 1:
+            self._drain()
+            services.start_soon(self._tell_others_of_leaving)
+            if running:
+                runs = f"{running} run" + ("s" if running > 1 else "")
+                self._report(
+                    Notice(f"waiting for {runs} to end; once more to stop them, a third time to leave them")
+                )
+        elif count == 2:
+            self._report(Notice(f"stopping what runs; within {self._config.grace:.0f} s it is killed"))
+            self._dispatcher.stop_runs(_STOPPED)
+        else:
+            self._report(Notice("leaving; the next server takes over what runs"))
+            services.cancel_scope.cancel()
+        return count < 3
 
     async def _tell_others_of_leaving(self) -> None:
         with contextlib.suppress(DatabaseError):
             await self._database.write(
                 lambda connection: Store(connection).send_away(self._presence.id, Leaving.WHEN_DONE)
             )
-
-
-@contextlib.contextmanager
-def _deaf_afterwards() -> Iterator[None]:
-    """Once nobody listens any more the server is leaving anyway, and Ctrl-C must not tear it out of that."""
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

@@ -41,26 +41,6 @@ class Servers(CardQueries):
             values,
         )
 
-    def leave_if_idle(
-        self, server: Server, limits: Limits, now: float, *, despite_schedules: bool = False
-    ) -> bool:
-        """Have a server leave, unless something has come or somebody has asked for it meanwhile.
-
-        Args:
-            server: as it was when it decided to leave.
-            limits: of that server.
-            despite_schedules: whether it leaves although there are schedules.
-        """
-        outlook = self.outlook(limits, now)
-        if outlook.busy or outlook.has_missed or (outlook.has_schedules and not despite_schedules):
-            return False
-        return bool(
-            self._execute(
-                "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?",
-                (Leaving.WHEN_DONE, server.id, server.wanted_at),
-            ).rowcount
-        )
-
     def beat(self, server: str, limits: Limits, now: float) -> None:
         """Record a server's sign of life, and what it may start."""
         self._execute(

@@ -153,6 +153,8 @@ def say_if_unserved(store: Store, where: Folder) -> None:
         click.echo(f"server {silent[0].pid} gives no sign of life: it waits until one does", err=True)
     elif not awake:
         click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
+    elif all(server.leaving is not None for server in awake):
+        click.echo(f"server {awake[0].pid} is leaving: it waits until `aqueue serve` starts another", err=True)
 
 
 def say_if_lacking(store: Store, config: Config, task: Task) -> None:

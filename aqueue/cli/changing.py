@@ -116,8 +116,10 @@ def hold(directory: str | None, runs: tuple[str, ...], group: str | None) -> Non
 @_runs_or_group
 def release(directory: str | None, runs: tuple[str, ...], group: str | None) -> None:
     """Let held runs go."""
-    with changing(find_folder(directory)) as store:
+    folder = find_folder(directory)
+    with changing(folder) as store:
         _each(_chosen(store, runs, group, lambda run: run.state is State.HELD), store.release)
+        say_if_unserved(store, folder)
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from aqueue.cli.access import (
     say_if_unserved,
 )
 from aqueue.cli.types import COUNT
+from aqueue.cli.waiting import can_end, waits
 from aqueue.db import snapshot
 from aqueue.durations import spell
 from aqueue.errors import RunError
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _LOOK_AGAIN = 5.0
 _CHUNK = 1 << 16
+_SHOWN = 5
 
 
 @click.command()
@@ -41,7 +43,8 @@ _CHUNK = 1 << 16
 def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet: bool) -> None:
     """Wait until runs are over; without any, until nothing is queued or running.
 
-    Exits with 1 if one of them did not succeed.
+    It ends, too, once all that is left needs a person before it can start. Exits with 1 if one of them did not
+    succeed.
     """
     folder = find_folder(directory)
     with opened(folder) as connection:
@@ -58,7 +61,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         wait_for_news = _news(folder)
         left = {run.id for run in waiting}
         while True:
-            ended, gone = _read(connection, folder, partial(Store.ended, ids=left))
+            ended, gone, stuck = _read(connection, folder, partial(_progress, folder=folder, left=left))
             for id_ in gone:
                 # Taken off its queue; or over, and pruned at once: there is no telling how it ended.
                 left.discard(id_)
@@ -70,11 +73,31 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
                 succeeded = succeeded and run.state is State.SUCCEEDED
                 if not quiet:
                     click.echo(_ended(run))
-            if not left:
+            if not left or stuck:
                 break
             wait_for_news()
-    if not succeeded:
+    if stuck and not quiet:
+        _say_why_left(stuck)
+    if stuck or not succeeded:
         raise click.exceptions.Exit(1)
+
+
+def _progress(store: Store, folder: Folder, left: set[int]) -> tuple[list[Run], list[int], list[tuple[Run, str]]]:
+    """Return which runs are over, which are gone, and the rest with reasons if none of it can go on by itself."""
+    ended, gone = store.ended(left)
+    rest = sorted(left - {run.id for run in ended} - {*gone})
+    if not rest or can_end(store, folder, rest):
+        return ended, gone, []
+    runs = [run for run in map(store.get, rest) if run is not None]
+    why = waits(store, folder, runs)
+    return ended, gone, [(run, reason or "") for run, reason in zip(runs, why, strict=True)]
+
+
+def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
+    for run, why in stuck[:_SHOWN]:
+        click.echo(f"run {run.id} {run.name} cannot start: {why}", err=True)
+    if len(stuck) > _SHOWN:
+        click.echo(f"{len(stuck) - _SHOWN} more cannot start; `aqueue ls` shows why", err=True)
 
 
 @click.command()
@@ -102,35 +125,59 @@ def _show(folder: Folder, run: Run, attempt: int) -> None:
     if run.attempt == 0 and run.state not in ENDED:
         raise RunError(f"run {run.id} has not been started yet", f"`aqueue logs -f {run.id}` waits for it")
     if not log.exists() and run.state is not State.RUNNING:
-        reason = run.reason or "it was pruned"
-        raise RunError(f"run {run.id} has no output: {reason}", f"`aqueue show {run.id}` tells more")
+        raise _no_output(run)
     _copy(log, 0)
 
 
+def _no_output(run: Run) -> RunError:
+    reason = run.reason or "it was pruned"
+    return RunError(f"run {run.id} has no output: {reason}", f"`aqueue show {run.id}` tells more")
+
+
 def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: int | None) -> None:
-    """Copy what is written, attempt after attempt, until the run is over."""
+    """Copy what is written, attempt after attempt, until the run is over.
+
+    Raises:
+        RunError: there was nothing to copy, not even an empty log.
+    """
     number, position = attempt or max(run.attempt, 1), 0
     directory, watching = folder.run_dir(run.id), False
+    has_log, has_said = False, False
     wait_for_more = _news(folder)
     while True:
         # Read before the log is: what was written until it was over is all there then.
         current = _read(connection, folder, partial(Store.get, id_=run.id))
         log = folder.log(run.id, number)
+        has_log = has_log or log.exists()
         position = _copy(log, position)
         if current is None:
-            # It is over, and was pruned.
+            if not has_log:
+                raise RunError(f"run {run.id} is gone: it was taken off its queue, or pruned")
             return
         run = current
         if run.attempt > number and attempt is None:
             number, position = number + 1, 0
         elif run.state in ENDED or run.attempt > number:
+            if not has_log:
+                raise _no_output(run)
             return
         elif directory.exists() and not watching:
             # Looked at once more before waiting: the watch reports only what comes after it was made.
             watching = True
             wait_for_more = _news(folder, directory)
         else:
+            if run.state is not State.RUNNING and not has_said:
+                has_said = _read(connection, folder, partial(_say_if_stuck, folder=folder, run=run))
             wait_for_more()
+
+
+def _say_if_stuck(store: Store, folder: Folder, run: Run) -> bool:
+    """Say why a run waits, if only a person can have it started; returns whether that is so."""
+    if can_end(store, folder, [run.id]):
+        return False
+    (why,) = waits(store, folder, [run])
+    click.echo(f"run {run.id} cannot start: {why}", err=True)
+    return True
 
 
 def _copy(log: Path, position: int) -> int:

@@ -14,6 +14,7 @@ from aqueue.cli.access import (
     directory_option,
     find_folder,
     now,
+    say_if_unserved,
     say_what_hangs_on,
 )
 from aqueue.cli.output import report
@@ -77,6 +78,8 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
         return
     with changing(folder) as store:
         was_paused = store.resume(str(queue))
+        if was_paused and store.first(str(queue)) is not None:
+            say_if_unserved(store, folder)
     configured = config_or_default(folder, warn=True).queues.get(str(queue))
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")

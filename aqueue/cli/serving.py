@@ -26,9 +26,9 @@ def init(directory: str) -> None:
 @click.argument("path", metavar="[DIR]", default="", required=False)
 @directory_option
 @click.option("-j", "--jobs", type=COUNT, metavar="N", help="Runs at the same time; default 1.")
-@click.option("--drain", is_flag=True, help="Exit as soon as nothing is queued or running.")
+@click.option("--drain", is_flag=True, help="Exit when nothing can go on by itself; with 1 if runs failed.")
 @click.option(
-    "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing was queued or running for so long: 10s."
+    "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing could go on by itself for so long: 10s."
 )
 @ignore_schedules_option
 @served_option
@@ -89,7 +89,7 @@ def serve(
     # What is imported stays: going through it again and again would take a tenth of the server's time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    anyio.run(
+    failed = anyio.run(
         serve_folder,
         folder_to_create(path or directory),
         options,
@@ -98,6 +98,8 @@ def serve(
         # Short runs come by a tenth faster.
         backend_options={"use_uvloop": _has_uvloop()},
     )
+    if drain and failed:
+        raise click.exceptions.Exit(1)
 
 
 def _has_uvloop() -> bool:

@@ -39,6 +39,16 @@ def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]
     return found
 
 
+def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
+    """Return True if one of these runs, which are not over, may start or end without a person.
+
+    Where no server is up that could start it, one may come.
+    """
+    config = config_or_default(folder)
+    awake, _ = awake_and_silent(store, folder, config.stale_after)
+    return store.can_end(ids, awake, limits_of(config), present(store))
+
+
 def board_of(store: Store, server: Server, limits: Limits) -> Board:
     """The cards of a server, as it saw them last."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)

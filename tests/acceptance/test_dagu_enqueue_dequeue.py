@@ -86,11 +86,10 @@ def test_dequeue_removes_the_first_or_the_one_named_altogether(place: Place) -> 
 
 
 def test_dequeue_keeps_a_run_that_had_attempts_as_aborted_with_all_of_them(place: Place) -> None:
-    place.init()
-    job(place, "queue: lane\ncommand: echo out; exit 3\n")
+    server = place.serve()
+    job(place, "queue: lane\ncommand: echo out; exit 3\nretries: {limit: 1, delay: 1h}\n")
     place.run("enqueue", "-r", "r1", "job.yaml")
-    place.drain()
-    place.run("retry", "job:r1")
+    server.says("retry 1 of 1")
     before = place.show("1")["attempts"]
     place.run("dequeue", "lane")
     row = place.show("1")

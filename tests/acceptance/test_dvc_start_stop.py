@@ -56,16 +56,19 @@ def test_told_otherwise_it_leaves_sooner_and_takes_new_work_until_then(place: Pl
     eventually(lambda: again.is_gone, 3.0)
 
 
-def test_the_server_stays_while_something_waits_and_leaves_what_is_held(place: Place) -> None:
+def test_the_server_stays_for_a_retry_and_leaves_what_is_held_or_in_a_paused_queue(place: Place) -> None:
     place.init()
+    place.task("flaky", "test $AQUEUE_ATTEMPT = 2", "retries: {limit: 1, delay: 0.6s}")
     place.run("pause", "lane")
-    id_ = place.add("touch ran", "-u", "lane")
+    place.add("true", "-n", "paused", "-u", "lane")
+    place.add("true", "-n", "held", "--hold")
     server = start(place, "--idle-timeout", "0.1s")
-    time.sleep(0.3)  # longer than the idle time
-    assert not server.is_gone
-    place.run("hold", id_)
+    place.becomes("flaky", "succeeded")
     eventually(lambda: server.is_gone, 3.0)
-    assert place.show(id_)["state"] == "held"
+    rows = place.rows()
+    assert (rows["paused"]["state"], rows["held"]["state"]) == ("queued", "held")
+    assert "no server is up" in place.ask("resume", "lane").stderr
+    assert "no server is up" in place.ask("release", str(rows["held"]["id"])).stderr
 
 
 def test_a_file_dropped_in_the_very_moment_of_leaving_is_taken_by_whoever_starts_next(place: Place) -> None:

@@ -114,8 +114,33 @@ def test_a_follower_ends_when_the_run_it_waits_for_is_cancelled(place: Place) ->
     place.add("true", "--hold")
     follower = Follower(place, "logs", "-f", "1")
     place.run("cancel", "1")
-    assert follower.ends() == 0
+    assert follower.ends() == 1
     assert follower.lines == []
+    done = place.ask("logs", "-f", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run 1 has no output: cancelled" in done.stderr
+
+
+def test_a_follower_of_a_run_that_is_taken_off_its_queue_says_that_it_is_gone(place: Place) -> None:
+    place.init()
+    place.add("true", "--queue", "lane")
+    follower = place.start("logs", "-f", "1", stderr=subprocess.PIPE, text=True)
+    eventually(lambda: watches(follower.pid))
+    place.run("dequeue", "lane")
+    _, complaint = follower.communicate(timeout=10.0)
+    assert follower.returncode == 1
+    assert "run 1 is gone: it was taken off its queue, or pruned" in complaint
+
+
+def test_a_follower_says_why_a_run_cannot_start_and_follows_once_it_does(place: Place) -> None:
+    place.serve()
+    place.add("echo out", "--hold")
+    follower = place.start("logs", "-f", "1", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert follower.stderr is not None
+    assert "run 1 cannot start: hold; `aqueue release 1` lets it go" in follower.stderr.readline()
+    place.run("release", "1")
+    printed, _ = follower.communicate(timeout=10.0)
+    assert (printed, follower.returncode) == ("out\n", 0)
 
 
 def test_a_follower_survives_the_death_of_the_server(place: Place) -> None:

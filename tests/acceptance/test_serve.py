@@ -251,7 +251,7 @@ def test_it_serves_where_the_ends_of_processes_were_ignored_by_whoever_started_i
     place.task("job", "exit 3")
     ignore = "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     place.prefix = (sys.executable, "-c", f"import os, signal, sys; {ignore}")
-    assert place.start("serve", "--drain").wait(10.0) == 0
+    assert place.start("serve", "--drain").wait(10.0) == 1
     assert place.rows()["job"]["exit_code"] == 3
 
 

@@ -126,7 +126,7 @@ def test_the_store_is_busy_while_something_is_queued_or_running(book: Book, stat
     is_busy = state in (State.QUEUED, State.RUNNING)
     is_waiting = state is State.QUEUED
     assert book.store.outlook(Limits(), NOW) == Outlook(
-        busy=is_busy, waiting=is_waiting, next_ready=None, servers=0
+        busy=is_busy, waiting=is_waiting, next_ready=None, servers=0, running=state is State.RUNNING
     )
 
 

@@ -161,7 +161,7 @@ class QueuesWorld(World):
     def a_server_is_to_leave(self) -> None:
         """Because it is told to; or because it finds nothing to do, if that is so."""
         server = self.draw(st.sampled_from(self.starting))
-        is_busy = any(self.serves(server, run) for run in self.runs(State.QUEUED, State.RUNNING))
+        is_busy = any(self.serves(server, run) and self._can_go_on(run) for run in self.runs())
         record = self.store.server(server)
         assert record is not None
         with transaction(self.connection, NOWHERE):
@@ -172,6 +172,13 @@ class QueuesWorld(World):
                 if is_busy:
                     return
         self.leaving.add(server)
+
+    def _can_go_on(self, run: Run) -> bool:
+        """Whether something happens to a run without a person."""
+        configured = self.configured.get(run.queue)
+        is_paused = run.queue in self.paused or (configured is not None and configured.paused)
+        is_startable = not is_paused and self.disabled_by is None
+        return run.state is State.RUNNING or (run.state is State.QUEUED and is_startable)
 
     def a_leaving_server_has_left(self) -> None:
         server = self.draw(st.sampled_from(sorted(self.leaving)))

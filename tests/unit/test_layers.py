@@ -59,6 +59,7 @@ LAYERS = (
         "cardqueries",
         "servers",
         "claims",
+        "prospects",
         "dependencies",
         "arrivals",
         "store",
@@ -71,7 +72,7 @@ LAYERS = (
         "inbox",
     ),
     ("commands", "plans", "runner", "timer", "intake", "planner", "cardwatch"),
-    ("rounds", "dispatcher"),
+    ("rounds", "dispatcher", "signals"),
     ("server",),
     (
         "cli.output",

@@ -82,6 +82,7 @@ class Life(QueuesWorld, RuleBasedStateMachine):
                 waiting=any(run.ready_at is None for run in waiting),
                 next_ready=min(delays, default=None),
                 servers=len(self.store.servers()),
+                running=any(self.serves(server, run) for run in self.running()),
             )
 
     @invariant()
