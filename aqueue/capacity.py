@@ -126,8 +126,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     unmet: Sequence[int] = ()
 
 
-def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
-    """Say what keeps `run` from being started; None if nothing does, or it does not wait."""
+def waiting_for(
+    run: Run, line: Line, limits: Limits, now: float, hindered: Mapping[str, str] | None = None
+) -> str | None:
+    """Say what keeps `run` from being started; None if nothing does, or it does not wait.
+
+    Args:
+        hindered: why servers, by their ids, can start nothing at all.
+    """
     if run.state is State.HELD:
         return f"hold; `aqueue release {run.id}` lets it go"
     if run.state is not State.QUEUED:
@@ -136,13 +142,20 @@ def waiting_for(run: Run, line: Line, limits: Limits, now: float) -> str | None:
         return f"comes after {_name(line.unmet)}"
     servers = [server for server in line.servers if server.serves(run.queue)]
     disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
+    hindrance = _hindrance(servers, hindered or {})
     if all(disabled_by) and run.direct and servers:
-        return _its_turn(run, line, limits, now)
+        return _its_turn(run, line, limits, now) or hindrance
     if all(disabled_by):
         return f"queues are disabled: {disabled_by[0]}"
     if not servers:
         return _its_server(run, line)
-    return _its_turn(run, line, limits, now) or _its_slot(run, line, limits, servers)
+    return _its_turn(run, line, limits, now) or hindrance or _its_slot(run, line, limits, servers)
+
+
+def _hindrance(servers: Sequence[Server], hindered: Mapping[str, str]) -> str | None:
+    """Say why none of these servers can start anything; None if one can."""
+    whys = [hindered.get(server.id) for server in servers]
+    return f"nothing is started: {whys[0]}" if whys and all(whys) else None
 
 
 def _openings(only: Collection[str] | None, closed: Collection[str]) -> Openings:

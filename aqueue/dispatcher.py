@@ -23,7 +23,8 @@ from aqueue.events import Notice, Report
 from aqueue.folder import Folder
 from aqueue.gpus import Gpus
 from aqueue.incoming import Claimed
-from aqueue.models import ENDED, Run, Server, State
+from aqueue.models import ENDED, Leaving, Run, Server, State
+from aqueue.orders import Cancel, Leave, Order, OrderFile
 from aqueue.outcomes import End, Outcome
 from aqueue.planner import Planner
 from aqueue.queries import SET_SECONDS, Outlook
@@ -53,6 +54,8 @@ class Dispatcher:
         new_runner: makes the runner of a claimed run.
         planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
+        leave: is told when an order that the store could not take says so.
+        tell: is told why nothing is started; empty once something is again.
         gpus: look at the machine's GPUs.
     """
 
@@ -67,12 +70,17 @@ class Dispatcher:
         new_runner: Callable[[Run], Runner],
         planner: Planner,
         take_orders: Callable[[Server], None],
+        leave: Callable[[Leaving], None],
+        tell: Callable[[str], None],
         gpus: Gpus,
         clock: Clock,
         report: Report,
     ) -> None:
         self._folder = folder
         self._database = database
+        self._server = server
+        self._leave = leave
+        self._orders = OrderFile(str(folder.orders))
         self._rounds = Rounds(folder, server, planner, roll_call)
         self._limits = limits
         self._new_runner = new_runner
@@ -92,7 +100,8 @@ class Dispatcher:
         self._plan_at = 0.0
         self._ahead = clock.now() - clock.since_boot()
         self._draining = False
-        self._room = Room(folder, clock, report)
+        self._is_full = False
+        self._room = Room(folder, clock, report, tell)
         self._cards = CardWatch(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
@@ -162,6 +171,9 @@ class Dispatcher:
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
                     return
+                if self._draining and self._is_full and self._leave_to_next():
+                    tasks.cancel_scope.cancel()
+                    return
                 if pause is None:
                     await self._awake.wait()
                     continue
@@ -190,11 +202,20 @@ class Dispatcher:
             self._deliveries = deliveries + self._deliveries
             self._outcomes = outcomes + self._outcomes
             self._rung = self._beat_is_due = True
-            if isinstance(error, DiskFullError):
+            self._is_full = isinstance(error, DiskFullError)
+            if self._is_full:
                 self._room.is_short(f"the disk is full ({error})")
             else:
+                self._room.is_hindered(str(error))
                 self._report(Notice(f"{error}; {error.hint}", urgent=True))
+            self._obey_orders(agenda.orders)
             return DISK_FULL_PAUSE
+        self._is_full = False
+        self._room.has_gone_on()
+        if agenda.orders:
+            self._orders.remove(agenda.orders)
+            # They may be about runs of other servers.
+            self._folder.ring()
         self._runners.difference_update(runner for runner, _ in outcomes)
         # Before anything else: whoever dropped a file is waiting for this.
         for run in done.claimed:
@@ -233,6 +254,7 @@ class Dispatcher:
             beating=beating,
             making=stays and (rung or beating or self._plan_at <= now),
             adopting=stays and (beating or self._has_company),
+            orders=self._orders.read() if rung or beating else (),
         )
 
     def _set_clock(self, now: float) -> tuple[str, float] | None:
@@ -251,6 +273,34 @@ class Dispatcher:
                 runner.stop(stopped[runner.run.id])
         if done.record is not None:
             self._take_orders(done.record)
+
+    def _obey_orders(self, orders: Sequence[Order]) -> None:
+        """Do what people want, although it cannot be recorded yet."""
+        for order in orders:
+            if isinstance(order, Leave):
+                if order.server == self._server:
+                    self._leave(order.leaving)
+                continue
+            for runner in self._runners:
+                if runner.run.id == order.run:
+                    runner.stop(order.reason)
+
+    def _leave_to_next(self) -> bool:
+        """Leave it to the next server to record the ends of attempts, for which the disk has no room.
+
+        Returns:
+            False if an attempt goes on, or its end could not be told later.
+        """
+        if self._runners - {runner for runner, _ in self._outcomes}:
+            return False
+        stopped = [outcome for _, outcome in self._outcomes if outcome.end is End.STOPPED]
+        try:
+            # Their exit codes stand in their files; not that somebody wanted that.
+            self._orders.give([Cancel(one.run.id, one.run.attempt, one.why) for one in stopped])
+        except OSError:
+            return False
+        self._report(Notice("leaving; the next server records what has ended, once there is room", urgent=True))
+        return True
 
     def _look_out(self, outlook: Outlook) -> None:
         """Take note of how things are now."""

@@ -12,7 +12,7 @@ from aqueue.errors import FolderError
 CONFIG_NAME: Final = "aqueue.yaml"
 _SUFFIXES = (".yaml", ".yml")
 _OF_THE_STATE = (
-    *("incoming", "runs", "servers", "logs", "scratch", "bell", "news"),
+    *("incoming", "runs", "servers", "logs", "scratch", "bell", "news", "orders"),
     *("state.db", "state.db-wal", "state.db-shm"),
 )
 
@@ -32,6 +32,7 @@ class Folder:
         self.scratch = self.state / "scratch"
         self.bell = self.state / "bell"
         self.news = self.state / "news"
+        self.orders = self.state / "orders"
         self.rejected = path / "rejected"
         self.config = path / CONFIG_NAME
         self.parent = path.parent

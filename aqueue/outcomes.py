@@ -78,6 +78,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SIGNALS = {int(number) for number in signal.Signals}
+_STOPPING = (signal.SIGTERM, signal.SIGKILL)
 
 
 def judge(outcome: Outcome) -> Verdict:
@@ -92,6 +93,9 @@ def judge(outcome: Outcome) -> Verdict:
             return _lost(run, outcome.why)
         case End.EXITED if outcome.exit_code == 0:
             return _over(run, State.SUCCEEDED, None)
+        case End.EXITED if run.cancel is not None and outcome.signal in _STOPPING:
+            # Whoever has stopped it did not live to record that.
+            return _over(run, State.ABORTED, run.cancel)
         case _:
             return _failed(outcome)
 

@@ -5,7 +5,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+_TOLD: Final = 512
+"""How many bytes there are for what a server tells."""
 
 
 class Presence:
@@ -22,7 +25,15 @@ class Presence:
         path = servers / os.urandom(8).hex()
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return cls(path, descriptor)
+        presence = cls(path, descriptor)
+        # There may be no room for it later.
+        presence.tell("")
+        return presence
+
+    def tell(self, why: str) -> None:
+        """Let others know why nothing is started here; empty if it is. That needs no room on the disk."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, why.encode(errors="replace")[:_TOLD].ljust(_TOLD, b"\0"), 0)
 
     def release(self) -> None:
         """Take the sign away."""
@@ -44,6 +55,15 @@ def is_up(servers: Path, server: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def told_by(servers: Path, server: str) -> str:
+    """Return why a server starts nothing, as it says; empty if it does, or is gone."""
+    try:
+        content = (servers / server).read_bytes()
+    except OSError:
+        return ""
+    return content.rstrip(b"\0").decode(errors="replace")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from typing import Final
 
 from aqueue.clock import Clock
@@ -27,9 +28,15 @@ _CHECK_SECONDS = 0.1
 
 
 class Room:
-    """Knows whether runs can be started, and says so when that changes."""
+    """Knows whether runs can be started, and says so when that changes.
 
-    def __init__(self, folder: Folder, clock: Clock, report: Report) -> None:
+    Args:
+        tell: is told why nothing is started, for those who ask; empty once something is again.
+    """
+
+    def __init__(
+        self, folder: Folder, clock: Clock, report: Report, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._folder = folder
         self._clock = clock
         self._report = report
@@ -38,6 +45,8 @@ class Room:
         self._pause = _FIRST_PAUSE
         self._try_at = -math.inf
         self._check_at = -math.inf
+        self._tell = tell
+        self._told = ""
 
     def has_room(self) -> bool:
         """Whether there is room for a run to be started; the disk is asked now and then."""
@@ -60,6 +69,7 @@ class Room:
     def is_short(self, why: str, pause: float = DISK_FULL_PAUSE) -> None:
         """Take note that there was no room for something; nothing is started for `pause` seconds."""
         self._check_at = self._clock.monotonic() + pause
+        self._let_know(why)
         if not self._is_short:
             self._is_short = True
             self._report(Notice(f"{why}: nothing is started until there is room", urgent=True))
@@ -79,3 +89,17 @@ class Room:
         if self._is_short:
             self._is_short = self._is_to_be_tried = False
             self._report(Notice("there is room again: runs are started"))
+
+    def is_hindered(self, why: str) -> None:
+        """Take note that nothing can be started although there is room."""
+        self._let_know(why)
+
+    def has_gone_on(self) -> None:
+        """Take note that nothing else is in the way."""
+        if not self._is_short:
+            self._let_know("")
+
+    def _let_know(self, why: str) -> None:
+        if why != self._told:
+            self._told = why
+            self._tell(why)

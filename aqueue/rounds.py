@@ -15,7 +15,8 @@ from aqueue.errors import AqueueError
 from aqueue.events import Event, RunAborted, RunAccepted, RunEnded, RunStarted
 from aqueue.folder import Folder
 from aqueue.incoming import Claimed
-from aqueue.models import Run, Server
+from aqueue.models import ENDED, Run, Server
+from aqueue.orders import Leave, Order
 from aqueue.outcomes import Outcome
 from aqueue.planner import Planned, Planner
 from aqueue.queries import Outlook
@@ -73,6 +74,7 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
         beating: whether a sign of life is due.
         making: whether runs are made of what schedules say.
         adopting: whether to look for servers that are gone.
+        orders: that somebody has left where the database could not take them.
     """
 
     files: Sequence[Sequence[Claimed]]
@@ -86,6 +88,7 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
     beating: bool
     making: bool
     adopting: bool
+    orders: Sequence[Order] = ()
 
     @property
     def is_small(self) -> bool:
@@ -168,6 +171,8 @@ class Rounds:
         store, server, limits, now = Timetable(connection), self._server, agenda.limits, agenda.now
         if agenda.clock_was_set is not None:
             store.follow_set_clock(*agenda.clock_was_set)
+        for order in agenda.orders:
+            _record(store, order, now)
         left_behind = [file for files in agenda.files for file in files if file.is_left_behind]
         known = {file.name for file in left_behind if store.runs_of(file.name)}
         ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
@@ -198,6 +203,17 @@ class Rounds:
         if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
             return []
         return store.accept(file.name, file.requests, now)
+
+
+def _record(store: Store, order: Order, now: float) -> None:
+    """Put an order into the store, unless it has been carried out."""
+    if isinstance(order, Leave):
+        store.send_away(order.server, order.leaving)
+        return
+    run = store.get(order.run)
+    # An attempt may have begun just when the order was given.
+    if run is not None and run.state not in ENDED and run.attempt - order.attempt in (0, 1):
+        store.cancel(run, order.reason, now)
 
 
 def accepted(agenda: Agenda, done: Done) -> Iterator[tuple[Claimed, Request, list[int]]]:

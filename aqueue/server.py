@@ -29,6 +29,7 @@ from aqueue.intake import Intake
 from aqueue.keeper import Keeper
 from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
+from aqueue.orders import OrderFile
 from aqueue.placeholders import OWN_VARIABLES
 from aqueue.planner import Planner
 from aqueue.preparation import Preparation
@@ -136,6 +137,8 @@ class _Server:
             new_runner=self._new_runner,
             planner=Planner(folder, report),
             take_orders=self._take_orders,
+            leave=lambda leaving: self._take_orders(msgspec.structs.replace(self._record, leaving=leaving)),
+            tell=presence.tell,
             gpus=Gpus(folder),
             clock=clock,
             report=report,
@@ -160,6 +163,7 @@ class _Server:
         settings = Settings(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
+        OrderFile(str(folder.orders)).prepare()
         presence = Presence.announce(folder.servers)
         stack.callback(presence.release)
         return cls(folder, options, settings, clock, report, presence, database)

@@ -49,7 +49,8 @@ class Store(Arrivals):
             the run as it is now; None if this attempt is no longer the server's, and nothing was done.
         """
         run, verdict = outcome.run, judge(outcome)
-        if verdict.state is State.QUEUED and (now := self.get(run.id)) and now.cancel is not None:
+        is_to_stop = verdict.state in (State.QUEUED, State.FAILED)
+        if is_to_stop and (now := self.get(run.id)) and now.cancel is not None:
             # Somebody cancelled it while its attempt was ending: it must not be tried again.
             run = msgspec.structs.replace(run, cancel=now.cancel)
             verdict = judge(msgspec.structs.replace(outcome, run=run))

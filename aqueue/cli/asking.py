@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from aqueue import presence
 from aqueue.cards import HeldCard
 from aqueue.cli import render, tabulating
 from aqueue.cli.access import (
@@ -167,6 +168,7 @@ def status(directory: str | None, as_json: bool) -> None:
                         "gpus": server.owns[0] if server.owns else None,
                         "leaving": server.leaving,
                         "disabled_by": server.disabled_by,
+                        "hindered_by": presence.told_by(folder.servers, server.id) or None,
                         "log": server.log,
                     }
                     for server in servers
@@ -178,7 +180,7 @@ def status(directory: str | None, as_json: bool) -> None:
         )
         return
     for server in servers:
-        click.echo(_described(server, config.stale_after, moment))
+        click.echo(_described(server, config.stale_after, moment, presence.told_by(folder.servers, server.id)))
     if not servers:
         click.echo("no server is up; `aqueue serve` starts one")
     if config.disabled_by and not servers:
@@ -275,7 +277,7 @@ def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _described(server: Server, stale_after: float, moment: float) -> str:
+def _described(server: Server, stale_after: float, moment: float, hindrance: str) -> str:
     parts = [f"up for {spell(max(moment - server.started_at, 0))}", f"{server.most_jobs} at a time"]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
@@ -283,6 +285,8 @@ def _described(server: Server, stale_after: float, moment: float) -> str:
         parts.append(f"only GPU {', '.join(map(str, ids)) or 'none'}")
     if server.disabled_by is not None:
         parts.append(f"starts nothing but schedules: queues are disabled ({server.disabled_by})")
+    if hindrance:
+        parts.append(f"starts nothing: {hindrance}")
     if server.leaving is not None:
         parts.append("leaving")
     if (silent := moment - server.heartbeat_at) > stale_after:

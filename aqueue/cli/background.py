@@ -25,11 +25,12 @@ from aqueue.cli.access import (
     opened,
     refuse_both,
 )
+from aqueue.cli.ordering import dismiss_without_room
 from aqueue.cli.output import report
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
-from aqueue.errors import AqueueError
+from aqueue.errors import AqueueError, DiskFullError
 from aqueue.folder import Folder
 from aqueue.models import Leaving, Server, State
 from aqueue.process import is_alive
@@ -95,13 +96,19 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
     """
     refuse_both(quiet, verbose)
     folder = find_folder(directory)
+    leaving = Leaving.AT_ONCE if kill else Leaving.WHEN_DONE
+    servers: list[Server] = []
     # One that is just being started is waited for.
-    with presence.alone(folder.state), changing(folder) as store:
-        servers = living_servers(store, folder)
-        for server in servers:
-            store.send_away(server.id, Leaving.AT_ONCE if kill else Leaving.WHEN_DONE)
-        running = {server.id: len(store.held_by(server.id)) for server in servers}
-        orphans = len(store.in_state(State.RUNNING)) - sum(running.values())
+    with presence.alone(folder.state):
+        try:
+            with changing(folder) as store:
+                servers = living_servers(store, folder)
+                running = {server.id: len(store.held_by(server.id)) for server in servers}
+                orphans = len(store.in_state(State.RUNNING)) - sum(running.values())
+                for server in servers:
+                    store.send_away(server.id, leaving)
+        except DiskFullError as error:
+            dismiss_without_room(folder, servers, leaving, error)
     if quiet:
         _wait_until_gone(folder, servers, lambda _: None)
         return

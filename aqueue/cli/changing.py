@@ -28,9 +28,10 @@ from aqueue.cli.access import (
     say_if_unserved,
     say_what_hangs_on,
 )
+from aqueue.cli.ordering import cancel_without_room
 from aqueue.cli.output import report
 from aqueue.cli.types import DURATION, F
-from aqueue.errors import RunError
+from aqueue.errors import DiskFullError, RunError
 from aqueue.models import ENDED, Run, State
 from aqueue.store import Store
 
@@ -58,14 +59,19 @@ def _runs_or_group(command: F) -> F:
 def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> None:
     """Stop runs, or take them off the queue, and with them what comes after them."""
     folder = find_folder(directory)
-    with changing(folder) as store:
-        chosen = _chosen(store, runs, group, lambda run: run.state not in ENDED)
-        before = store.dependents(chosen)
-        cancelled = _each(chosen, lambda run: _cancel(store, run))
-        again = [run for run, state in zip(chosen, cancelled, strict=True) if state is State.SUCCEEDED]
-        spared = {run.id for run in before if store.get(run.id) == run} if again else set()
-        dependents = [run for run in before if run.id not in spared]
-        is_served = bool(living_servers(store, folder))
+    chosen: list[Run] = []
+    try:
+        with changing(folder) as store:
+            chosen = _chosen(store, runs, group, lambda run: run.state not in ENDED)
+            before = store.dependents(chosen)
+            cancelled = _each(chosen, lambda run: _cancel(store, run))
+            again = [run for run, state in zip(chosen, cancelled, strict=True) if state is State.SUCCEEDED]
+            spared = {run.id for run in before if store.get(run.id) == run} if again else set()
+            dependents = [run for run in before if run.id not in spared]
+            is_served = bool(living_servers(store, folder))
+    except DiskFullError as error:
+        cancel_without_room(folder, chosen, error)
+        return
     for run, state in zip(chosen, cancelled, strict=True):
         if state in (State.SUCCEEDED, State.FAILED):
             click.echo(f"run {run.id} is {state} again: its retry was taken back", err=True)

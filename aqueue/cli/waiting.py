@@ -9,6 +9,7 @@ from aqueue.config import Config
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, State
 from aqueue.placement import Blocked, Board, Placed
+from aqueue.presence import told_by
 from aqueue.store import Store
 
 Key = tuple[Demand, tuple[CardId, ...] | None]
@@ -29,7 +30,8 @@ def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]
     awake, silent = awake_and_silent(store, folder, config.stale_after)
     lines = store.lines(runs, awake, limits.queues, silent)
     moment = present(store)
-    found = [waiting_for(run, line, limits, moment) for run, line in zip(runs, lines, strict=True)]
+    hindered = {server.id: told_by(folder.servers, server.id) for server in awake}
+    found = [waiting_for(run, line, limits, moment, hindered) for run, line in zip(runs, lines, strict=True)]
     if any(why is None and _waits_for_cards(run) for run, why in zip(runs, found, strict=True)):
         boards = {server.id: _shortages(store, server, limits) for server in awake}
         for index, run in enumerate(runs):

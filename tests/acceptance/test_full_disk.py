@@ -1,6 +1,8 @@
 """A full disk: nothing new is started, it is said once, and when there is room again all goes on."""
 
+import contextlib
 import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.driving import Place
+from tests.acceptance.driving import Place, Row
 from tests.waiting import eventually
 
 MIB = 1 << 20
@@ -42,6 +44,23 @@ class SmallDisk:
 
     def make_room(self) -> None:
         self._ballast.unlink()
+
+    def drop(self, name: str, *lines: str) -> None:
+        """Put a task file into the folder."""
+        draft = self.path / f"{name}.draft"
+        draft.write_text("\n".join([*lines, ""]))
+        draft.rename(self.path / "queue" / f"{name}.yaml")
+
+    def becomes(self, name: str, state: str) -> Row:
+        """Wait until the only run of that name is in this state; returns it."""
+
+        def there() -> Row | None:
+            row = self.place.rows().get(name)
+            return row if row and row["state"] == state else None
+
+        row = eventually(there)
+        assert row is not None
+        return row
 
 
 @pytest.fixture
@@ -148,3 +167,100 @@ def test_a_bad_file_is_rejected_once_there_is_room_to_say_why(disk: SmallDisk) -
     disk.make_room()
     server.says("rejected bad.yaml")
     assert "did you mean" in (queue / "rejected" / "bad.yaml.error").read_text()
+
+
+# Orders and reasons while it is full
+
+
+def fill_by_a_run(disk: SmallDisk, *lines: str) -> None:
+    """Have a run fill the disk, and go on."""
+    disk.drop("filler", "command: cat /dev/zero >>big; exec sleep 1000", *lines)
+    eventually(lambda: is_full(disk))
+
+
+def is_full(disk: SmallDisk) -> bool:
+    return os.statvfs(disk.path).f_bavail == 0
+
+
+def test_the_run_that_fills_the_disk_is_cancelled_all_the_same(disk: SmallDisk) -> None:
+    place = disk.place
+    place.init()
+    server = place.serve("-j", "2")
+    place.add("touch started", "-n", "later", "--hold")
+    fill_by_a_run(disk, "retries: 2")
+    done = place.ask("cancel", "1", "2")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "the disk is full: runs 1 later, 2 filler are stopped all the same" in done.stderr
+    eventually(lambda: not place.processes_of_runs())
+    (disk.path / "big").unlink()
+    for name in ("later", "filler"):
+        row = disk.becomes(name, "aborted")
+        assert row["reason"] == "cancelled"
+    assert place.rows()["filler"]["attempt"] == 1
+    assert (disk.path / "queue/.aqueue/orders").read_bytes() == bytes(1 << 16)
+    assert server.process.poll() is None
+
+
+def test_stop_kill_ends_servers_and_what_they_run_though_the_disk_is_full(disk: SmallDisk) -> None:
+    place = disk.place
+    server = place.serve()
+    fill_by_a_run(disk, "retries: 2")
+    assert place.ask("stop", "--kill").returncode == 0
+    assert server.ends() == 0
+    assert not place.processes_of_runs()
+    (disk.path / "big").unlink()
+    place.drain()
+    row = place.rows()["filler"]
+    assert (row["state"], row["reason"], row["attempt"]) == ("aborted", "stopped with the server", 1)
+
+
+def test_on_a_full_disk_a_server_that_is_told_to_leave_leaves_the_true_exit_code_to_the_next(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    place, go = disk.place, tmp_path / "go"
+    server = place.serve()
+    disk.drop("long", f"command: until [ -e {go} ]; do sleep 0.02; done; exit 3")
+    server.says("started")
+    disk.fill()
+    stop = place.start("stop", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server.says("told to leave")
+    go.touch()
+    said, _ = stop.communicate(timeout=20.0)
+    assert stop.returncode == 0, said
+    assert server.ends() == 0
+    disk.make_room()
+    assert " failed 1 long" in place.drain()
+    row = place.rows()["long"]
+    assert (row["state"], row["exit_code"], row["attempt"]) == ("failed", 3, 1)
+
+
+def test_a_run_whose_server_was_killed_is_cancelled_on_a_full_disk_by_the_command_itself(disk: SmallDisk) -> None:
+    place = disk.place
+    server = place.serve()
+    fill_by_a_run(disk)
+    server.kill()
+    done = place.ask("cancel", "filler")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: not place.processes_of_runs())
+    (disk.path / "big").unlink()
+    place.drain()
+    row = place.rows()["filler"]
+    assert (row["state"], row["reason"], row["attempt"]) == ("aborted", "cancelled", 1)
+
+
+def test_ls_and_status_say_that_the_disk_is_full_as_long_as_it_is(disk: SmallDisk) -> None:
+    place = disk.place
+    place.serve()
+    place.add("true", "-n", "waits", "--hold")
+    disk.fill(leave=4 * MIB)
+    place.run("release", "waits")
+    why = "nothing is started: the disk is full (there are "
+    eventually(lambda: str(place.rows()["waits"]["waiting_for"]).startswith(why))
+    with (disk.path / "more").open("wb") as more, contextlib.suppress(OSError):
+        more.write(bytes(4 * MIB))
+    assert is_full(disk)
+    assert "the disk is full" in str(place.rows()["waits"]["waiting_for"])
+    assert "starts nothing: the disk is full" in place.run("status")
+    disk.make_room()
+    disk.becomes("waits", "succeeded")
+    assert "starts nothing" not in place.run("status")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aqueue.folder import Folder
-from aqueue.presence import Presence, forget, is_up
+from aqueue.presence import Presence, forget, is_up, told_by
 from aqueue.process import is_alive
 
 _SERVER = """\
@@ -100,3 +100,15 @@ def test_asking_does_not_make_others_believe_that_a_dead_server_is_up(folder: Fo
         assert not is_up(folder.servers, server.id)
     finally:
         os.close(asker)
+
+
+def test_a_server_tells_in_its_file_what_is_in_its_way_and_needs_no_more_room_for_that(folder: Folder) -> None:
+    presence = Presence.announce(folder.servers)
+    path = folder.servers / presence.id
+    size = path.stat().st_size
+    for why in ("the disk is full", "", "é" * 1000):
+        presence.tell(why)
+        assert why.startswith(told_by(folder.servers, presence.id).rstrip("\N{REPLACEMENT CHARACTER}"))
+        assert path.stat().st_size == size
+    presence.release()
+    assert told_by(folder.servers, presence.id) == ""

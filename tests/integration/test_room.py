@@ -26,3 +26,19 @@ def test_what_was_missed_is_tried_again_after_longer_and_longer_and_told_of_once
     room.is_there()
     assert told[1:] == [Notice("there is room again: runs are started")]
     assert room.has_room()
+
+
+def test_whoever_asks_is_told_why_nothing_is_started_until_something_is(folder: Folder) -> None:
+    told: list[str] = []
+    room = Room(folder, SetClock(), lambda *_: None, told.append)
+    assert room.has_room()
+    room.is_short("the disk is full")
+    room.is_short("the disk is full")
+    room.has_gone_on()
+    assert told == ["the disk is full"]
+    room.is_there()
+    room.has_gone_on()
+    assert told[1:] == [""]
+    room.is_hindered("the database is locked")
+    room.has_gone_on()
+    assert told[2:] == ["the database is locked", ""]

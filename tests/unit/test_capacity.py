@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -29,11 +29,12 @@ def reason(
     ready_at: float | None = None,
     servers: Sequence[Server] = (a_server(),),
     limits: Limits | None = None,
+    hindered: Mapping[str, str] | None = None,
     **line: Any,
 ) -> str | None:
     run = a_run(id=7, state=state, queue="gpu", ready_at=ready_at)
     plain: dict[str, Any] = {"servers": servers, "ahead": 0, "running": {}, "jobs": {}}
-    return waiting_for(run, Line(**plain | line), limits or Limits(), NOW)
+    return waiting_for(run, Line(**plain | line), limits or Limits(), NOW, hindered)
 
 
 # What a run waits for
@@ -55,6 +56,15 @@ def test_a_held_run_waits_to_be_released_whatever_else_keeps_it() -> None:
 
 def test_a_run_waits_for_a_server() -> None:
     assert reason(servers=[], ahead=2) == "no server is up; `aqueue serve` starts one"
+
+
+def test_a_run_waits_for_what_keeps_all_its_servers_from_starting_anything() -> None:
+    full = {"here": "the disk is full"}
+    assert reason(hindered=full) == "nothing is started: the disk is full"
+    assert reason(hindered=full, running={"gpu": [3]}) == "nothing is started: the disk is full"
+    assert reason(hindered=full, is_paused=True) == "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    assert reason(hindered=full | {"there": ""}, servers=[a_server(), a_server("there")]) is None
+    assert reason(State.HELD, hindered=full) == reason(State.HELD)
 
 
 def test_a_server_that_is_to_leave_starts_nothing_more() -> None:

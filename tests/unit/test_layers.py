@@ -46,6 +46,7 @@ LAYERS = (
         "metrics",
         "process",
         "presence",
+        "orders",
         "room",
         "checkout",
         "snapshots",
@@ -92,6 +93,7 @@ LAYERS = (
         "cli.parsing",
         "cli.place",
         "cli.named_files",
+        "cli.ordering",
     ),
     (
         "cli.asking",

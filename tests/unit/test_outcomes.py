@@ -109,6 +109,14 @@ def test_a_run_that_was_cancelled_while_it_ended_is_not_queued_again(end: End) -
     assert (verdict.state, verdict.reason) == (State.ABORTED, "cancelled by a person")
 
 
+@pytest.mark.parametrize("code", [143, 137])
+def test_a_run_that_was_stopped_by_somebody_who_did_not_live_to_record_it_is_aborted(code: int) -> None:
+    task = a_task(retries=Retries(limit=5))
+    verdict = after(a_run(task, cancel="stopped with the server"), End.EXITED, code)
+    assert (verdict.state, verdict.reason) == (State.ABORTED, "stopped with the server")
+    assert after(a_run(cancel="too late"), End.EXITED, 3).state is State.FAILED
+
+
 def test_a_run_that_succeeded_before_it_could_be_cancelled_has_succeeded() -> None:
     assert after(a_run(cancel="too late"), End.EXITED, 0).state is State.SUCCEEDED
 

@@ -1,0 +1,79 @@
+"""Orders about what runs, from commands that find no room in the database."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import click
+
+from aqueue.cli.access import config_or_default, living_servers, reading
+from aqueue.errors import DiskFullError
+from aqueue.folder import Folder
+from aqueue.models import ENDED, Leaving, Run, Server, State
+from aqueue.orders import Cancel, Leave, Order, OrderFile
+
+_SHOWN = 5
+
+
+def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullError) -> None:
+    """Have runs cancelled although the disk is full; stop those that run here if no server is up to do it.
+
+    Args:
+        error: what the database has said.
+
+    Raises:
+        DiskFullError: that cannot be done either.
+    """
+    left = [run for run in runs if run.state not in ENDED]
+    if not left:
+        raise error
+    _give(folder, [Cancel(run.id, run.attempt, "cancelled") for run in left], error)
+    running = [run for run in left if run.state is State.RUNNING]
+    with reading(folder) as store:
+        is_served = bool(living_servers(store, folder))
+    if not is_served:
+        _stop(folder, running)
+    which = ", ".join(f"{run.id} {run.name}" for run in left[:_SHOWN]) + (" …" if len(left) > _SHOWN else "")
+    runs_are = f"run {which} is" if len(left) == 1 else f"runs {which} are"
+    click.echo(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room", err=True)
+
+
+def dismiss_without_room(
+    folder: Folder, servers: Sequence[Server], leaving: Leaving, error: DiskFullError
+) -> None:
+    """Have servers leave although the disk is full.
+
+    Args:
+        error: what the database has said.
+
+    Raises:
+        DiskFullError: that cannot be done either.
+    """
+    if not servers:
+        raise error
+    _give(folder, [Leave(server.id, leaving) for server in servers], error)
+
+
+def _give(folder: Folder, orders: Sequence[Order], error: DiskFullError) -> None:
+    try:
+        OrderFile(str(folder.orders)).give(orders)
+    except OSError:
+        # Some file systems need room even to write over what is there; or nobody has ever served here.
+        raise error from None
+    folder.ring()
+    folder.tell()
+
+
+def _stop(folder: Folder, runs: Sequence[Run]) -> None:
+    """End the attempts of runs that have no server."""
+    # Imported here: it is hardly ever needed.
+    import anyio
+
+    from aqueue import process
+
+    grace = config_or_default(folder).grace
+    for run in runs:
+        attempt = folder.attempt(run.id, run.attempt)
+        found = process.find(attempt, process.read_fence(attempt) or process.Fence(None, None))
+        if found is not None:
+            with found:
+                anyio.run(partial(found.end_group, grace))
