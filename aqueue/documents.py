@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
-from aqueue import yaml_errors
+from aqueue import secrecy, yaml_errors
 from aqueue.errors import FileError
 from aqueue.merging import MergeKeys
 from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled, stands_for
@@ -110,7 +110,10 @@ class Document:
             FileError: it is not of that kind, or a key has no value.
         """
         if not isinstance(self.value, dict):
-            raise self.error(f"expected keys and values, got {describe(self.value)}")
+            is_shown = not isinstance(self.value, str) or secrecy.is_command(
+                self.value, self._node.start_mark.line
+            )
+            raise self.error(f"expected keys and values, got {describe(self.value) if is_shown else 'text'}")
         self.check_keys((), kind.__struct_fields__)
         for at in empty_keys(self.written, kind, home) if self._has_nothing else ():
             dotted = ".".join(step for step in at if isinstance(step, str))
@@ -130,9 +133,11 @@ class Document:
         mapping = self._at(at)
         for key in mapping:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1, 0.6)
+                near = difflib.get_close_matches(secrecy.key_shown(key, known).rstrip("…"), known, 1, 0.6)
                 hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-                raise self.error(f"unknown key '{key}'", hint, at=(*at, key), key=True)
+                shown = secrecy.key_shown(key, known)
+                message = f"unknown key '{shown}'" if shown else "unknown key: it is more than a word"
+                raise self.error(message, hint, at=(*at, key), key=True)
 
     def _explain(self, message: str, kind: type[msgspec.Struct], expected: dict[str, str]) -> FileError:
         path = _path_of(message)
@@ -144,12 +149,10 @@ class Document:
             return self.error(f"'{missing[1]}' is missing", f"add: {missing[1]}: …", at=path)
         if re.search(r"unknown field", message):
             return self._unknown_below(kind, path)
-        dotted = ".".join(str(step) for step in path)
+        dotted = secrecy.path_shown(path)
         keys = ".".join(step for step in path if isinstance(step, str)) + "."
         wanted = next((text for key, text in expected.items() if keys.startswith(key + ".")), "")
-        # What is in an environment may be a secret.
-        value = self._at(path)
-        got = "text" if "env" in path and isinstance(value, str) else describe(value)
+        got = _got(self._at(path), path, wanted)
         return self.error(f"{dotted}: expected {wanted or message}, got {got}", at=path)
 
     def _first_nested(self, path: Path) -> Path:
@@ -205,7 +208,9 @@ class Document:
             if depth == 0 and key_node.value.startswith(SHARED):
                 continue
             if key_node.value in mapping:
-                raise self._error_at(key_node, f"'{key_node.value}' is given twice", "keep one of them")
+                shown = secrecy.key_shown(key_node.value)
+                what = f"'{shown}'" if shown and not _is_empty(child) else "this key"
+                raise self._error_at(key_node, f"{what} is given twice", "keep one of them")
             mapping[key_node.value] = self._plain(child, depth + 1)
         return mapping
 
@@ -357,6 +362,15 @@ def _path_of(message: str) -> Path:
     _, _, path = message.rpartition("`$")
     steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     return tuple(name or int(index) for name, index in steps)
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    """Return True for a key's missing value, as what YAML takes for a key in `{T: a, b}` has."""
+    return _is_bare(node) and not node.value
+
+
+def _got(value: Any, path: Path, expected: str) -> str:
+    return describe(value) if secrecy.may_be_shown(value, path, expected) else "text"
 
 
 def describe(value: Any) -> str:

@@ -28,6 +28,7 @@ LAYERS = (
     ),
     (
         "config",
+        "secrecy",
         "yaml_errors",
         "merging",
         "placeholders",
