@@ -2,9 +2,12 @@
 
 import sys
 
+from aqueue.search_path import without_current_directory
+
 
 def main() -> None:
     """Run the command line."""
+    sys.path[:] = without_current_directory()
     try:
         from aqueue.cli import run
 

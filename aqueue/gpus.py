@@ -15,6 +15,7 @@ import msgspec
 
 from aqueue.cards import HANGS, Look
 from aqueue.folder import Folder
+from aqueue.search_path import without_current_directory
 
 ANSWER_SECONDS: Final = 30.0
 """After how long a process that does not answer is given up; it gives up the driver before."""
@@ -127,7 +128,16 @@ class Gpus:
         self._answers, output = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - aqueue itself
-                [sys.executable, "-c", _PROGRAM, "aqueue.nvml", self._runs, str(output), *_search_path()],
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _PROGRAM,
+                    "aqueue.nvml",
+                    self._runs,
+                    str(output),
+                    *without_current_directory(),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -158,9 +168,3 @@ class Gpus:
     def _failed(self, began_at: float, problem: str) -> Look:
         self.close()
         return Look(began_at=began_at, ended_at=time.time(), problem=problem)
-
-
-def _search_path() -> list[str]:
-    """Where this process finds its modules, without the current directory unless aqueue itself lies there."""
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as text
-    return [place for place in sys.path if place == own or os.path.abspath(place) != os.getcwd()]  # noqa: PTH100, PTH109

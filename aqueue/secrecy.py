@@ -34,8 +34,7 @@ def may_be_shown(value: Any, path: Sequence[str | int], expected: str = "") -> b
 
     Args:
         path: where in the document it is.
-        expected: what is expected there; a text in place of a mapping with an environment may be just that, written
-            wrongly.
+        expected: what is expected there; text in place of a mapping with an environment may be a mistyped one.
     """
     return not isinstance(value, str) or (ENVIRONMENT not in path and f"{{{ENVIRONMENT}:" not in expected)
 

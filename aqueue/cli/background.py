@@ -39,7 +39,8 @@ from aqueue.store import Store
 IDLE_SECONDS = 10.0
 """After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
 
-_SERVE = (sys.executable, "-m", "aqueue", "serve")
+# Not from the directory of the folder: of all options, only this one leaves every way to install aqueue working.
+_SERVE = (sys.executable, "-P", "-m", "aqueue", "serve")
 _LOGS_KEPT = 10
 _LOOK_AGAIN = 0.02
 _LAST_LINES = 5

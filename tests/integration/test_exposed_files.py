@@ -1,13 +1,14 @@
 """A task file, a schedule or a configuration that others can write to is not used."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from aqueue import configfile
 from aqueue.errors import FileError
-from aqueue.folder import Folder
+from aqueue.folder import Folder, make_directories
 from tests.integration.dropping import Taker
 from tests.unit.users import NOBODY, a_group, needs_root
 
@@ -132,3 +133,26 @@ def test_of_a_linked_configuration_the_target_and_what_leads_to_it_count(folder:
     target.chmod(0o666)
     with pytest.raises(FileError, match="everybody can write to it"):
         configfile.load(folder, {})
+
+
+def test_the_copy_of_a_bad_edit_and_its_error_are_for_their_owner_alone_whatever_the_umask(
+    folder: Folder, taker: Taker
+) -> None:
+    path = folder.path / "nightly" / "deep" / "x.yaml"
+    make_directories(path.parent, 0o755)
+    path.write_text(SCHEDULE)
+    taker.settle()
+    for news in taker.inbox.schedule_files.take_news():
+        taker.inbox.confirm(news)
+    path.chmod(0o600)
+    path.write_text("schedule: never\nenv: {T: secret}\n")
+    before = os.umask(0)
+    try:
+        taker.settle()
+    finally:
+        os.umask(before)
+    copy = folder.rejected / "nightly" / "deep" / "x.yaml"
+    assert copy.read_text() == path.read_text()
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in (copy, copy.with_name("x.yaml.error"))}
+    assert modes == {0o600}
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (folder.rejected, *copy.parents[:2])} == {0o700}

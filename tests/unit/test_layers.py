@@ -12,7 +12,7 @@ PACKAGE = Path(aqueue.__file__).parent
 
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
-    ("aqueue", "errors", "clock", "durations", "cards", "values"),
+    ("aqueue", "search_path", "errors", "clock", "durations", "cards", "values"),
     (
         "models",
         "outcomes",

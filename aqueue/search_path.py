@@ -1,0 +1,17 @@
+"""Where Python looks for modules: not in the directory that a command happens to be given in.
+
+There, a project may well have a `queue.py` or `random.py` of its own.
+"""
+
+import os
+import sys
+
+
+def without_current_directory() -> list[str]:
+    """Return `sys.path` without the current directory, unless aqueue itself lies there."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as text
+    try:
+        here = os.getcwd()  # noqa: PTH109 - as text
+    except FileNotFoundError:
+        here = ""
+    return [place for place in sys.path if place == own or (place and os.path.abspath(place) != here)]  # noqa: PTH100
