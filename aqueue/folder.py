@@ -11,10 +11,6 @@ from aqueue.errors import FolderError
 
 CONFIG_NAME: Final = "aqueue.yaml"
 _SUFFIXES = (".yaml", ".yml")
-_OF_THE_STATE = (
-    *("incoming", "runs", "servers", "logs", "scratch", "bell", "news", "orders"),
-    *("state.db", "state.db-wal", "state.db-shm"),
-)
 
 
 class Folder:
@@ -146,7 +142,7 @@ class Folder:
             raise FolderError(*fault)
 
     def _check_state(self) -> None:
-        trust.check_state(str(self.state), _OF_THE_STATE)
+        trust.check_state(str(self.state))
 
     def directories(self) -> Iterator[Path]:
         """The sub-folders in which task files may lie, at any depth, parents first."""

@@ -4,6 +4,7 @@ What lies in a folder is run with this user's rights. So nobody but this user, a
 nor where the path of the folder leads. One rule for directories, task files and the configuration.
 """
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -129,28 +130,35 @@ def fault_of_search(directory: str) -> str:
     return f"{who} can write to it" if who else ""
 
 
-def check_state(state: str, names: tuple[str, ...]) -> None:
+def check_state(state: str) -> None:
     """Refuse a directory with aqueue's own files that somebody else can change, or links and others' files in it.
-
-    Args:
-        names: of the files and directories in it that are looked at.
 
     Raises:
         FolderError: with what to do.
         OSError: it cannot be looked at.
     """
-    for path in (state, *(f"{state}/{name}" for name in names)):
-        if (status := _status(path)) is None:
-            continue
-        if status.st_uid != os.geteuid():
-            raise FolderError(f"{path} belongs to user {status.st_uid}", _give_back(state, status))
-        if stat.S_ISLNK(status.st_mode):
-            raise FolderError(
-                f"{path} is a symbolic link, and aqueue follows none in there",
-                "put what it leads to in its place, or remove it",
-            )
-        if path == state and (fault := fault_of(path, status, path)):
-            raise FolderError(*fault)
+    status = _status(state)
+    if status is None:
+        return
+    _check_own(state, status, state)
+    if fault := fault_of(state, status, state):
+        raise FolderError(*fault)
+    with os.scandir(state) as entries:
+        for entry in entries:
+            # SQLite's and others' come and go.
+            with contextlib.suppress(FileNotFoundError):
+                _check_own(entry.path, entry.stat(follow_symlinks=False), state)
+
+
+def _check_own(path: str, status: os.stat_result, state: str) -> None:
+    """Refuse what another user owns, and symbolic links."""
+    if status.st_uid != os.geteuid():
+        raise FolderError(f"{path} belongs to user {status.st_uid}", _give_back(state, status))
+    if stat.S_ISLNK(status.st_mode):
+        raise FolderError(
+            f"{path} is a symbolic link, and aqueue follows none in there",
+            "put what it leads to in its place, or remove it",
+        )
 
 
 def _give_back(state: str, status: os.stat_result) -> str:

@@ -140,7 +140,9 @@ def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
     assert fault_on_the_way(f"{tmp_path}/../{tmp_path.name}/./queue") is None
 
 
-@pytest.mark.parametrize("name", ["runs", "incoming", "servers", "logs", "scratch", "state.db", "bell", "news"])
+@pytest.mark.parametrize(
+    "name", ["runs", "incoming", "servers", "logs", "scratch", "state.db", "bell", "news", "orders", "later"]
+)
 def test_no_link_below_the_state_is_followed(tmp_path: Path, name: str) -> None:
     folder = a_folder(tmp_path / "queue")
     path = folder.state / name
