@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aqueue import wrapper
+from aqueue import attempt_locks, wrapper
 
 _ALL_SIGNALS: Final = signal.valid_signals()
 """Made once: it takes as long to make as a third of a spawn."""
@@ -37,11 +37,13 @@ class Fence(msgspec.Struct, frozen=True):
         pid: of the wrapper, which leads the process group; None in the instant before it is written.
         exit_code: of the command, once it is over.
         refused: why the command was not run although there was nothing in the way.
+        is_garbled: it has lines that no wrapper writes; somebody else has changed it.
     """
 
     pid: int | None
     exit_code: int | None
     refused: str = ""
+    is_garbled: bool = False
 
 
 class Process:
@@ -143,22 +145,29 @@ def spawn(
         has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
 
     Raises:
+        attempt_locks.HeldError: it is running already.
         OSError: it cannot be started, for instance because the arguments are too long.
     """
     script = wrapper.with_plan() if has_plan else wrapper.PLAIN
-    pid = os.posix_spawn(
-        "/bin/sh",
-        ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, *arguments],
-        environment,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-            (os.POSIX_SPAWN_DUP2, 0, 2),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=_ALL_SIGNALS,
-    )
+    lock = attempt_locks.take(attempt)
+    try:
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, *arguments],
+            environment,
+            file_actions=[
+                *([] if lock is None else [(os.POSIX_SPAWN_DUP2, lock, attempt_locks.inherited_descriptor())]),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, 0, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_ALL_SIGNALS,
+        )
+    finally:
+        if lock is not None:
+            os.close(lock)
     return Process(pid, child=True)
 
 
@@ -193,13 +202,33 @@ def restore_fence(attempt: str, running: Process) -> None:
 
 def read_fence(attempt: str) -> Fence | None:
     """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count."""
+    lines = _fence_lines(attempt)
+    if lines is None:
+        return None
+    pid = _number(lines[0]) if lines else None
+    code, _, refused = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+    exit_code = _number(code)
+    is_garbled = (pid is None and bool(lines)) or (exit_code is None and len(lines) > 1)
+    return Fence(pid, exit_code, refused, is_garbled)
+
+
+def has_recorded(attempt: str, exit_code: int) -> bool:
+    """Return True if the last that was written into the fence is this exit code, whatever stands before it."""
+    lines = _fence_lines(attempt)
+    return lines is not None and lines[-1:] == [str(exit_code)]
+
+
+def _fence_lines(attempt: str) -> list[str] | None:
     try:
-        lines = Path(attempt + ".pid").read_text().split("\n")[:-1]
+        return Path(attempt + ".pid").read_text(errors="replace").split("\n")[:-1]
     except FileNotFoundError:
         return None
-    pid = int(lines[0]) if lines else None
-    code, _, refused = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
-    return Fence(pid, int(code) if code else None, refused)
+    except (IsADirectoryError, PermissionError):
+        return ["not to be read"]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def fence_changed_at(attempt: str) -> float:
@@ -232,6 +261,35 @@ def find(attempt: str, fence: Fence) -> Process | None:
             if _is_wrapper(pid, attempt):
                 stack.pop_all()
                 return process
+    return None
+
+
+def find_holder(attempt: str, fence: Fence) -> Process | None:
+    """Find the living wrapper of an attempt by the lock that it holds, however its files are reached.
+
+    Returns:
+        its process; None if there is none, or none to be seen from here.
+    """
+    for pid in [] if fence.pid is None else [fence.pid]:
+        if attempt_locks.is_holder(pid, attempt) and (process := _pinned(pid, attempt)):
+            return process
+    # In another pid namespace it has another pid.
+    return next(filter(None, (_pinned(pid, attempt) for pid in attempt_locks.holders(attempt))), None)
+
+
+def _pinned(pid: int, attempt: str) -> Process | None:
+    if not _is_wrapper_by_name(pid, attempt):
+        return None
+    try:
+        process = Process(pid, child=False)
+    except ProcessLookupError:
+        return None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(process)
+        # Asked again with the process pinned, as its pid might have been given away in between.
+        if attempt_locks.is_holder(pid, attempt) and _is_wrapper_by_name(pid, attempt):
+            stack.pop_all()
+            return process
     return None
 
 
@@ -310,6 +368,16 @@ def _is_wrapper(pid: int, attempt: str) -> bool:
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
     # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
     return len(arguments) > 4 and arguments[4] == os.fsencode(attempt) and _group_of(pid) == pid
+
+
+def _is_wrapper_by_name(pid: int, attempt: str) -> bool:
+    """Return True if a process is the wrapper of an attempt of this run and number in whatever folder."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except _NOT_OURS:
+        return False
+    name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
+    return len(arguments) > 4 and arguments[4].endswith(name) and _group_of(pid) == pid
 
 
 def _is_live_member(pid: int, group: int) -> bool:

@@ -11,10 +11,11 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aqueue import commands, metrics, plans, process, program_errors, wrapper
+from aqueue import adoption, attempt_locks, commands, metrics, plans, process, program_errors, wrapper
 from aqueue.clock import Clock
 from aqueue.clock import boot as this_boot
 from aqueue.errors import DISK_FULL, EXHAUSTED
+from aqueue.events import Notice, Report
 from aqueue.folder import Folder
 from aqueue.models import Metric, Run
 from aqueue.outcomes import End, Outcome, explain
@@ -22,6 +23,7 @@ from aqueue.process import Fence, Process
 
 _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
+_LOST_GARBLED = "somebody has changed {}.pid, which was to hold its exit code"
 _FENCE_PATIENCE = 2.0
 _NO_PROCESS = (errno.EAGAIN, *EXHAUSTED)
 _SHARED = (
@@ -38,6 +40,7 @@ class Runner:
         environment: the server's, over which the task's goes.
         grace: seconds between SIGTERM and SIGKILL.
         by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
+        report: takes what a person should know.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Runner:
         grace: float,
         *,
         by_uuid: bool = False,
+        report: Report = lambda *_: None,
     ) -> None:
         self.run = run
         self._folder = folder
@@ -56,6 +60,7 @@ class Runner:
         self._environment = environment
         self._grace = grace
         self._by_uuid = by_uuid
+        self._report = report
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
         self._is_disowned = False
@@ -103,6 +108,9 @@ class Runner:
                 variables,
                 has_plan=has_plan,
             )
+        except attempt_locks.HeldError:
+            # Another server has taken it for one of its own, or looks at it to do so.
+            self._failure = self._outcome(End.NEVER_STARTED)
         except OSError as error:
             self._failure = self._not_launched(error)
         except ValueError as error:
@@ -172,7 +180,23 @@ class Runner:
         return found
 
     async def _adopt(self, boot: str) -> Outcome:
-        if await self._close_fence():
+        has_closed = await self._close_fence()
+        if attempt_locks.is_held(self._attempt) is None:
+            return await self._adopt_by_name(has_closed, boot)
+        search = adoption.Adoption(self._attempt, self._grace, self._is_to_end, self._tell)
+        while isinstance(found := await search.settle(), Process):
+            with found:
+                outcome = await self._see_through(found)
+            if outcome.end is not End.LOST:
+                return outcome
+            # Its wrapper was killed: what is left of it must be gone before it is started again.
+        if found.pid is None and not found.is_garbled:
+            return self._outcome(End.NEVER_STARTED)
+        return await self._over_with_its_group(found, boot)
+
+    async def _adopt_by_name(self, has_closed: bool, boot: str) -> Outcome:
+        """Adopt an attempt that has no lock: it never was spawned, or somebody has removed its files."""
+        if has_closed:
             # Unless it has run since before somebody removed its files.
             living = process.find(self._attempt, Fence(None, None))
             if living is not None:
@@ -185,13 +209,31 @@ class Runner:
         if adopted is not None:
             with adopted:
                 return await self._see_through(adopted)
-        if fence.pid is None:
+        if fence.pid is None and not fence.is_garbled:
             return self._outcome(End.NEVER_STARTED)
-        if process.group_is_of(fence.pid, str(self._folder.run_dir(self.run.id))):
-            # What it left behind; or all of it but the wrapper, which must be gone before it is started again.
-            await process.end_group(fence.pid, self._grace)
         # The wrapper may have ended since the fence was read.
-        return self._over_unseen(process.read_fence(self._attempt) or fence, boot)
+        return await self._over_with_its_group(process.read_fence(self._attempt) or fence, boot)
+
+    async def _over_with_its_group(self, fence: Fence, boot: str) -> Outcome:
+        """End what an attempt has left behind; or all of it but the wrapper, before it is started again."""
+        run_dir = str(self._folder.run_dir(self.run.id))
+        if fence.pid is not None and (
+            process.group_is_of(fence.pid, run_dir) or adoption.has_left(self._attempt, fence)
+        ):
+            await process.end_group(fence.pid, self._grace)
+            fence = process.read_fence(self._attempt) or fence
+        return self._over_unseen(fence, boot)
+
+    def _is_to_end(self) -> bool:
+        return self._why_stopped is not None or self._seconds_left() <= 0
+
+    def _seconds_left(self) -> float:
+        if self.run.task.timeout is None or self.run.started_at is None:
+            return math.inf
+        return self.run.started_at + self.run.task.timeout - self._clock.now()
+
+    def _tell(self, text: str) -> None:
+        self._report(Notice(f"run {self.run.id} {text}", urgent=True))
 
     async def _close_fence(self) -> bool:
         while True:
@@ -214,10 +256,7 @@ class Runner:
         return fence
 
     async def _see_through(self, running: Process) -> Outcome:
-        seconds = math.inf
-        if self.run.task.timeout is not None and self.run.started_at is not None:
-            seconds = self.run.started_at + self.run.task.timeout - self._clock.now()
-        with anyio.move_on_after(seconds) as self._scope:
+        with anyio.move_on_after(self._seconds_left()) as self._scope:
             if self._why_stopped is not None:
                 self._scope.cancel()
             await running.ended()
@@ -237,15 +276,12 @@ class Runner:
     async def _over(self, running: Process, code: int | None) -> Outcome:
         if process.group_has_members(running.pid):
             await running.end_group(self._grace)
-        fence = None
-        if code is None or code == wrapper.FENCED:
-            fence = process.read_fence(self._attempt)
-            if code is not None and (fence is None or fence.pid != running.pid or fence.exit_code is None):
-                others = fence is not None and fence.pid not in (None, running.pid)
-                what = f"cannot make its files in {self._folder.run_dir(self.run.id)}"
-                return self._outcome(End.NEVER_STARTED, why="" if others else self._disk_is_full(what))
         if code is None:
-            return self._over_unseen(fence or Fence(running.pid, None), "")
+            return self._over_unseen(process.read_fence(self._attempt) or Fence(running.pid, None), "")
+        if code in (wrapper.FENCED, wrapper.NO_FENCE) and not process.has_recorded(self._attempt, code):
+            what = f"cannot make its files in {self._folder.run_dir(self.run.id)}"
+            why = self._disk_is_full(what) if code == wrapper.NO_FENCE else ""
+            return self._outcome(End.NEVER_STARTED, why=why)
         return self._exited(code)
 
     def _not_launched(self, error: OSError) -> Outcome:
@@ -267,6 +303,8 @@ class Runner:
         if fence.exit_code is not None:
             ended_at = min(process.fence_changed_at(self._attempt), self._clock.now())
             return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
+        if fence.is_garbled:
+            return self._outcome(End.LOST, why=_LOST_GARBLED.format(self._attempt))
         restarted = boot and boot != this_boot()
         return self._outcome(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 

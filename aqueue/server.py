@@ -199,6 +199,7 @@ class _Server:
             self._environment,
             self._config.grace,
             by_uuid=self._config.gpus.by_uuid,
+            report=self._report,
         )
 
     def _new_record(self) -> ServerRecord:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Final
 
 FENCED: Final = 123
-"""The wrapper's exit code when it ran nothing, because of the fence or for want of room to make it."""
+"""The wrapper's exit code when it ran nothing, because there was a fence already."""
+
+NO_FENCE: Final = 119
+"""The same, where there was no room to make the fence or the log."""
 
 NO_WORKING_DIR: Final = 122
 """The wrapper's exit code when it could not enter the working directory."""
@@ -38,9 +41,9 @@ OWN_SHELL: Final = ""
 # another run; GNU and BSD ask for that in different words.
 def _wrapper(before: str = "", after: str = "") -> str:
     return f"""\
-true >>"$1.log" || exit {FENCED}
+true >>"$1.log" || exit {NO_FENCE}
 set -C
-echo $$ >"$1.pid" || exit {FENCED}
+{{ echo $$ || exit {NO_FENCE}; }} >"$1.pid" || {{ [ -e "$1.pid" ] && exit {FENCED}; exit {NO_FENCE}; }}
 set +C
 trap : HUP INT QUIT ALRM TERM USR1 USR2
 {before}if cd "$2"; then

@@ -73,7 +73,8 @@ def _stop(folder: Folder, runs: Sequence[Run]) -> None:
     grace = config_or_default(folder).grace
     for run in runs:
         attempt = folder.attempt(run.id, run.attempt)
-        found = process.find(attempt, process.read_fence(attempt) or process.Fence(None, None))
+        fence = process.read_fence(attempt) or process.Fence(None, None)
+        found = process.find_holder(attempt, fence) or process.find(attempt, fence)
         if found is not None:
             with found:
                 anyio.run(partial(found.end_group, grace))

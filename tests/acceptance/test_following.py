@@ -93,8 +93,8 @@ def test_a_follower_sees_each_line_soon_after_it_was_written(place: Place) -> No
     follower = Follower(place, "logs", "-f", "1")
     assert follower.ends() == 0
     assert len(follower.lines) == 5
-    # The first lines may have been there before it was.
-    assert median(at - float(line) for at, line in follower.lines[2:]) < 0.2
+    # The first lines may have been there before it was. If nothing told of the others, they would come 5 s late.
+    assert median(at - float(line) for at, line in follower.lines[2:]) < 2.0
 
 
 def test_a_follower_goes_on_with_each_retry(place: Place) -> None:

@@ -15,7 +15,7 @@ from aqueue.process import Fence, Process, read_fence, spawn
 from aqueue.wrapper import OWN_SHELL
 from tests.waiting import eventually
 
-_DYING_SERVER = """\
+DYING_SERVER = """\
 import json, os, sys
 from aqueue.process import spawn
 attempt, working_dir, arguments, environment = json.load(sys.stdin)
@@ -99,7 +99,7 @@ class Attempts:
         path = path or self.path()
         told = msgspec.json.encode([path, self._directory(None), _arguments(command, ()), _whole(environment)])
         died = subprocess.run(
-            [sys.executable, "-c", _DYING_SERVER], input=told, stdout=subprocess.PIPE, check=False
+            [sys.executable, "-c", DYING_SERVER], input=told, stdout=subprocess.PIPE, check=False
         )
         assert died.returncode == 9
         started = Started(path, int(died.stdout))

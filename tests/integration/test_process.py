@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from aqueue.attempt_locks import inherited_descriptor, is_held
 from aqueue.folder import Folder
 from aqueue.process import read_fence, spawn
-from aqueue.wrapper import FENCED, NO_WORKING_DIR
+from aqueue.wrapper import FENCED, NO_FENCE, NO_WORKING_DIR
 from tests.integration.attempts import Attempts
 
 
@@ -150,7 +151,7 @@ async def test_nothing_runs_where_the_log_cannot_be_opened(attempts: Attempts, t
     path = attempts.path()
     Path(path + ".log").mkdir()
     started = attempts.start(f"touch {tmp_path}/ran", path=path)
-    assert await started.ends() == FENCED
+    assert await started.ends() == NO_FENCE
     assert read_fence(path) is None
     assert not (tmp_path / "ran").exists()
 
@@ -187,7 +188,7 @@ async def test_a_command_gets_none_of_the_files_that_the_server_opened(attempts:
     finally:
         os.close(reader)
         os.close(writer)
-    open_files = {int(line) for line in started.output.splitlines()}
+    open_files = {int(line) for line in started.output.splitlines()} - {inherited_descriptor()}
     assert open_files <= {descriptor for descriptor in range(3, 256) if _is_inherited(descriptor)}
 
 
@@ -209,7 +210,7 @@ def test_a_command_gets_none_of_the_files_that_the_server_inherited(folder: Fold
     finally:
         os.close(reader)
         os.close(writer)
-    assert folder.log(1, 1).read_text() == ""
+    assert folder.log(1, 1).read_text() == f"{inherited_descriptor()}\n"
 
 
 @pytest.mark.skipif(not _HAS_PROC, reason="needs /proc")
@@ -235,7 +236,7 @@ async def test_a_command_leads_a_session_of_its_own(attempts: Attempts) -> None:
     assert started.output == f"{started.pid} {started.pid}\n"
 
 
-async def test_a_process_is_waited_for_even_when_no_more_files_can_be_opened(attempts: Attempts) -> None:
+def test_where_no_more_files_can_be_opened_nothing_is_started(attempts: Attempts) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = max(int(name) for name in os.listdir("/dev/fd")) + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_now, hard))
@@ -245,12 +246,27 @@ async def test_a_process_is_waited_for_even_when_no_more_files_can_be_opened(att
         with contextlib.suppress(OSError):
             while True:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
-        started = attempts.start("exit 5")
+        with pytest.raises(OSError, match="Too many open files"):
+            attempts.start("exit 5")
     finally:
         for descriptor in taken:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert await started.ends() == 5
+    assert read_fence(attempts.path()) is None
+
+
+async def test_where_few_files_can_be_opened_an_attempt_holds_its_lock(attempts: Attempts) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        started = attempts.start("echo ready; read line </dev/null; sleep 300")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    started.says("ready")
+    assert is_held(started.path)
+    await started.process.end_group(10.0)
+    await started.ends()
+    assert is_held(started.path) is False
 
 
 async def test_without_a_pidfd_any_number_of_processes_can_be_waited_for(

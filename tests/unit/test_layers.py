@@ -45,6 +45,7 @@ LAYERS = (
         "wrapper",
         "program_errors",
         "metrics",
+        "attempt_locks",
         "process",
         "presence",
         "orders",
@@ -73,7 +74,7 @@ LAYERS = (
         "incoming",
         "inbox",
     ),
-    ("commands", "plans", "runner", "timer", "intake", "planner", "cardwatch"),
+    ("commands", "plans", "adoption", "runner", "timer", "intake", "planner", "cardwatch"),
     ("rounds", "dispatcher", "signals"),
     ("server",),
     (
