@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -177,19 +177,30 @@ def parse(content: bytes, file: str) -> Config:
     """Read a configuration; `file` is what errors call it.
 
     Raises:
-        FileError: there is an error in it.
+        FileError: there are mistakes in it; all that can be told at once.
     """
     if not content:
         return Config()
     # Imported here: YAML takes a while to import, and most folders have no configuration.
-    from aqueue import documents
+    from aqueue import documents, mistakes
 
-    found = list(documents.read(documents.decode(content, file), file))
-    if not found:
-        return Config()
-    if len(found) > 1:
-        raise found[1].error("a configuration is one document", "remove the second")
-    return _config(found[0])
+    found = mistakes.read_all(documents.decode(content, file), file, _config_and_document, _stand_in)
+    if len(found.made) > 1:
+        found.mistakes.append(found.made[1][0].error("a configuration is one document", "remove the second"))
+    found.raise_any()
+    return found.made[0][1] if found.made else Config()
+
+
+def _stand_in(at: "documents.Path", keys: Collection[str]) -> str | None:  # noqa: ARG001 - other keys do not matter
+    """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
+    match at:
+        case ("queues", "config", int(index), "name"):
+            return f"x{index}"
+    return None
+
+
+def _config_and_document(document: "documents.Document") -> tuple["documents.Document", Config]:
+    return document, _config(document)
 
 
 def _config(document: "documents.Document") -> Config:

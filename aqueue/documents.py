@@ -15,10 +15,11 @@ import msgspec
 import yaml
 
 from aqueue import secrecy, yaml_errors
+from aqueue.calls import PLAIN_TAGS, Calls
 from aqueue.errors import FileError
 from aqueue.merging import MergeKeys
 from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled, stands_for
-from aqueue.yaml_errors import LOADER, TOO_MUCH, place
+from aqueue.yaml_errors import LOADER, TOO_MUCH, DocumentError, place
 
 T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str | int, ...]
@@ -28,9 +29,6 @@ LARGEST: Final = 1 << 20
 
 MOST_VALUES: Final = 50_000
 """How many values a document may have once its aliases are expanded: those of the largest sweep, and then some."""
-
-CALL: Final = re.compile(r"(range|choice|uniform|loguniform)\(")
-"""What text begins with that means several values; see `aqueue.sweeps`."""
 
 SHARED: Final = "x-"
 """What keys at the top of a document begin with that are ignored."""
@@ -42,7 +40,6 @@ _SHALLOW = 200
 _NESTING = "[{-?:"
 """What each level of nesting takes one of."""
 
-_GAP = re.compile(r" *, *")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 _LITERALS = {
@@ -50,10 +47,6 @@ _LITERALS = {
     "false": False, "False": False, "FALSE": False, "no": False, "No": False, "off": False, "Off": False,
     "null": None, "Null": None, "NULL": None, "~": None, "": None,
 }  # fmt: skip
-_PLAIN_TAGS = {"!"} | {
-    f"tag:yaml.org,2002:{kind}"
-    for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
-}
 
 
 class Document:
@@ -73,13 +66,13 @@ class Document:
 
     def __init__(self, file: str, node: yaml.Node, text: str) -> None:
         self.file = file
-        self._text = text
         self._node = node
         self._count = 0
         # Most documents have neither, and a task is to be read in no time.
         self._has_spellings = False
         self._has_nothing = False
-        self._merge_keys = MergeKeys(self._error_at, self._mend_calls)
+        self._calls = Calls(text, self._unclosed)
+        self._merge_keys = MergeKeys(self._error_at, self._calls.mend)
         self.written: Any = self._plain(node, 0)
         self.value: Any = all_stand_for(self.written) if self._has_spellings else self.written
 
@@ -88,15 +81,19 @@ class Document:
         """Whether it has nothing but blocks for aliases and merge keys."""
         return self.value == {} and bool(self._node.value)
 
-    def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> FileError:
-        """An error at the value that `at` leads to, or at its key."""
-        node = self._node
-        for step in at:
+    def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> DocumentError:
+        """An error at the value that `at` leads to, or at its key; if it is missing, at what it is missing in."""
+        node, is_absent = self._node, False
+        for index, step in enumerate(at):
             for name, child, key_node in _children(node):
                 if name == step:
-                    node = key_node if key and step == at[-1] else child
+                    node = key_node if key and index == len(at) - 1 else child
                     break
-        return self._error_at(node, message, hint)
+            else:
+                is_absent = index == len(at) - 1
+        error = self._error_at(node, message, hint)
+        error.at, error.is_absent = at, is_absent
+        return error
 
     def convert(self, kind: type[T], expected: dict[str, str], home: Collection[str] = ()) -> T:
         """The value as a `kind`, a msgspec struct, in which what may be a `Value` knows how it is written.
@@ -137,7 +134,9 @@ class Document:
                 hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
                 shown = secrecy.key_shown(key, known)
                 message = f"unknown key '{shown}'" if shown else "unknown key: it is more than a word"
-                raise self.error(message, hint, at=(*at, key), key=True)
+                error = self.error(message, hint, at=(*at, key), key=True)
+                error.meant = near[0] if near else ""
+                raise error
 
     def _explain(self, message: str, kind: type[msgspec.Struct], expected: dict[str, str]) -> FileError:
         path = _path_of(message)
@@ -146,7 +145,7 @@ class Document:
         while len(path) > 1 and not self._has(path):
             path = path[:-1]
         if missing := re.search(r"missing required field `(\w+)`", message):
-            return self.error(f"'{missing[1]}' is missing", f"add: {missing[1]}: …", at=path)
+            return self.error(f"'{missing[1]}' is missing", f"add: {missing[1]}: …", at=(*path, missing[1]))
         if re.search(r"unknown field", message):
             return self._unknown_below(kind, path)
         dotted = secrecy.path_shown(path)
@@ -188,7 +187,7 @@ class Document:
         self._count += 1
         if self._count > MOST_VALUES or depth > _DEEPEST:
             raise self._error_at(node, *TOO_MUCH)
-        if node.tag not in _PLAIN_TAGS:
+        if node.tag not in PLAIN_TAGS:
             raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node)
@@ -196,7 +195,7 @@ class Document:
             self._has_nothing |= stands_for(value) is None
             return value
         if isinstance(node, yaml.CollectionNode) and node.flow_style:
-            self._mend_calls(node)
+            self._calls.mend(node)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, depth + 1) for child in node.value]
         if isinstance(node, yaml.MappingNode):
@@ -214,48 +213,19 @@ class Document:
             mapping[key_node.value] = self._plain(child, depth + 1)
         return mapping
 
-    def _mend_calls(self, node: yaml.CollectionNode) -> None:
-        """Undo what YAML makes of `{seed: range(1, 5)}`: that seed is `range(1`, and `5)` a key without a value.
+    def _unclosed(self, call: yaml.ScalarNode, within: yaml.Node) -> DocumentError:
+        hint = "write it as in range(1, 5), with plain values only, or put it in quotes"
+        # Not what is in it: in `env`, that may be a secret.
+        error = self._error_at(call, f"{call.value.partition('(')[0]}(… has no closing bracket", hint)
+        # The rest of the call is in what it stands in.
+        error.node = within
+        return error
 
-        This is done to the nodes: the same key may be left over of several calls, an error is to be placed at the
-        call, and what an anchor marks is to be the whole of it. YAML itself refuses quotes right before the end.
-        """
-        children, mended = iter(node.value), []
-        for child in children:
-            value = child[1] if isinstance(child, tuple) else child
-            if _is_bare(value) and CALL.match(value.value):
-                self._close_call(value, children)
-            mended.append(child)
-        node.value = mended
-
-    def _close_call(self, call: yaml.ScalarNode, rest: Iterator[Any]) -> None:
-        """Move what belongs to a call from the rest of a sequence or mapping into it."""
-        parts = [call.value]
-        depth = call.value.count("(") - call.value.count(")")
-        while depth > 0:
-            piece = next(rest, None)
-            if isinstance(piece, tuple):
-                key, value = piece
-                piece = key if _is_bare(value) and not value.value else None
-            if not isinstance(piece, yaml.ScalarNode) or piece.tag not in _PLAIN_TAGS:
-                hint = "write it as in range(1, 5), with plain values only, or put it in quotes"
-                # Not what is in it: in `env`, that may be a secret.
-                name = call.value.partition("(")[0]
-                raise self._error_at(call, f"{name}(… has no closing bracket", hint)
-            # As it is written, for the comma may be one within quotes.
-            gap = self._text[call.end_mark.index : piece.start_mark.index]
-            parts.append(gap if _GAP.fullmatch(gap) else ", ")
-            if piece.style:
-                parts.append(self._text[piece.start_mark.index : piece.end_mark.index])
-            else:
-                parts.append(piece.value)
-                depth += piece.value.count("(") - piece.value.count(")")
-            call.end_mark = piece.end_mark
-        call.value = "".join(parts)
-
-    def _error_at(self, node: yaml.Node, message: str, hint: str = "") -> FileError:
+    def _error_at(self, node: yaml.Node, message: str, hint: str = "") -> DocumentError:
         mark = node.start_mark
-        return FileError(self.file, mark.line + 1, mark.column + 1, message, hint)
+        error = DocumentError(self.file, mark.line + 1, mark.column + 1, message, hint)
+        error.node = None if (message, hint) == TOO_MUCH else node
+        return error
 
 
 def decode(content: bytes, file: str) -> str:
@@ -283,15 +253,22 @@ def read(text: str, file: str) -> Iterator[Document]:
     Raises:
         FileError: it is not YAML, or not of the kind that is allowed here.
     """
+    documents = (Document(file, node, text) for node in compose(text, file))
+    yield from (document for document in documents if not document.is_only_shared)
+
+
+def compose(text: str, file: str) -> Iterator[yaml.Node]:
+    """Return the nodes of the documents in `text` that are not empty.
+
+    Raises:
+        FileError: it is not YAML.
+    """
     try:
         if sum(map(text.count, _NESTING)) > _SHALLOW:
             _check_depth(text, file)
         for node in yaml.compose_all(text, LOADER):
-            if node.tag == "tag:yaml.org,2002:null" and not node.value:
-                continue
-            document = Document(file, node, text)
-            if not document.is_only_shared:
-                yield document
+            if node.tag != "tag:yaml.org,2002:null" or node.value:
+                yield node
     except yaml.YAMLError as error:
         raise yaml_errors.located(error, text, file) from None
     except RecursionError:
@@ -333,11 +310,6 @@ def parse_scalar(text: str) -> Scalar:
         return int(text)
     number = float(text) if _FLOAT.fullmatch(text) else math.inf
     return number if math.isfinite(number) else text
-
-
-def _is_bare(node: yaml.Node) -> bool:
-    """Whether it is a scalar without quotes and tags."""
-    return isinstance(node, yaml.ScalarNode) and not node.style and node.tag in _PLAIN_TAGS
 
 
 def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:

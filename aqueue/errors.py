@@ -1,13 +1,18 @@
 """What can go wrong in a way that a person can mend."""
 
 import errno
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Self
 
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when the disk, or what a user may have of it, is full; `checkout` has its own."""
 
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What it says when there are no more open files, or no memory, to be had just then."""
+
+
+MOST_TOLD: Final = 10
+"""How many mistakes of files are told at once; of the others, how many there are."""
 
 
 class AqueueError(Exception):
@@ -25,6 +30,10 @@ class AqueueError(Exception):
         self.message = message
         self.hint = hint
 
+    def problems(self) -> list[tuple[str, str]]:
+        """Return all there is to tell, each with what is wrong and what to do about it."""
+        return [(self.message, self.hint)]
+
 
 class UsageError(AqueueError):
     """A command was given something it cannot take."""
@@ -41,6 +50,9 @@ class FileError(AqueueError):
         column: of the error, from 1.
         message: what is wrong.
         hint: what to do about it.
+
+    Attributes:
+        others: the other errors that were found with it, each of them without others.
     """
 
     exit_code = 2
@@ -48,6 +60,36 @@ class FileError(AqueueError):
     def __init__(self, path: str, line: int, column: int, message: str, hint: str = "") -> None:
         where = f"{path}:{line}:{column}" if line else path
         super().__init__(f"{where}: {message}", hint)
+        self.path, self.line, self.column = path, line, column
+        self.others: tuple[Self, ...] = ()
+
+    @classmethod
+    def together(cls, errors: Iterable[Self]) -> Self:
+        """Return the first of some errors, by files and lines, with the others; each once."""
+        every = {one.message: one for error in errors for one in (error, *error.others)}
+        files = list(dict.fromkeys(error.path for error in every.values()))
+        first, *others = sorted(
+            every.values(), key=lambda error: (files.index(error.path), error.line, error.column)
+        )
+        for error in others:
+            error.others = ()
+        first.others = tuple(others)
+        return first
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return the first mistakes, each with its place and what to do about it, and how many more there are."""
+        every: list[FileError] = [self, *self.others]
+        told = [(error.message, error.hint) for error in every[:MOST_TOLD]]
+        left = len(every) - len(told)
+        return [*told, (f"and {left} more", "")] if left else told
+
+    def text(self) -> str:
+        """Return the same as text, with lines of their own for what to do."""
+        return "\n".join(line for problem in self.problems() for line in problem if line)
+
+    def lines(self) -> list[str]:
+        """Return the same as lines, one for each."""
+        return ["; ".join(filter(None, problem)) for problem in self.problems()]
 
 
 class FolderError(AqueueError):

@@ -1,5 +1,6 @@
 """What a server tells about itself while it serves."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -67,12 +68,18 @@ class ScheduleChanged(msgspec.Struct, frozen=True):
 
 
 class FileRejected(msgspec.Struct, frozen=True):
-    """A file was bad; `moved_to` says where it is now."""
+    """A file was bad; `moved_to` says where it is now.
+
+    Attributes:
+        error, hint: the first mistake in it.
+        more: lines about the others.
+    """
 
     source: str
     error: str
     hint: str
     moved_to: str
+    more: Sequence[str] = ()
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from aqueue import documents
 from aqueue.documents import Document
+from aqueue.errors import FileError
 from aqueue.models import MOST_COMBINATIONS, Isolation, Keep, Task, is_name, is_param
 from aqueue.requests import Request
 from aqueue.timing import Wrong
@@ -273,29 +274,30 @@ def check_request(document: Document, request: Request) -> None:
         raise document.error("the name is too long for a sweep", hint, at=("name",))
 
 
-def check_needs(found: Sequence[tuple[Document, Request]]) -> None:
-    """Refuse needs that no task of the file meets, or that go round in a circle.
-
-    Raises:
-        FileError: at the first of them.
-    """
+def unmet_needs(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
+    """Return an error for each need that no task of the file meets; else one if needs go round in a circle."""
     if not any(request.needs for _, request in found):
         return
     by_name: dict[str, list[int]] = {}
     for number, (_, request) in enumerate(found):
         for name in request.names():
             by_name.setdefault(name, []).append(number)
+    is_unmet = False
     for document, request in found:
         for index, name in enumerate(request.needs):
             if name not in by_name:
+                is_unmet = True
                 near = difflib.get_close_matches(name, [other.task.name for _, other in found], 1)
                 hint = f"did you mean '{near[0]}'?" if near else "a run that is queued already goes into 'after'"
                 at: documents.Path = ("needs", index) if isinstance(document.value["needs"], list) else ("needs",)
-                raise document.error(f"needs: there is no task {name} in this file", hint, at=at)
-    _check_circles(found, by_name)
+                yield document.error(f"needs: there is no task {name} in this file", hint, at=at)
+    if not is_unmet and (error := _circle(found, by_name)):
+        yield error
 
 
-def _check_circles(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> None:
+def _circle(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> FileError | None:
+    """Return the error for the first circle of needs; None if there is none."""
+
     def needed_by(number: int) -> Iterator[int]:
         return chain.from_iterable(by_name[name] for name in found[number][1].needs)
 
@@ -314,11 +316,12 @@ def _check_circles(found: Sequence[tuple[Document, Request]], by_name: Mapping[s
                 circle = [found[one][1].task.name for one in numbers[numbers.index(step) :]]
                 if len(circle) > _SHOWN:
                     circle[_SHOWN - 2 : -1] = ["…"]
-                raise found[number][0].error(
+                return found[number][0].error(
                     f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
                 )
             elif step not in done:
                 way[step] = needed_by(step)
+    return None
 
 
 def refuse_in_schedule(document: Document) -> None:

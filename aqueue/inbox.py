@@ -406,16 +406,16 @@ class Inbox(Incoming):
 
     def _reject(self, path: str, error: FileError, seen: _Seen) -> None:
         self._forget(path)
-        hint = f"\n{error.hint}" if error.hint else ""
         try:
-            moved_to = self._rejected.move(path, self._relative(path), f"{error.message}{hint}")
+            moved_to = self._rejected.move(path, self._relative(path), error.text())
         except FileNotFoundError:
             return
         except OSError as problem:
             self._complain(path, seen, f"{error.message}; it cannot be moved away: {problem.strerror}")
             self._look_again(path, problem)
             return
-        self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to)))
+        more = error.lines()[1:]
+        self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to), more))
 
     def _see(self, path: str, status: os.stat_result) -> _Seen:
         seen = self._seen.get(path)

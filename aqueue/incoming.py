@@ -168,13 +168,13 @@ class Incoming:
             return None
         except (FileError, ValueError) as error:
             # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
-            hint = getattr(error, "hint", "")
+            bad = error if isinstance(error, FileError) else FileError(path.name, 0, 0, str(error))
             try:
-                moved_to = self._rejected.move(str(path), path.name, f"{error}\n{hint}".rstrip())
+                moved_to = self._rejected.move(str(path), path.name, bad.text())
             except OSError as problem:
                 self._report(Notice(f"{path} cannot be moved away: {problem.strerror}", urgent=True))
                 return None
-            self._report(FileRejected(path.name, str(error), hint, moved_to))
+            self._report(FileRejected(path.name, bad.message, bad.hint, moved_to, bad.lines()[1:]))
             return None
         return Claimed(name=path.name, source=f"{stem}.yaml", requests=requests, is_left_behind=True)
 

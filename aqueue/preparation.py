@@ -67,8 +67,9 @@ class Preparation:
 
     def _check_known(self, content: Content) -> None:
         after = [request.after for request in content.requests]
-        for index, number, error in self._write(lambda connection: _unknown(Store(connection), after)):
-            raise _located(content, index, number, error)
+        unknown = self._write(lambda connection: _unknown(Store(connection), after))
+        if unknown:
+            raise FileError.together(_located(content, *place) for place in unknown)
 
 
 def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, int, RunError]]:

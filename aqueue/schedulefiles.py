@@ -63,11 +63,11 @@ class ScheduleFiles:
     def put_error(self, path: str, error: FileError) -> None:
         """A file whose schedules are in force has been read, and is bad."""
         name = self._name(path)
-        text = f"{error.message}\n{error.hint}".rstrip()
+        text = error.text()
         if self._errors.get(path) != text:
             self._errors[path] = text
-            said = "; ".join([*text.splitlines(), IN_FORCE])
-            self._report(Notice(said, urgent=True))
+            *others, last = error.lines()
+            self._report(*(Notice(said, urgent=True) for said in [*others, f"{last}; {IN_FORCE}"]))
         with contextlib.suppress(OSError):
             self._rejected.copy(_content(path), name, text)
         self._news.append(ScheduleFile(name, error=text))

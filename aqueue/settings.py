@@ -39,7 +39,7 @@ class Settings:
         self._file = os.path.relpath(folder.config)
         self._content = configfile.read(folder) or b""
         self._doubted_at: float | None = None
-        self._complaint = ""
+        self._complaint: list[str] = []
         self.next_look: float | None = None
         """When to look again at a file that was not settled, on the monotonic clock; None if it was."""
         self.changed_at = -math.inf
@@ -60,14 +60,14 @@ class Settings:
                 self.next_look = time.monotonic() + _WHILE_WRITTEN
                 return False
             if content == self._content:
-                self._doubted_at, self._complaint = None, ""
+                self._doubted_at, self._complaint = None, []
                 return False
             config = self._parse(content)
         except FileError as error:
-            return self._doubt(f"{error.message}; {error.hint}" if error.hint else error.message)
+            return self._doubt(error.lines())
         if not content.strip() and self._is_first_doubt():
             return False
-        self._content, self._doubted_at, self._complaint = content, None, ""
+        self._content, self._doubted_at, self._complaint = content, None, []
         if config == self.config:
             return False
         self.changed_at = time.time()
@@ -75,12 +75,14 @@ class Settings:
         self._warn()
         return True
 
-    def _doubt(self, problem: str) -> bool:
+    def _doubt(self, problems: list[str]) -> bool:
         if not self._is_first_doubt():
             self._doubted_at = None
-            if problem != self._complaint:
-                self._complaint = problem
-                self._report(Notice(f"{problem}; the configuration stays as it was", urgent=True))
+            if problems != self._complaint:
+                self._complaint = problems
+                *others, last = problems
+                said = [*others, f"{last}; the configuration stays as it was"]
+                self._report(*(Notice(text, urgent=True) for text in said))
         return False
 
     def _is_first_doubt(self) -> bool:

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue.documents import CALL, describe, parse_scalar, read
+from aqueue.calls import CALL
+from aqueue.documents import describe, parse_scalar, read
 from aqueue.errors import FileError
 from aqueue.models import MOST_COMBINATIONS
 from aqueue.values import Scalar, Value, all_stand_for, is_number, plain_text, stands_for

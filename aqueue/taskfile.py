@@ -1,12 +1,13 @@
 """Task files: YAML text → tasks or schedules, every error with file, line and column."""
 
 import functools
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, experiments, names_in_tasks, timing
+from aqueue import documents, experiments, mistakes, names_in_tasks, timing
 from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
@@ -115,6 +116,17 @@ _EXPECTED: Final = {
     **experiments.EXPECTED,
 }
 
+_STAND_INS: Final = {
+    "command": "x",
+    "name": "x",
+    "schedule": "'@hourly'",
+    "at": "2030-01-01",
+    "matrix": "{x: [0]}",
+    "samples": "1",
+    "after": "x",
+    "needs": "x",
+}
+
 
 def parse(text: str, file: str, defaults: Defaults) -> Content:
     """Read the text of a task file; there is at least one task in it.
@@ -125,31 +137,55 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
         defaults: what the tasks get that they do not say.
 
     Raises:
-        FileError: at the first error.
+        FileError: there are mistakes in it; all that can be told at once.
     """
-    found = [_entry(document, defaults) for document in documents.read(text, file)]
-    if not found:
+    found = mistakes.read_all(text, file, functools.partial(_entry, defaults), _stand_in)
+    if not found.made and not found.mistakes:
         raise FileError(file, 1, 1, "there is no task in it", "a task needs at least: command: …")
-    requests = [(document, request) for document, request, schedule in found if schedule is None]
-    schedules = [(document, schedule) for document, _, schedule in found if schedule is not None]
+    requests = [(document, request) for document, request, schedule in found.made if schedule is None]
+    schedules = [(document, schedule) for document, _, schedule in found.made if schedule is not None]
+    if not found.concern("schedule", "at"):
+        found.mistakes.extend(_mixed(requests, schedules))
+    if not found.concern("name", "matrix", "needs"):
+        found.mistakes.extend(experiments.unmet_needs(requests))
+    found.raise_any()
+    return Content(
+        [request for _, request in requests],
+        [schedule for _, schedule in schedules],
+        [document for document, *_ in found.made],
+    )
+
+
+def _stand_in(at: documents.Path, keys: Collection[str]) -> str | None:
+    """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
+    match at:
+        case (str(key),):
+            return None if {"schedule", "at"} <= {*keys, key} else _STAND_INS.get(key)
+        case ("params" | "env" | "matrix", str(param)) if param not in ("include", "exclude"):
+            return "0"
+        case ("retries", "limit"):
+            return "1"
+        case ("isolate", "git"):
+            return "true"
+    return None
+
+
+def _mixed(
+    requests: Sequence[tuple[Document, Request]], schedules: Sequence[tuple[Document, Schedule]]
+) -> Iterator[FileError]:
+    """Return what is wrong with the schedules of a file taken together, and with other tasks beside them."""
     if requests and schedules:
         hint = "put it into a file of its own, which is moved away once it is accepted; one with schedules stays"
-        raise requests[0][0].error("this task has no schedule, but others in the file have", hint)
+        yield requests[0][0].error("this task has no schedule, but others in the file have", hint)
     names: set[str] = set()
     for document, schedule in schedules:
         if schedule.name in names:
             hint = "a schedule's name is its own: give each document a name"
-            raise document.error(f"there already is a schedule {schedule.name} in this file", hint)
+            yield document.error(f"there already is a schedule {schedule.name} in this file", hint)
         names.add(schedule.name)
-    experiments.check_needs(requests)
-    return Content(
-        [request for _, request in requests],
-        [schedule for _, schedule in schedules],
-        [document for document, *_ in found],
-    )
 
 
-def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, Schedule | None]:
+def _entry(defaults: Defaults, document: Document) -> tuple[Document, Request, Schedule | None]:
     experiments.check_places(document)
     written = document.convert(_Written, _EXPECTED, home=("working_dir",))
     wrong = functools.partial(_wrong, document)
@@ -169,7 +205,7 @@ def _entry(document: Document, defaults: Defaults) -> tuple[Document, Request, S
 def _task(document: Document, written: _Written, defaults: Defaults, wrong: timing.Wrong) -> Task:
     name = plain_text(written.name) if written.name is not None else defaults.name
     if name is None:
-        raise document.error("'name' is missing", f"the file's own name cannot be one: {_NAME}")
+        raise document.error("'name' is missing", f"the file's own name cannot be one: {_NAME}", at=("name",))
     queue = plain_text(written.queue) if written.queue is not None else defaults.queue
     for key, value in (("name", name), ("queue", queue)):
         if value is not None and not is_name(value):

@@ -1,4 +1,4 @@
-"""What the YAML parser refuses → an error with its place, and what to write instead. Pure."""
+"""Errors in YAML: with the node that is wrong, or, of the parser, with what to write instead. Pure."""
 
 import re
 from typing import Any, Final
@@ -17,6 +17,22 @@ _UNCLOSED = "found unexpected end of stream"
 _UNDEFINED = "found undefined alias"
 _IN_C = LOADER is not yaml.SafeLoader
 _CALL_NAME = re.compile(r"\b(range|choice|uniform|loguniform)\b")
+
+
+class DocumentError(FileError):
+    """An error in a document.
+
+    Attributes:
+        at: the keys and indices that lead to it, as far as they are known.
+        node: what there would have to be changed; None if that cannot be told.
+        is_absent: whether `node` lacks the last key of `at`.
+        meant: the key that was probably meant instead of the one that `node` is.
+    """
+
+    at: tuple[str | int, ...] = ()
+    node: yaml.Node | None = None
+    is_absent = False
+    meant = ""
 
 
 def place(content: bytes, position: int) -> tuple[int, int]:

@@ -101,7 +101,8 @@ def run(arguments: list[str]) -> int:
             click.echo(f"see `{error.ctx.command_path} --help`", err=True)
         return error.exit_code
     except AqueueError as error:
-        _complain(error.message, error.hint)
+        for message, hint in error.problems():
+            _complain(message, hint)
         return error.exit_code
     except UnicodeEncodeError:
         _complain("the command, a param or a path is not UTF-8", "rename it, or put the command into a script")

@@ -55,9 +55,10 @@ def check(files: tuple[str, ...]) -> None:
                 _show_next(schedule)
         except FileError as error:
             failed = True
-            click.echo(click.style("error: ", fg="red") + error.message, err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
+            for message, hint in error.problems():
+                click.echo(click.style("error: ", fg="red") + message, err=True)
+                if hint:
+                    click.echo(f"  {hint}", err=True)
     if failed:
         raise click.exceptions.Exit(FileError.exit_code)
 

@@ -47,14 +47,16 @@ def parse(
         UsageError: one of them is meant as a param.
     """
     _refuse_params(files)
-    found = []
+    found, errors = [], list[FileError]()
     for number, file in enumerate(files):
         try:
             found.append(_parse(folder, config, file, name, working_dir))
         except FileError as error:
             if number and not file.endswith(_SUFFIXES):
                 raise _no_task_file(error.message, files[:number], files[number:]) from None
-            raise
+            errors.append(error)
+    if errors:
+        raise FileError.together(errors)
     return found
 
 
@@ -77,7 +79,8 @@ def requested(
     found = [[given.applied_to(request, together) for request in requests] for requests in changes]
     for content, requests in zip(contents, found, strict=True):
         # Other params make other runs: what is needed may not be among them.
-        experiments.check_needs([*zip(content.documents, requests, strict=True)])
+        if wrong := [*experiments.unmet_needs([*zip(content.documents, requests, strict=True)])]:
+            raise FileError.together(wrong)
     return found
 
 

@@ -53,7 +53,7 @@ class Narrator:
 
     def report(self, *events: Event) -> None:
         """Print events at once, those that are to be printed at all."""
-        lines = [self._line(*_describe(event, self._verbose)) for event in events if self._is_to_be_told(event)]
+        lines = [line for event in events if self._is_to_be_told(event) for line in self._lines(event)]
         if lines and not self._broken:
             try:
                 sys.stdout.write("".join(lines))
@@ -68,6 +68,10 @@ class Narrator:
         if self._quiet:
             return _needs_a_person(event)
         return self._verbose or not isinstance(event, Detail)
+
+    def _lines(self, event: Event) -> list[str]:
+        more = event.more if isinstance(event, FileRejected) else ()
+        return [self._line(*_describe(event, self._verbose)), *(self._line("", text) for text in more)]
 
     def _line(self, word: str, text: str) -> str:
         if not self._on_terminal:

@@ -24,6 +24,7 @@ BAD = [
     ("command: a\nenv: {AQUEUE_ID: 3}\n", "2:7: env: names that begin with AQUEUE_", "another"),
     ("- command: a\n", "1:1: expected keys and values, got a list", ""),
     ("# nothing\n", "1:1: there is no task in it", "command"),
+    ("hodl: true\ncommand: a\ntimeout: soon\n", "3:10: timeout: expected", "did you mean 'hold'?"),
 ]  # fmt: skip
 
 

@@ -47,6 +47,18 @@ def test_one_bad_document_rejects_the_whole_file(folder: Folder, taker: Taker) -
     assert "x.yaml:3:1" in error_of(folder, taker, "x.yaml")
 
 
+def test_all_mistakes_of_a_file_are_in_its_error_file_and_in_what_the_server_says(
+    folder: Folder, taker: Taker
+) -> None:
+    (folder.path / "x.yaml").write_text(f"{BAD}timeout: soon\n" + "---\ncommand: x\nhold: 1\n" * 12)
+    told = error_of(folder, taker, "x.yaml").splitlines()
+    assert told[0] == "x.yaml:1:1: unknown key 'comand'"
+    places = ["x.yaml:2:10:", *(f"x.yaml:{5 + 3 * number}:7:" for number in range(8)), "and"]
+    assert [line.partition(" ")[0] for line in told[2:]] == places
+    assert told[-1] == "and 4 more"
+    assert list(taker.rejected[0].more) == told[2:]
+
+
 def test_a_file_is_not_rejected_at_the_first_look(folder: Folder, taker: Taker) -> None:
     path = folder.path / "x.yaml"
     path.write_text(BAD)

@@ -37,6 +37,18 @@ def test_a_bad_edit_stays_and_a_copy_of_it_is_kept_with_what_is_wrong(
     assert keeper.settle() == []
 
 
+def test_all_mistakes_of_a_bad_edit_are_told(folder: Folder, keeper: Keeper) -> None:
+    file = save(folder.path / "nightly.yaml")
+    keeper.settle()
+    save(file, "command: x\nhold: 1\nschedule: [x, y]\n")
+    (news,) = keeper.settle()
+    places = [f"nightly.yaml:{place}: " for place in ("2:7", "3:12", "3:15")]
+    assert [place for place in places if place in news.error] == places
+    assert all(map(str.startswith, keeper.notices, places))
+    assert len(keeper.notices) == 3
+    assert keeper.notices[-1].endswith(f"; {IN_FORCE}")
+
+
 def test_another_bad_edit_takes_the_place_of_the_first(folder: Folder, keeper: Keeper) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()

@@ -112,6 +112,15 @@ def test_a_bad_edit_is_reported_once_with_its_place_until_it_is_another(held: He
     assert (held.jobs, len(held.said)) == (2, 2)
 
 
+def test_all_mistakes_of_an_edit_are_reported(held: Held) -> None:
+    held.file.write_text("jbos: 4\ngrace: soon\n")
+    assert not held.settle()
+    first, second = held.said
+    assert "aqueue.yaml:1:1: unknown key 'jbos'; did you mean 'jobs'?" in first
+    assert "aqueue.yaml:2:8: grace: expected" in second
+    assert second.endswith("; the configuration stays as it was")
+
+
 @pytest.mark.parametrize("between", ["jobs: 2\n", GOOD], ids=["undone", "mended"])
 def test_a_bad_edit_that_was_undone_or_mended_and_made_again_is_reported_again(held: Held, between: str) -> None:
     for text in (BAD, between, BAD):

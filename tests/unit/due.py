@@ -32,10 +32,14 @@ def one(lines: str, defaults: Defaults = DEFAULTS) -> Schedule:
     return read(f"command: x\n{lines}\n", defaults)
 
 
-def error_in(text: str, defaults: Defaults = DEFAULTS) -> tuple[str, str]:
+def errors_in(text: str, defaults: Defaults = DEFAULTS) -> list[tuple[str, str]]:
     with pytest.raises(FileError) as caught:
         parse(text, "nightly.yaml", defaults)
-    return caught.value.message.removeprefix("nightly.yaml:"), caught.value.hint
+    return [(message.removeprefix("nightly.yaml:"), hint) for message, hint in caught.value.problems()]
+
+
+def error_in(text: str, defaults: Defaults = DEFAULTS) -> tuple[str, str]:
+    return errors_in(text, defaults)[0]
 
 
 def utc(written: str) -> float:

@@ -114,7 +114,7 @@ def test_a_key_may_be_written_in_several_ways(text: str, field: str, value: obje
         ("heartbeat: 5s", "1:12: heartbeat: expected {interval: 5s, stale_after: 30s}, got '5s'", ""),
         ("heartbeat: {interval: x}", f"1:23: heartbeat.interval: expected {LENGTH} 'x'", ""),
         ("heartbeat: {stale_after: -1}", f"1:26: heartbeat.stale_after: expected {LENGTH} -1", ""),
-        ("heartbeat: {stale: 1}", "1:13: unknown key 'stale'", "did you mean 'stale_after'?"),
+        ("heartbeat: {stale: 60}", "1:13: unknown key 'stale'", "did you mean 'stale_after'?"),
         ("grace: -1", f"1:8: grace: expected {LENGTH} -1", ""),
         ("grace: [1]", f"1:8: grace: expected {LENGTH} a list", ""),
         ("defaults: 5", "1:11: defaults: expected {env: {}, timeout: 4h, retries: 0}, got 5", ""),

@@ -30,9 +30,11 @@ LAYERS = (
         "config",
         "secrecy",
         "yaml_errors",
+        "calls",
         "merging",
         "placeholders",
         "documents",
+        "mistakes",
         "sweeps",
         "requests",
         "timing",
@@ -126,9 +128,11 @@ PURE = (
     "schedules",
     "config",
     "yaml_errors",
+    "calls",
     "merging",
     "placeholders",
     "documents",
+    "mistakes",
     "sweeps",
 )
 WORLD = {"anyio", "asyncio", "os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "time"}
