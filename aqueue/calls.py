@@ -41,7 +41,7 @@ class Calls:
         children, mended = iter(node.value), []
         for child in children:
             value = child[1] if isinstance(child, tuple) else child
-            if _is_bare(value) and CALL.match(value.value):
+            if is_bare(value) and CALL.match(value.value):
                 self._close_call(value, children, node)
             mended.append(child)
         node.value = mended
@@ -54,7 +54,7 @@ class Calls:
             piece = next(rest, None)
             if isinstance(piece, tuple):
                 key, value = piece
-                piece = key if _is_bare(value) and not value.value else None
+                piece = key if is_bare(value) and not value.value else None
             if not isinstance(piece, yaml.ScalarNode) or piece.tag not in PLAIN_TAGS:
                 raise self._unclosed(call, within)
             # As it is written, for the comma may be one within quotes.
@@ -69,6 +69,6 @@ class Calls:
         call.value = "".join(parts)
 
 
-def _is_bare(node: yaml.Node) -> bool:
-    """Whether it is a scalar without quotes and tags."""
+def is_bare(node: yaml.Node) -> bool:
+    """Return True for a scalar without quotes and tags."""
     return isinstance(node, yaml.ScalarNode) and not node.style and node.tag in PLAIN_TAGS

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from aqueue import secrecy, yaml_errors
-from aqueue.calls import PLAIN_TAGS, Calls
+from aqueue.calls import PLAIN_TAGS, Calls, is_bare
 from aqueue.errors import FileError
 from aqueue.merging import MergeKeys
 from aqueue.values import Scalar, Spelled, Value, all_stand_for, empty_keys, fitting, spelled, stands_for
@@ -338,7 +338,7 @@ def _path_of(message: str) -> Path:
 
 def _is_empty(node: yaml.Node) -> bool:
     """Return True for a key's missing value, as what YAML takes for a key in `{T: a, b}` has."""
-    return _is_bare(node) and not node.value
+    return is_bare(node) and not node.value
 
 
 def _got(value: Any, path: Path, expected: str) -> str:
