@@ -56,7 +56,7 @@ def find_folder(directory: str | None) -> Folder:
     Raises:
         FolderError: there is none.
     """
-    named, here = directory or _outer_directory(), working_dir()
+    named, here = directory or outer_directory(), working_dir()
     try:
         return folder.find(named, environment(), here)
     except FolderError:
@@ -72,7 +72,7 @@ def folder_to_create(directory: str | None, default: str | None = None) -> Folde
         directory: what its own `--dir` or argument says.
         default: what is taken if nothing names one; None: the one that other commands would find.
     """
-    named = directory or _outer_directory() or environment().get("AQUEUE_DIR") or default
+    named = directory or outer_directory() or environment().get("AQUEUE_DIR") or default
     if not named and origin.find(str(working_dir())) is not None:
         # What a checkout has for a folder goes with it.
         return find_folder(None)
@@ -312,7 +312,8 @@ def _folder_of_run() -> str | None:
     return str(state.parent) if state.name == ".aqueue" and state.is_dir() else None
 
 
-def _outer_directory() -> str | None:
+def outer_directory() -> str | None:
+    """Return the `--dir` that was given before the command; None if none was."""
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
     return given if isinstance(given, str) else None

@@ -19,7 +19,6 @@ from aqueue.cli.access import (
     directory_option,
     environment,
     find_folder,
-    folder_to_create,
     living_servers,
     now,
     opened,
@@ -28,6 +27,7 @@ from aqueue.cli.access import (
 from aqueue.cli.ordering import dismiss_without_room
 from aqueue.cli.output import report
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
+from aqueue.cli.unclaimed import folder_to_serve, yes_option
 from aqueue.config import Config
 from aqueue.db import snapshot, transaction
 from aqueue.errors import AqueueError, DiskFullError
@@ -53,6 +53,7 @@ _LAST_LINES = 5
 @ignore_schedules_option
 @served_option
 @owned_option
+@yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Have the server write more into its log.")
 def start(
@@ -62,6 +63,7 @@ def start(
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
     gpus: tuple[CardId, ...] | None,
+    is_meant: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -71,7 +73,7 @@ def start(
     them. The server exits when nothing has been queued or running for a while.
     """
     refuse_both(quiet, verbose)
-    folder = folder_to_create(directory)
+    folder = folder_to_serve(directory, is_meant=is_meant)
     folder.create()
     with presence.alone(folder.state):
         config = config_or_default(folder)

@@ -5,9 +5,10 @@ import os
 import click
 
 from aqueue.cards import CardId
-from aqueue.cli.access import directory_option, folder_to_create, refuse_both
+from aqueue.cli.access import directory_option, folder_to_create, refuse_both, say_warning
 from aqueue.cli.output import report
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
+from aqueue.cli.unclaimed import fate_of_files, folder_to_serve, yes_option
 
 
 @click.command()
@@ -15,11 +16,14 @@ from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned
 def init(directory: str) -> None:
     """Make a folder, ./queue unless DIR says otherwise."""
     where = folder_to_create(directory, default="queue")
+    is_new = not where.state.exists()
     where.create()
     from aqueue import db
 
     db.connect(where).close()
     report(f"{os.path.relpath(where.path)}/ is ready: drop *.yaml files into it, and run `aqueue serve`")
+    if is_new and (fate := fate_of_files(where)):
+        say_warning(fate)
 
 
 @click.command()
@@ -33,6 +37,7 @@ def init(directory: str) -> None:
 @ignore_schedules_option
 @served_option
 @owned_option
+@yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 # How `aqueue start` starts it.
@@ -47,6 +52,7 @@ def serve(
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
     gpus: tuple[CardId, ...] | None,
+    is_meant: bool,
     quiet: bool,
     verbose: bool,
     log: str | None,
@@ -91,7 +97,7 @@ def serve(
     gc.set_threshold(20_000, 20, 20)
     failed = anyio.run(
         serve_folder,
-        folder_to_create(path or directory),
+        folder_to_serve(path or directory, is_meant=is_meant),
         options,
         Clock(),
         narrator.report,

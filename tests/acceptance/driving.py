@@ -141,6 +141,8 @@ class Place:
         """Put a whole file into the folder at once: written elsewhere, then renamed."""
         self._drops += 1
         target = self.folder / name
+        if not self.folder.exists():
+            self.init()
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = self.base / f".draft-{self._drops}"
         draft.write_text(content)

@@ -74,7 +74,7 @@ def test_a_rejected_file_does_not_replace_an_earlier_one(place: Place) -> None:
 
 
 def test_a_bad_configuration_keeps_the_server_from_starting(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     (place.folder / "aqueue.yaml").write_text("jobs: 2\nidle_timeot: 3s\n")
     complaint = place.refuse("serve", code=2)
     assert "queue/aqueue.yaml:2:1: unknown key 'idle_timeot'" in complaint

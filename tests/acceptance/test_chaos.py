@@ -70,7 +70,7 @@ class Chaos:
 def test_every_file_is_run_exactly_once_whenever_servers_are_killed(place: Place) -> None:
     print(f"AQUEUE_CHAOS_SEED={SEED}")
     chaos = Chaos(place)
-    place.folder.mkdir()
+    place.init()
     # Of two servers the one that is left takes over soon.
     (place.folder / "aqueue.yaml").write_text("heartbeat: {interval: 0.2s}\n")
     deadline = time.monotonic() + SECONDS

@@ -191,7 +191,7 @@ def test_a_stopped_server_is_not_taken_for_a_dead_one(place: Place) -> None:
 
 
 def test_another_server_that_is_up_adopts_without_being_restarted(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     (place.folder / "aqueue.yaml").write_text("heartbeat: {interval: 0.2s}\n")
     server = place.serve()
     place.task("long", f"echo begun >>begun; {place.until('go')}; exit 4")

@@ -118,7 +118,7 @@ def test_the_folder_that_is_here_is_served_rather_than_one_above(place: Place) -
 
 
 def test_a_slot_that_one_server_frees_is_filled_by_another_at_once(place: Place) -> None:
-    place.folder.mkdir(mode=0o700)
+    place.init()
     (place.folder / "aqueue.yaml").write_text("heartbeat: {interval: 1h}\n")
     first = place.serve()
     place.task("one", place.until("go"), "queue: q")
@@ -132,7 +132,7 @@ def test_a_slot_that_one_server_frees_is_filled_by_another_at_once(place: Place)
 
 
 def test_a_slot_is_filled_by_another_server_although_its_own_starts_something_else(place: Place) -> None:
-    place.folder.mkdir(mode=0o700)
+    place.init()
     (place.folder / "aqueue.yaml").write_text("heartbeat: {interval: 1h}\n")
     place.serve()
     place.task("one", place.until("go"), "queue: q")

@@ -72,7 +72,7 @@ def test_a_folder_that_everybody_can_write_to_is_refused_with_the_chmod_that_men
 
 def test_a_folder_that_a_group_with_other_members_can_write_to_is_refused(place: Place) -> None:
     group = shared_group()
-    place.folder.mkdir()
+    place.init()
     os.chown(place.folder, -1, group)
     place.folder.chmod(0o775)
     what, remedy = place.refuse("serve", "--drain", code=1).splitlines()
@@ -85,14 +85,14 @@ def test_a_folder_that_a_group_with_other_members_can_write_to_is_refused(place:
 def test_a_users_own_private_group_may_write(place: Place) -> None:
     if other_members(os.getegid()):
         pytest.skip("this user's group has other members")
-    place.folder.mkdir()
+    place.init()
     place.folder.chmod(0o775)
     place.drain()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_file_of_another_user_is_rejected(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     place.task("mine", "touch mine")
     file = place.base / "theirs"
     file.write_text("command: touch theirs\n")
@@ -106,7 +106,7 @@ def test_a_file_of_another_user_is_rejected(place: Place) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
 def test_a_folder_of_another_user_is_refused(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     os.chown(place.folder, 65534, -1)
     # Root's own rights are what such a folder would lend to its owner.
     assert "belongs to user 65534" in place.refuse("serve", "--drain", code=1)
@@ -134,7 +134,7 @@ def test_what_aqueue_keeps_is_for_its_user_only_whatever_the_umask(place: Place)
 
 def test_values_of_the_environment_are_told_to_nobody_but_the_command(place: Place) -> None:
     place.environment["TOKEN_OF_SERVER"] = SECRET
-    place.folder.mkdir()
+    place.init()
     (place.folder / "aqueue.yaml").write_text(f"defaults: {{env: {{DEFAULT: {SECRET}}}}}\n")
     place.task("good", "true", f"env: {{TOKEN: {SECRET}}}")
     place.task("bad", "exit 3", f"env: {{TOKEN: {SECRET}}}", "retries: 1")

@@ -27,6 +27,7 @@ def test_the_folder_is_created_and_what_is_dropped_runs_in_its_parent(place: Pla
 
 
 def test_another_folder_can_be_named(place: Place) -> None:
+    place.run("init", "elsewhere/tasks")
     place.serve("elsewhere/tasks")
     (place.base / "elsewhere/tasks/a.yaml").write_text("command: touch ran")
     place.appears("elsewhere/ran")
@@ -205,7 +206,7 @@ def test_the_second_signal_stops_the_whole_group(place: Place) -> None:
 
 
 def test_what_ignores_the_second_signal_is_killed_after_the_grace(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     (place.folder / "aqueue.yaml").write_text("grace: 0.3s\n")
     server = place.serve()
     place.task("deaf", "trap '' TERM; touch deaf; while :; do sleep 0.05; done")

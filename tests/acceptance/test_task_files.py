@@ -225,7 +225,7 @@ def test_what_a_command_leaves_behind_is_stopped_with_it(place: Place) -> None:
 
 
 def test_the_configuration_gives_defaults_to_tasks(place: Place) -> None:
-    place.folder.mkdir()
+    place.init()
     (place.folder / "aqueue.yaml").write_text("jobs: 4\ndefaults: {env: {A: a, B: b}, timeout: 0.3s, retries: 1}")
     place.task("plain", "echo $A $B >>out; test $AQUEUE_ATTEMPT = 2", "env: {B: own}")
     place.task("slow", "sleep 60", "retries: 0")

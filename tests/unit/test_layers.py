@@ -87,6 +87,7 @@ LAYERS = (
         "cli.drawing",
         "cli.narration",
         "cli.access",
+        "cli.unclaimed",
         "cli.planning",
         "cli.waiting",
         "cli.gpus",

@@ -1,0 +1,83 @@
+"""Directories that are no aqueue folder yet: which of them a server may take for one, and what then happens."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from aqueue.cli.access import environment, folder_to_create, outer_directory
+from aqueue.cli.types import F
+from aqueue.errors import FolderError
+from aqueue.folder import CONFIG_NAME, Folder
+
+_SHOWN = 4
+
+
+def yes_option(command: F) -> F:
+    """Give a command the option `--yes`, as `is_meant`."""
+    text = "Take a directory with files in it for an aqueue folder."
+    return click.option("--yes", "is_meant", is_flag=True, help=text)(command)
+
+
+def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
+    """Return the folder that a server is to serve, `./queue` unless named or found.
+
+    Args:
+        directory: what the command's own `--dir` or argument says.
+        is_meant: whether the files in it may be run although it is no aqueue folder yet.
+
+    Raises:
+        FolderError: it was named and is not there, or there may be somebody else's files in it.
+    """
+    folder = folder_to_create(directory)
+    if folder.state.exists():
+        return folder
+    if not os.path.lexists(folder.path):
+        if named := directory or outer_directory() or environment().get("AQUEUE_DIR"):
+            raise FolderError(f"there is no directory {named}", f"make it: aqueue init {named}")
+        return folder
+    if not is_meant and (names := _names_in(folder.path)):
+        shown = os.path.relpath(folder.path)
+        raise FolderError(
+            f"{shown}/ is no aqueue folder yet, and there is something in it: {_listed(names)}",
+            f"if task files in it are to be run: aqueue init {shown}, or --yes",
+        )
+    return folder
+
+
+def fate_of_files(folder: Folder) -> str:
+    """Return what becomes of the files that lie in a new folder already; empty if nothing does."""
+    names = sorted(os.path.relpath(path, folder.path) for path in _task_files(folder))
+    if not names:
+        return ""
+    these = "1 file in it is a task file" if len(names) == 1 else f"{len(names)} files in it are task files"
+    what = f"`aqueue serve` runs what is one, and moves what is not to {os.path.relpath(folder.rejected)}/"
+    return f"{these} by name: {_listed(names)}; {what}"
+
+
+def _names_in(path: Path) -> list[str]:
+    """Return what there is in a directory, but for hidden files; nothing if `aqueue.yaml` says whose it is."""
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_there(entry))
+    except NotADirectoryError:
+        return []
+    return [] if CONFIG_NAME in names else names
+
+
+def _is_there(entry: "os.DirEntry[str]") -> bool:
+    """Return False for a directory without a file at any depth, such as a sub-folder that was made beforehand."""
+    return not entry.is_dir(follow_symlinks=False) or any(files for _, _, files in os.walk(entry.path))
+
+
+def _task_files(folder: Folder) -> Iterator[str]:
+    for directory in (folder.path, *folder.directories()):
+        with contextlib.suppress(OSError), os.scandir(directory) as entries:
+            yield from (entry.path for entry in entries if folder.is_task_file(entry.path))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
