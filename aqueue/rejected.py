@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from aqueue.folder import Folder, make_directories
+from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
 """What is said of every bad edit."""
@@ -33,7 +34,7 @@ class Rejected:
         """
         target = self._target(name)
         # Not moved first: on a full disk it would lie there without a word.
-        _write(_error_beside(target), f"{error}\n".encode(errors="backslashreplace"))
+        _write(_error_beside(target), _text(error))
         try:
             Path(path).rename(target)
         except OSError:
@@ -50,7 +51,7 @@ class Rejected:
         """
         target = self._copy_of(name) or self._target(name)
         _write(target, content)
-        _write(_error_beside(target), f"{error}\n".encode(errors="backslashreplace") + _mark(name))
+        _write(_error_beside(target), _text(error) + _mark(name))
 
     def remove_copy(self, name: str) -> None:
         """Remove the copy of a bad edit, if there is one: the file was mended, or is gone."""
@@ -93,7 +94,12 @@ def _error_beside(target: Path) -> Path:
 
 def _mark(name: str) -> bytes:
     """The last line of an error that is about a bad edit of that file."""
-    return f"{name}: {IN_FORCE}\n".encode(errors="backslashreplace")
+    return _text(f"{visible_line(name)}: {IN_FORCE}")
+
+
+def _text(error: str) -> bytes:
+    """Return what an `.error` says, for somebody who reads it at a terminal."""
+    return f"{visible(error)}\n".encode(errors="backslashreplace")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ import click
 
 from aqueue import __version__
 from aqueue.cli import output
+from aqueue.cli.output import say
 from aqueue.errors import AqueueError
 
 _VERBS = {
@@ -93,12 +94,12 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
         _complain(error.format_message(), "")
         if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.info_name != "aqueue":
-            click.echo(f"see `{error.ctx.command_path} --help`", err=True)
+            say(f"see `{error.ctx.command_path} --help`", err=True)
         return error.exit_code
     except AqueueError as error:
         for message, hint in error.problems():
@@ -136,6 +137,6 @@ def _open_closed_files() -> None:
 
 
 def _complain(message: str, hint: str) -> None:
-    click.echo(click.style("error: ", fg="red") + message, err=True)
+    say(message, err=True, head=click.style("error: ", fg="red"))
     if hint:
-        click.echo(hint, err=True)
+        say(hint, err=True)

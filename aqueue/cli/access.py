@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from aqueue import configfile, db, folder, origin, presence
+from aqueue.cli.output import say
 from aqueue.cli.types import F
 from aqueue.clock import Clock, boot
 from aqueue.config import Config
@@ -150,11 +151,11 @@ def say_if_unserved(store: Store, where: Folder) -> None:
     """Tell a person whose run will have to wait for a server."""
     awake, silent = awake_and_silent(store, where, config_or_default(where).stale_after)
     if silent and not awake:
-        click.echo(f"server {silent[0].pid} gives no sign of life: it waits until one does", err=True)
+        say(f"server {silent[0].pid} gives no sign of life: it waits until one does", err=True)
     elif not awake:
-        click.echo("no server is up: it waits until `aqueue serve` starts one", err=True)
+        say("no server is up: it waits until `aqueue serve` starts one", err=True)
     elif all(server.leaving is not None for server in awake):
-        click.echo(f"server {awake[0].pid} is leaving: it waits until `aqueue serve` starts another", err=True)
+        say(f"server {awake[0].pid} is leaving: it waits until `aqueue serve` starts another", err=True)
 
 
 def say_if_lacking(store: Store, config: Config, task: Task) -> None:
@@ -202,7 +203,7 @@ def _keeper(where: Folder, here: Origin | None = None) -> Iterator["Keeper"]:
 
 def say_warning(text: str) -> None:
     """Tell a person what they may not have meant."""
-    click.echo(click.style("warning: ", fg="yellow") + text, err=True)
+    say(text, err=True, head=click.style("warning: ", fg="yellow"))
 
 
 def config_or_default(where: Folder, *, warn: bool = False) -> Config:
@@ -322,7 +323,7 @@ def outer_directory() -> str | None:
 def say_what_hangs_on(count: int, dependents: Sequence[Run]) -> None:
     """Tell a person what was aborted together with `count` runs, because it came after them."""
     if dependents:
-        click.echo(f"{listed(dependents)} after {'it' if count == 1 else 'them'}: aborted with that", err=True)
+        say(f"{listed(dependents)} after {'it' if count == 1 else 'them'}: aborted with that", err=True)
 
 
 def listed(runs: Sequence[Run]) -> str:

@@ -25,12 +25,14 @@ from aqueue.cli.access import (
     reading,
     resolve_all,
 )
+from aqueue.cli.output import say
 from aqueue.cli.types import COUNT, F
 from aqueue.cli.waiting import limits_of, waits
 from aqueue.durations import spell
 from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.placement import described
 from aqueue.values import Value, plain_text
+from aqueue.visible import visible
 
 _ROWS = 50
 _OLD_LOOK = 60.0
@@ -102,7 +104,7 @@ def list_(
     else:
         _print_runs(runs, why, moment)
     if total > len(runs) and is_for_people:
-        click.echo(f"{total - len(runs)} more; --limit shows them", err=True)
+        say(f"{total - len(runs)} more; --limit shows them", err=True)
 
 
 def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:
@@ -110,7 +112,7 @@ def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -
 
     table = render.new_table("id", "name", "queue", "state", "took", "why…")
     for run, wait in zip(runs, why, strict=True):
-        text = escape(wait or run.reason or "")
+        text = escape(visible(wait or run.reason or ""))
         table.add_row(
             str(run.id), run.name, run.queue, render.state_text(run.state), render.took(run, moment), text
         )
@@ -180,19 +182,19 @@ def status(directory: str | None, as_json: bool) -> None:
         )
         return
     for server in servers:
-        click.echo(_described(server, config.stale_after, moment, presence.told_by(folder.servers, server.id)))
+        say(_described(server, config.stale_after, moment, presence.told_by(folder.servers, server.id)))
     if not servers:
-        click.echo("no server is up; `aqueue serve` starts one")
+        say("no server is up; `aqueue serve` starts one")
     if config.disabled_by and not servers:
-        click.echo(f"queues are disabled ({config.disabled_by}): nothing is started")
+        say(f"queues are disabled ({config.disabled_by}): nothing is started")
     if schedules:
-        click.echo(_next_schedule(schedules))
+        say(_next_schedule(schedules))
     for card in gpus:
-        click.echo(one_line(card))
+        say(one_line(card))
     if gpus and (age := now() - seen_at) > _OLD_LOOK:
-        click.echo(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
+        say(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
     if not table_rows:
-        click.echo("nothing is queued, running or held")
+        say("nothing is queued, running or held")
         return
     table = render.new_table("queue", "running", "queued", "held", "slots")
     shown_rows = _together(table_rows)
@@ -203,7 +205,7 @@ def status(directory: str | None, as_json: bool) -> None:
         table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
     render.print_table(table)
     if len(shown_rows) > _ROWS:
-        click.echo(f"{len(shown_rows) - _ROWS} more queues; --json shows them", err=True)
+        say(f"{len(shown_rows) - _ROWS} more queues; --json shows them", err=True)
 
 
 @click.command()
@@ -249,15 +251,15 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     for label, value in facts.items():
         if value:
             text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
-            click.echo(f"{click.style(f'{label:<12}', bold=True)} {text}")
+            say(text, head=click.style(f"{label:<12} ", bold=True))
     for attempt in attempts if len(attempts) > 1 else ():
         end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
         where = f"  on GPU {_labels(attempt.cards)}" if attempt.cards else ""
-        click.echo(f"{click.style(f'attempt {attempt.number:<4}', bold=True)} {end}{where}  {why}")
+        say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
     for attempt in attempts:
         if path := render.checkout(found, attempt.number, folder):
-            click.echo(f"{click.style('checkout    ', bold=True)} {path}")
+            say(path, head=click.style("checkout     ", bold=True))
 
 
 def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

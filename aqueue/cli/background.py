@@ -25,7 +25,7 @@ from aqueue.cli.access import (
     refuse_both,
 )
 from aqueue.cli.ordering import dismiss_without_room
-from aqueue.cli.output import report
+from aqueue.cli.output import report, say
 from aqueue.cli.types import COUNT, IDLE_TIMEOUT, ignore_schedules_option, owned_option, served_option
 from aqueue.cli.unclaimed import folder_to_serve, yes_option
 from aqueue.config import Config
@@ -118,7 +118,7 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
     for server in servers:
         if verbose or (running[server.id] and not kill):
             runs = _counted(running[server.id])
-            click.echo(f"server {server.pid} has {runs} to {'stop' if kill else 'wait for'}", err=True)
+            say(f"server {server.pid} has {runs} to {'stop' if kill else 'wait for'}", err=True)
     if not servers:
         goes_on = f"; {_counted(orphans)} without one until `aqueue serve` starts one" if orphans else ""
         report(f"no server is up{goes_on}")

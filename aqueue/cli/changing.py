@@ -29,7 +29,7 @@ from aqueue.cli.access import (
     say_what_hangs_on,
 )
 from aqueue.cli.ordering import cancel_without_room
-from aqueue.cli.output import report
+from aqueue.cli.output import report, say
 from aqueue.cli.types import DURATION, F
 from aqueue.errors import DiskFullError, RunError
 from aqueue.models import ENDED, Run, State
@@ -74,9 +74,9 @@ def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> N
         return
     for run, state in zip(chosen, cancelled, strict=True):
         if state in (State.SUCCEEDED, State.FAILED):
-            click.echo(f"run {run.id} is {state} again: its retry was taken back", err=True)
+            say(f"run {run.id} is {state} again: its retry was taken back", err=True)
     if State.RUNNING in cancelled and not is_served:
-        click.echo("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
+        say("no server is up: what runs is stopped when `aqueue serve` starts one", err=True)
     say_what_hangs_on(len(chosen), dependents)
 
 
@@ -94,7 +94,7 @@ def retry(directory: str | None, runs: tuple[str, ...], group: str | None, faile
         if failed and chosen:
             chosen = [run for run in chosen if run.state is State.FAILED]
             if not chosen:
-                click.echo("nothing to do: none of them has failed", err=True)
+                say("nothing to do: none of them has failed", err=True)
         if not chosen:
             return
         try:
@@ -105,7 +105,7 @@ def retry(directory: str | None, runs: tuple[str, ...], group: str | None, faile
         others = [run for run in back if run is not None]
         say_if_unserved(store, folder)
     if others:
-        click.echo(f"{listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
+        say(f"{listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
 
 
 @click.command()
@@ -179,7 +179,7 @@ def _chosen(
     members = newest_of_each(members) if only_newest else members
     chosen = named + [run for run in members if run.id not in known and suits(run)]
     if not chosen:
-        click.echo(f"nothing to do: no run of group {group} is in such a state", err=True)
+        say(f"nothing to do: no run of group {group} is in such a state", err=True)
     return chosen
 
 

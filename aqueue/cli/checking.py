@@ -9,6 +9,7 @@ import click
 
 from aqueue import configfile
 from aqueue.cli.access import config_or_default, environment, now, say_warning, working_dir
+from aqueue.cli.output import say
 from aqueue.config import Config
 from aqueue.errors import FileError, FolderError
 from aqueue.folder import CONFIG_NAME, find
@@ -34,7 +35,7 @@ def check(files: tuple[str, ...]) -> None:
             content = content_of(file)
             if Path(file).name == CONFIG_NAME:
                 config = configfile.parse(content, file)
-                click.echo(f"{file}: a good configuration")
+                say(f"{file}: a good configuration")
                 for warning in config.warnings:
                     say_warning(f"{file}: {warning}")
                 continue
@@ -48,7 +49,7 @@ def check(files: tuple[str, ...]) -> None:
                 names_in_tasks.check(document, request, environment())
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"
-            click.echo(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+            say(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
             for request in found.requests:
                 _show_sweep(request)
             for schedule in found.schedules:
@@ -56,9 +57,9 @@ def check(files: tuple[str, ...]) -> None:
         except FileError as error:
             failed = True
             for message, hint in error.problems():
-                click.echo(click.style("error: ", fg="red") + message, err=True)
+                say(message, err=True, head=click.style("error: ", fg="red"))
                 if hint:
-                    click.echo(f"  {hint}", err=True)
+                    say(f"  {hint}", err=True)
     if failed:
         raise click.exceptions.Exit(FileError.exit_code)
 
@@ -76,21 +77,19 @@ def _show_sweep(request: Request) -> None:
     if request.sweep is None:
         return
     tasks = request.tasks()
-    click.echo(f"  {request.task.name}: {len(tasks)} run{'' if len(tasks) == 1 else 's'}")
+    say(f"  {request.task.name}: {len(tasks)} run{'' if len(tasks) == 1 else 's'}")
     for task in tasks[:_SHOWN]:
-        click.echo(
-            f"    {task.name}: {', '.join(f'{key}={plain_text(value)}' for key, value in task.params.items())}"
-        )
+        say(f"    {task.name}: {', '.join(f'{key}={plain_text(value)}' for key, value in task.params.items())}")
     if len(tasks) > _SHOWN:
-        click.echo("    …")
+        say("    …")
 
 
 def _show_next(schedule: Schedule) -> None:
     from aqueue.cli import planning
 
-    click.echo(f"  {schedule.name}: {planning.in_words(schedule)}")
+    say(f"  {schedule.name}: {planning.in_words(schedule)}")
     for moment in planning.next_times(schedule, now(), 5) or ["never: its time has passed"]:
-        click.echo(f"    {moment}")
+        say(f"    {moment}")
 
 
 def content_of(file: str) -> bytes:

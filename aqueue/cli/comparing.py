@@ -9,7 +9,7 @@ import click
 from aqueue.cli import drawing
 from aqueue.cli.access import directory_option, find_folder, group_option, now, reading, resolve_all
 from aqueue.cli.drawing import Picture, Series
-from aqueue.cli.output import report
+from aqueue.cli.output import report, say
 from aqueue.cli.tabulating import (
     Columns,
     Stack,
@@ -24,6 +24,7 @@ from aqueue.cli.tabulating import (
 from aqueue.errors import RunError, UsageError
 from aqueue.models import Run
 from aqueue.values import Scalar, is_number
+from aqueue.visible import visible_line
 
 _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 
@@ -93,7 +94,7 @@ def _series(runs: Sequence[Run], columns: Columns, x: str, y: str, by: str | Non
         if is_number(value) and math.isfinite(value) and (not is_number(at) or math.isfinite(at)):
             points.setdefault(beside.of(run) if beside else None, []).append((at, value))
     if left := len(both) - sum(map(len, points.values())):
-        click.echo(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
+        say(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
     if not points:
         raise RunError(f"none of {counted(len(runs))} has both {x} and {y}, as numbers", known(columns))
     lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
@@ -119,5 +120,5 @@ def _print(picture: Picture) -> None:
             for header, of in (("MIN", min), ("MEDIAN", median), ("MAX", max))
         ),
     ]
-    click.echo(click.style(f"{picture.y} over {picture.x}", bold=True))
+    say("", head=click.style(visible_line(f"{picture.y} over {picture.x}"), bold=True))
     print_aligned(stacks, at_least=len(stacks))

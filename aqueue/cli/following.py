@@ -19,6 +19,7 @@ from aqueue.cli.access import (
     resolve_all,
     say_if_unserved,
 )
+from aqueue.cli.output import say
 from aqueue.cli.types import COUNT
 from aqueue.cli.waiting import can_end, waits
 from aqueue.db import snapshot
@@ -67,12 +68,12 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
                 left.discard(id_)
                 succeeded = False
                 if not quiet:
-                    click.echo(f"run {id_} is gone")
+                    say(f"run {id_} is gone")
             for run in ended:
                 left.discard(run.id)
                 succeeded = succeeded and run.state is State.SUCCEEDED
                 if not quiet:
-                    click.echo(_ended(run))
+                    say(_ended(run))
             if not left or stuck:
                 break
             wait_for_news()
@@ -95,9 +96,9 @@ def _progress(store: Store, folder: Folder, left: set[int]) -> tuple[list[Run], 
 
 def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
     for run, why in stuck[:_SHOWN]:
-        click.echo(f"run {run.id} {run.name} cannot start: {why}", err=True)
+        say(f"run {run.id} {run.name} cannot start: {why}", err=True)
     if len(stuck) > _SHOWN:
-        click.echo(f"{len(stuck) - _SHOWN} more cannot start; `aqueue ls` shows why", err=True)
+        say(f"{len(stuck) - _SHOWN} more cannot start; `aqueue ls` shows why", err=True)
 
 
 @click.command()
@@ -176,7 +177,7 @@ def _say_if_stuck(store: Store, folder: Folder, run: Run) -> bool:
     if can_end(store, folder, [run.id]):
         return False
     (why,) = waits(store, folder, [run])
-    click.echo(f"run {run.id} cannot start: {why}", err=True)
+    say(f"run {run.id} cannot start: {why}", err=True)
     return True
 
 

@@ -8,10 +8,12 @@ import click
 from aqueue.cards import Card, Demand, resolved, spell_size, within
 from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
+from aqueue.cli.output import say
 from aqueue.cli.waiting import limits_of, waits
 from aqueue.config import Config
 from aqueue.placement import Board, lacks, with_doubts
 from aqueue.store import Store
+from aqueue.visible import visible
 
 _MOST_WAITING = 3
 
@@ -43,13 +45,13 @@ def gpus(directory: str | None, as_json: bool) -> None:
         render.print_json({"problem": look.problem, "gpus": cards})
         return
     if look.problem is not None:
-        click.echo(look.problem)
+        say(look.problem)
     for card in cards:
         _print(card)
     for run, reason in zip(first, why, strict=True):
-        click.echo(f"run {run.id} {run.name}: {reason or 'it is next'}")
+        say(f"run {run.id} {run.name}: {reason or 'it is next'}")
     if len(waiting) > _MOST_WAITING:
-        click.echo(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
+        say(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
 
 
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
@@ -123,11 +125,11 @@ def _said(card: dict[str, Any]) -> str:
 def _print(card: dict[str, Any]) -> None:
     colour = {"free": "green", "failed": "red", "foreign": "yellow"}.get(card["state"], "blue")
     head, colon, rest = one_line(card).partition(":") if card["instance"] is None else (one_line(card), "", "")
-    click.echo(click.style(head, fg=colour) + colon + rest)
+    say(colon + rest, head=click.style(visible(head), fg=colour))
     for process in card["processes"] or ():
         whose = f"run {process['run']}" if process["run"] is not None else process["user"] or "somebody"
         memory = "" if process["memory"] is None else f", {spell_size(process['memory'])}"
-        click.echo(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")
+        say(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")
 
 
 def _may_have(card: Card, board: Board, queue: str, demand: Demand, config: Config) -> bool:

@@ -20,6 +20,7 @@ from aqueue.events import (
     ScheduleChanged,
 )
 from aqueue.models import State
+from aqueue.visible import visible_line
 
 _COLOURS = {
     "accepted": "cyan",
@@ -74,6 +75,7 @@ class Narrator:
         return [self._line(*_describe(event, self._verbose)), *(self._line("", text) for text in more)]
 
     def _line(self, word: str, text: str) -> str:
+        text = visible_line(text)
         if not self._on_terminal:
             at = datetime.now().astimezone().isoformat(timespec="milliseconds")
             return f"{at} {word + ' ' if word else ''}{text}\n"

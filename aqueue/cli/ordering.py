@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-import click
-
 from aqueue.cli.access import config_or_default, living_servers, reading
+from aqueue.cli.output import say
 from aqueue.errors import DiskFullError
 from aqueue.folder import Folder
 from aqueue.models import ENDED, Leaving, Run, Server, State
@@ -34,7 +33,7 @@ def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullErro
         _stop(folder, running)
     which = ", ".join(f"{run.id} {run.name}" for run in left[:_SHOWN]) + (" …" if len(left) > _SHOWN else "")
     runs_are = f"run {which} is" if len(left) == 1 else f"runs {which} are"
-    click.echo(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room", err=True)
+    say(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room", err=True)
 
 
 def dismiss_without_room(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from aqueue.visible import visible
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -56,6 +58,16 @@ def prepare() -> None:
         sys.stderr = _text(_Notes(sys.stderr.fileno(), "w", closefd=False), sys.stderr)
 
 
+def say(text: str, *, err: bool = False, head: str = "") -> None:
+    """Print text for a person, of which no part can do anything to the terminal.
+
+    Args:
+        err: on standard error.
+        head: what goes before it as it is: a word of aqueue's own, in its colour.
+    """
+    click.echo(head + visible(text), err=err)
+
+
 def report(text: str, done: str | None = None) -> None:
     """Print the result of a change that is made, and stays made if it cannot be printed.
 
@@ -67,10 +79,10 @@ def report(text: str, done: str | None = None) -> None:
         done: the same in words; by default the text itself.
     """
     try:
-        click.echo(text)
+        say(text)
     except OSError as error:
         abandon()
-        click.echo(f"{done or text}, but standard output cannot be written: {error.strerror}", err=True)
+        say(f"{done or text}, but standard output cannot be written: {error.strerror}", err=True)
 
 
 def abandon() -> None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
+from aqueue.cli.output import say
 from aqueue.errors import UsageError
 from aqueue.models import PARAM, is_name, is_param
 from aqueue.requests import Request
@@ -141,7 +141,7 @@ def _value(key: str, written: str) -> Value:
     if written.startswith("["):
         raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
     if _NUMBERS.fullmatch(written):
-        click.echo(f"{word}: one value, a text; several are written '{key}=[{written}]'", err=True)
+        say(f"{word}: one value, a text; several are written '{key}=[{written}]'", err=True)
     return parse_value(written)
 
 

@@ -11,6 +11,7 @@ from aqueue import cron_syntax
 from aqueue import schedules as times
 from aqueue.cli import render
 from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
+from aqueue.cli.output import say
 from aqueue.durations import spell
 from aqueue.models import Overlap, Run, Schedule, StoredSchedule
 from aqueue.rejected import IN_FORCE
@@ -31,13 +32,13 @@ def schedules(directory: str | None, as_json: bool) -> None:
             return
         found = [(stored, store.last_run(stored.name)) for stored in store.schedules()]
     for stored, last in found:
-        click.echo(click.style(stored.name, bold=True) + f"  {in_words(stored.schedule)}")
+        say(f"  {in_words(stored.schedule)}", head=click.style(stored.name, bold=True))
         for label, text in _facts(stored, last):
-            click.echo(f"  {label:<8} {text}")
+            say(f"  {label:<8} {text}")
     if not found:
-        click.echo("there are no schedules; `schedule:` in a task file makes one")
+        say("there are no schedules; `schedule:` in a task file makes one")
     elif config_or_default(folder, warn=True).disabled_by:
-        click.echo("queues are disabled: what is due is run all the same, what was missed is not made up for")
+        say("queues are disabled: what is due is run all the same, what was missed is not made up for")
 
 
 def all_as_json(store: Store) -> list[dict[str, Any]]:

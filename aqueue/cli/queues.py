@@ -17,7 +17,7 @@ from aqueue.cli.access import (
     say_if_unserved,
     say_what_hangs_on,
 )
-from aqueue.cli.output import report
+from aqueue.cli.output import report, say
 from aqueue.cli.types import NAME_TYPE, F
 from aqueue.errors import QueueError, RunError
 from aqueue.folder import Folder
@@ -61,7 +61,7 @@ def pause(directory: str | None, queue: str | None, schedule: str | None) -> Non
         is_schedule = any(stored.name == queue for stored in store.schedules())
     report(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
     if is_schedule:
-        click.echo(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it", err=True)
+        say(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it", err=True)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from aqueue.durations import spell
 from aqueue.folder import Folder
 from aqueue.models import Attempt, Run, State
 from aqueue.values import all_stand_for
+from aqueue.visible import visible_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +31,7 @@ STATE_COLOURS = {
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def print_table(table: "Table") -> None:

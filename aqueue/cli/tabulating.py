@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from aqueue.cli import render
+from aqueue.cli.output import say
 from aqueue.errors import RunError
 from aqueue.models import Run
 from aqueue.values import Scalar, Spelled, Value, is_number, plain_text, stands_for
@@ -211,7 +212,7 @@ def _print_table(columns: Sequence[Column], runs: Sequence[Run]) -> None:
         for column in columns
     ]
     if left := print_aligned(stacks, at_least=len(_SHOWN_FACTS)):
-        click.echo(f"{left} more column{'' if left == 1 else 's'}; --csv and --json show all", err=True)
+        say(f"{left} more column{'' if left == 1 else 's'}; --csv and --json show all", err=True)
 
 
 class Stack(msgspec.Struct, frozen=True):

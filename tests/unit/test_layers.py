@@ -12,7 +12,7 @@ PACKAGE = Path(aqueue.__file__).parent
 
 # The layers from the lowest to the highest, and the modules of each in the order of its rows.
 LAYERS = (
-    ("aqueue", "search_path", "errors", "clock", "durations", "cards", "values"),
+    ("aqueue", "search_path", "visible", "errors", "clock", "durations", "cards", "values"),
     (
         "models",
         "outcomes",
@@ -116,7 +116,9 @@ ROWS = {name: row for row, name in enumerate(name for layer in LAYERS for name i
 
 # What can do something, or tells what only this moment knows: no business of pure logic.
 PURE = (
+    "visible",
     "errors",
+    "secrecy",
     "durations",
     "cards",
     "values",
