@@ -3,6 +3,8 @@
 import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 import anyio
 import msgspec
@@ -12,6 +14,7 @@ from aqueue.process import Fence, Process
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_NOT_SEEN: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Adoption:
@@ -51,7 +54,7 @@ class Adoption:
             fence = self._read_fence()
             if not is_held:
                 return fence
-            wrapper = process.find_holder(self._attempt, fence)
+            wrapper = find_holder(self._attempt, fence)
             if wrapper is not None:
                 if self._has_begun(wrapper, fence):
                     return wrapper
@@ -105,6 +108,45 @@ def has_left(attempt: str, fence: Fence) -> bool:
     if not attempt_locks.is_held(attempt):
         return False
     return any(_group_of(pid) == fence.pid for pid in attempt_locks.holders(attempt))
+
+
+def find_holder(attempt: str, fence: Fence) -> Process | None:
+    """Find the living wrapper of an attempt by the lock that it holds, however its files are reached.
+
+    Returns:
+        its process; None if there is none, or none to be seen from here.
+    """
+    for pid in [] if fence.pid is None else [fence.pid]:
+        if attempt_locks.is_holder(pid, attempt) and (process := _pinned(pid, attempt)):
+            return process
+    # In another pid namespace it has another pid.
+    return next(filter(None, (_pinned(pid, attempt) for pid in attempt_locks.holders(attempt))), None)
+
+
+def _pinned(pid: int, attempt: str) -> Process | None:
+    if not _is_wrapper_by_name(pid, attempt):
+        return None
+    try:
+        process = Process(pid, child=False)
+    except ProcessLookupError:
+        return None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(process)
+        # Asked again with the process pinned, as its pid might have been given away in between.
+        if attempt_locks.is_holder(pid, attempt) and _is_wrapper_by_name(pid, attempt):
+            stack.pop_all()
+            return process
+    return None
+
+
+def _is_wrapper_by_name(pid: int, attempt: str) -> bool:
+    """Return True if a process is the wrapper of an attempt of this run and number in whatever folder."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except _NOT_SEEN:
+        return False
+    name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
+    return len(arguments) > 4 and arguments[4].endswith(name) and _group_of(pid) == pid
 
 
 def _group_of(pid: int) -> int | None:

@@ -215,7 +215,10 @@ def read_fence(attempt: str) -> Fence | None:
 def has_recorded(attempt: str, exit_code: int) -> bool:
     """Return True if the last that was written into the fence is this exit code, whatever stands before it."""
     lines = _fence_lines(attempt)
-    return lines is not None and lines[-1:] == [str(exit_code)]
+    if not lines:
+        return False
+    # Whoever else wrote last may have left the end of a line away; but a pid may end like an exit code.
+    return lines[-1] == str(exit_code) or (not lines[-1].isdigit() and lines[-1].endswith(str(exit_code)))
 
 
 def _fence_lines(attempt: str) -> list[str] | None:
@@ -261,35 +264,6 @@ def find(attempt: str, fence: Fence) -> Process | None:
             if _is_wrapper(pid, attempt):
                 stack.pop_all()
                 return process
-    return None
-
-
-def find_holder(attempt: str, fence: Fence) -> Process | None:
-    """Find the living wrapper of an attempt by the lock that it holds, however its files are reached.
-
-    Returns:
-        its process; None if there is none, or none to be seen from here.
-    """
-    for pid in [] if fence.pid is None else [fence.pid]:
-        if attempt_locks.is_holder(pid, attempt) and (process := _pinned(pid, attempt)):
-            return process
-    # In another pid namespace it has another pid.
-    return next(filter(None, (_pinned(pid, attempt) for pid in attempt_locks.holders(attempt))), None)
-
-
-def _pinned(pid: int, attempt: str) -> Process | None:
-    if not _is_wrapper_by_name(pid, attempt):
-        return None
-    try:
-        process = Process(pid, child=False)
-    except ProcessLookupError:
-        return None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(process)
-        # Asked again with the process pinned, as its pid might have been given away in between.
-        if attempt_locks.is_holder(pid, attempt) and _is_wrapper_by_name(pid, attempt):
-            stack.pop_all()
-            return process
     return None
 
 
@@ -368,16 +342,6 @@ def _is_wrapper(pid: int, attempt: str) -> bool:
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
     # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
     return len(arguments) > 4 and arguments[4] == os.fsencode(attempt) and _group_of(pid) == pid
-
-
-def _is_wrapper_by_name(pid: int, attempt: str) -> bool:
-    """Return True if a process is the wrapper of an attempt of this run and number in whatever folder."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except _NOT_OURS:
-        return False
-    name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
-    return len(arguments) > 4 and arguments[4].endswith(name) and _group_of(pid) == pid
 
 
 def _is_live_member(pid: int, group: int) -> bool:

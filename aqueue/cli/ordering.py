@@ -67,13 +67,13 @@ def _stop(folder: Folder, runs: Sequence[Run]) -> None:
     # Imported here: it is hardly ever needed.
     import anyio
 
-    from aqueue import process
+    from aqueue import adoption, process
 
     grace = config_or_default(folder).grace
     for run in runs:
         attempt = folder.attempt(run.id, run.attempt)
         fence = process.read_fence(attempt) or process.Fence(None, None)
-        found = process.find_holder(attempt, fence) or process.find(attempt, fence)
+        found = adoption.find_holder(attempt, fence) or process.find(attempt, fence)
         if found is not None:
             with found:
                 anyio.run(partial(found.end_group, grace))

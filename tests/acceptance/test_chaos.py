@@ -8,10 +8,13 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.driving import OVER, Place, Server
+from tests.acceptance.mounting import bind_mount
 from tests.waiting import eventually
 
 SECONDS = float(os.environ.get("AQUEUE_CHAOS_SECONDS", "20"))
@@ -19,10 +22,15 @@ SEED = int(os.environ.get("AQUEUE_CHAOS_SEED", str(random.randrange(1 << 32))))
 
 
 class Chaos:
-    """Drops files, and remembers which task must end with which exit code."""
+    """Drops files, and remembers which task must end with which exit code.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        ways: the paths by which servers reach the folder.
+    """
+
+    def __init__(self, place: Place, ways: Sequence[Path]) -> None:
         self.place = place
+        self._ways = ways
         self.random = random.Random(SEED)
         self.expected: dict[str, int] = {}
         self._files = 0
@@ -38,14 +46,18 @@ class Chaos:
         name = f"t{len(self.expected)}"
         code = self.expected[name] = self.random.choice([0, 0, 1, 3, 75, 255])
         seconds = self.random.choice([0.0, 0.0, 0.0, 0.01, 0.2])
-        return f"name: {name}\ncommand: echo {name} | tee -a ledger; sleep {seconds}; exit {code}\n"
+        script = f"echo {name} | tee -a ledger; sleep {seconds}; exit {code}"
+        if self.random.random() < 0.2:
+            script = f"[env, -i, sh, -c, '{script}']"
+        return f"name: {name}\ncommand: {script}\n"
 
     def pause(self, most: float) -> None:
         # Short pauses more often than long ones: the steps of accepting take a few milliseconds.
         time.sleep(most * self.random.random() ** 3)
 
     def serve(self) -> Server:
-        return self.place.serve("-j", str(self.random.randint(1, 6)), wait=False)
+        way = self.random.choice(self._ways)
+        return self.place.serve("-j", str(self.random.randint(1, 6)), str(way), wait=False)
 
     def strike(self) -> None:
         """One server or two, files before, during and after their start, and an end without warning."""
@@ -65,14 +77,22 @@ class Chaos:
             self.pause(0.1)
 
 
+@pytest.fixture
+def ways(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """The folder's path, and another over a bind mount where this user can have one."""
+    mounted = tmp_path_factory.mktemp("again") / "mounted"
+    with bind_mount(place.base, mounted) as is_mounted:
+        yield [place.folder, mounted / "queue"] if is_mounted else [place.folder]
+
+
 # Draining takes about as long again, on a slow disk longer.
 @pytest.mark.timeout(SECONDS * 4 + 120)
-def test_every_file_is_run_exactly_once_whenever_servers_are_killed(place: Place) -> None:
+def test_every_file_is_run_exactly_once_whenever_servers_are_killed(place: Place, ways: list[Path]) -> None:
     print(f"AQUEUE_CHAOS_SEED={SEED}")
-    chaos = Chaos(place)
     place.init()
     # Of two servers the one that is left takes over soon.
     (place.folder / "aqueue.yaml").write_text("heartbeat: {interval: 0.2s}\n")
+    chaos = Chaos(place, ways)
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         chaos.strike()
