@@ -83,10 +83,11 @@ class Folder:
         self.database = path / ".aqueue" / "state.db"
         self.staging = path.with_name(path.name + "-staging")
         self.staging.mkdir()
+        # As `aqueue init` does: a server makes no folder that is named.
+        aqueue.folder.Folder(path).create()
         self.server = 0
 
     def configure(self, text: str) -> None:
-        self.path.mkdir()
         (self.path / "aqueue.yaml").write_text(text)
 
     def put(self, tasks: Iterable[Task]) -> None:
