@@ -289,7 +289,8 @@ class Queries:
             f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)",
             (queue,),
         ) or self._one(
-            f"{RUNS} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL ORDER BY ready_at LIMIT 1",
+            f"{RUNS} WHERE queue = ? AND state = 'queued' AND ready_at IS NOT NULL"
+            " ORDER BY ready_at, priority, id LIMIT 1",
             (queue,),
         )
 

@@ -191,3 +191,17 @@ def test_a_run_that_is_not_queued_cannot_be_dequeued(book: Book, state: State) -
     with pytest.raises(RunError, match=f"run {run.id} cannot be dequeued: it is {state}"):
         book.store.dequeue(run, "dequeued", NOW)
     assert book.get(run) == run
+
+
+def test_of_runs_that_are_ready_again_at_the_same_moment_the_first_in_line_is_first(
+    book: Book,
+) -> None:
+    retries = Retries(limit=1, delay=30.0)
+    low = book.add("low", queue="q", retries=retries)
+    high = book.add("high", queue="q", priority=Priority.HIGH, retries=retries)
+    for run in book.claim(jobs=9, queues=[Queue(name="q", max_concurrency=2)]):
+        book.finish(run, code=1)
+    assert book.get(low).ready_at == book.get(high).ready_at
+    first = book.store.first("q")
+    assert first is not None
+    assert first.id == high.id
