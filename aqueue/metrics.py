@@ -7,31 +7,23 @@ gigabytes is searched in the memory of a small one.
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from aqueue.metric_lines import BLOCK, LONGEST_TEXT, Search, is_name
 from aqueue.models import Metric
 
 MOST: Final = 1000
 """How many metrics an attempt may have."""
 
-LARGE: Final = 1 << 20
-"""How many bytes of output are searched at a time."""
+LARGE: Final = BLOCK
+"""Of how many bytes of output at most it takes no thread to read what an attempt measured."""
 
 V = TypeVar("V")
 
-_LONGEST_TEXT = 200
-_LONGEST_VALUE = _LONGEST_TEXT + len("''")
-_LONGEST_NAME = 100
-_LONGEST_LINE = 1 << 16
 _LARGEST_FILE = 1 << 20
-_SHOWN = 60
-
-_MARKER = b"AQUEUE_METRIC "
-_COLOUR = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-_BEFORE = re.compile(rb"(?:[ \t]|\x1b\[[0-9;?]*[A-Za-z])*")
-_PAIR = re.compile(r"""(?<!\S)([^\s=]+)=("[^"]*"|'[^']*'|\S+)""")
+_MIDDLE = "of its output, which is large, only the beginning and the end were searched for metrics"
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
@@ -57,8 +49,8 @@ def parse_lines(content: bytes) -> dict[str, Metric]:
     >>> parse_lines(b"step 1\nAQUEUE_METRIC loss=0.5 best=true\n")
     {'loss': 0.5, 'best': True}
     """
-    found, _ = _in_lines([content])
-    return _first(found)
+    search = Search(lambda position, count: content[position : position + count], len(content))
+    return _first(_values(search.found))
 
 
 def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
@@ -84,10 +76,12 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
         wrong.append(f"metrics.json cannot be read: {error.strerror}")
     try:
         if output_size:
-            told, malformed = _of_log(attempt)
-            found |= told
-            if malformed:
-                wrong.append(f"there is no name=value in the line {malformed!r}")
+            search = _of_log(attempt, output_size)
+            found |= _values(search.found)
+            if search.malformed:
+                wrong.append(f"there is no name=value in the line {search.malformed!r}")
+            if search.is_partial:
+                wrong.append(_MIDDLE)
     except OSError as error:
         wrong.append(f"its output cannot be searched for metrics: {error.strerror}")
     if len(found) > MOST:
@@ -127,9 +121,9 @@ def _last_before(attempt: str) -> int:
     return 0
 
 
-def _of_log(attempt: str) -> tuple[dict[str, Metric], str]:
+def _of_log(attempt: str, size: int) -> Search:
     with open(attempt + ".log", "rb") as file:  # noqa: PTH123 - for each run
-        return _in_lines(iter(lambda: file.read(LARGE), b""))
+        return Search(lambda position, count: os.pread(file.fileno(), count, position), size)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -167,7 +161,7 @@ def _flattened(written: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, M
     for key, value in written.items():
         name = prefix + key
         # An end to nesting as well: each level makes the name longer.
-        if not key or not _is_name(name):
+        if not key or not is_name(name):
             continue
         if isinstance(value, dict):
             yield from _flattened(value, name + ".")
@@ -175,47 +169,9 @@ def _flattened(written: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, M
             yield name, value
 
 
-def _in_lines(chunks: Iterable[bytes]) -> tuple[dict[str, Metric], str]:
-    """The metrics in an output, `MOST` and one more at most; and the first line that should have had some."""
-    found: dict[str, str] = {}
-    malformed = ""
-    for block in _whole_lines(chunks):
-        for line in _marked(block):
-            text = _COLOUR.sub(b"", line).decode(errors="replace")
-            pairs = _PAIR.findall(text)
-            for name, value in pairs:
-                if len(value) <= _LONGEST_VALUE and (name in found or (len(found) <= MOST and _is_name(name))):
-                    found[name] = value
-            if not pairs and not malformed:
-                malformed = (_MARKER.decode() + text.strip())[:_SHOWN]
+def _values(found: Mapping[str, str]) -> dict[str, Metric]:
     values = {name: _value(text) for name, text in found.items()}
-    return {name: value for name, value in values.items() if _is_metric(value)}, malformed
-
-
-def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Put chunks together so that no line is in two of them; where a progress bar begins anew is a line, too."""
-    left = b""
-    for chunk in chunks:
-        block = left + chunk.replace(b"\r", b"\n")
-        end = block.rfind(b"\n") + 1
-        yield block[:end]
-        left = block[end:]
-        if len(left) > _LONGEST_LINE:
-            # It is no metric, whatever follows; nor is what stands for its beginning from here on.
-            left = b"-"
-    yield left
-
-
-def _marked(block: bytes) -> Iterator[bytes]:
-    """What follows the marker in each line that begins with it."""
-    at = block.find(_MARKER)
-    while at >= 0:
-        start = block.rfind(b"\n", 0, at) + 1
-        end = block.find(b"\n", at)
-        end = len(block) if end < 0 else end
-        if end - start <= _LONGEST_LINE and _BEFORE.fullmatch(block, start, at):
-            yield block[at + len(_MARKER) : end]
-        at = block.find(_MARKER, end)
+    return {name: value for name, value in values.items() if _is_metric(value)}
 
 
 def _value(text: str) -> Metric:
@@ -235,13 +191,9 @@ def _whole(digits: str) -> int | float:
     return value if value is not None and -(1 << 63) <= value < 1 << 63 else float(digits)
 
 
-def _is_name(text: str) -> bool:
-    return len(text) <= _LONGEST_NAME and text.isprintable()
-
-
 def _is_metric(value: object) -> bool:
     if isinstance(value, str):
-        return len(value) <= _LONGEST_TEXT and value.isprintable()
+        return len(value) <= LONGEST_TEXT and value.isprintable()
     return isinstance(value, int | float)
 
 

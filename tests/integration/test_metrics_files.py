@@ -10,6 +10,8 @@ import pytest
 from aqueue.metrics import LARGE, MOST, output_size, read
 from tests.integration.conftest import as_user
 
+MIB = 1 << 20
+
 
 class Left:
     """The folder of a run, and what its attempts left in there."""
@@ -115,12 +117,12 @@ def test_what_is_wrong_is_said_and_the_rest_is_read(left: Left) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read_whole(left: Left) -> None:
-    left.attempt(1, leaves='{"a": 1}' + " " * (5 * LARGE))
+    left.attempt(1, leaves='{"a": 1}' + " " * (5 * MIB))
     tracemalloc.start()
     assert left.read() == ({}, "metrics.json is larger than 1 MiB")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2.5 * LARGE
+    assert peak < 2.5 * MIB
 
 
 def test_too_many_metrics_are_said_to_be(left: Left) -> None:
@@ -175,10 +177,26 @@ def test_a_large_output_is_searched_in_little_memory(left: Left) -> None:
     log = left.path / "attempt-1.log"
     with log.open("wb") as file:
         for number in range(24):
-            file.write(b"x" * LARGE + b"\n" + b"AQUEUE_METRIC a=%d\n" % number)
+            file.write(b"x" * MIB + b"\n" + b"AQUEUE_METRIC a=%d\n" % number)
     tracemalloc.start()
     assert left.read() == ({"a": 23}, "")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 8 * LARGE
+    assert peak < 2 * MIB
     assert output_size(left.path_of(1)) > LARGE
+
+
+def test_of_an_output_too_large_to_be_searched_the_beginning_and_the_end_are_and_that_is_said(left: Left) -> None:
+    log = left.path / "attempt-1.log"
+    with log.open("wb") as file:
+        file.write(b"AQUEUE_METRIC first=1 a=1\n")
+        file.truncate(10 << 30)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nAQUEUE_METRIC a=2 last=3\n")
+    found = left.read()
+    assert found[0] == {"first": 1, "a": 2, "last": 3}
+    assert found[1] == ("of its output, which is large, only the beginning and the end were searched for metrics")
+    with log.open("r+b") as file:
+        file.write(b"AQUEUE_METRICS")
+        file.truncate(10 << 30)
+    assert left.read() == ({}, "")

@@ -46,6 +46,7 @@ LAYERS = (
         "db",
         "wrapper",
         "program_errors",
+        "metric_lines",
         "metrics",
         "attempt_locks",
         "process",
