@@ -83,6 +83,18 @@ class Document:
 
     def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> DocumentError:
         """An error at the value that `at` leads to, or at its key; if it is missing, at what it is missing in."""
+        node, is_absent = self._node_at(at, key=key)
+        error = self._error_at(node, message, hint)
+        error.at, error.is_absent = at, is_absent
+        return error
+
+    def is_quoted(self, at: Path) -> bool:
+        """Return True for text in quotes, or in a block of its own."""
+        node, _ = self._node_at(at)
+        return isinstance(node, yaml.ScalarNode) and bool(node.style)
+
+    def _node_at(self, at: Path, *, key: bool = False) -> tuple[yaml.Node, bool]:
+        """Return the node that `at` leads to, as far as it does, and whether its last step is missing there."""
         node, is_absent = self._node, False
         for index, step in enumerate(at):
             for name, child, key_node in _children(node):
@@ -91,9 +103,7 @@ class Document:
                     break
             else:
                 is_absent = index == len(at) - 1
-        error = self._error_at(node, message, hint)
-        error.at, error.is_absent = at, is_absent
-        return error
+        return node, is_absent
 
     def convert(self, kind: type[T], expected: dict[str, str], home: Collection[str] = ()) -> T:
         """The value as a `kind`, a msgspec struct, in which what may be a `Value` knows how it is written.

@@ -1,17 +1,15 @@
 """The keys of a task file that make experiments of its task: sweeps, isolation, and what comes after what."""
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from aqueue import documents
+from aqueue.calls import CALL
 from aqueue.documents import Document
-from aqueue.errors import FileError
+from aqueue.lookalikes import is_range
 from aqueue.models import MOST_COMBINATIONS, Isolation, Keep, Task, is_name, is_param
 from aqueue.requests import Request
 from aqueue.timing import Wrong
@@ -71,7 +69,6 @@ KEYS: Final = frozenset(key for key in EXPECTED if "." not in key)
 
 _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
-_SHOWN: Final = 6
 _ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
 _BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
 
@@ -274,56 +271,6 @@ def check_request(document: Document, request: Request) -> None:
         raise document.error("the name is too long for a sweep", hint, at=("name",))
 
 
-def unmet_needs(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
-    """Return an error for each need that no task of the file meets; else one if needs go round in a circle."""
-    if not any(request.needs for _, request in found):
-        return
-    by_name: dict[str, list[int]] = {}
-    for number, (_, request) in enumerate(found):
-        for name in request.names():
-            by_name.setdefault(name, []).append(number)
-    is_unmet = False
-    for document, request in found:
-        for index, name in enumerate(request.needs):
-            if name not in by_name:
-                is_unmet = True
-                near = difflib.get_close_matches(name, [other.task.name for _, other in found], 1)
-                hint = f"did you mean '{near[0]}'?" if near else "a run that is queued already goes into 'after'"
-                at: documents.Path = ("needs", index) if isinstance(document.value["needs"], list) else ("needs",)
-                yield document.error(f"needs: there is no task {name} in this file", hint, at=at)
-    if not is_unmet and (error := _circle(found, by_name)):
-        yield error
-
-
-def _circle(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> FileError | None:
-    """Return the error for the first circle of needs; None if there is none."""
-
-    def needed_by(number: int) -> Iterator[int]:
-        return chain.from_iterable(by_name[name] for name in found[number][1].needs)
-
-    done: set[int] = set()
-    for start in range(len(found)):
-        # The way down to where it is, each step with what is left to look at from there.
-        way = {start: needed_by(start)} if start not in done else {}
-        while way:
-            number, left = next(reversed(way.items()))
-            step = next(left, None)
-            if step is None:
-                done.add(number)
-                del way[number]
-            elif step in way:
-                numbers = [*way, step]
-                circle = [found[one][1].task.name for one in numbers[numbers.index(step) :]]
-                if len(circle) > _SHOWN:
-                    circle[_SHOWN - 2 : -1] = ["…"]
-                return found[number][0].error(
-                    f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
-                )
-            elif step not in done:
-                way[step] = needed_by(step)
-    return None
-
-
 def refuse_in_schedule(document: Document) -> None:
     """Refuse what a schedule cannot have, because its runs are made from what was read long ago.
 
@@ -361,6 +308,11 @@ def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong
             at: documents.Path = ("matrix", key, index, name)
             if not is_param(name):
                 raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
+            if isinstance(value, str) and (CALL.match(value) or is_range(value)):
+                message = f"matrix.{key}.{name}: {documents.describe(value)} would be one value here, a text"
+                raise document.error(
+                    message, "write an entry for each value, or have them in the matrix itself", at=at
+                )
             if isinstance(value, dict | list):
                 message = f"matrix.{key}.{name}: expected a plain value, got {documents.describe(value)}"
                 raise document.error(message, at=at)

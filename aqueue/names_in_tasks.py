@@ -4,6 +4,7 @@ from collections.abc import Collection, Container, Iterator, Sequence
 
 from aqueue import documents
 from aqueue.documents import Document
+from aqueue.errors import FileError
 from aqueue.models import Task, variable_of
 from aqueue.placeholders import OWN_VARIABLES, UnknownNameError, is_misspelt, names_in
 from aqueue.requests import Request
@@ -35,7 +36,7 @@ def check(document: Document, request: Request, variables: Container[str] | None
         variables: those of an environment that the runs' will be like; None: it is not known yet.
 
     Raises:
-        FileError: at the first of them.
+        FileError: at each such name, or at the first such param.
     """
     task = request.task
     if not request.sweep and not _uses_names(task):
@@ -51,12 +52,15 @@ def check(document: Document, request: Request, variables: Container[str] | None
                 raise document.error(f"command: no shell can read ${{{name}}}", hint, at=("command",))
     own = [*params, *map(variable_of, params), *task.base_env, *OWN_VARIABLES]
     known = [*own, *task.env]
+    errors: list[FileError] = []
     for at, name, below in _to_be_filled_in(task):
         is_unknown = variables is not None and name not in variables and (name in below or name not in known)
         if name not in own and (is_unknown or is_misspelt(name, known)):
             error = UnknownNameError(name, known, below)
             what = ".".join(step for step in at if isinstance(step, str))
-            raise document.error(f"{what}: {error.message}", error.hint, at=at)
+            errors.append(document.error(f"{what}: {error.message}", error.hint, at=at))
+    if errors:
+        raise FileError.together(errors)
 
 
 def _uses_names(task: Task) -> bool:

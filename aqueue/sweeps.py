@@ -8,7 +8,6 @@ range is not in it.
 import difflib
 import math
 import random
-import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
@@ -18,8 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from aqueue.calls import CALL
-from aqueue.documents import describe, parse_scalar, read
+from aqueue.documents import describe, read
 from aqueue.errors import FileError
+from aqueue.lookalikes import GUILD, between_colons, from_guild, meant_by
 from aqueue.models import MOST_COMBINATIONS
 from aqueue.values import Scalar, Value, all_stand_for, is_number, plain_text, stands_for
 
@@ -29,7 +29,7 @@ MOST: Final = MOST_COMBINATIONS
 _MOST_TRIES = 20 * MOST
 """How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
 
-_GUILD = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.DOTALL)
+_AS_TEXT = "or, if it is text, put it under params"
 
 _EXACT = Context(prec=25)
 """In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
@@ -103,7 +103,7 @@ def is_sweep(text: str) -> bool:
     """Whether a param that is written like this on the command line means several values, and not this text."""
     text = text.strip()
     is_list = text.startswith("[") and text.endswith("]")
-    return is_list or bool(CALL.match(text) or _GUILD.fullmatch(text))
+    return is_list or bool(CALL.match(text) or GUILD.fullmatch(text))
 
 
 def parse_axis(written: Any) -> Axis:
@@ -122,6 +122,7 @@ def parse_axis(written: Any) -> Axis:
     if isinstance(written, dict):
         raise SweepError("expected a list, or a call such as range(1, 5), got keys and values")
     if not isinstance(written, str) or not is_sweep(written):
+        _refuse_lookalike(written)
         return (written,)
     text = written.strip()
     try:
@@ -159,8 +160,8 @@ def combinations(sweep: Sweep) -> list[Combination]:
 
 
 def _parse(text: str) -> Axis:
-    if guild := _GUILD.fullmatch(text):
-        raise SweepError(_from_guild(guild[1], guild[2]))
+    if guild := GUILD.fullmatch(text):
+        raise SweepError(from_guild(guild[1], guild[2]))
     if not (call := CALL.match(text)):
         return _values(_elements(text))
     if not text.endswith(")"):
@@ -169,7 +170,10 @@ def _parse(text: str) -> Axis:
     if call[1] == "choice":
         return _values(elements)
     if others := [element for element in elements if not is_number(stands_for(element))]:
-        raise SweepError(f"expected numbers, got {describe(others[0])}")
+        meant = meant_by(text) if text.startswith("range(") else ""
+        raise SweepError(
+            f"expected numbers, got {describe(others[0])}{f'; write {meant}' if meant != text else ''}"
+        )
     numbers = all_stand_for(elements)
     return _range(numbers) if call[1] == "range" else _span(call[1], numbers)
 
@@ -203,10 +207,23 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
         if (identity := (isinstance(element, str), plain_text(element))) in had:
             raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
-    if len(elements) == 1 and len(_between_colons(text := plain_text(elements[0]))) == 2:
-        # Whoever means a time of day needs no list for one.
-        raise SweepError(f"{_from_guild('uniform', text)}; or, if it is text, without a list")
+    if len(elements) == 1 and len(between_colons(text := plain_text(elements[0]))) == 2:
+        raise SweepError(f"{from_guild('uniform', text)}; {_AS_TEXT}")
+    if len(elements) == 1:
+        _refuse_lookalike(elements[0], in_list=True)
     return tuple(elements)
+
+
+def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
+    """Refuse a text alone that looks like several values; in a list, only one that looks like a range.
+
+    Raises:
+        SweepError: with how they are written.
+    """
+    meant = meant_by(value) if isinstance(value, str) else ""
+    if meant and not (in_list and meant.startswith("[")):
+        end = ", whose end is not in it" if meant.startswith("range(") and "…" not in meant else ""
+        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {_AS_TEXT}")
 
 
 def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
@@ -239,24 +256,6 @@ def _span(name: str, numbers: Sequence[float]) -> Span:
     if name == "loguniform" and low <= 0:
         raise SweepError("expected numbers above 0; only uniform takes others")
     return Span(low, high, name == "loguniform")
-
-
-def _from_guild(name: str, written: str) -> str:
-    """What to say of something that is written as in Guild, as `name[1:5]` is."""
-    numbers = _between_colons(written)
-    if name == "range" and len(numbers) in (2, 3):
-        # Its end is in it: Guild moves it on by a step, or by 1 if that is less.
-        numbers[1] += min([*numbers[2:], Decimal(1)])
-    elif name not in ("uniform", "loguniform") or len(numbers) != 2:
-        return "this is written as in Guild; write a call such as range(1, 6), or a list of values"
-    end = ", whose end is not in it" if name == "range" else ""
-    return f"this is written as in Guild; write {name}({', '.join(map(str, numbers))}){end}"
-
-
-def _between_colons(written: str) -> list[Decimal]:
-    """The numbers that Guild would find; none if there is something else."""
-    found = [parse_scalar(part.strip()) for part in written.split(":")]
-    return [Decimal(str(number)) for number in found] if all(map(is_number, found)) else []
 
 
 def _amount(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, experiments, mistakes, names_in_tasks, timing
+from aqueue import documents, experiments, mistakes, names_in_tasks, params_in_tasks, tasks_together, timing
 from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
@@ -147,7 +147,8 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
     if not found.concern("schedule", "at"):
         found.mistakes.extend(_mixed(requests, schedules))
     if not found.concern("name", "matrix", "needs"):
-        found.mistakes.extend(experiments.unmet_needs(requests))
+        found.mistakes.extend(tasks_together.names_given_twice(requests))
+        found.mistakes.extend(tasks_together.unmet_needs(requests))
     found.raise_any()
     return Content(
         [request for _, request in requests],
@@ -187,6 +188,7 @@ def _mixed(
 
 def _entry(defaults: Defaults, document: Document) -> tuple[Document, Request, Schedule | None]:
     experiments.check_places(document)
+    params_in_tasks.check(document, _EXPECTED["params"])
     written = document.convert(_Written, _EXPECTED, home=("working_dir",))
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)

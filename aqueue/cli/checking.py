@@ -3,7 +3,10 @@
 import contextlib
 import os
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +20,9 @@ from aqueue.models import Schedule, is_name
 from aqueue.requests import Request
 from aqueue.values import plain_text
 
+if TYPE_CHECKING:
+    from aqueue.documents import Document
+
 _SHOWN = 8
 
 
@@ -27,7 +33,7 @@ def check(files: tuple[str, ...]) -> None:
 
     The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
     """
-    from aqueue import documents, names_in_tasks, taskfile
+    from aqueue import documents, taskfile
 
     failed = False
     for file in files:
@@ -44,12 +50,14 @@ def check(files: tuple[str, ...]) -> None:
             defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
             found = taskfile.parse(documents.decode(content, file), file, defaults)
             requests = found.requests or [Request(task=task) for task in found.tasks]
-            for document, request in zip(found.documents, requests, strict=True):
-                # As a server here would have them.
-                names_in_tasks.check(document, request, environment())
+            _check_names(found.documents, requests)
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"
             say(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+            for name, count in Counter(names).items():
+                if count > 1:
+                    hint = "give each a name of its own to tell them apart"
+                    say_warning(f"{file}: {count} tasks have no name but that of the file, {name}; {hint}")
             for request in found.requests:
                 _show_sweep(request)
             for schedule in found.schedules:
@@ -62,6 +70,24 @@ def check(files: tuple[str, ...]) -> None:
                     say(f"  {hint}", err=True)
     if failed:
         raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _check_names(found: "Sequence[Document]", requests: Sequence[Request]) -> None:
+    """Refuse names that are to be filled in and that a server here would not know.
+
+    Raises:
+        FileError: at each of them.
+    """
+    from aqueue import names_in_tasks
+
+    errors = []
+    for document, request in zip(found, requests, strict=True):
+        try:
+            names_in_tasks.check(document, request, environment())
+        except FileError as error:
+            errors.append(error)
+    if errors:
+        raise FileError.together(errors)
 
 
 def _config(file: str) -> Config:

@@ -69,7 +69,7 @@ def requested(
         UsageError: one of them cannot take the params.
         FileError: with these params, a file has no runs that another of its tasks needs.
     """
-    from aqueue import experiments
+    from aqueue import tasks_together
     from aqueue.cli import known_params
 
     written = [content.requests or [Request(task=task) for task in content.tasks] for content in contents]
@@ -79,7 +79,7 @@ def requested(
     found = [[given.applied_to(request, together) for request in requests] for requests in changes]
     for content, requests in zip(contents, found, strict=True):
         # Other params make other runs: what is needed may not be among them.
-        if wrong := [*experiments.unmet_needs([*zip(content.documents, requests, strict=True)])]:
+        if wrong := [*tasks_together.unmet_needs([*zip(content.documents, requests, strict=True)])]:
             raise FileError.together(wrong)
     return found
 

@@ -140,9 +140,20 @@ def _value(key: str, written: str) -> Value:
     word = f"{key}={written}"
     if written.startswith("["):
         raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
-    if _NUMBERS.fullmatch(written):
-        say(f"{word}: one value, a text; several are written '{key}=[{written}]'", err=True)
+    if several := _several(written):
+        say(f"{word}: one value, a text; several are written '{key}={several}'", err=True)
     return parse_value(written)
+
+
+def _several(written: str) -> str:
+    """Return how several values are written that a text may well mean; empty if it means itself."""
+    from aqueue.lookalikes import meant_by
+
+    if _NUMBERS.fullmatch(written):
+        return f"[{written}]"
+    # With a colon it may be a time, and with commas or blanks anything.
+    meant = meant_by(written)
+    return "" if ":" in written or meant.startswith("[") else meant
 
 
 def _is_meant(request: Request, param: str, requests: Sequence[Request]) -> bool:

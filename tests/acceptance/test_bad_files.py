@@ -79,3 +79,23 @@ def test_a_bad_configuration_keeps_the_server_from_starting(place: Place) -> Non
     complaint = place.refuse("serve", code=2)
     assert "queue/aqueue.yaml:2:1: unknown key 'idle_timeot'" in complaint
     assert "did you mean 'idle_timeout'?" in complaint
+
+
+def test_two_tasks_of_one_name_are_refused_by_check_and_by_the_server(place: Place) -> None:
+    text = "name: a\ncommand: 'true'\n---\nname: a\ncommand: 'true'\n"
+    place.path("jobs.yaml").write_text(text)
+    place.drop("jobs.yaml", text)
+    assert "jobs.yaml:4:7: there already is a task a in this file" in place.refuse("check", "jobs.yaml", code=2)
+    assert "jobs.yaml:4:7: there already is a task a in this file" in place.drain()
+    assert place.ls() == []
+
+
+def test_tasks_without_a_name_are_taken_and_check_warns_that_they_have_one_name(place: Place) -> None:
+    text = "command: 'true'\n---\ncommand: 'true'\n"
+    place.path("jobs.yaml").write_text(text)
+    done = place.ask("check", "jobs.yaml")
+    assert (done.returncode, done.stdout) == (0, "jobs.yaml: 2 tasks: jobs, jobs\n")
+    assert "2 tasks have no name but that of the file, jobs; give each a name of its own" in done.stderr
+    place.drop("jobs.yaml", text)
+    place.drain()
+    assert [row["state"] for row in place.ls()] == ["succeeded", "succeeded"]

@@ -67,6 +67,10 @@ def test_a_name_that_is_neither_is_found_by_check_or_fails_the_run_with_a_senten
     said = place.refuse("check", "queue/near.yaml", code=2)
     assert "near.yaml:1:17: command: ${lrr} is neither a param nor a variable" in said
     assert "far.yaml:1:17: command: ${FAR} is neither" in place.refuse("check", "queue/far.yaml", code=2)
+    place.path("two.yaml").write_text("command: [echo, '${FAR}']\n---\nname: b\ncommand: [echo, '${AWAY}']\n")
+    both = place.refuse("check", "two.yaml", code=2)
+    assert "two.yaml:1:17: command: ${FAR}" in both
+    assert "two.yaml:4:17: command: ${AWAY}" in both
     assert place.ask("check", "queue/far.yaml", env={"FAR": ""}).returncode == 0
     server = place.serve("--drain", wait=False)
     server.ends()

@@ -310,12 +310,34 @@ def test_a_task_needs_another_or_some_runs_of_its_sweep_wherever_it_is(needs: st
     assert len(needs_of(*(reversed(documents) if is_first else documents))) == 2
 
 
-def test_a_task_may_be_called_as_a_run_of_a_sweep_is_called() -> None:
-    assert needs_of("matrix: {lr: [1]}", "name: train-1", "name: eval\nneeds: train-1")[-1] == ("train-1",)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_task_is_not_called_as_a_run_of_a_sweep_in_its_file_is_called(is_first: bool) -> None:
+    documents = ["matrix: {lr: [1, 2]}", "name: train-3", "name: train-2"]
+    message, hint = error_in(file_of(*(reversed(documents) if is_first else documents)))
+    assert message.endswith(": a run of train in this file has the name train-2, too")
+    assert message.startswith("train.yaml:2:7:" if is_first else "train.yaml:8:7:")
+    assert hint == "give it another name"
 
 
-def test_several_tasks_of_one_name_may_be_needed() -> None:
-    assert needs_of("name: a", "name: a\nmatrix: {lr: [1]}", "name: b\nneeds: [a]")[-1] == ("a",)
+@pytest.mark.parametrize(
+    ("documents", "where"),
+    [
+        (["name: a", "name: b", "name: a"], "8:7"),
+        (["name: a\nmatrix: {lr: [1]}", "name: a"], "6:7"),
+        (["hold: true", "name: train"], "5:7"),
+        (["name: train", "hold: true"], "4:1"),
+    ],
+)
+def test_two_tasks_of_a_file_are_not_given_one_name(documents: list[str], where: str) -> None:
+    name = "train" if "name: train" in documents else "a"
+    assert error_in(file_of(*documents)) == (
+        f"train.yaml:{where}: there already is a task {name} in this file",
+        "give each task a name of its own",
+    )
+
+
+def test_several_tasks_that_have_the_name_of_the_file_may_be_needed() -> None:
+    assert needs_of("hold: true", "matrix: {lr: [1]}", "name: b\nneeds: [train]")[-1] == ("train",)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +366,7 @@ def test_a_need_that_no_task_of_the_file_meets_is_refused(needs: str, where: str
         (["name: a", "name: b\nneeds: [a, c]", "name: c\nneeds: [a, b]"], "b needs c needs b"),
         (["name: a\nmatrix: {lr: [1]}\nneeds: b", "name: b\nneeds: a-1"], "a needs b needs a"),
         # One of two tasks with this name.
-        (["name: a", "name: a\nneeds: b", "name: b\nneeds: a"], "a needs b needs a"),
+        (["hold: true", "needs: b", "name: b\nneeds: train"], "train needs b needs train"),
     ],
 )
 def test_tasks_that_need_each_other_are_refused(documents: list[str], circle: str) -> None:
@@ -366,7 +388,7 @@ def test_a_large_circle_is_not_written_out() -> None:
 
 def test_tasks_may_meet_again_without_a_circle() -> None:
     documents = ["name: a", "name: b\nneeds: a", "name: c\nneeds: a", "name: d\nneeds: [c, b, a]"]
-    assert needs_of(*documents, *documents[1:])[3] == ("c", "b", "a")
+    assert needs_of(*documents, "name: e\nneeds: [d, a]")[3] == ("c", "b", "a")
 
 
 def test_many_needs_are_checked_in_no_time() -> None:

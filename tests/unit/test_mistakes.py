@@ -81,6 +81,7 @@ timezone: Mars
         ("command: x\nretries: {delay: 1}\nhold: 1", ["2:10: 'limit' is missing", "3:7: hold"]),
         ("command: x\nparams: {a-b: 1, c: [1], d: {}}\nenv: 5", ["2:10: p", "2:21: p", "2:29: p", "3:6: e"]),
         ("command: [x, '${lrr}', '${rate}']\nparams: {lrrr: 1, rate: [1]}", ["1:14: comm", "2:25: params.rate"]),
+        ("command: [x, '${lrr}', '${lrrr}']\nparams: {lr: 1}", ["1:14: command: ", "1:24: command: "]),
         ("command: x\ngpus: 0\ngpu_memory: 1\ntimeout: x", ["3:1: gpu_memory", "4:10: timeout"]),
         ("command: {a: range(1, 5, b: 2}\ntimeout: x", ["1:14: range(… has no", "2:10: timeout"]),
         ("a: &a {<<: b}\ncommand: x\ntimeout: x", ["1:1: unknown key 'a'", "1:12: '<<' takes", "3:10: timeout"]),
@@ -158,15 +159,15 @@ heartbeat: {interval: 5s, stale_after: 1s}
 
 
 def test_many_mistakes_in_a_large_file_take_no_long_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     values = ", ".join(map(str, range(9_000)))
     wrong = "\n".join(f"key{number}x: 1" for number in range(1_000))
     for text in (
         f"command: x\nmatrix: {{lr: [{values}], seed: []}}\nhold: 1\n{wrong}",
-        "\n---\n".join(["command: x\nhold: 1\ntimeout: x\nkey: 1"] * 5_000),
+        "\n---\n".join(["command: x\nhold: 1\ntimeout: x\nkey: 1"] * 2_000),
     ):
         assert mistakes_in(text)[-1].startswith("and ")
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,24 @@ def test_numbers_with_commas_between_them_are_one_text_and_it_says_so(capsys: py
     assert "lr=[0.1,0.01]" in capsys.readouterr().err
     params_in(["name=a,b"], None, None)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "several"),
+    [
+        ("seed=1..5", "seed=range(1, 6)"),
+        ("seed=1-5", "seed=range(1, 6)"),
+        ("lr=0.1,0.01", "lr=[0.1,0.01]"),
+        ("s=Range(1, 5)", "s=range(1, 5)"),
+        ("at=1:30", ""),
+        ("day=2026-11-22", ""),
+        ("opts=a,b", ""),
+        ("name=adam", ""),
+    ],
+)
+def test_one_value_that_looks_like_several_is_taken_with_a_word_on_how_they_are_written(
+    word: str, several: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params_in([word])
+    said = capsys.readouterr().err
+    assert said == (f"{word}: one value, a text; several are written '{several}'\n" if several else "")

@@ -209,3 +209,11 @@ def test_any_text_is_either_tasks_or_an_error_with_a_place(text: str) -> None:
     except FileError as error:
         assert re.match(r"train\.yaml:[1-9]\d*:[1-9]\d*: .", error.message)
         assert "\n" not in error.message + error.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["'1..5'", '"range(1, 5)"', "1-5", "1:30", "a, b", "range", "../data", "|-\n    1..5"]
+)
+def test_text_in_params_is_text_where_it_is_quoted_or_may_well_be_meant(text: str) -> None:
+    (task,) = parse(f"command: x\nparams:\n  p: {text}\n", "t.yaml", DEFAULTS).tasks
+    assert task.params["p"] == text.strip("'\"").removeprefix("|-\n    ")

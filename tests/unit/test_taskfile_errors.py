@@ -13,6 +13,9 @@ COMMAND = "expected a shell command, or a list of a program and its arguments, g
 LENGTH = "expected a length of time such as 90, 90s, 1h30m or 2d12h, got"
 RETRIES = "expected a number, or {limit: 2, delay: 10s, backoff: 2, max_delay: 5m, exit_codes: [1, 75]}, got"
 PARAMS = "expected keys and plain values, such as {lr: 0.1}, got"
+ONE = "would be one value here, a text"
+EACH = "for a run of each value, write matrix:"
+QUOTED = "if it is text, put it in quotes"
 ENV = "expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 TAGS = "expected a list of key=value or key, got"
 KEYS = (
@@ -49,7 +52,30 @@ LINES = [
     ("priority: 1", "11: priority: expected high or low, got 1", ""),
     ("params: [a]", f"9: params: {PARAMS} a list", ""),
     ("params: 5", f"9: params: {PARAMS} 5", ""),
-    ("params: {a: 1, b: [1]}", f"19: params.b: {PARAMS} a list", ""),
+    (
+        "params: {a: 1, b: [1, 0x1F]}",
+        f"19: params.b: {PARAMS} a list",
+        "for a run of each value, write matrix: {b: [1, 0x1F]}",
+    ),
+    (
+        "params: {lr: [0.1, 0.010, 1e-3, 4]}",
+        f"14: params.lr: {PARAMS} a list",
+        "for a run of each value, write matrix: {lr: [0.1, 0.010, 1e-3, …]}",
+    ),
+    (
+        "params: {seed: [1..5]}",
+        f"16: params.seed: {PARAMS} a list",
+        "for a run of each value, write matrix: {seed: range(1, 6)}",
+    ),
+    ("params: {a: [[1]]}", f"13: params.a: {PARAMS} a list", "put it in quotes if it is text"),
+    (
+        "params: {train: {lr: 1}}",
+        f"17: params.train: {PARAMS} keys and values",
+        "write the whole name of each: {train.lr: …}",
+    ),
+    ("params: {seed: 1..5}", f"16: params.seed: '1..5' {ONE}", f"{EACH} {{seed: range(1, 6)}}; {QUOTED}"),
+    ("params: {s: range(1, 5)}", f"13: params.s: 'range(1, 5)' {ONE}", f"{EACH} {{s: range(1, 5)}}; {QUOTED}"),
+    ("params: {s: choice(a, b)}", f"13: params.s: 'choice(a, b)' {ONE}", f"{EACH} {{s: choice(a, b)}}; {QUOTED}"),
     ("params: {a-b: 1}", "10: params: this cannot be the name of a variable", "use letters, digits and '_'"),
     (
         "params: {AQUEUE_ID: 1}",
