@@ -105,7 +105,7 @@ def test_a_folder_with_a_hidden_name_is_served_too(place: Place) -> None:
     hidden = place.path(".jobs")
     hidden.mkdir(mode=0o700)
     (hidden / "one.yaml").write_text("command: echo\n")
-    assert "succeeded" in place.run("serve", str(hidden), "--drain")
+    assert "succeeded" in place.run("serve", str(hidden), "--drain", "--yes")
 
 
 def test_the_folder_that_is_here_is_served_rather_than_one_above(place: Place) -> None:
@@ -113,7 +113,7 @@ def test_the_folder_that_is_here_is_served_rather_than_one_above(place: Place) -
     below = place.path("below")
     (below / "queue").mkdir(parents=True, mode=0o700)
     (below / "queue" / "one.yaml").write_text("command: echo\n")
-    place.run("serve", "--drain", cwd=below)
+    place.run("serve", "--drain", "--yes", cwd=below)
     assert (below / "queue" / ".aqueue" / "runs" / "1").is_dir()
 
 

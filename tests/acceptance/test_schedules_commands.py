@@ -58,11 +58,12 @@ def test_schedules_says_how_the_last_run_ended(place: ClockedPlace) -> None:
 def test_check_prints_the_next_five_times_in_the_schedules_timezone(place: ClockedPlace) -> None:
     place.clock.set(at("12:00"))
     place.path("job.yaml").write_text('command: "true"\nschedule: "30 1 * * *"\ntimezone: Europe/Berlin\n')
+    before = sorted(place.base.rglob("*"))
     said = place.run("check", "job.yaml")
     days = [day for day in range(1, 9) if f"2030-05-0{day}" in said]
     assert days == [2, 3, 4, 5, 6]
     assert said.count("01:30") >= 5
-    assert not place.state.exists()
+    assert sorted(place.base.rglob("*")) == before, "what only checks makes nothing"
 
 
 def test_enqueue_queues_one_run_of_a_schedule_file_now(place: ClockedPlace) -> None:
