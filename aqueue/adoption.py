@@ -1,10 +1,8 @@
 """Find out what has become of an attempt of an earlier server, by the lock that it holds while it lives."""
 
-import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from functools import partial
 
 import anyio
 import msgspec
@@ -14,7 +12,6 @@ from aqueue.process import Fence, Process
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
-_NOT_SEEN: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Adoption:
@@ -92,7 +89,7 @@ class Adoption:
     async def _clear(self) -> None:
         """End all that can be seen of an attempt that has lost its wrapper."""
         holders = attempt_locks.holders(self._attempt)
-        groups = {group for pid in holders if (group := _group_of(pid)) is not None} - {os.getpgid(0)}
+        groups = {group for pid in holders if (group := process.group_of(pid)) is not None} - {os.getpgid(0)}
         for group in groups:
             await process.end_group(group, self._grace)
         if not holders and not self._has_told and self._is_unwanted():
@@ -107,7 +104,7 @@ def has_left(attempt: str, fence: Fence) -> bool:
     """Return True if the group that a fence names still has a process that holds the attempt's lock."""
     if not attempt_locks.is_held(attempt):
         return False
-    return any(_group_of(pid) == fence.pid for pid in attempt_locks.holders(attempt))
+    return any(process.group_of(pid) == fence.pid for pid in attempt_locks.holders(attempt))
 
 
 def find_holder(attempt: str, fence: Fence) -> Process | None:
@@ -116,40 +113,15 @@ def find_holder(attempt: str, fence: Fence) -> Process | None:
     Returns:
         its process; None if there is none, or none to be seen from here.
     """
-    for pid in [] if fence.pid is None else [fence.pid]:
-        if attempt_locks.is_holder(pid, attempt) and (process := _pinned(pid, attempt)):
-            return process
+    is_meant = partial(_is_wrapper_with_lock, attempt=attempt)
+    if fence.pid is not None and (found := process.pinned(fence.pid, is_meant)):
+        return found
     # In another pid namespace it has another pid.
-    return next(filter(None, (_pinned(pid, attempt) for pid in attempt_locks.holders(attempt))), None)
+    holders = attempt_locks.holders(attempt)
+    return next(filter(None, (process.pinned(pid, is_meant) for pid in holders)), None)
 
 
-def _pinned(pid: int, attempt: str) -> Process | None:
-    if not _is_wrapper_by_name(pid, attempt):
-        return None
-    try:
-        process = Process(pid, child=False)
-    except ProcessLookupError:
-        return None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(process)
-        # Asked again with the process pinned, as its pid might have been given away in between.
-        if attempt_locks.is_holder(pid, attempt) and _is_wrapper_by_name(pid, attempt):
-            stack.pop_all()
-            return process
-    return None
-
-
-def _is_wrapper_by_name(pid: int, attempt: str) -> bool:
-    """Return True if a process is the wrapper of an attempt of this run and number in whatever folder."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except _NOT_SEEN:
-        return False
+def _is_wrapper_with_lock(pid: int, attempt: str) -> bool:
+    """Return True if a process holds the lock, as the wrapper of this run and number in whatever folder."""
     name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
-    return len(arguments) > 4 and arguments[4].endswith(name) and _group_of(pid) == pid
-
-
-def _group_of(pid: int) -> int | None:
-    with contextlib.suppress(ProcessLookupError):
-        return os.getpgid(pid)
-    return None
+    return (process.named_attempt(pid) or b"").endswith(name) and attempt_locks.is_holder(pid, attempt)

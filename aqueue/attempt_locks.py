@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from aqueue.presence import is_locked
+
 _DESCRIPTOR: Final = 97
 """The number under which a wrapper has its lock open: one that shell scripts do not use for files of their own."""
 
@@ -65,20 +67,11 @@ def is_held(attempt: str) -> bool | None:
         OSError: it cannot be told now.
     """
     try:
-        descriptor = os.open(attempt + _SUFFIX, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return is_locked(attempt + _SUFFIX, os.O_NOFOLLOW)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
         return None
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def holders(attempt: str) -> list[int]:

@@ -1,12 +1,14 @@
 """The clocks, as one object that tests can replace."""
 
 import time
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 _BOOT: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 
+@cache
 def boot() -> str:
     """Return what names this boot of the machine; empty where that cannot be told."""
     try:
@@ -27,6 +29,10 @@ class Clock:
         if _BOOT is None:
             return time.monotonic()
         return time.clock_gettime(_BOOT)
+
+    def ahead(self) -> float:
+        """Seconds by which the wall clock is ahead of the time since boot: the same until it is set."""
+        return self.now() - self.since_boot()
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""

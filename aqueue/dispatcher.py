@@ -98,7 +98,7 @@ class Dispatcher:
         self._beat_is_due = True
         self._has_company = False
         self._plan_at = 0.0
-        self._ahead = clock.now() - clock.since_boot()
+        self._ahead = clock.ahead()
         self._draining = False
         self._is_full = False
         self._room = Room(folder, clock, report, tell)
@@ -248,7 +248,7 @@ class Dispatcher:
             outcomes=outcomes,
             limits=self._limits(),
             now=now,
-            clock_was_set=self._set_clock(now),
+            clock_was_set=self._set_clock(),
             sight=sight if stays else None,
             rung=rung,
             beating=beating,
@@ -257,9 +257,9 @@ class Dispatcher:
             orders=self._orders.read() if rung or beating else (),
         )
 
-    def _set_clock(self, now: float) -> tuple[str, float] | None:
+    def _set_clock(self) -> tuple[str, float] | None:
         """Return this boot and how far the wall clock is ahead of it, if it was set since the last round."""
-        ahead = now - self._clock.since_boot()
+        ahead = self._clock.ahead()
         if abs(ahead - self._ahead) <= SET_SECONDS:
             return None
         self._ahead = ahead

@@ -43,12 +43,24 @@ class Presence:
 
 def is_up(servers: Path, server: str) -> bool:
     """Whether the server of this id lives; a stopped or very slow one does."""
+    return is_locked(servers / server) or False
+
+
+def is_locked(path: "str | os.PathLike[str]", flags: int = 0) -> bool | None:
+    """Return True if a process has a lock on a file; None if there is no such file.
+
+    Args:
+        flags: how the file is opened, beside for reading.
+
+    Raises:
+        OSError: it cannot be told.
+    """
     try:
-        descriptor = os.open(servers / server, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     except FileNotFoundError:
-        return False
+        return None
     try:
-        # Shared, so that two who ask at the same moment do not take each other for the server.
+        # Shared, so that two who ask at the same moment do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -12,7 +12,8 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -251,20 +252,36 @@ def find(attempt: str, fence: Fence) -> Process | None:
 
     It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
     """
-    for pid in _all_pids() if fence.pid is None else [fence.pid]:
-        if not _is_wrapper(pid, attempt):
-            continue
-        try:
-            process = Process(pid, child=False)
-        except ProcessLookupError:
-            continue
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(process)
-            # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
-            if _is_wrapper(pid, attempt):
-                stack.pop_all()
-                return process
+    is_meant = partial(_is_wrapper, attempt=attempt)
+    pids = _all_pids() if fence.pid is None else [fence.pid]
+    return next(filter(None, (pinned(pid, is_meant) for pid in pids)), None)
+
+
+def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
+    """Return the process of a pid; None if it is gone, or is not the one that is meant."""
+    if not is_meant(pid):
+        return None
+    try:
+        process = Process(pid, child=False)
+    except ProcessLookupError:
+        return None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(process)
+        # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
+        if is_meant(pid):
+            stack.pop_all()
+            return process
     return None
+
+
+def named_attempt(pid: int) -> bytes | None:
+    """Return the path of the attempt that a wrapper has on its command line; None if no wrapper is to be seen."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except _NOT_OURS:
+        return None
+    # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
+    return arguments[4] if len(arguments) > 4 and group_of(pid) == pid else None
 
 
 def is_alive(pid: int) -> bool:
@@ -289,6 +306,14 @@ def command_pid(wrapper: int) -> int:
     except OSError:
         children = []
     return int(children[0]) if children else wrapper
+
+
+def group_of(pid: int) -> int | None:
+    """Return the process group of a process; None if it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def group_has_members(group: int) -> bool:
@@ -334,14 +359,10 @@ def _all_pids() -> list[int]:
 
 
 def _is_wrapper(pid: int, attempt: str) -> bool:
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except _NOT_OURS:
-        if Path("/proc/self/stat").exists():
-            return False
+    named = named_attempt(pid)
+    if named is None and not Path("/proc/self/stat").exists():
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
-    # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
-    return len(arguments) > 4 and arguments[4] == os.fsencode(attempt) and _group_of(pid) == pid
+    return named == os.fsencode(attempt)
 
 
 def _is_live_member(pid: int, group: int) -> bool:
@@ -357,13 +378,6 @@ def _environment_of(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except _NOT_OURS:
         return []
-
-
-def _group_of(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return None
 
 
 def _stat_fields(pid: int) -> list[str]:

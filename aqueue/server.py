@@ -245,7 +245,7 @@ class _Server:
         """Be known, and get to know which files have schedules."""
         store = Store(connection)
         # Before anything is adopted: timeouts and delays count from moments in the store.
-        store.follow_set_clock(self._record.boot, self._clock.now() - self._clock.since_boot())
+        store.follow_set_clock(self._record.boot, self._clock.ahead())
         store.enter(self._record)
         return [schedule.file for schedule in store.schedules() if schedule.file is not None]
 

@@ -56,17 +56,14 @@ class Store(Arrivals):
             verdict = judge(msgspec.structs.replace(outcome, run=run))
         over = verdict.state in ENDED
         began = outcome.end is not End.NEVER_STARTED
-        (started_at,) = self._execute("SELECT started_at FROM runs WHERE id = ?", (run.id,)).fetchone() or (None,)
-        # The wall clock may have been set since it was started; the store has moved with it, this server may not.
-        started_at = run.started_at if started_at is None else started_at
-        took = max(outcome.at - started_at, 0.0) if began and started_at is not None else None
         is_held_up = verdict.state is State.QUEUED and self._is_held_up(run)
         ready_at = NOT_YET if is_held_up else verdict.ready_at
+        # The start that the store has counts: it has moved with the wall clock, if that was set meanwhile.
         changed = self._execute(
             "UPDATE runs SET state = ?, reason = ?, ready_at = ?, finished_at = ?, failures = ?, losses = ?,"
             " exit_code = ?, signal = ?, server = NULL, cancel = NULL, cards = iif(?, cards, NULL), metrics = ?,"
-            " took = ?, before_retry = iif(?, NULL, before_retry)"
-            " WHERE id = ? AND state = 'running' AND server = ? AND attempt = ?",
+            " took = iif(?, max(? - started_at, 0.0), NULL), before_retry = iif(?, NULL, before_retry)"
+            " WHERE id = ? AND state = 'running' AND server = ? AND attempt = ? RETURNING started_at, took",
             (
                 verdict.state,
                 verdict.reason,
@@ -78,15 +75,17 @@ class Store(Arrivals):
                 outcome.signal,
                 over,
                 metrics_as_text(outcome.metrics),
-                took,
+                began,
+                outcome.at,
                 began,
                 run.id,
                 server,
                 run.attempt,
             ),
-        ).rowcount
-        if not changed:
+        ).fetchone()
+        if changed is None:
             return None
+        started_at, took = changed
         self._give_back(run.cards, outcome.at)
         if began:
             self._execute(

@@ -102,9 +102,7 @@ def present(store: Store) -> float:
 
     That is the wall clock, unless it was set and no server has noticed yet.
     """
-    clock = Clock()
-    wall = clock.now()
-    return wall - store.clock_jump(boot(), wall - clock.since_boot())
+    return now() - store.clock_jump(boot(), Clock().ahead())
 
 
 @contextmanager
