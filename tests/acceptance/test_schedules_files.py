@@ -131,7 +131,8 @@ def test_a_broken_edit_keeps_the_last_good_version_and_says_so_until_it_is_mende
     place.drop("job.yaml", GOOD)
     server = place.serve_at("12:00")
     place.drop("job.yaml", BROKEN)
-    eventually(error.exists)
+    # The store learns of it last.
+    eventually(lambda: place.schedules()["job"]["error"])
     assert is_said(server)
     server.kill()
     server = place.serve_at("12:00:10")
@@ -157,9 +158,10 @@ def test_a_broken_edit_that_is_deleted_ends_the_schedule(place: ClockedPlace) ->
 
 
 def test_what_never_was_a_schedule_is_rejected_as_any_other_file(place: ClockedPlace) -> None:
-    place.serve_at("12:00")
+    server = place.serve_at("12:00")
     place.drop("job.yaml", BROKEN)
-    eventually((place.folder / "rejected" / "job.yaml.error").exists)
+    # That is the last of it: the .error is there before the file is moved.
+    server.says("rejected job.yaml")
     assert not (place.folder / "job.yaml").exists()
     assert LAST_GOOD not in (place.folder / "rejected" / "job.yaml.error").read_text()
     assert place.schedules() == {}
