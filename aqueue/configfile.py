@@ -117,18 +117,6 @@ _EXPECTED = {
 }
 
 
-def load(folder: Folder, environment: Mapping[str, str]) -> Config:
-    """Read the folder's `aqueue.yaml`, and what the environment says over it.
-
-    Without the file, everything is at its default.
-
-    Raises:
-        FileError: there is an error in it, or it cannot be read.
-        UsageError: there is one in the environment.
-    """
-    return under(environment, parse(read(folder) or b"", os.path.relpath(folder.config)))
-
-
 def read(folder: Folder, *, settled: bool = False) -> bytes | None:
     """The folder's `aqueue.yaml`; nothing if there is none.
 

@@ -29,6 +29,7 @@ class Folder:
         self.bell = self.state / "bell"
         self.news = self.state / "news"
         self.orders = self.state / "orders"
+        self.last_good = self.state / CONFIG_NAME
         self.rejected = path / "rejected"
         self.config = path / CONFIG_NAME
         self.parent = path.parent
@@ -258,6 +259,24 @@ def make_directories(path: Path, mode: int) -> None:
     """
     for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
         missing.mkdir(mode, exist_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file as a whole, so that nobody reads half of it, for this user only: it may have secrets in it.
+
+    Raises:
+        OSError: there is no room for it, or it cannot be put there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def is_open(directory: str) -> bool:

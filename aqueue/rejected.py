@@ -7,7 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
-from aqueue.folder import Folder, make_directories
+from aqueue.folder import Folder, make_directories, write_whole
 from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
@@ -34,7 +34,7 @@ class Rejected:
         """
         target = self._target(name)
         # Not moved first: on a full disk it would lie there without a word.
-        _write(_error_beside(target), _text(error))
+        write_whole(_error_beside(target), _text(error))
         try:
             Path(path).rename(target)
         except OSError:
@@ -50,8 +50,8 @@ class Rejected:
             OSError: there is no room for it.
         """
         target = self._copy_of(name) or self._target(name)
-        _write(target, content)
-        _write(_error_beside(target), _text(error) + _mark(name))
+        write_whole(target, content)
+        write_whole(_error_beside(target), _text(error) + _mark(name))
 
     def remove_copy(self, name: str) -> None:
         """Remove the copy of a bad edit, if there is one: the file was mended, or is gone."""
@@ -100,12 +100,3 @@ def _mark(name: str) -> bytes:
 def _text(error: str) -> bytes:
     """Return what an `.error` says, for somebody who reads it at a terminal."""
     return f"{visible(error)}\n".encode(errors="backslashreplace")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that nobody reads half of it, for this user only: it may have secrets in it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-    draft.rename(path)

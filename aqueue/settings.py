@@ -2,7 +2,8 @@
 
 A change hint about `aqueue.yaml` leads to a look at it, in the intake's thread. A file that somebody is still
 writing, is empty, is gone or has an error in it gets a second look a moment later: editors remove a file or
-empty it before they write it anew. After that an error is reported, and the old configuration stays in force.
+empty it before they write it anew. After that an error is reported, and the old configuration stays in force; so
+does the last good one where a server starts on a file with an error in it.
 """
 
 import math
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from aqueue import configfile
+from aqueue import configfile, lastgood
 from aqueue.config import Config
 from aqueue.errors import FileError
 from aqueue.events import Notice, Report
@@ -29,7 +30,7 @@ class Settings:
         report: is told about edits that are no good.
 
     Raises:
-        FileError, UsageError: the configuration has an error in it.
+        FileError, UsageError: the configuration has an error in it, and no last good one is known.
     """
 
     def __init__(self, folder: Folder, environment: Mapping[str, str], report: Report) -> None:
@@ -37,14 +38,18 @@ class Settings:
         self._environment = environment
         self._report = report
         self._file = os.path.relpath(folder.config)
-        self._content = configfile.read(folder) or b""
+        loaded = lastgood.load(folder, environment, to_serve=True)
+        self._content = loaded.content
         self._doubted_at: float | None = None
-        self._complaint: list[str] = []
+        self._complaint = [] if loaded.error is None else loaded.error.lines()
         self.next_look: float | None = None
         """When to look again at a file that was not settled, on the monotonic clock; None if it was."""
         self.changed_at = -math.inf
         """When the configuration in force came into it, in seconds since the epoch."""
-        self.config = self._parse(self._content)
+        self.config = loaded.config
+        if loaded.error is None:
+            lastgood.keep(folder, loaded.content)
+        self._report(*(Notice(text, urgent=True) for text in loaded.complaints()))
         self._warn()
 
     def look(self) -> bool:
@@ -61,6 +66,7 @@ class Settings:
                 return False
             if content == self._content:
                 self._doubted_at, self._complaint = None, []
+                lastgood.keep(self._folder, content)
                 return False
             config = self._parse(content)
         except FileError as error:
@@ -68,6 +74,7 @@ class Settings:
         if not content.strip() and self._is_first_doubt():
             return False
         self._content, self._doubted_at, self._complaint = content, None, []
+        lastgood.keep(self._folder, content)
         if config == self.config:
             return False
         self.changed_at = time.time()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from aqueue import configfile, db, folder, origin, presence
+from aqueue import db, folder, lastgood, origin, presence
 from aqueue.cli.output import say
 from aqueue.cli.types import F
 from aqueue.clock import Clock, boot
@@ -204,14 +204,29 @@ def say_warning(text: str) -> None:
     say(text, err=True, head=click.style("warning: ", fg="yellow"))
 
 
-def config_or_default(where: Folder, *, warn: bool = False) -> Config:
-    """The configuration; the default where it has an error in it.
+def config_in_force(where: Folder, *, to_serve: bool = False) -> Config:
+    """The configuration; where it has an error in it, the last good one, and a person is told.
 
     Args:
-        warn: say so, because what is shown may not be what the servers do.
+        to_serve: for a server that starts.
+
+    Raises:
+        FileError, UsageError: it has an error in it, and no last good one is known.
+    """
+    loaded = lastgood.load(where, environment(), to_serve=to_serve)
+    for text in loaded.complaints():
+        say_warning(text)
+    return loaded.config
+
+
+def config_or_default(where: Folder, *, warn: bool = False) -> Config:
+    """The configuration; where it has an error in it the last good one, or the default where none is known.
+
+    Args:
+        warn: say so, because what is shown may not be what a person means.
     """
     try:
-        return configfile.load(where, environment())
+        return config_in_force(where) if warn else lastgood.load(where, environment()).config
     except AqueueError as error:
         if warn:
             say_warning(f"{error.message}; what follows is as if there were no configuration")
@@ -237,7 +252,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
         folder = find_folder(ctx.params.get("directory"))
         with reading(folder) as store:
             queues = {name for name, _ in store.queues()} | store.paused()
-        queues.update(configfile.load(folder, environment()).queues)
+        queues.update(config_or_default(folder).queues)
     except Exception:
         return []
     return sorted(queue for queue in queues if queue.startswith(incomplete))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from aqueue import configfile, presence
+from aqueue import presence
 from aqueue.cards import CardId, owned
 from aqueue.cli.access import (
     awake_and_silent,
     changing,
+    config_in_force,
     config_or_default,
     directory_option,
     environment,
@@ -81,7 +82,7 @@ def start(
             idle_timeout = IDLE_SECONDS if config.idle_timeout is None else config.idle_timeout
         said = _use_living(folder, config, jobs, idle_timeout, queues, gpus)
         if said is None:
-            configfile.load(folder, environment())
+            config_in_force(folder, to_serve=True)
             said = _start(folder, _options(jobs, idle_timeout, ignore_schedules, queues, gpus, verbose))
     if not quiet:
         report(said)

@@ -9,13 +9,12 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from aqueue import configfile
 from aqueue.cli.access import (
     changing,
     complete_run,
+    config_in_force,
     config_or_default,
     directory_option,
-    environment,
     find_folder,
     forget_unused_code,
     group_option,
@@ -87,7 +86,7 @@ def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> N
 def retry(directory: str | None, runs: tuple[str, ...], group: str | None, failed: bool) -> None:
     """Queue runs that are over once more, as new attempts."""
     folder = find_folder(directory)
-    refuse_if_disabled(config_or_default(folder))
+    refuse_if_disabled(config_or_default(folder, warn=True))
     wanted = [State.FAILED] if failed else ENDED
     with changing(folder) as store:
         chosen = _chosen(store, runs, group, lambda run: run.state in wanted, only_newest=True)
@@ -134,7 +133,7 @@ def release(directory: str | None, runs: tuple[str, ...], group: str | None) -> 
 def prune(directory: str | None, keep: float | None) -> None:
     """Forget runs that were over long ago, and remove their files."""
     folder = find_folder(directory)
-    before = now() - (configfile.load(folder, environment()).keep if keep is None else keep)
+    before = now() - (config_in_force(folder).keep if keep is None else keep)
     count = 0
     while True:
         with changing(folder) as store:

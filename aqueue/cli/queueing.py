@@ -9,11 +9,11 @@ from typing import Any
 import click
 import msgspec
 
-from aqueue import configfile
 from aqueue.cards import CARD_VARIABLES, CardId
 from aqueue.cli import place
 from aqueue.cli.access import (
     changing,
+    config_in_force,
     directory_option,
     environment,
     find_folder,
@@ -74,7 +74,7 @@ def add(
     """
     _check_words(command)
     folder = find_folder(directory)
-    config = configfile.load(folder, environment())
+    config = config_in_force(folder)
     refuse_if_disabled(config)
     task = Task(
         name=name or _made_up_name(command),
@@ -158,7 +158,7 @@ def enqueue(
     from aqueue.cli import named_files
 
     folder = find_folder(directory)
-    config = configfile.load(folder, environment())
+    config = config_in_force(folder)
     refuse_if_disabled(config)
     changes = {
         "name": name,

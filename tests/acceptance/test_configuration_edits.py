@@ -212,6 +212,30 @@ def test_an_invalid_edit_is_reported_once_with_its_place_and_the_old_one_stays_i
     place.path("go").touch()
 
 
+def test_commands_and_a_new_server_go_on_with_the_last_good_configuration_and_say_so(place: Place) -> None:
+    place.drop("aqueue.yaml", slots(3, "defaults: {env: {SAID: before}}\n"))
+    server = place.serve()
+    place.run("wait", place.add("true"))
+    place.drop("aqueue.yaml", "jbos: 1\n")
+    server.says(UNCHANGED)
+    place.path("x.yaml").write_text("command: 'true'\n")
+    add = ("add", "--", "echo $SAID >>said")
+    for command in (add, ("enqueue", "x.yaml"), ("prune",), ("retry", "1")):
+        done = place.ask(*command)
+        assert done.returncode == 0
+        assert "warning: queue/aqueue.yaml:1:1: unknown key 'jbos'" in done.stderr
+        assert "the last good configuration is in force" in done.stderr
+    place.run("wait")
+    assert place.lines("said") == ["before"]
+    assert "unknown key 'jbos'" in place.refuse("check", "queue/aqueue.yaml", code=2)
+    server.signal(signal.SIGINT)
+    server.ends()
+    waiting_runs(place, 3)
+    place.serve().says("the last good configuration is in force")
+    begun(place, 3)
+    place.path("go").touch()
+
+
 @pytest.mark.parametrize(
     "end", [signal.SIGINT, signal.SIGKILL, None], ids=["after Ctrl-C", "after kill -9", "one of two servers"]
 )

@@ -1,11 +1,14 @@
 """The configuration in force, with a real file that people save in every way there is."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aqueue import lastgood
+from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
 from aqueue.events import Event, Notice
 from aqueue.folder import Folder
@@ -207,8 +210,92 @@ def test_the_environment_stays_over_every_edit(folder: Folder) -> None:
     assert held.settings.config.disabled_by == "AQUEUE_QUEUE_ENABLED=off"
 
 
-def test_a_bad_configuration_or_environment_is_an_error_at_the_start(folder: Folder) -> None:
-    with pytest.raises(UsageError, match="AQUEUE_QUEUE_ENABLED=maybe: expected true or false"):
-        Held(folder, {"AQUEUE_QUEUE_ENABLED": "maybe"})
+LAST_GOOD = "the last good configuration is in force"
+
+
+@pytest.fixture
+def bad_after_good(held: Held) -> Held:
+    """Settings of a server that has the last good configuration in force."""
+    held.file.write_text(GOOD)
+    held.settle()
+    held.file.write_text(BAD)
+    held.settle()
+    return held
+
+
+def test_a_server_that_starts_on_a_bad_edit_has_the_last_good_one_in_force_and_says_so_once(
+    folder: Folder, bad_after_good: Held
+) -> None:
+    held = Held(folder, {}, BAD)
+    for _ in range(2):
+        assert not held.settle()
+    (complaint,) = held.said
+    assert "aqueue.yaml:1:1: unknown key 'jbos'" in complaint
+    assert complaint.endswith(f"; {LAST_GOOD}")
+    assert held.jobs == bad_after_good.jobs == 4
+    held.file.write_text("jobs: 5\n")
+    assert held.settle()
+    assert (held.jobs, len(held.said)) == (5, 1)
+
+
+def test_what_is_in_force_in_a_server_is_what_a_command_finds_too(folder: Folder, bad_after_good: Held) -> None:
+    loaded = lastgood.load(folder, {})
+    assert loaded.config == bad_after_good.settings.config
+    assert len(loaded.complaints()) == 1
+
+
+def test_the_last_good_one_is_for_its_owner_alone_and_the_environment_stays_over_it(
+    folder: Folder, bad_after_good: Held
+) -> None:
+    assert stat.S_IMODE(folder.last_good.stat().st_mode) == 0o600
+    assert lastgood.load(folder, {"AQUEUE_QUEUE_ENABLED": "off"}).config.disabled_by == "AQUEUE_QUEUE_ENABLED=off"
+    assert bad_after_good.jobs == 4
+
+
+def test_what_a_command_found_good_without_a_server_is_the_last_good_one(folder: Folder) -> None:
+    for text in (GOOD, "jobs: 5\n", BAD):
+        folder.config.write_text(text)
+        loaded = lastgood.load(folder, {})
+    assert (loaded.config.jobs, loaded.error is None) == (5, False)
+
+
+def test_a_command_does_not_forget_the_last_good_one_while_an_editor_has_emptied_the_file(folder: Folder) -> None:
+    for text in (GOOD, "", BAD):
+        folder.config.write_text(text)
+        loaded = lastgood.load(folder, {})
+    assert loaded.config.jobs == 4
+
+
+def test_where_the_last_good_one_is_that_there_was_none_commands_go_on_but_no_server_starts(
+    folder: Folder,
+) -> None:
+    held = Held(folder, {}, "")
+    held.file.write_text(BAD)
+    assert not held.settle()
+    assert lastgood.load(folder, {}).config == held.settings.config == Config()
     with pytest.raises(FileError, match="unknown key 'jbos'"):
         Held(folder, {}, BAD)
+
+
+def test_a_removed_configuration_is_not_the_last_good_one_any_more(folder: Folder, held: Held) -> None:
+    held.file.unlink()
+    assert held.settle()
+    held.file.write_text(BAD)
+    assert lastgood.load(folder, {}).config == Config()
+
+
+@pytest.mark.parametrize("kept", ["jbos: 1\n", None])
+def test_a_last_good_one_that_cannot_be_read_any_more_is_none(folder: Folder, kept: str | None) -> None:
+    folder.config.write_text(GOOD)
+    lastgood.load(folder, {})
+    folder.last_good.unlink() if kept is None else folder.last_good.write_text(kept)
+    folder.config.write_text(BAD)
+    with pytest.raises(FileError, match="unknown key 'jbos'"):
+        lastgood.load(folder, {})
+
+
+def test_a_bad_configuration_or_environment_is_an_error_at_the_start(folder: Folder) -> None:
+    with pytest.raises(FileError, match="unknown key 'jbos'"):
+        Held(folder, {}, BAD)
+    with pytest.raises(UsageError, match="AQUEUE_QUEUE_ENABLED=maybe: expected true or false"):
+        Held(folder, {"AQUEUE_QUEUE_ENABLED": "maybe"})

@@ -4,9 +4,10 @@ import pytest
 
 from aqueue.cards import CARDS
 from aqueue.config import Config
-from aqueue.configfile import load, parse
+from aqueue.configfile import parse
 from aqueue.errors import FileError
 from aqueue.folder import Folder
+from aqueue.lastgood import load
 from aqueue.models import Defaults, Queue, Retries
 from aqueue.placement import Rules
 
@@ -172,12 +173,12 @@ def test_no_error_shows_a_value_of_the_environment(env: str) -> None:
 
 
 def test_a_folder_without_a_configuration_is_served_with_the_defaults(tmp_path: Path) -> None:
-    assert load(Folder(tmp_path), {}) == Config()
+    assert load(Folder(tmp_path), {}).config == Config()
 
 
 def test_the_configuration_is_read_from_the_folder(tmp_path: Path) -> None:
     (tmp_path / "aqueue.yaml").write_bytes(b"\xef\xbb\xbfjobs: 7\n")
-    assert load(Folder(tmp_path), {}).jobs == 7
+    assert load(Folder(tmp_path), {}).config.jobs == 7
 
 
 def test_an_error_calls_the_file_by_a_path_from_where_one_is(

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from aqueue.config import Config
-from aqueue.configfile import load, parse, under
+from aqueue.configfile import parse, under
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import Folder
+from aqueue.lastgood import load
 from aqueue.models import Queue
 
 # As it is on Dagu's page about queues.
@@ -196,7 +197,7 @@ def test_a_word_that_is_neither_is_an_error(word: str) -> None:
 
 def test_the_environment_changes_nothing_but_whether_queues_are_enabled(tmp_path: Path) -> None:
     (tmp_path / "aqueue.yaml").write_text(FROM_DAGU)
-    config = load(Folder(tmp_path), {ENABLED: "off"})
+    config = load(Folder(tmp_path), {ENABLED: "off"}).config
     assert config.disabled_by == "AQUEUE_QUEUE_ENABLED=off"
     assert config.queues == read(FROM_DAGU).queues
 

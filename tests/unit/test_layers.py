@@ -45,6 +45,7 @@ LAYERS = (
         "names_in_tasks",
         "taskfile",
         "configfile",
+        "lastgood",
         "migrations",
         "db",
         "wrapper",
