@@ -12,9 +12,9 @@ from aqueue.cards import CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import Folder
-from aqueue.leases import hold_still
 from aqueue.models import Queue, Retries, is_name
 from aqueue.placement import Rules
+from aqueue.settling import Settling
 from aqueue.values import Scalar, Value, plain_text
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ _EXPECTED = {
 }
 
 
-def read(folder: Folder, *, settled: bool = False) -> bytes | None:
+def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
     """The folder's `aqueue.yaml`; nothing if there is none.
 
     Args:
-        settled: only if nobody is just writing it; None if somebody is.
+        settling: tells whether somebody is just writing it; None is returned then.
 
     Raises:
         FileError: it cannot be read.
@@ -139,8 +139,10 @@ def read(folder: Folder, *, settled: bool = False) -> bytes | None:
             raise FileError(file, 0, 0, "is not a regular file", "put a file in its place, or remove it")
         if fault := trust.fault_of_configuration(str(folder.config), status):
             raise FileError(file, 0, 0, *fault)
-        if settled and hold_still(descriptor) is False:
-            return None
+        if settling is not None:
+            seen = settling.see(str(folder.config), status)
+            if not settling.is_settled(str(folder.config), file, descriptor, seen):
+                return None
         return os.read(descriptor, LARGEST + 1)
     finally:
         os.close(descriptor)

@@ -15,40 +15,26 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from aqueue import documents, trust
 from aqueue.config import Config
 from aqueue.errors import DISK_FULL, EXHAUSTED, AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
 from aqueue.folder import Folder, is_open, is_text
 from aqueue.incoming import Claimed, Incoming, Preparing, in_order, printable
-from aqueue.leases import hold_still
 from aqueue.models import is_name
 from aqueue.requests import Request
 from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
+from aqueue.settling import Seen, Settling, Signature, signature
 from aqueue.taskfile import Content
 
 BATCH: Final = 64
 """How many files are accepted in one transaction at most."""
 
-_Signature = tuple[int, int, int, int]
 _SECOND_LOOK: Final = 0.15
 _SECOND_LOOK_AT_EMPTY: Final = 1.0
 _SECOND_LOOK_AT_AFTER: Final = 1.0
-_RETRIES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
-_LOOKS_BEFORE_SAYING_SO: Final = 20
-_QUIET: Final = 0.05
 _WHEN_FULL: Final = 1.0
 _PASSING: Final = (*DISK_FULL, *EXHAUSTED)
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """What a file was like when it was last looked at."""
-
-    signature: _Signature
-    since: float
-    looks: int
 
 
 class Inbox(Incoming):
@@ -76,12 +62,11 @@ class Inbox(Incoming):
         self._root = str(folder.path)
         self._prefix = os.urandom(6).hex()
         self._count = 0
-        self._seen: dict[str, _Seen] = {}
-        self._due: dict[str, float] = {}
-        self._staying: dict[str, _Signature] = {}
+        self._settling = Settling(report)
+        self._staying: dict[str, Signature] = {}
         self._missing: dict[str, float] = {}
         self._refused: set[str] = set()
-        self._stuck: set[tuple[str, _Seen | None]] = set()
+        self._stuck: set[tuple[str, Seen | None]] = set()
         self._passed_over: set[str] = set()
         self._is_closed = False
         self.schedule_files = ScheduleFiles(folder, self._rejected, report)
@@ -90,11 +75,11 @@ class Inbox(Incoming):
     @property
     def next_look(self) -> float | None:
         """When to look again at a file that was not settled, on the monotonic clock; None if there is none."""
-        return min(self._due.values(), default=None)
+        return self._settling.next_look
 
     def due(self, now: float) -> list[str]:
         """The unsettled files to look at again by now."""
-        return [path for path, at in self._due.items() if at <= now]
+        return self._settling.due(now)
 
     def scan(self) -> list[str]:
         """Every task file that is there now."""
@@ -141,7 +126,7 @@ class Inbox(Incoming):
         """The task files that changed paths stand for, in the order in which they arrived."""
         self._open_or_close()
         paths = set(hints)
-        unchanged: dict[str, _Signature] = {}
+        unchanged: dict[str, Signature] = {}
         if any(map(self._folder.is_sub_folder, paths)):
             unchanged = {path: signature for path, signature in self._staying.items() if path not in paths}
             paths = {*self.scan(), *self.schedule_files.paths}
@@ -154,7 +139,7 @@ class Inbox(Incoming):
                     arrived.append((0, path))
                 self._forget(path)
             else:
-                if unchanged.get(path) != _signature(status):
+                if unchanged.get(path) != signature(status):
                     arrived.append((status.st_ctime_ns, path))
         return [path for _, path in sorted(arrived)]
 
@@ -179,7 +164,7 @@ class Inbox(Incoming):
             # What was refused because of a name may be right now.
             self._refused.discard(f"{self._root}/{file.name}")
             for path in self._refused:
-                self._look_later(path, 0.0)
+                self._settling.look_in(path, 0.0)
             self._refused.clear()
 
     def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
@@ -189,13 +174,13 @@ class Inbox(Incoming):
             # Files that change places are refused one after the other, but not when looked at together.
             self._refused.add(path)
             for refused in self._refused:
-                self._look_later(refused, _SECOND_LOOK)
+                self._settling.look_in(refused, _SECOND_LOOK)
             return
-        seen = _Seen(self._staying.get(path, (0, 0, 0, 0)), 0.0, 0)
+        seen = Seen(self._staying.get(path, (0, 0, 0, 0)), 0.0, 0)
         try:
             self._refuse(path, FileError(self._name(path), 0, 0, error.message, error.hint), seen)
         except (DiskFullError, BusyError):
-            self._look_later(path, _WHEN_FULL)
+            self._settling.look_in(path, _WHEN_FULL)
 
     def _look_at(self, path: str) -> Claimed | None:
         try:
@@ -212,7 +197,7 @@ class Inbox(Incoming):
             self._miss(path)
             return None
         self._missing.pop(path, None)
-        seen = self._see(path, status)
+        seen = self._settling.see(path, status)
         try:
             return self._claim_or_refuse(path, status, seen)
         except FileNotFoundError:
@@ -220,14 +205,14 @@ class Inbox(Incoming):
         except (DiskFullError, BusyError) as error:
             self._forget(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error}")
-            self._look_later(path, _WHEN_FULL)
+            self._settling.look_in(path, _WHEN_FULL)
         except OSError as error:
             self._forget(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
             self._look_again(path, error)
         return None
 
-    def _claim_or_refuse(self, path: str, status: os.stat_result, seen: _Seen) -> Claimed | None:
+    def _claim_or_refuse(self, path: str, status: os.stat_result, seen: Seen) -> Claimed | None:
         """Claim a file if it is good; refuse it if it has been bad for too long to be only half of one."""
         try:
             if not stat.S_ISREG(status.st_mode):
@@ -243,22 +228,22 @@ class Inbox(Incoming):
         except FileError as error:
             empty = stat.S_ISREG(status.st_mode) and status.st_size == 0
             patience = _SECOND_LOOK_AT_EMPTY if empty else _SECOND_LOOK
-            if time.monotonic() - seen.since < patience:
-                self._due[path] = seen.since + patience
+            if seen.age < patience:
+                self._settling.look_at(path, seen.since + patience)
             else:
                 self._refuse(path, error, seen)
             return None
 
-    def _leave_exposed(self, path: str, seen: _Seen, fault: trust.Fault) -> None:
+    def _leave_exposed(self, path: str, seen: Seen, fault: trust.Fault) -> None:
         """Leave a file where it is that others can change; a `chmod` is a change that has it looked at again."""
-        if time.monotonic() - seen.since < _SECOND_LOOK:
+        if seen.age < _SECOND_LOOK:
             # Whoever copies a file may set its mode last.
-            self._due[path] = seen.since + _SECOND_LOOK
+            self._settling.look_at(path, seen.since + _SECOND_LOOK)
             return
         self._forget(path)
         self._complain(path, seen, f"{self._name(path)} cannot be taken: {fault.text}; {fault.hint}")
 
-    def _refuse(self, path: str, error: FileError, seen: _Seen) -> None:
+    def _refuse(self, path: str, error: FileError, seen: Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
         known = self.schedule_files.paths
         if self._is_scheduled(path):
@@ -280,7 +265,7 @@ class Inbox(Incoming):
         # Others cannot be stored, and have none.
         return name == self._name(path) and self._has_schedules(name)
 
-    def _claim(self, path: str, seen: _Seen) -> Claimed | None:
+    def _claim(self, path: str, seen: Seen) -> Claimed | None:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
@@ -305,40 +290,29 @@ class Inbox(Incoming):
             self.schedule_files.end(path)
         return Claimed(name=name, source=self._name(path), requests=requests)
 
-    def _prepared(self, path: str, content: Content, seen: _Seen) -> Sequence[Request] | None:
+    def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Request] | None:
         """What goes into the store; None if what it comes after may yet be dropped beside it."""
         comes_after = any(request.after for request in content.requests)
-        age = time.monotonic() - seen.since
+        age = seen.age
         if comes_after and age < _SECOND_LOOK:
             # Also if there is an older run of that name.
-            self._due[path] = seen.since + _SECOND_LOOK
+            self._settling.look_at(path, seen.since + _SECOND_LOOK)
             return None
         try:
             return self._preparing.prepare(content)
         except FileError:
             if comes_after and age < _SECOND_LOOK_AT_AFTER:
-                self._look_later(path, _SECOND_LOOK)
+                self._settling.look_in(path, _SECOND_LOOK)
                 return None
             raise
 
-    def _read(self, path: str, descriptor: int, seen: _Seen) -> Content | None:
+    def _read(self, path: str, descriptor: int, seen: Seen) -> Content | None:
         """What a file says; None if it is not settled."""
-        settled = hold_still(descriptor)
-        if settled is None:
-            settled = time.monotonic() - seen.since >= _QUIET
-        if not settled:
-            if seen.looks == _LOOKS_BEFORE_SAYING_SO:
-                self._report(
-                    Notice(f"{self._name(path)} is still open for writing; it is taken once it is closed")
-                )
-            self._look_later(path, _RETRIES[min(seen.looks, len(_RETRIES) - 1)])
-            return None
-        if _signature(os.fstat(descriptor)) != seen.signature:
-            self._look_later(path, 0.0)
+        if not self._settling.is_settled(path, self._name(path), descriptor, seen):
             return None
         return self._parse(path, os.read(descriptor, min(seen.signature[2], documents.LARGEST) + 1))
 
-    def _leave(self, path: str, content: Content, seen: _Seen) -> None:
+    def _leave(self, path: str, content: Content, seen: Seen) -> None:
         """Leave a good file where it is, and have what it says about schedules be known."""
         if content.schedules and self._name(path) != self._relative(path):
             raise FileError(self._name(path), 0, 0, "has a name that is not UTF-8", "rename it")
@@ -348,19 +322,19 @@ class Inbox(Incoming):
         elif path in self.schedule_files.paths:
             self.schedule_files.end(path)
 
-    def _rename(self, path: str, seen: _Seen) -> str | None:
+    def _rename(self, path: str, seen: Seen) -> str | None:
         """Claim a file; returns its name in `incoming/`, or None if it was not the one that was read."""
         name = self._incoming_name(path)
         incoming = f"{self._incoming}/{name}"
         os.rename(path, incoming)
-        if _signature(os.stat(incoming)) == seen.signature:
+        if signature(os.stat(incoming)) == seen.signature:
             return name
         # It was written, or another took its place, in the instant before the rename: this was not the file that
         # was read. Where a third one lies there now, it is taken as it is later.
         with contextlib.suppress(FileExistsError):
             os.link(incoming, path)
             os.unlink(incoming)
-        self._look_later(path, 0.0)
+        self._settling.look_in(path, 0.0)
         return None
 
     def _miss(self, path: str) -> None:
@@ -370,23 +344,20 @@ class Inbox(Incoming):
             return
         until = self._missing.setdefault(path, time.monotonic()) + _SECOND_LOOK
         if time.monotonic() < until:
-            self._due[path] = until
+            self._settling.look_at(path, until)
         else:
             del self._missing[path]
             self.schedule_files.end(path)
 
-    def _stay(self, path: str, signature: _Signature) -> None:
+    def _stay(self, path: str, signature: Signature) -> None:
         """Leave a file where it is; it is not looked at again before it changes."""
         self._forget(path)
         self._staying[path] = signature
 
-    def _look_later(self, path: str, seconds: float) -> None:
-        self._due[path] = time.monotonic() + seconds
-
     def _look_again(self, path: str, error: OSError) -> None:
         """Look again at a file that could not be dealt with, if that may be over without a change of the file."""
         if error.errno in _PASSING:
-            self._look_later(path, _WHEN_FULL)
+            self._settling.look_in(path, _WHEN_FULL)
 
     def _parse(self, path: str, content: bytes) -> Content:
         queue, stem = self._place(path)
@@ -404,7 +375,7 @@ class Inbox(Incoming):
         parts = (part if is_name(part) else "" for part in self._place(path))
         return f"{self._prefix}{self._count:06x}~{'~'.join(parts)}.yaml"
 
-    def _reject(self, path: str, error: FileError, seen: _Seen) -> None:
+    def _reject(self, path: str, error: FileError, seen: Seen) -> None:
         self._forget(path)
         try:
             moved_to = self._rejected.move(path, self._relative(path), error.text())
@@ -417,24 +388,13 @@ class Inbox(Incoming):
         more = error.lines()[1:]
         self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to), more))
 
-    def _see(self, path: str, status: os.stat_result) -> _Seen:
-        seen = self._seen.get(path)
-        if seen is None or seen.signature != _signature(status):
-            seen = _Seen(_signature(status), time.monotonic(), 0)
-        else:
-            seen = _Seen(seen.signature, seen.since, seen.looks + 1)
-        self._seen[path] = seen
-        self._due.pop(path, None)
-        return seen
-
     def _forget(self, path: str) -> None:
-        self._seen.pop(path, None)
-        self._due.pop(path, None)
+        self._settling.forget(path)
         self._staying.pop(path, None)
 
-    def _complain(self, path: str, seen: _Seen, text: str) -> None:
+    def _complain(self, path: str, seen: Seen, text: str) -> None:
         """Say that a file stays where it is, once for each state it is in."""
-        key = (path, _Seen(seen.signature, 0.0, 0))
+        key = (path, Seen(seen.signature, 0.0, 0))
         if key not in self._stuck:
             self._stuck.add(key)
             self._report(Notice(text, urgent=True))
@@ -444,7 +404,3 @@ class Inbox(Incoming):
 
     def _relative(self, path: str) -> str:
         return path[len(self._root) + 1 :]
-
-
-def _signature(status: os.stat_result) -> _Signature:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

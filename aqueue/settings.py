@@ -17,9 +17,9 @@ from aqueue.config import Config
 from aqueue.errors import FileError
 from aqueue.events import Notice, Report
 from aqueue.folder import Folder
+from aqueue.settling import Settling
 
 _SECOND_LOOK: Final = 0.3
-_WHILE_WRITTEN: Final = 0.02
 
 
 class Settings:
@@ -37,6 +37,7 @@ class Settings:
         self._folder = folder
         self._environment = environment
         self._report = report
+        self._settling = Settling(report)
         self._file = os.path.relpath(folder.config)
         loaded = lastgood.load(folder, environment, to_serve=True)
         self._content = loaded.content
@@ -60,9 +61,9 @@ class Settings:
         """
         self.next_look = None
         try:
-            content = configfile.read(self._folder, settled=True)
+            content = configfile.read(self._folder, self._settling)
             if content is None:
-                self.next_look = time.monotonic() + _WHILE_WRITTEN
+                self.next_look = self._settling.next_look
                 return False
             if content == self._content:
                 self._doubted_at, self._complaint = None, []

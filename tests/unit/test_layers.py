@@ -24,7 +24,9 @@ LAYERS = (
         "trust",
         "folder",
         "rejected",
+        "mounts",
         "leases",
+        "settling",
     ),
     (
         "config",
@@ -134,6 +136,7 @@ PURE = (
     "capacity",
     "cron_syntax",
     "schedules",
+    "mounts",
     "config",
     "yaml_errors",
     "calls",
