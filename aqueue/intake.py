@@ -12,6 +12,7 @@ from typing import Protocol
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+from anyio.abc import TaskStatus
 
 from aqueue.clock import Clock
 from aqueue.db import make_durable
@@ -49,6 +50,7 @@ class Intake:
         deliver: puts claimed files, and what schedule files say, into the store.
         schedules_known: is called once all schedule files have been read.
         wake: is called when the bell has been rung, or another configuration is in force.
+        warn: is told, once, if the kernel gives out no watch for the folder.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Intake:
         deliver: Deliver,
         schedules_known: Callable[[], None],
         wake: Callable[[], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._inbox = inbox
@@ -68,6 +71,7 @@ class Intake:
         self._deliver = deliver
         self._schedules_known = schedules_known
         self._wake = wake
+        self._warn = warn
         self._delivered: list[tuple[Claimed, list[int]]] = []
         self._has_delivered = anyio.Event()
         self._stopped = False
@@ -86,16 +90,19 @@ class Intake:
         if self._watch is not None:
             self._watch.interrupt()
 
-    async def run(self, left: Sequence[Claimed]) -> None:
-        """Take what is there, and what comes, until cancelled.
+    async def run(
+        self, left: Sequence[Claimed], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take what is there, and what comes, until cancelled; it has started once the folder is watched.
 
         Args:
             left: files that a crash left claimed.
 
         Raises:
-            FolderError: the folder is gone, or cannot be watched.
+            FolderError: the folder is gone.
         """
-        with Watch(self._folder, self._inbox.schedule_files.paths) as self._watch:
+        with Watch(self._folder, self._inbox.schedule_files.paths, self._warn) as self._watch:
+            task_status.started()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._file_away)
                 tasks.start_soon(self._stop_with_the_rest)

@@ -154,6 +154,7 @@ class _Server:
             deliver=self._dispatcher.accept,
             schedules_known=self._dispatcher.keep_schedules,
             wake=self._wake,
+            warn=self._warn,
         )
 
     @classmethod
@@ -228,7 +229,7 @@ class _Server:
         left = await anyio.to_thread.run_sync(self._inbox.recover, self._last_id)
         async with anyio.create_task_group() as services:
             await services.start(count_signals, partial(self._obey_signal, services))
-            services.start_soon(self._intake.run, left)
+            await services.start(self._intake.run, left)
             services.start_soon(self._beat)
             services.start_soon(repeat, RESCAN_SECONDS, self._rescan)
             services.start_soon(self._leave_when_idle)

@@ -9,11 +9,16 @@ from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from aqueue.errors import FolderError
 from aqueue.folder import Folder, is_open
+from aqueue.polling import Poll
 
 _SHORTEST_STEP: Final = 0.001
 _LONGEST_STEP: Final = 0.025
 _SHARE: Final = 0.005
 _DELETED: Final = 3
+_LIMITS: Final = (
+    ("watch limit", "watch", "fs.inotify.max_user_watches=1048576"),
+    ("Too many open files", "instance", "fs.inotify.max_user_instances=1024"),
+)
 
 
 class Watch:
@@ -22,20 +27,25 @@ class Watch:
     Args:
         folder: to watch.
         awaited: files whose end is of interest, too, as it is at the time.
+        warn: is told, once, if the kernel gives out no watch, so that the folder is looked at once a second.
     """
 
-    def __init__(self, folder: Folder, awaited: Collection[str] = ()) -> None:
+    def __init__(
+        self, folder: Folder, awaited: Collection[str] = (), warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._folder = folder
         self._awaited = awaited
+        self._warn = warn
+        self._has_warned = False
         self._pace = _Pace()
         self._watched: set[str] = set()
-        self._notify = self._open()
+        self._source = self._open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._notify.close()
+        self._source.close()
 
     def interrupt(self) -> None:
         """Make `wait` return soon; from any thread."""
@@ -49,25 +59,26 @@ class Watch:
 
         Returns:
             the paths that appeared or changed, and those awaited that are gone; a directory stands for all that is
-            in it. When it was interrupted, that is the folder itself: whatever changed meanwhile is not known.
+            in it. When it was interrupted, those are the folder and the bell: whatever changed meanwhile is not
+            known.
 
         Raises:
-            FolderError: the folder is gone, or cannot be watched.
+            FolderError: the folder is gone.
         """
         if seconds <= 0:
             return set()
         try:
-            found = self._pace.watch(self._notify, seconds)
+            found = self._pace.watch(self._source, seconds)
         except WatchfilesRustInternalError:
             # A name that is not UTF-8. What else has changed is not known.
-            self._reopen()
-            return {str(self._folder.path)}
+            return self._reopen()
         if isinstance(found, set):
             return self._paths(found)
         if found == "timeout":
             return set()
         self._pace.interrupted.clear()
-        return {str(self._folder.path)}
+        # By now there may be a watch to be had.
+        return self._reopen() if isinstance(self._source, Poll) else self._everything()
 
     def _paths(self, found: set[tuple[int, str]]) -> set[str]:
         paths = {path for kind, path in found if kind != _DELETED}
@@ -75,37 +86,46 @@ class Watch:
         # Without it, another configuration is in force.
         paths |= {path for path in deleted if path in self._awaited or path == str(self._folder.config)}
         if any(map(self._folder.is_sub_folder, paths)) or not self._watched.isdisjoint(deleted):
-            self._reopen()
-            # What happened in between was seen by neither.
-            paths.add(str(self._folder.path))
+            # What happens in between is seen by neither.
+            paths |= self._reopen()
         return paths
 
-    def _reopen(self) -> None:
-        self._notify.close()
-        self._notify = self._open()
+    def _everything(self) -> set[str]:
+        return {str(self._folder.path), str(self._folder.bell)}
 
-    def _open(self) -> RustNotify:
+    def _reopen(self) -> set[str]:
+        """Watch the sub-folders that there are now; returns what may have changed meanwhile."""
+        self._source.close()
+        self._source = self._open()
+        return self._everything()
+
+    def _open(self) -> RustNotify | Poll:
         while True:
             self._watched = self._directories()
+            # Not recursively: the folder's state changes all the time, and is nobody's business here.
+            paths = [*self._watched, str(self._folder.bell)]
+            source: RustNotify | Poll
             try:
-                # Not recursively: the folder's state changes all the time, and is nobody's business here.
-                notify = _notify([*self._watched, str(self._folder.bell)])
-            except (FileNotFoundError, PermissionError) as error:
+                source = _notify(paths)
+            except OSError as error:
                 if not self._folder.bell.exists():
                     raise FolderError(
                         f"{self._folder.path} is gone", "nothing can be dropped there any more"
                     ) from error
-                # A sub-folder went away just now.
-                continue
-            except OSError as error:
-                raise FolderError(
-                    f"{self._folder.path} cannot be watched: {error}",
-                    "if the limit of inotify is reached, raise it: sysctl fs.inotify.max_user_watches=1048576",
-                ) from error
+                if isinstance(error, FileNotFoundError | PermissionError):
+                    # A sub-folder went away just now.
+                    continue
+                self._say_once(error)
+                source = Poll(paths)
             if self._directories() <= self._watched:
-                return notify
+                return source
             # A sub-folder came just before its parent was watched, so nobody would ever tell of it.
-            notify.close()
+            source.close()
+
+    def _say_once(self, error: OSError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(_without_watch(str(error)))
 
     def _directories(self) -> set[str]:
         directories = map(str, (self._folder.path, *self._folder.directories()))
@@ -113,7 +133,7 @@ class Watch:
 
 
 def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:
-    """Watch a few files for changes.
+    """Watch a few files for changes; look at them once a second where the kernel gives out no watch.
 
     Args:
         paths: files that exist.
@@ -122,11 +142,18 @@ def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:
     Returns:
         a function that waits for the next change since it was called last.
     """
-    notify = _notify(paths)
     pace = _Pace()
+    source = _notify_or_poll(paths)
 
     def wait() -> None:
-        if pace.watch(notify, timeout) == "signal":
+        nonlocal source
+        try:
+            found = pace.watch(source, timeout)
+        except WatchfilesRustInternalError:
+            # A name that is not UTF-8, in one of them that is a directory.
+            source = _notify_or_poll(paths)
+            return
+        if found == "signal":
             # watchfiles has caught what Ctrl-C raised.
             raise KeyboardInterrupt
 
@@ -150,10 +177,12 @@ class _Pace:
         self._changed_at = time.monotonic()
         self._looks_again = False
 
-    def watch(self, notify: RustNotify, seconds: float) -> set[tuple[int, str]] | str:
+    def watch(self, source: RustNotify | Poll, seconds: float) -> set[tuple[int, str]] | str:
         """Look until there are changes, until it is interrupted, or for so many seconds; as `RustNotify.watch`."""
+        if isinstance(source, Poll):
+            return source.watch(seconds, self.interrupted)
         self._looks_again = False
-        found = notify.watch(0, 0, max(int(seconds * 1000), 1), self)
+        found = source.watch(0, 0, max(int(seconds * 1000), 1), self)
         if isinstance(found, set):
             self._changed_at = time.monotonic()
         return found
@@ -168,6 +197,45 @@ class _Pace:
 
 
 def _notify(paths: list[str]) -> RustNotify:
-    return RustNotify(
-        paths, debug=False, force_polling=False, poll_delay_ms=0, recursive=False, ignore_permission_denied=False
-    )
+    """Have the kernel watch these.
+
+    Raises:
+        FileNotFoundError, PermissionError: one of them is gone, or closed.
+        OSError: there is no watch to be had.
+    """
+    try:
+        # Where watchfiles cannot start a thread, it ends the process.
+        thread = threading.Thread(target=_nothing)
+        thread.start()
+        thread.join()
+        return RustNotify(
+            paths,
+            debug=False,
+            force_polling=False,
+            # Where the kernel has no inotify at all, watchfiles looks by itself.
+            poll_delay_ms=1000,
+            recursive=False,
+            ignore_permission_denied=False,
+        )
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
+def _notify_or_poll(paths: list[str]) -> RustNotify | Poll:
+    try:
+        return _notify(paths)
+    except OSError:
+        return Poll(paths)
+
+
+def _without_watch(error: str) -> str:
+    """Return what to tell a person if the folder cannot be watched."""
+    instead = "the folder is looked at once a second instead"
+    for sign, lacking, limit in _LIMITS:
+        if sign in error:
+            return f"no inotify {lacking} is left: {instead}; `sysctl {limit}` gives more"
+    return f"the folder cannot be watched: {error}: {instead}"
+
+
+def _nothing() -> None:
+    pass

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.background import asleep, end_all, servers, start
-from tests.acceptance.driving import Place
+from tests.acceptance.driving import Place, watches
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
@@ -30,6 +30,7 @@ def test_start_makes_a_folder_and_returns_once_a_server_serves_it(place: Place) 
     started = start(place)
     assert [server["pid"] for server in servers(place)] == [started.pid]
     assert "serving queue: " in started.log.read_text()
+    assert watches(started.pid)
     place.task("hello", "pwd >here")
     eventually(lambda: place.lines("here") == [str(place.base)])
 

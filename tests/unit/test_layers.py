@@ -78,6 +78,7 @@ LAYERS = (
         "timetable",
         "keeper",
         "preparation",
+        "polling",
         "watch",
         "schedulefiles",
         "incoming",
