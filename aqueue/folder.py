@@ -10,7 +10,9 @@ from aqueue import trust
 from aqueue.errors import FolderError
 
 CONFIG_NAME: Final = "aqueue.yaml"
-_SUFFIXES = (".yaml", ".yml")
+SUFFIXES: Final = (".yaml", ".yml")
+"""How the name of a task file ends."""
+_LIKE_CONFIG: Final = ("aqueue.yaml", "aqueue.yml")
 
 
 class Folder:
@@ -38,6 +40,7 @@ class Folder:
         self._incoming = str(self.incoming)
         self._bell = str(self.bell)
         self._news = str(self.news)
+        self._path = str(path)
         self._config = str(self.config)
         self._rejected = str(self.rejected)
 
@@ -171,7 +174,14 @@ class Folder:
     def is_task_file(self, path: str) -> bool:
         """Whether a file of this path would be a task file; hidden, backup and swap files are none."""
         name = os.path.basename(path)
-        return name.endswith(_SUFFIXES) and not name.startswith((".", "#")) and path != self._config
+        if not name.endswith(SUFFIXES) or name.startswith((".", "#")):
+            return False
+        return path != self._config and not self.is_like_config(path)
+
+    def is_like_config(self, path: str) -> bool:
+        """Whether a path is almost that of the configuration, such as `aqueue.yml`."""
+        directory, _, name = path.rpartition("/")
+        return name.lower() in _LIKE_CONFIG and name != CONFIG_NAME and directory == self._path
 
     def ring(self) -> None:
         """Wake the servers: the store has changed."""
@@ -291,3 +301,8 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text, also where it is not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from aqueue import documents, trust
+from aqueue import documents, linked, trust
 from aqueue.config import Config
 from aqueue.errors import DISK_FULL, EXHAUSTED, AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
-from aqueue.folder import Folder, is_open, is_text
-from aqueue.incoming import Claimed, Incoming, Preparing, in_order, printable
+from aqueue.folder import Folder, printable
+from aqueue.incoming import Claimed, Incoming, Preparing, in_order
 from aqueue.models import is_name
+from aqueue.overlooked import Overlooked
 from aqueue.requests import Request
 from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
 from aqueue.settling import Seen, Settling, Signature, signature
@@ -67,7 +68,7 @@ class Inbox(Incoming):
         self._missing: dict[str, float] = {}
         self._refused: set[str] = set()
         self._stuck: set[tuple[str, Seen | None]] = set()
-        self._passed_over: set[str] = set()
+        self._overlooked = Overlooked(folder, report)
         self._is_closed = False
         self.schedule_files = ScheduleFiles(folder, self._rejected, report)
         """The files that stay where they are, because they say when to run something."""
@@ -85,33 +86,20 @@ class Inbox(Incoming):
         """Every task file that is there now."""
         found = []
         for directory in map(str, (self._folder.path, *self._folder.directories())):
-            if os.path.isdir(directory) and not is_open(directory):
-                self._pass_over(directory, "cannot be read")
+            if self._overlooked.is_closed(directory):
                 continue
             try:
                 with os.scandir(directory) as entries:
                     for entry in entries:
                         if self._folder.is_task_file(entry.path):
                             found.append(entry.path)
-                        elif self._is_odd(entry):
-                            self._pass_over(entry.path, "has a name that is not UTF-8")
+                        else:
+                            self._overlooked.consider(entry.path)
             except OSError:
                 # It is gone.
                 continue
+        self._overlooked.forget_gone()
         return found
-
-    @staticmethod
-    def _is_odd(entry: "os.DirEntry[str]") -> bool:
-        """Whether it would be a sub-folder, but for its name."""
-        if is_text(entry.name) or entry.name.startswith("."):
-            return False
-        return entry.is_dir(follow_symlinks=False)
-
-    def _pass_over(self, directory: str, why: str) -> None:
-        """Say once that task files in a sub-folder are not seen."""
-        if directory not in self._passed_over:
-            self._passed_over.add(directory)
-            self._report(Notice(f"{self._name(directory)}/ {why}: no task file in it is taken", urgent=True))
 
     @property
     def is_in_doubt(self) -> bool:
@@ -131,7 +119,10 @@ class Inbox(Incoming):
             unchanged = {path: signature for path, signature in self._staying.items() if path not in paths}
             paths = {*self.scan(), *self.schedule_files.paths}
         arrived = []
-        for path in filter(self._folder.is_task_file, paths):
+        for path in paths:
+            if not self._folder.is_task_file(path):
+                self._overlooked.consider(path)
+                continue
             try:
                 status = os.lstat(path)
             except OSError:
@@ -139,7 +130,7 @@ class Inbox(Incoming):
                     arrived.append((0, path))
                 self._forget(path)
             else:
-                if unchanged.get(path) != signature(status):
+                if unchanged.get(path) != signature(linked.followed(path, status)):
                     arrived.append((status.st_ctime_ns, path))
         return [path for _, path in sorted(arrived)]
 
@@ -197,6 +188,7 @@ class Inbox(Incoming):
             self._miss(path)
             return None
         self._missing.pop(path, None)
+        status = linked.followed(path, status)
         seen = self._settling.see(path, status)
         try:
             return self._claim_or_refuse(path, status, seen)
@@ -216,7 +208,7 @@ class Inbox(Incoming):
         """Claim a file if it is good; refuse it if it has been bad for too long to be only half of one."""
         try:
             if not stat.S_ISREG(status.st_mode):
-                raise FileError(self._name(path), 0, 0, "is not a regular file", "drop a copy of the file itself")
+                raise FileError(self._name(path), 0, 0, *linked.why_no_file(path))
             if status.st_uid != os.geteuid():
                 raise FileError(
                     self._name(path), 0, 0, f"belongs to user {status.st_uid}", "drop a file of your own"
@@ -267,7 +259,7 @@ class Inbox(Incoming):
 
     def _claim(self, path: str, seen: Seen) -> Claimed | None:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
             raise FileError(
                 self._name(path), 0, 0, "cannot be read: permission denied", "make it readable: chmod u+r"
@@ -280,7 +272,7 @@ class Inbox(Incoming):
                 self._leave(path, content, seen)
                 return None
             requests = self._prepared(path, content, seen)
-            name = None if requests is None else self._rename(path, seen)
+            name = None if requests is None else self._rename(path, descriptor, seen)
         finally:
             os.close(descriptor)
         if name is None or requests is None:
@@ -322,18 +314,20 @@ class Inbox(Incoming):
         elif path in self.schedule_files.paths:
             self.schedule_files.end(path)
 
-    def _rename(self, path: str, seen: Seen) -> str | None:
+    def _rename(self, path: str, descriptor: int, seen: Seen) -> str | None:
         """Claim a file; returns its name in `incoming/`, or None if it was not the one that was read."""
         name = self._incoming_name(path)
         incoming = f"{self._incoming}/{name}"
-        os.rename(path, incoming)
-        if signature(os.stat(incoming)) == seen.signature:
+        status = linked.move(path, incoming, descriptor)
+        if status is not None and signature(status) == seen.signature:
+            linked.finish(incoming)
             return name
         # It was written, or another took its place, in the instant before the rename: this was not the file that
         # was read. Where a third one lies there now, it is taken as it is later.
         with contextlib.suppress(FileExistsError):
-            os.link(incoming, path)
+            os.link(incoming, path, follow_symlinks=False)
             os.unlink(incoming)
+        linked.forget(incoming)
         self._settling.look_in(path, 0.0)
         return None
 

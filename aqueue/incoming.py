@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from aqueue import documents, taskfile
+from aqueue import documents, linked, taskfile
 from aqueue.config import Config
 from aqueue.errors import BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
@@ -138,6 +138,8 @@ class Incoming:
         self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):
             with contextlib.suppress(FileNotFoundError):
+                if linked.is_copy(path, time.time()):
+                    continue
                 # All of them also where the clock was put back since they came.
                 is_left = not seconds or time.time() - path.stat().st_ctime >= seconds
                 if is_left and (file := self._reread(path)):
@@ -155,6 +157,7 @@ class Incoming:
 
     def _reread(self, path: Path) -> Claimed | None:
         try:
+            linked.finish(str(path))
             _, queue, stem = path.name.removesuffix(".yaml").split("~")
             content = self._parse_as(path.read_bytes(), path.name, stem, queue)
             requests = self._preparing.recover(content, path.name)
@@ -187,8 +190,3 @@ def in_order(files: Sequence[Claimed]) -> list[Claimed]:
         ordered += free
         left = [file for file in left if not any(file is one for one in free)]
     return ordered
-
-
-def printable(name: str) -> str:
-    """A file's name, also where it is not UTF-8."""
-    return os.fsencode(name).decode(errors="backslashreplace")

@@ -7,6 +7,7 @@ schedules.
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable
 
 import msgspec
@@ -100,9 +101,11 @@ class ScheduleFiles:
 def _content(path: str) -> bytes:
     """What is in a file, as far as anybody would want to look at it."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return os.read(descriptor, LARGEST)
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                return os.read(descriptor, LARGEST)
         finally:
             os.close(descriptor)
     return b""

@@ -70,13 +70,18 @@ def fault_of_task_file(path: str, status: os.stat_result) -> Fault | None:
 
     Its directory is looked at as well: sub-folders come and change while a folder is served.
 
+    Args:
+        path: where it is, perhaps a link to it.
+        status: of the file itself.
+
     Raises:
-        OSError: the directory cannot be looked at.
+        OSError: the directory, or what leads to the file, cannot be looked at.
     """
     if who := who_can_write(status):
         return Fault(f"{who} can write to it, and so run commands in your name", _chmod(path, status))
     directory = posixpath.dirname(path)
-    return fault_of(directory, os.stat(directory), directory)  # noqa: PTH116 - for each file that is dropped
+    fault = fault_of(directory, os.stat(directory), directory)  # noqa: PTH116 - for each file that is dropped
+    return fault or (fault_on_the_way(path) if posixpath.islink(path) else None)
 
 
 def fault_of_configuration(path: str, status: os.stat_result) -> Fault | None:

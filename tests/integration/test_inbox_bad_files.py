@@ -78,25 +78,6 @@ def test_an_error_that_is_mended_before_the_second_look_is_never_mentioned(folde
     assert not folder.rejected.exists()
 
 
-def test_a_symbolic_link_is_rejected_and_what_it_names_is_left_alone(folder: Folder, taker: Taker) -> None:
-    target = folder.parent / "target.yaml"
-    target.write_text(GOOD)
-    (folder.path / "x.yaml").symlink_to(target)
-    assert "regular file" in error_of(folder, taker, "x.yaml")
-    assert target.read_text() == GOOD
-    assert (folder.rejected / "x.yaml").is_symlink()
-
-
-def test_a_dangling_link_is_rejected(folder: Folder, taker: Taker) -> None:
-    (folder.path / "x.yaml").symlink_to("nowhere")
-    assert "regular file" in error_of(folder, taker, "x.yaml")
-
-
-def test_a_link_to_a_directory_is_rejected(folder: Folder, taker: Taker) -> None:
-    (folder.path / "x.yaml").symlink_to(folder.parent)
-    assert "regular file" in error_of(folder, taker, "x.yaml")
-
-
 def test_a_fifo_is_rejected_without_waiting_for_a_writer(folder: Folder, taker: Taker) -> None:
     os.mkfifo(folder.path / "x.yaml")
     before = time.monotonic()
@@ -271,17 +252,6 @@ def test_a_file_of_any_name_is_taken_when_it_names_its_task(folder: Folder, take
     (folder.path / "~my 'täsk'\n.yaml").write_text(f"{GOOD}name: mine\n")
     taker.settle()
     assert taker.names == ["mine"]
-
-
-def test_hidden_and_linked_sub_folders_are_left_alone(folder: Folder, taker: Taker) -> None:
-    outside = folder.parent / "outside"
-    for directory in (outside, folder.path / ".hidden"):
-        directory.mkdir()
-        (directory / "x.yaml").write_text(GOOD)
-    (folder.path / "linked").symlink_to(outside)
-    taker.settle()
-    assert taker.taken == []
-    assert (outside / "x.yaml").exists()
 
 
 def test_an_error_shows_no_values_of_the_environment(folder: Folder, taker: Taker) -> None:

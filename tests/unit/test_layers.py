@@ -81,6 +81,8 @@ LAYERS = (
         "polling",
         "watch",
         "schedulefiles",
+        "linked",
+        "overlooked",
         "incoming",
         "inbox",
     ),
