@@ -17,7 +17,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_interval: between two signs of life of a server.
         stale_after: when a server without one is said to give none.
         grace: between SIGTERM and SIGKILL.
-        env, timeout, retries: what a task gets that does not say.
+        env, timeout, retries, log_limit: what a task gets that does not say.
         keep: how long ended runs are remembered.
         queues: those that are configured, by their names.
         disabled_by: what says that nothing may be queued or started; None if nothing does.
@@ -34,6 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     timeout: float | None = None
     retries: Retries = Retries()
+    log_limit: int | None = None
     keep: float = 30 * 86400.0
     queues: Mapping[str, Queue] = {}
     disabled_by: str | None = None
@@ -51,5 +52,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             env=self.env,
             timeout=self.timeout,
             retries=self.retries,
+            log_limit=self.log_limit,
             timezone=self.timezone,
         )

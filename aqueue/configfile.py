@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from aqueue import durations, trust
+from aqueue import durations, log_limits, trust
 from aqueue.cards import CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
@@ -43,6 +43,7 @@ class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
     env: dict[str, Value] = {}
     timeout: _Duration | None = None
     retries: int = 0
+    log: log_limits.Written | None = None
 
 
 class _History(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,6 +105,7 @@ _EXPECTED = {
     "defaults.env": "keys and plain values, such as {OMP_NUM_THREADS: 4}",
     "defaults.timeout": _LENGTH,
     "defaults.retries": "a number from 0 upwards",
+    **{f"defaults.{key}": words for key, words in log_limits.EXPECTED.items()},
     "defaults": "{env: {}, timeout: 4h, retries: 0}",
     "history.keep": _LENGTH,
     "history": "{keep: 30d}",
@@ -239,6 +241,7 @@ def _config(document: "documents.Document") -> Config:
         env={key: plain_text(value) for key, value in written.defaults.env.items()},
         timeout=seconds["defaults", "timeout"] or None,
         retries=Retries(limit=written.defaults.retries),
+        log_limit=_log_limit(document, written.defaults.log),
         keep=seconds["history", "keep"] or 0.0,
         queues=queues,
         disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
@@ -291,6 +294,13 @@ def _rules(document: "documents.Document", written: _Gpus) -> Rules:
         by_uuid=written.ids == "uuid",
         devices=_cards(document, ("gpus", "devices"), written.devices),
     )
+
+
+def _log_limit(document: "documents.Document", written: log_limits.Written | None) -> int | None:
+    try:
+        return None if written is None else log_limits.parse(written)
+    except ValueError:
+        raise _wrong(document, ("defaults", "log", "limit"), written and written.limit) from None
 
 
 def _cards(

@@ -163,6 +163,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         working_dir: an absolute path.
         shell: what runs a string; None for /bin/sh, which then is the attempt's own first process.
         timeout: seconds that an attempt may take, or None for ever.
+        log_limit: bytes of output of an attempt that are kept, see `long_logs`; None: all.
         requeue: whether a run that was lost is queued again.
         gpus: how many, or which; 0 hides all; None: whatever the server's environment says.
         gpu_memory: bytes that must be free on each GPU.
@@ -183,6 +184,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_literal: bool = False
     shell: str | None = None
     timeout: float | None = None
+    log_limit: int | None = None
     retries: Retries = Retries()
     requeue: bool = True
     tags: tuple[str, ...] = ()
@@ -277,6 +279,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
         working_dir: where it runs; an absolute path.
         base: what a `working_dir` in the file is relative to.
         timeout: seconds.
+        log_limit: bytes.
         timezone: in which schedules are meant, or `local`.
     """
 
@@ -287,6 +290,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     timeout: float | None = None
     retries: Retries = Retries()
+    log_limit: int | None = None
     timezone: str = "local"
 
 

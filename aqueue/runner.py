@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aqueue import adoption, attempt_locks, commands, metrics, plans, process, program_errors, wrapper
+from aqueue import adoption, attempt_locks, commands, log_keeping, metrics, plans, process, program_errors, wrapper
 from aqueue.clock import Clock
 from aqueue.clock import boot as this_boot
 from aqueue.errors import DISK_FULL, EXHAUSTED
@@ -147,6 +147,8 @@ class Runner:
             await self._clear_away(outcome)
         if outcome.end in (End.NEVER_STARTED, End.FAILED_TO_START):
             return outcome
+        if self.run.task.log_limit is not None:
+            await log_keeping.settle(self.run.task.log_limit, self._attempt)
         return msgspec.structs.replace(outcome, metrics=await self._measured())
 
     async def _clear_away(self, outcome: Outcome) -> None:
@@ -259,7 +261,7 @@ class Runner:
         with anyio.move_on_after(self._seconds_left()) as self._scope:
             if self._why_stopped is not None:
                 self._scope.cancel()
-            await running.ended()
+            await self._ended(running)
         # Whatever becomes of what it left behind: there is nothing to stop or to time out any more.
         self._scope = None
         if running.has_ended():
@@ -272,6 +274,16 @@ class Runner:
         if self._why_stopped is not None:
             return self._outcome(End.STOPPED, code, self._why_stopped)
         return self._outcome(End.TIMED_OUT, code)
+
+    async def _ended(self, running: Process) -> None:
+        limit = self.run.task.log_limit
+        if limit is None:
+            await running.ended()
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(log_keeping.keep_within, limit, self._attempt, lambda: self._is_disowned, self._tell)
+            await running.ended()
+            tasks.cancel_scope.cancel()
 
     async def _over(self, running: Process, code: int | None) -> Outcome:
         if process.group_has_members(running.pid):

@@ -7,7 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue import documents, experiments, mistakes, names_in_tasks, params_in_tasks, tasks_together, timing
+from aqueue import (
+    documents,
+    experiments,
+    log_limits,
+    mistakes,
+    names_in_tasks,
+    params_in_tasks,
+    tasks_together,
+    timing,
+)
 from aqueue.cards import CARD_VARIABLES, CARDS, MOST_CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.documents import Document
 from aqueue.errors import FileError
@@ -50,6 +59,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     working_dir: Value = None
     shell: Value = None
     timeout: _Duration | None = None
+    log: log_limits.Written | None = None
     retries: int | _Retries | None = None
     requeue: bool = True
     tags: Value | list[Value] = ""
@@ -101,6 +111,7 @@ _EXPECTED: Final = {
     "working_dir": "a directory",
     "shell": "the path of a shell, such as /bin/bash",
     "timeout": _LENGTH,
+    **log_limits.EXPECTED,
     "retries.delay": _LENGTH,
     "retries.max_delay": _LENGTH,
     "retries.backoff": "a number from 1 upwards",
@@ -231,6 +242,7 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: timi
         env={key: plain_text(value) for key, value in written.env.items()},
         shell=shell,
         timeout=defaults.timeout if timeout is None else timeout or None,
+        log_limit=_log_limit(wrong, written.log, defaults.log_limit),
         retries=_retries(wrong, written.retries, defaults.retries),
         requeue=written.requeue,
         tags=_tags(wrong, written.tags),
@@ -325,6 +337,15 @@ def _directory(document: Document, written: Value, defaults: Defaults) -> str:
         raise document.error(
             "working_dir: there is no such user", "write the path out", at=("working_dir",)
         ) from None
+
+
+def _log_limit(wrong: timing.Wrong, written: log_limits.Written | None, default: int | None) -> int | None:
+    if written is None:
+        return default
+    try:
+        return log_limits.parse(written)
+    except ValueError:
+        raise wrong(("log", "limit"), written.limit) from None
 
 
 def _retries(wrong: timing.Wrong, written: int | _Retries | None, default: Retries) -> Retries:

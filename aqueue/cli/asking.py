@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aqueue import presence
-from aqueue.cards import HeldCard
+from aqueue.cards import HeldCard, spell_size
 from aqueue.cli import render, tabulating
 from aqueue.cli.access import (
     complete_queue,
@@ -246,6 +246,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "started": render.local(found.started_at),
         "finished": render.local(found.finished_at),
         "log": render.log(found, folder),
+        "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
         "metrics": _pairs(found.metrics),
     }
     for label, value in facts.items():

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import click
 
+from aqueue import long_logs
 from aqueue.cli.access import (
     complete_run,
     directory_option,
@@ -32,7 +33,6 @@ from aqueue.store import Store
 T = TypeVar("T")
 
 _LOOK_AGAIN = 5.0
-_CHUNK = 1 << 16
 _SHOWN = 5
 
 
@@ -127,7 +127,7 @@ def _show(folder: Folder, run: Run, attempt: int) -> None:
         raise RunError(f"run {run.id} has not been started yet", f"`aqueue logs -f {run.id}` waits for it")
     if not log.exists() and run.state is not State.RUNNING:
         raise _no_output(run)
-    _copy(log, 0)
+    _copy(log, 0, run.task.log_limit)
 
 
 def _no_output(run: Run) -> RunError:
@@ -150,7 +150,7 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
         current = _read(connection, folder, partial(Store.get, id_=run.id))
         log = folder.log(run.id, number)
         has_log = has_log or log.exists()
-        position = _copy(log, position)
+        position = _copy(log, position, run.task.log_limit)
         if current is None:
             if not has_log:
                 raise RunError(f"run {run.id} is gone: it was taken off its queue, or pruned")
@@ -181,15 +181,13 @@ def _say_if_stuck(store: Store, folder: Folder, run: Run) -> bool:
     return True
 
 
-def _copy(log: Path, position: int) -> int:
+def _copy(log: Path, position: int, limit: int | None) -> int:
     """Copy the log from `position` on to the output, and return how far that went."""
     out = sys.stdout.buffer
     try:
-        with log.open("rb") as file:
-            file.seek(position)
-            while chunk := file.read(_CHUNK):
-                out.write(chunk)
-                position += len(chunk)
+        for piece, after in long_logs.read(log, position, limit):
+            out.write(piece)
+            position = after
     except FileNotFoundError:
         return position
     out.flush()

@@ -87,6 +87,7 @@ def add(
         is_literal=True,
         timeout=config.timeout if timeout is None else timeout or None,
         retries=config.retries,
+        log_limit=config.log_limit,
         tags=_tags(tags),
         hold=hold,
         isolate=Isolation() if isolate else None,

@@ -126,6 +126,7 @@ def run_in_full_as_json(
         "command": run.task.command,
         "asks_for": msgspec.to_builtins(run.task.demand),
         "working_dir": run.task.working_dir,
+        "log_limit": run.task.log_limit,
         "after": [other.id for other in after] or None,
         "isolate": msgspec.to_builtins(run.task.isolate),
         "outputs": run.task.outputs or None,

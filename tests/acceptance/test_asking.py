@@ -114,6 +114,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     assert shown.pop("command") == "echo $AQUEUE_ATTEMPT; exit $((3 - $AQUEUE_ATTEMPT))"
     assert shown.pop("working_dir") == str(place.base)
     assert shown.pop("asks_for") is None
+    assert shown.pop("log_limit") is None
     assert [shown.pop(key) for key in ("after", "isolate", "outputs")] == [None, None, None]
     assert shown["attempt"] == 3
     assert shown == listed

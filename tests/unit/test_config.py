@@ -14,6 +14,7 @@ from aqueue.placement import Rules
 LENGTH = "a length of time such as 10s, 5m or 1h30m, got"
 KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history, gpus, timezone"
 TIMEZONE = "timezone: expected local, or a timezone such as Europe/Berlin, got"
+SIZE = "expected a size from 64KiB upwards such as 1GiB, or 0 for no limit, got"
 ENV = "defaults.env: expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 
 
@@ -57,7 +58,7 @@ jobs: 3
 idle_timeout: 10m
 heartbeat: {interval: 1s, stale_after: 6s}
 grace: 2
-defaults: {env: {OMP_NUM_THREADS: 4}, timeout: 4h, retries: 2}
+defaults: {env: {OMP_NUM_THREADS: 4}, timeout: 4h, retries: 2, log: {limit: 1GiB}}
 history: {keep: 7d}
 timezone: Europe/Berlin
 """)
@@ -70,6 +71,7 @@ timezone: Europe/Berlin
         env={"OMP_NUM_THREADS": "4"},
         timeout=14400.0,
         retries=Retries(limit=2),
+        log_limit=1 << 30,
         keep=7 * 86400.0,
         queues={
             "batch": Queue(name="batch", max_concurrency=2, wait_for_running=True, paused=True),
@@ -89,6 +91,7 @@ timezone: Europe/Berlin
         ("heartbeat: {interval: 0.5}", "heartbeat_interval", 0.5),
         ("heartbeat: {interval: 1}", "stale_after", 30.0),
         ("defaults: {timeout: 0}", "timeout", None),
+        ("defaults: {log: {limit: 0}}", "log_limit", None),
         ("defaults: {env: {A: true, B: 3.10, C: Yes}}", "env", {"A": "true", "B": "3.10", "C": "Yes"}),
         ("timezone: local", "timezone", "local"),
         ("timezone: UTC", "timezone", "UTC"),
@@ -122,6 +125,8 @@ def test_a_key_may_be_written_in_several_ways(text: str, field: str, value: obje
         ("defaults: {evn: {}}", "1:12: unknown key 'evn'", "did you mean 'env'?"),
         ("defaults: {env: [A=1]}", f"1:17: {ENV} a list", ""),
         ("defaults:\n  timeout: x", f"2:12: defaults.timeout: expected {LENGTH} 'x'", ""),
+        ("defaults: {log: {limit: 1KiB}}", f"1:25: defaults.log.limit: {SIZE} '1KiB'", ""),
+        ("defaults: {log: 1GiB}", "1:17: defaults.log: expected {limit: 1GiB}, got '1GiB'", ""),
         ("defaults: {retries: -1}", "1:21: defaults.retries: expected a number from 0 upwards, got -1", ""),
         (
             "defaults: {retries: {limit: 1}}",
@@ -210,7 +215,9 @@ def test_a_configuration_of_the_wrong_kind_is_an_error(content: bytes) -> None:
 
 
 def test_tasks_get_what_the_configuration_says_they_get() -> None:
-    configured = Config(env={"A": "1"}, timeout=60.0, retries=Retries(limit=2), timezone="Asia/Tokyo")
+    configured = Config(
+        env={"A": "1"}, timeout=60.0, retries=Retries(limit=2), log_limit=1 << 20, timezone="Asia/Tokyo"
+    )
     assert configured.task_defaults(name="n", queue="q", working_dir="/w", base="/b") == Defaults(
         name="n",
         queue="q",
@@ -219,5 +226,6 @@ def test_tasks_get_what_the_configuration_says_they_get() -> None:
         env={"A": "1"},
         timeout=60.0,
         retries=Retries(limit=2),
+        log_limit=1 << 20,
         timezone="Asia/Tokyo",
     )

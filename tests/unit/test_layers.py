@@ -39,6 +39,7 @@ LAYERS = (
         "lookalikes",
         "mistakes",
         "sweeps",
+        "log_limits",
         "requests",
         "timing",
         "experiments",
@@ -54,6 +55,7 @@ LAYERS = (
         "program_errors",
         "metric_lines",
         "metrics",
+        "long_logs",
         "presence",
         "attempt_locks",
         "process",
@@ -86,7 +88,7 @@ LAYERS = (
         "incoming",
         "inbox",
     ),
-    ("commands", "plans", "adoption", "runner", "timer", "intake", "planner", "cardwatch"),
+    ("commands", "plans", "adoption", "log_keeping", "runner", "timer", "intake", "planner", "cardwatch"),
     ("rounds", "dispatcher", "signals"),
     ("server",),
     (
@@ -149,6 +151,7 @@ PURE = (
     "lookalikes",
     "mistakes",
     "sweeps",
+    "log_limits",
 )
 WORLD = {"anyio", "asyncio", "os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "time"}
 # With a seed chance is pure.

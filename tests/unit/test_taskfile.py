@@ -123,6 +123,10 @@ hold: true
         ("timeout: 1.5", "timeout", 1.5),
         ("timeout: 90s", "timeout", 90.0),
         ("timeout: 2d12h", "timeout", 216000.0),
+        ("log: {limit: 1GiB}", "log_limit", 1 << 30),
+        ("log: {limit: 64K}", "log_limit", 65536),
+        ("log: {limit: 65536}", "log_limit", 65536),
+        ("log: {limit: 0}", "log_limit", None),
         ("retries: 2", "retries", Retries(limit=2)),
         ("retries: {limit: 1}", "retries", Retries(limit=1)),
         ("retries: {limit: 1, delay: 5, backoff: 1.5}", "retries", Retries(limit=1, delay=5.0, backoff=1.5)),
@@ -154,6 +158,7 @@ def test_what_a_file_does_not_say_comes_from_the_defaults() -> None:
         env={"A": "1", "B": "1"},
         timeout=60.0,
         retries=Retries(limit=3),
+        log_limit=65536,
     )
     task = one("command: x\nenv: {B: 2}", defaults)
     assert (task.queue, task.base_env, task.env, task.timeout, task.retries) == (
@@ -162,6 +167,9 @@ def test_what_a_file_does_not_say_comes_from_the_defaults() -> None:
     task = one("command: x\nqueue: cpu\ntimeout: 5\nretries: 0", defaults)
     assert (task.queue, task.timeout, task.retries) == ("cpu", 5.0, Retries())
     assert one("command: x\ntimeout: 0", defaults).timeout is None
+    assert one("command: x", defaults).log_limit == 65536
+    assert one("command: x\nlog: {limit: 1MiB}", defaults).log_limit == 1 << 20
+    assert one("command: x\nlog: {limit: 0}", defaults).log_limit is None
 
 
 def test_a_file_may_have_several_tasks() -> None:

@@ -11,6 +11,7 @@ DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base")
 NAME = "expected 1 to 64 letters, digits, '_', '.' or '-', got"
 COMMAND = "expected a shell command, or a list of a program and its arguments, got"
 LENGTH = "expected a length of time such as 90, 90s, 1h30m or 2d12h, got"
+SIZE = "expected a size from 64KiB upwards such as 1GiB, or 0 for no limit, got"
 RETRIES = "expected a number, or {limit: 2, delay: 10s, backoff: 2, max_delay: 5m, exit_codes: [1, 75]}, got"
 PARAMS = "expected keys and plain values, such as {lr: 0.1}, got"
 ONE = "would be one value here, a text"
@@ -19,9 +20,9 @@ QUOTED = "if it is text, put it in quotes"
 ENV = "expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
 TAGS = "expected a list of key=value or key, got"
 KEYS = (
-    "known keys: command, name, queue, priority, params, env, working_dir, shell, timeout, retries, requeue,"
-    " tags, hold, gpus, gpu_memory, group, matrix, samples, seed, after, needs, after_any, isolate, outputs,"
-    " schedule, at, timezone, catchup_window, overlap"
+    "known keys: command, name, queue, priority, params, env, working_dir, shell, timeout, log, retries,"
+    " requeue, tags, hold, gpus, gpu_memory, group, matrix, samples, seed, after, needs, after_any, isolate,"
+    " outputs, schedule, at, timezone, catchup_window, overlap"
 )
 
 WHOLE = [
@@ -103,6 +104,14 @@ LINES = [
     ("timeout: -1", f"10: timeout: {LENGTH} -1", ""),
     ("timeout: true", f"10: timeout: {LENGTH} true", ""),
     ("timeout: [1]", f"10: timeout: {LENGTH} a list", ""),
+    ("log: 1GiB", "6: log: expected {limit: 1GiB}, got '1GiB'", ""),
+    ("log:", "5: log: expected {limit: 1GiB}, got nothing", ""),
+    ("log: {}", "6: 'limit' is missing", "add: limit: …"),
+    ("log: {limit: 65535}", f"14: log.limit: {SIZE} 65535", ""),
+    ("log: {limit: many}", f"14: log.limit: {SIZE} 'many'", ""),
+    ("log: {limit: -1}", f"14: log.limit: {SIZE} -1", ""),
+    ("log: {limit: }", f"14: log.limit: {SIZE} nothing", ""),
+    ("log: {most: 1GiB}", "7: unknown key 'most'", "known keys: limit"),
     ("retries: -1", f"10: retries: {RETRIES} -1", ""),
     ("retries: often", f"10: retries: {RETRIES} 'often'", ""),
     ("retries: 1.5", f"10: retries: {RETRIES} 1.5", ""),
