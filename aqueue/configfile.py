@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from aqueue import durations, log_limits, trust
+from aqueue import durations, linked, log_limits, trust
 from aqueue.cards import CARDS, SIZE, CardId, check_ids, parse_size
 from aqueue.config import Config
 from aqueue.errors import FileError, UsageError
@@ -132,13 +132,15 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
     try:
         descriptor = os.open(folder.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        if folder.config.is_symlink():
+            raise FileError(file, 0, 0, *linked.why_no_file(str(folder.config))) from None
         return b""
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise FileError(file, 0, 0, "is not a regular file", "put a file in its place, or remove it")
+            raise FileError(file, 0, 0, *linked.why_no_file(str(folder.config)))
         if fault := trust.fault_of_configuration(str(folder.config), status):
             raise FileError(file, 0, 0, *fault)
         if settling is not None:

@@ -1,4 +1,4 @@
-"""Task files that are symbolic links: what they lead to stays where it is, and a copy of it is what is claimed.
+"""Files that are symbolic links. What a task file leads to stays where it is, and a copy of it is what is claimed.
 
 The copy is beside the place in `incoming/` before the link is renamed to there, and is then put over the link. So
 there is one claim, as for any other file, and whoever finds a link in `incoming/` can finish what was begun.
@@ -29,7 +29,7 @@ def why_no_file(path: str) -> tuple[str, str]:
     try:
         target = printable(os.readlink(path))
     except OSError:
-        return "is not a regular file", "drop a copy of the file itself"
+        return "is not a regular file", "put a file in its place, or remove it"
     why = "is not a regular file"
     try:
         os.stat(path)
@@ -37,7 +37,10 @@ def why_no_file(path: str) -> tuple[str, str]:
         why = "is not there"
     except OSError as error:
         why = f"cannot be reached: {error.strerror}"
-    return f"is a symbolic link to {target}, which {why}", "link to the file, or drop a copy of it"
+    return (
+        f"is a symbolic link to {target}, which {why}",
+        "have it lead to a file, or put a copy of the file in its place",
+    )
 
 
 def move(path: str, incoming: str, descriptor: int) -> os.stat_result | None:

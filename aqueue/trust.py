@@ -107,7 +107,7 @@ def fault_on_the_way(path: str) -> Fault | None:
     Raises:
         OSError: a directory on the way cannot be looked at; one that is not there does no harm.
     """
-    for directory, entry in _steps(path):
+    for directory, entry in steps(path):
         status = _status(directory)
         if status is None:
             return None
@@ -208,7 +208,7 @@ def _status(path: str) -> os.stat_result | None:
         return None
 
 
-def _steps(path: str) -> Iterator[tuple[str, str]]:
+def steps(path: str) -> Iterator[tuple[str, str]]:
     """Yield each directory on the way to an absolute path, and what is looked up in it; links are followed."""
     current, left, links = "/", path.split("/")[::-1], 0
     while left:

@@ -10,6 +10,7 @@ from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 from aqueue.errors import FolderError
 from aqueue.folder import Folder, is_open
 from aqueue.polling import Poll
+from aqueue.targets import Targets, targets_of
 
 _SHORTEST_STEP: Final = 0.001
 _LONGEST_STEP: Final = 0.025
@@ -26,7 +27,8 @@ class Watch:
 
     Args:
         folder: to watch.
-        awaited: files whose end is of interest, too, as it is at the time.
+        awaited: files whose end is of interest, too, as it is at the time, and so is what they lead to if they are
+            links; as with the configuration.
         warn: is told, once, if the kernel gives out no watch, so that the folder is looked at once a second.
     """
 
@@ -39,6 +41,8 @@ class Watch:
         self._has_warned = False
         self._pace = _Pace()
         self._watched: set[str] = set()
+        self._followed: set[str] = set()
+        self._targets = Targets()
         self._source = self._open()
 
     def __enter__(self) -> Self:
@@ -67,6 +71,8 @@ class Watch:
         """
         if seconds <= 0:
             return set()
+        if self._followed != self._to_follow() and self._lead_elsewhere():
+            return self._reopen()
         try:
             found = self._pace.watch(self._source, seconds)
         except WatchfilesRustInternalError:
@@ -77,18 +83,33 @@ class Watch:
         if found == "timeout":
             return set()
         self._pace.interrupted.clear()
-        # By now there may be a watch to be had.
-        return self._reopen() if isinstance(self._source, Poll) else self._everything()
+        # By now there may be a watch to be had, or a directory to which a link leads.
+        return self._reopen() if isinstance(self._source, Poll) or self._lead_elsewhere() else self._everything()
 
     def _paths(self, found: set[tuple[int, str]]) -> set[str]:
-        paths = {path for kind, path in found if kind != _DELETED}
+        ours = {each for each in found if self._is_ours(each[1])}
+        paths = {path for kind, path in ours if kind != _DELETED}
         deleted = {path for kind, path in found if kind == _DELETED}
-        # Without it, another configuration is in force.
-        paths |= {path for path in deleted if path in self._awaited or path == str(self._folder.config)}
-        if any(map(self._folder.is_sub_folder, paths)) or not self._watched.isdisjoint(deleted):
+        # Without the configuration, another one is in force.
+        paths |= deleted & self._to_follow() | self._targets.affected([path for _, path in found])
+        is_less = not deleted.isdisjoint(self._watched | self._targets.directories)
+        is_elsewhere = not paths.isdisjoint(self._followed) and self._lead_elsewhere()
+        if is_less or is_elsewhere or any(map(self._folder.is_sub_folder, paths)):
             # What happens in between is seen by neither.
             paths |= self._reopen()
         return paths
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a path is of the folder, and not of a directory that is watched because a link leads there."""
+        return not self._targets.is_foreign(path) or path in self._watched or path == str(self._folder.bell)
+
+    def _to_follow(self) -> set[str]:
+        return {str(self._folder.config), *self._awaited}
+
+    def _lead_elsewhere(self) -> bool:
+        """Whether links do not lead any more to where they led when they were looked at last."""
+        self._followed = self._to_follow()
+        return targets_of(self._followed, self._watched) != self._targets
 
     def _everything(self) -> set[str]:
         return {str(self._folder.path), str(self._folder.bell)}
@@ -102,8 +123,10 @@ class Watch:
     def _open(self) -> RustNotify | Poll:
         while True:
             self._watched = self._directories()
+            self._followed = self._to_follow()
+            self._targets = targets_of(self._followed, self._watched)
             # Not recursively: the folder's state changes all the time, and is nobody's business here.
-            paths = [*self._watched, str(self._folder.bell)]
+            paths = [*self._watched, *self._targets.directories, str(self._folder.bell)]
             source: RustNotify | Poll
             try:
                 source = _notify(paths)
@@ -117,9 +140,9 @@ class Watch:
                     continue
                 self._say_once(error)
                 source = Poll(paths)
-            if self._directories() <= self._watched:
+            if self._directories() <= self._watched and not self._lead_elsewhere():
                 return source
-            # A sub-folder came just before its parent was watched, so nobody would ever tell of it.
+            # A sub-folder came just before its parent was watched, so nobody would ever tell of it. Or a link did.
             source.close()
 
     def _say_once(self, error: OSError) -> None:

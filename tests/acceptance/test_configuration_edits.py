@@ -104,6 +104,23 @@ def test_a_saved_edit_takes_effect_at_once_however_it_is_saved(
     place.becomes("lane-3", "succeeded")
 
 
+@pytest.mark.parametrize("save", [by_rename, as_vim_does], ids=lambda way: way.__name__)
+def test_an_edit_of_what_a_linked_configuration_leads_to_takes_effect_at_once(
+    place: Place, save: Callable[[Path, str], None]
+) -> None:
+    place.init()
+    target = place.path("dotfiles/queues/real.yaml")
+    target.parent.mkdir(parents=True)
+    target.write_text(slots(1))
+    (place.folder / "aqueue.yaml").symlink_to("../dotfiles/queues/real.yaml")
+    place.serve()
+    waiting_runs(place, 3)
+    begun(place, 1)
+    save(target, slots(3))
+    begun(place, 3)
+    place.path("go").touch()
+
+
 def test_two_servers_take_up_the_same_edit(place: Place) -> None:
     place.drop("aqueue.yaml", slots(1))
     servers = [place.serve("--queue", "lane"), place.serve("--queue", "other")]

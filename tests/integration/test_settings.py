@@ -183,6 +183,18 @@ def test_what_is_no_regular_file_is_reported_and_leaves_nothing_open(
     assert open_files() == before
 
 
+def test_a_link_that_leads_nowhere_is_reported_and_the_old_one_stays(held: Held) -> None:
+    held.file.unlink()
+    held.file.symlink_to("nowhere.yaml")
+    for _ in range(2):
+        assert not held.settle()
+    (complaint,) = held.said
+    assert (
+        "aqueue.yaml: is a symbolic link to nowhere.yaml, which is not there; have it lead to a file" in complaint
+    )
+    assert held.jobs == 2
+
+
 def test_too_large_and_not_utf_8_are_reported_as_mistakes(held: Held) -> None:
     for content in (b"# " + b"x" * (2 << 20), b"jobs: 4 # \xff\n"):
         held.file.write_bytes(content)
