@@ -13,19 +13,22 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 from aqueue import documents, linked, trust
 from aqueue.config import Config
 from aqueue.errors import DISK_FULL, EXHAUSTED, AqueueError, BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
+from aqueue.filing import Claim
 from aqueue.folder import Folder, printable
 from aqueue.incoming import Claimed, Incoming, Preparing, in_order
-from aqueue.models import is_name
+from aqueue.leases import hold_still
+from aqueue.moving import move_to_free_place
 from aqueue.overlooked import Overlooked
 from aqueue.requests import Request
 from aqueue.schedulefiles import ScheduleFile, ScheduleFiles
-from aqueue.settling import Seen, Settling, Signature, signature
+from aqueue.settling import Seen, Settling, Signature, is_as_seen, signature
 from aqueue.taskfile import Content
 
 BATCH: Final = 64
@@ -265,22 +268,26 @@ class Inbox(Incoming):
                 self._name(path), 0, 0, "cannot be read: permission denied", "make it readable: chmod u+r"
             ) from None
         try:
-            content = self._read(path, descriptor, seen)
-            if content is None:
+            if not self._settling.is_settled(path, self._name(path), descriptor, seen):
                 return None
-            if content.schedules or self._is_closed:
-                self._leave(path, content, seen)
+            content = os.read(descriptor, min(seen.signature[2], documents.LARGEST) + 1)
+            queue, stem = self._place(path)
+            parsed = self._parse_as(content, self._name(path), stem, queue)
+            if parsed.schedules or self._is_closed:
+                self._leave(path, parsed, seen)
                 return None
-            requests = self._prepared(path, content, seen)
-            name = None if requests is None else self._rename(path, descriptor, seen)
+            requests = self._prepared(path, parsed, seen)
+            if requests is None:
+                return None
+            name = self._incoming_name(path, content)
+            if not self._rename(path, name, descriptor, seen):
+                return None
         finally:
             os.close(descriptor)
-        if name is None or requests is None:
-            return None
         self._forget(path)
         if path in self.schedule_files.paths:
             self.schedule_files.end(path)
-        return Claimed(name=name, source=self._name(path), requests=requests)
+        return Claimed(name=name, source=self._name(path), requests=requests, content=content)
 
     def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Request] | None:
         """What goes into the store; None if what it comes after may yet be dropped beside it."""
@@ -298,12 +305,6 @@ class Inbox(Incoming):
                 return None
             raise
 
-    def _read(self, path: str, descriptor: int, seen: Seen) -> Content | None:
-        """What a file says; None if it is not settled."""
-        if not self._settling.is_settled(path, self._name(path), descriptor, seen):
-            return None
-        return self._parse(path, os.read(descriptor, min(seen.signature[2], documents.LARGEST) + 1))
-
     def _leave(self, path: str, content: Content, seen: Seen) -> None:
         """Leave a good file where it is, and have what it says about schedules be known."""
         if content.schedules and self._name(path) != self._relative(path):
@@ -314,22 +315,21 @@ class Inbox(Incoming):
         elif path in self.schedule_files.paths:
             self.schedule_files.end(path)
 
-    def _rename(self, path: str, descriptor: int, seen: Seen) -> str | None:
-        """Claim a file; returns its name in `incoming/`, or None if it was not the one that was read."""
-        name = self._incoming_name(path)
+    def _rename(self, path: str, name: str, descriptor: int, seen: Seen) -> bool:
+        """Claim a file; returns whether it was the one that was read, and stays so."""
         incoming = f"{self._incoming}/{name}"
         status = linked.move(path, incoming, descriptor)
-        if status is not None and signature(status) == seen.signature:
+        is_the_one = status is not None and signature(status) == seen.signature
+        if is_the_one and hold_still(descriptor) is not False:
             linked.finish(incoming)
-            return name
-        # It was written, or another took its place, in the instant before the rename: this was not the file that
-        # was read. Where a third one lies there now, it is taken as it is later.
+            return True
+        # Another took its place in the instant before the rename, or somebody has written to it or waits to. Where
+        # a third one lies there now, it is taken as it is later.
         with contextlib.suppress(FileExistsError):
-            os.link(incoming, path, follow_symlinks=False)
-            os.unlink(incoming)
+            move_to_free_place(Path(incoming), Path(path))
         linked.forget(incoming)
         self._settling.look_in(path, 0.0)
-        return None
+        return False
 
     def _miss(self, path: str) -> None:
         """A path leads to no file. A schedule file may only be being saved, so that gets a second look."""
@@ -353,21 +353,16 @@ class Inbox(Incoming):
         if error.errno in _PASSING:
             self._settling.look_in(path, _WHEN_FULL)
 
-    def _parse(self, path: str, content: bytes) -> Content:
-        queue, stem = self._place(path)
-        return self._parse_as(content, self._name(path), stem, queue)
-
     def _place(self, path: str) -> tuple[str, str]:
         """What a task gets from where its file is: the queue, empty at the top of the folder, and the name."""
         directory, _, name = path.rpartition("/")
         queue = "" if directory == self._root else directory.rpartition("/")[2]
         return queue, name.rpartition(".")[0]
 
-    def _incoming_name(self, path: str) -> str:
+    def _incoming_name(self, path: str, content: bytes) -> str:
         """A unique name that tells what the tasks get from where the file was."""
         self._count += 1
-        parts = (part if is_name(part) else "" for part in self._place(path))
-        return f"{self._prefix}{self._count:06x}~{'~'.join(parts)}.yaml"
+        return Claim.of(f"{self._prefix}{self._count:06x}", self._place(path), content).name
 
     def _reject(self, path: str, error: FileError, seen: Seen) -> None:
         self._forget(path)
@@ -378,6 +373,10 @@ class Inbox(Incoming):
         except OSError as problem:
             self._complain(path, seen, f"{error.message}; it cannot be moved away: {problem.strerror}")
             self._look_again(path, problem)
+            return
+        if not is_as_seen(f"{self._root}/{moved_to}", seen) and self._rejected.take_back(moved_to, path):
+            # It was written in the instant before it was moved, and may be good now.
+            self._settling.look_in(path, 0.0)
             return
         more = error.lines()[1:]
         self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to), more))

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import msgspec
 
-from aqueue import documents, linked, taskfile
+from aqueue import documents, filing, linked, taskfile
 from aqueue.config import Config
 from aqueue.errors import BusyError, DiskFullError, FileError
 from aqueue.events import FileRejected, Notice, Report
-from aqueue.folder import Folder
+from aqueue.folder import Folder, printable
 from aqueue.models import is_name
 from aqueue.rejected import Rejected
 from aqueue.requests import Request
@@ -62,12 +62,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: its name in `incoming/`; also what the store knows it by.
         source: its path within the folder, before it was claimed.
+        content: what was read in it.
         is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
     """
 
     name: str
     source: str
     requests: Sequence[Request]
+    content: bytes
     is_left_behind: bool = False
 
     @property
@@ -101,15 +103,18 @@ class Incoming:
         self._rejected = Rejected(folder)
 
     def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
-        """Move a file that is in the store to the folders of its runs."""
+        """Move a file that is in the store to the folders of its runs, or back if it has been written since."""
         if not os.path.lexists(f"{self._incoming}/{file.name}"):
             # Another server that recovered it was faster, or a run of it was dequeued.
             return
         try:
-            self._folder.file_away(file.name, ids)
+            source = None if file.is_left_behind else file.source
+            again = filing.file_away(self._folder, file.name, ids, file.content, source)
         except OSError:
-            # The disk is full: then it is left for later. Or another was faster just now.
+            # The disk is full, or somebody is writing to it: then it is left for later. Or another was faster.
             return
+        if again is not None:
+            self._report_again(again)
 
     def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
         """Take up what a crash left behind, before anything is accepted.
@@ -158,10 +163,15 @@ class Incoming:
     def _reread(self, path: Path) -> Claimed | None:
         try:
             linked.finish(str(path))
-            _, queue, stem = path.name.removesuffix(".yaml").split("~")
-            content = self._parse_as(path.read_bytes(), path.name, stem, queue)
-            requests = self._preparing.recover(content, path.name)
-        except FileNotFoundError:
+            claim = filing.Claim.named(path.name)
+            content = filing.read(path)
+            if not claim.is_of(content):
+                self._report_again(filing.put_back(self._folder, path.name))
+                return None
+            parsed = self._parse_as(content, path.name, claim.stem, claim.queue)
+            requests = self._preparing.recover(parsed, path.name)
+        except (FileNotFoundError, BlockingIOError):
+            # It is for another, or for later.
             return None
         except OSError as error:
             self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
@@ -179,7 +189,11 @@ class Incoming:
                 return None
             self._report(FileRejected(path.name, bad.message, bad.hint, moved_to, bad.lines()[1:]))
             return None
-        return Claimed(name=path.name, source=f"{stem}.yaml", requests=requests, is_left_behind=True)
+        source = f"{claim.stem}.yaml"
+        return Claimed(name=path.name, source=source, requests=requests, content=content, is_left_behind=True)
+
+    def _report_again(self, path: str) -> None:
+        self._report(Notice(f"{printable(path)} was written while it was being taken: it is taken once more"))
 
 
 def in_order(files: Sequence[Claimed]) -> list[Claimed]:

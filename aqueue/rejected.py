@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from aqueue.folder import Folder, make_directories, write_whole
+from aqueue.moving import move_to_free_place
 from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
@@ -42,6 +43,23 @@ class Rejected:
                 _error_beside(target).unlink(missing_ok=True)
             raise
         return os.path.relpath(target, self._folder.path)
+
+    def take_back(self, moved_to: str, path: str) -> bool:
+        """Undo a move, unless there is another file now where it was.
+
+        Args:
+            moved_to: what `move` has returned.
+
+        Returns:
+            whether it is back.
+        """
+        target = self._folder.path / moved_to
+        try:
+            move_to_free_place(target, Path(path))
+        except OSError:
+            return False
+        _error_beside(target).unlink(missing_ok=True)
+        return True
 
     def copy(self, content: bytes, name: str, error: str) -> None:
         """Keep a copy of a bad edit, in place of an earlier one, and say why; the file itself stays where it is.

@@ -1,6 +1,7 @@
 """When a file in the folder is settled: nobody writes it any more, and it is as it was when it was looked at."""
 
 import os
+import stat
 import time
 from typing import Final
 
@@ -98,6 +99,27 @@ class Settling:
             self.look_in(path, 0.0)
             return False
         return True
+
+
+def is_as_seen(path: str, seen: Seen) -> bool:
+    """Return whether a file that has been moved is still what it was when it was seen, and nobody writes to it."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            # What a link led to is where it was.
+            return True
+        if signature(status) != seen.signature:
+            return False
+        if not stat.S_ISREG(status.st_mode):
+            return True
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        # It is gone, or cannot be read.
+        return True
+    try:
+        return hold_still(descriptor) is not False
+    finally:
+        os.close(descriptor)
 
 
 def signature(status: os.stat_result) -> Signature:

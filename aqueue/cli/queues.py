@@ -5,7 +5,7 @@ import shutil
 
 import click
 
-from aqueue import db
+from aqueue import db, filing
 from aqueue.cli.access import (
     changing,
     complete_queue,
@@ -137,6 +137,6 @@ def _file_away(folder: Folder, store: Store, source: str | None) -> None:
     if not name or not (folder.incoming / name).exists():
         return
     db.make_durable(folder)
-    # Unless a server has just done so.
-    with contextlib.suppress(FileNotFoundError):
-        folder.file_away(name, store.runs_of(name))
+    # Unless a server has just done so, or is about to, once nobody writes to it.
+    with contextlib.suppress(FileNotFoundError, BlockingIOError):
+        filing.file_away(folder, name, store.runs_of(name))

@@ -1,6 +1,8 @@
 """Task files, from the drop to the end of the run: what each key does."""
 
 import os
+import signal
+import time
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -151,6 +153,23 @@ def test_each_document_of_a_file_is_a_task(place: Place) -> None:
     assert place.lines("out") == ["1", "2", "3"]
     assert [row["name"] for row in place.ls()] == ["many", "second", "many"]
     assert len({(row["name"], row["run_id"]) for row in place.ls()}) == 3
+
+
+def test_a_second_write_to_the_same_name_is_never_swallowed(place: Place) -> None:
+    server = place.serve()
+    names = [f"t{number}" for number in range(100)]
+    for number, name in enumerate(names):
+        for write in ("first", "second"):
+            (place.folder / f"{name}.yaml").write_text(f"command: 'true'\nhold: true\ntags: [{write}]\n")
+            # Some of them in each phase of being taken.
+            time.sleep(number % 10 * 0.0005)
+    eventually(lambda: {row["name"] for row in place.ls() if row["tags"] == ["second"]} == set(names))
+    rows = place.ls()
+    assert len(rows) == len({(row["name"], *row["tags"]) for row in rows})
+    server.signal(signal.SIGTERM)
+    server.ends()
+    for row in rows:
+        assert f"[{row['tags'][0]}]" in (place.state / f"runs/{row['id']}/task.yaml").read_text()
 
 
 def test_one_bad_document_rejects_the_whole_file(place: Place) -> None:

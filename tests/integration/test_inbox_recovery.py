@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from aqueue.filing import Claim
 from aqueue.folder import Folder
 from aqueue.incoming import Claimed
 from aqueue.models import State
@@ -158,10 +159,10 @@ def test_the_directory_of_a_run_that_was_forgotten_is_left_to_those_who_forgot_i
     assert folder.run_dir(run.id).exists()
 
 
-def test_a_claimed_file_that_has_become_bad_is_rejected(folder: Folder, taker: Taker, heir: Heir) -> None:
+def test_a_claimed_file_that_has_become_bad_is_rejected(folder: Folder, heir: Heir) -> None:
     # As after an upgrade that has become stricter.
-    claimed = claim(folder, taker, "x.yaml")
-    (folder.incoming / claimed.name).write_text("comand: 'true'\n")
+    name = Claim.of("0123456789ab000001", ("", "x"), b"comand: 'true'\n").name
+    (folder.incoming / name).write_text("comand: 'true'\n")
     assert heir.recover() == []
     assert len(heir.taker.rejected) == 1
     assert os.listdir(folder.incoming) == []

@@ -1,0 +1,26 @@
+"""How a file is moved to where nobody else's file is replaced."""
+
+import errno
+import os
+from pathlib import Path
+
+from aqueue.errors import DISK_FULL
+
+
+def move_to_free_place(path: Path, place: Path) -> None:
+    """Move a file to where there is none.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    try:
+        os.link(path, place, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOENT, *DISK_FULL):
+            raise
+        # There are no hard links on this file system.
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
+        path.rename(place)
+    else:
+        path.unlink()
