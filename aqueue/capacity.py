@@ -1,5 +1,6 @@
 """Which run may start next, and why another has to wait. Pure."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -16,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         jobs: runs of one server, over all queues that nobody configured.
+        runs: runs of one server, over all queues.
         queues: those that somebody configured, by their names.
         serves: the only queues that the server serves; None for all.
         disabled_by: what says that nothing may be started; None if nothing does.
@@ -24,6 +26,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     jobs: int = 1
+    runs: float = math.inf
     queues: Mapping[str, Queue] = {}
     serves: Collection[str] | None = None
     disabled_by: str | None = None
@@ -71,16 +74,18 @@ class Usage(msgspec.Struct, kw_only=True):
     Attributes:
         queues: runs in each queue, of all servers.
         jobs: runs of this server in queues that nobody configured.
+        runs: runs of this server.
         paused: the queues that a person has paused.
     """
 
     queues: Counter[str]
     jobs: int
+    runs: int = 0
     paused: Collection[str] = ()
 
     def openings(self, limits: Limits) -> Openings:
         """Where a run may be started now."""
-        if limits.disabled_by:
+        if limits.disabled_by or self.runs >= limits.runs:
             return Openings(only=())
         closed = {queue for queue, running in self.queues.items() if running >= limits.slots(queue)}
         closed.update(self._paused(limits))
@@ -93,11 +98,14 @@ class Usage(msgspec.Struct, kw_only=True):
 
     def openings_for_direct(self, limits: Limits) -> Openings:
         """Where a run may be started now that does not have to wait for a slot, nor for queues to be enabled."""
+        if self.runs >= limits.runs:
+            return Openings(only=())
         return _openings(limits.serves, self._paused(limits))
 
     def add(self, queue: str, limits: Limits) -> None:
         """Count one more run of `queue`, by this server."""
         self.queues[queue] += 1
+        self.runs += 1
         self.jobs += queue not in limits.queues
 
     def _paused(self, limits: Limits) -> set[str]:

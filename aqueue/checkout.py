@@ -26,8 +26,11 @@ from collections.abc import Callable, Iterator
 FAILED = 1
 """The exit code when something could not be done."""
 
-NO_ROOM = 2
-"""The exit code of `make` when there was no room on the disk for it."""
+NO_ROOM = 120
+"""The exit code of `make` when there was no room on the disk for it; it becomes the attempt's own."""
+
+NO_PROCESS = 118
+"""The same, when it or git could not have a process, a file or memory."""
 
 GIT = (
     *("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
@@ -51,6 +54,8 @@ _LARGEST_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when the disk, or what a user may have of it, is full."""
+_NO_PROCESS_ERRORS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What it says when there are no more processes, files or memory to be had for now."""
 
 
 class CheckoutError(Exception):
@@ -210,10 +215,18 @@ def _complaint_of_a_filter(lines: list[str]) -> str:
 
 def tells_of_no_room(errors: bytes) -> bool:
     """Whether git failed because the disk is full, by what it wrote to its standard error."""
-    words = [os.strerror(number).encode() for number in _NO_ROOM_ERRORS]
     # Of these it does not say why, and there is hardly another reason.
-    words += [b"unable to write file '", b"unable to write new index file"]
-    return any(word in errors for word in words)
+    words = (b"unable to write file '", b"unable to write new index file")
+    return _tells_of(_NO_ROOM_ERRORS, errors) or any(word in errors for word in words)
+
+
+def tells_of_no_process(errors: bytes) -> bool:
+    """Return True if git failed for want of a process, a file or memory, by its standard error."""
+    return _tells_of(_NO_PROCESS_ERRORS, errors)
+
+
+def _tells_of(numbers: tuple[int, ...], errors: bytes) -> bool:
+    return any(os.strerror(number).encode() in errors for number in numbers)
 
 
 def copy(source: str, target: str, is_followed: Callable[[str], bool] = lambda _: False) -> None:
@@ -462,6 +475,8 @@ def _git(plan: Plan, *arguments: str, **variables: str) -> bytes:
         raise
     if not process.returncode:
         return output
+    if tells_of_no_process(errors):
+        raise CheckoutError(git_complaint(errors), NO_PROCESS)
     if tells_of_no_room(errors):
         raise CheckoutError("there is no room on the disk for a checkout of the code", NO_ROOM)
     if any(words in errors for words in _NO_COMMIT):
@@ -473,6 +488,12 @@ def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error)
+
+
+def _code(error: OSError) -> int:
+    if error.errno in _NO_PROCESS_ERRORS:
+        return NO_PROCESS
+    return NO_ROOM if error.errno in _NO_ROOM_ERRORS else FAILED
 
 
 def _ignore_signals() -> None:
@@ -505,7 +526,7 @@ def main(arguments: list[str]) -> int:
                 return error.exit_code
             except OSError as error:
                 say(f"the checkout cannot be made: {_explain(error)}")
-                return NO_ROOM if error.errno in _NO_ROOM_ERRORS else FAILED
+                return _code(error)
             return 0
         case ["finish", attempt, exit_code]:
             # They are meant for the command; what it made until then is copied all the same.

@@ -43,6 +43,8 @@ from aqueue.rounds import (
 from aqueue.runner import Runner
 from aqueue.schedulefiles import ScheduleFile
 
+_NO_FILES = "{} runs are all that this server may have files open for; `ulimit -n` says how many, before it starts"
+
 
 class Dispatcher:
     """Starts runs as capacity allows, for one server.
@@ -223,6 +225,8 @@ class Dispatcher:
             if runner.launch():
                 self._room.is_there()
             tasks.start_soon(self._collect, runner, runner.see_through)
+        if len(self._runners) >= agenda.limits.runs:
+            self._room.is_hindered(_NO_FILES.format(len(self._runners)))
         answer(deliveries, done)
         self._unanswered.difference_update(deliveries)
         self._tell(agenda, done)
@@ -373,6 +377,8 @@ class Dispatcher:
             outcome = await see_through()
         except Exception as error:
             why = f"aqueue could not see it through: {type(error).__name__}: {error}"
+            # Its place is free now: nothing of it may go on.
+            await runner.end()
             outcome = Outcome(run=runner.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
         self._outcomes.append((runner, outcome))
         self._awake.set()

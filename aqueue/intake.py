@@ -6,12 +6,12 @@ loop; so a file that is dropped changes threads once on its way to the store.
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from itertools import chain
 from typing import Protocol
 
 import anyio
 import anyio.from_thread
-import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from aqueue.clock import Clock
@@ -22,6 +22,7 @@ from aqueue.inbox import BATCH, Inbox
 from aqueue.incoming import Claimed
 from aqueue.schedulefiles import ScheduleFile
 from aqueue.settings import Settings
+from aqueue.threads import in_thread
 from aqueue.watch import Watch
 
 
@@ -108,7 +109,7 @@ class Intake:
                 tasks.start_soon(self._stop_with_the_rest)
                 if left:
                     await self.accept(left)
-                await anyio.to_thread.run_sync(self._work, self._watch)
+                await in_thread(partial(self._work, self._watch))
 
     async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
@@ -191,7 +192,7 @@ class Intake:
         self._has_delivered = anyio.Event()
         delivered, self._delivered = self._delivered, []
         if delivered:
-            await anyio.to_thread.run_sync(self._move, delivered)
+            await in_thread(partial(self._move, delivered))
 
     def _move(self, delivered: list[tuple[Claimed, list[int]]]) -> None:
         try:

@@ -3,12 +3,13 @@
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import anyio
-import anyio.to_thread
 
 from aqueue import attempt_locks, long_logs
+from aqueue.threads import in_thread
 
 PAUSE: Final = 1.0
 """Seconds between two looks at a log."""
@@ -29,7 +30,7 @@ async def keep_within(limit: int, attempt: str, is_over: Callable[[], bool], tel
     while not is_over():
         try:
             if _is_longer(log, limit):
-                await anyio.to_thread.run_sync(long_logs.trim, log, limit)
+                await in_thread(partial(long_logs.trim, log, limit))
         except OSError as error:
             # Anything else may be over by the next look; a full disk, for instance.
             if error.errno in long_logs.UNSUPPORTED:
@@ -43,7 +44,7 @@ async def settle(limit: int, attempt: str) -> None:
     log = attempt + ".log"
     with contextlib.suppress(OSError):
         if _is_longer(log, limit) and not attempt_locks.is_held(attempt):
-            await anyio.to_thread.run_sync(long_logs.settle, log, limit)
+            await in_thread(partial(long_logs.settle, log, limit))
 
 
 def _is_longer(log: str, limit: int) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from aqueue.errors import EXHAUSTED
 from aqueue.metric_lines import BLOCK, LONGEST_TEXT, Search, is_name
 from aqueue.models import Metric
 
@@ -65,6 +66,9 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
 
     Returns:
         the metrics; and in a few words what is wrong with them, empty if nothing is.
+
+    Raises:
+        OSError: no more files can be opened just now.
     """
     found: dict[str, Metric] = {}
     wrong: list[str] = []
@@ -73,6 +77,8 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
     except ValueError as error:
         wrong.append(f"metrics.json {error}")
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         wrong.append(f"metrics.json cannot be read: {error.strerror}")
     try:
         if output_size:
@@ -83,6 +89,8 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
             if search.is_partial:
                 wrong.append(_MIDDLE)
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         wrong.append(f"its output cannot be searched for metrics: {error.strerror}")
     if len(found) > MOST:
         wrong.append(f"there are more than {MOST:,} metrics: the first are kept")

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final, Self
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from aqueue import attempt_locks, wrapper
+from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()
 """Made once: it takes as long to make as a third of a spawn."""
@@ -37,13 +37,13 @@ class Fence(msgspec.Struct, frozen=True):
     Attributes:
         pid: of the wrapper, which leads the process group; None in the instant before it is written.
         exit_code: of the command, once it is over.
-        refused: why the command was not run although there was nothing in the way.
+        remark: why the command was not run although there was nothing in the way; or `wrapper.UNFINISHED`.
         is_garbled: it has lines that no wrapper writes; somebody else has changed it.
     """
 
     pid: int | None
     exit_code: int | None
-    refused: str = ""
+    remark: str = ""
     is_garbled: bool = False
 
 
@@ -57,6 +57,7 @@ class Process:
         self.pid = pid
         self._child = child
         self._has_ended = False
+        self._code: int | None = None
         self._descriptor: int | None = None
         if hasattr(os, "pidfd_open"):
             try:
@@ -82,10 +83,12 @@ class Process:
 
     async def ended(self) -> None:
         """Wait until the process is over."""
+        if self._has_ended:
+            return
         if self._descriptor is None:
             # Such threads wait for long, and must not keep others from having one.
             limiter = anyio.CapacityLimiter(1)
-            await anyio.to_thread.run_sync(self._wait_in_thread, abandon_on_cancel=True, limiter=limiter)
+            await in_thread(self._wait_in_thread, abandon_on_cancel=True, limiter=limiter)
         else:
             await anyio.wait_readable(self._descriptor)
         self._has_ended = True
@@ -94,21 +97,21 @@ class Process:
         """Whether the process is over."""
         if self._has_ended:
             return True
-        if self._child:
+        if self._child and self._code is None:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return not is_alive(self.pid)
 
     def reap(self) -> int | None:
-        """Take note of the end of a process that is over.
+        """Take note of the end of a process that is over; more than once does no harm.
 
         Returns:
             its exit code, 128 + n if signal n ended it; None if it was not a child of this process.
         """
-        if not self._child:
-            return None
-        _, status = os.waitpid(self.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        return code if code >= 0 else 128 - code
+        if self._child and self._code is None:
+            _, status = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._code = code if code >= 0 else 128 - code
+        return self._code
 
     def _wait_in_thread(self) -> None:
         import time
@@ -133,6 +136,7 @@ def spawn(
     environment: Mapping[str, str],
     *,
     has_plan: bool = False,
+    open_files: int | None = None,
 ) -> Process:
     """Start an attempt.
 
@@ -144,12 +148,15 @@ def spawn(
         arguments: the program and its arguments; or `wrapper.OWN_SHELL`, a shell command and its params.
         environment: all of the command's environment.
         has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
+        open_files: how many files the command may have open; None: as many as this process.
 
     Raises:
         attempt_locks.HeldError: it is running already.
         OSError: it cannot be started, for instance because the arguments are too long.
     """
     script = wrapper.with_plan() if has_plan else wrapper.PLAIN
+    if open_files is not None:
+        script = wrapper.open_files(open_files) + script
     lock = attempt_locks.take(attempt)
     try:
         pid = os.posix_spawn(
@@ -170,14 +177,6 @@ def spawn(
         if lock is not None:
             os.close(lock)
     return Process(pid, child=True)
-
-
-def keep_open_files() -> None:
-    """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns."""
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names only
-        with contextlib.suppress(OSError):
-            if int(name) > 2:
-                os.set_inheritable(int(name), False)
 
 
 def close_fence(attempt: str) -> bool:
@@ -207,10 +206,10 @@ def read_fence(attempt: str) -> Fence | None:
     if lines is None:
         return None
     pid = _number(lines[0]) if lines else None
-    code, _, refused = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+    code, _, remark = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
     exit_code = _number(code)
     is_garbled = (pid is None and bool(lines)) or (exit_code is None and len(lines) > 1)
-    return Fence(pid, exit_code, refused, is_garbled)
+    return Fence(pid, exit_code, remark, is_garbled)
 
 
 def has_recorded(attempt: str, exit_code: int) -> bool:
@@ -220,6 +219,16 @@ def has_recorded(attempt: str, exit_code: int) -> bool:
         return False
     # Whoever else wrote last may have left the end of a line away; but a pid may end like an exit code.
     return lines[-1] == str(exit_code) or (not lines[-1].isdigit() and lines[-1].endswith(str(exit_code)))
+
+
+def has_come_to_its_fence(attempt: str) -> bool:
+    """Return False if an attempt whose wrapper is over has left nothing, although its lock is there.
+
+    Its shell could not be loaded, or was killed at once. Whoever removes what a run has written removes the lock.
+    """
+    return any(os.path.exists(attempt + suffix) for suffix in (".pid", ".log")) or not os.path.exists(  # noqa: PTH110
+        attempt + ".lock"
+    )
 
 
 def _fence_lines(attempt: str) -> list[str] | None:

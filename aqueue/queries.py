@@ -371,12 +371,14 @@ class Queries:
 
     def usage(self, server: str, limits: Limits) -> Usage:
         """What is running, from the point of view of a server."""
-        usage = Usage(queues=Counter(), jobs=0, paused=self.paused())
+        usage = Usage(queues=Counter(), jobs=0, runs=0, paused=self.paused())
         for owner, queue, count in self._execute(
             "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
         ):
             usage.queues[queue] += count
-            usage.jobs += count if owner == server and queue not in limits.queues else 0
+            if owner == server:
+                usage.runs += count
+                usage.jobs += count if queue not in limits.queues else 0
         return usage
 
     def _schedules(self, condition: str, values: _Values) -> list[StoredSchedule]:

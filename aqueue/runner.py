@@ -4,11 +4,11 @@ import contextlib
 import errno
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from aqueue import adoption, attempt_locks, commands, log_keeping, metrics, plans, process, program_errors, wrapper
@@ -20,6 +20,7 @@ from aqueue.folder import Folder
 from aqueue.models import Metric, Run
 from aqueue.outcomes import End, Outcome, explain
 from aqueue.process import Fence, Process
+from aqueue.threads import in_thread
 
 _LOST_RESTARTED = "the machine was restarted"
 _LOST_KILLED = "its process was killed while no server was up"
@@ -40,6 +41,7 @@ class Runner:
         environment: the server's, over which the task's goes.
         grace: seconds between SIGTERM and SIGKILL.
         by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
+        open_files: how many files the command may have open; None: as many as this process.
         report: takes what a person should know.
     """
 
@@ -52,6 +54,7 @@ class Runner:
         grace: float,
         *,
         by_uuid: bool = False,
+        open_files: int | None = None,
         report: Report = lambda *_: None,
     ) -> None:
         self.run = run
@@ -60,6 +63,7 @@ class Runner:
         self._environment = environment
         self._grace = grace
         self._by_uuid = by_uuid
+        self._open_files = open_files
         self._report = report
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
@@ -67,6 +71,7 @@ class Runner:
         self._scope: anyio.CancelScope | None = None
         self._process: Process | None = None
         self._failure: Outcome | None = None
+        self._is_ending = False
         self.has_company = False
         """Whether another run was in its working directory at the same time, and may have written there, too."""
 
@@ -107,6 +112,7 @@ class Runner:
                 commands.arguments(self.run.task, variables),
                 variables,
                 has_plan=has_plan,
+                open_files=self._open_files,
             )
         except attempt_locks.HeldError:
             # Another server has taken it for one of its own, or looks at it to do so.
@@ -122,7 +128,13 @@ class Runner:
         if self._process is None:
             return self._failure or self._outcome(End.NEVER_STARTED)
         with self._process as launched:
-            return await self._cleared(await self._see_through(launched))
+            return await self._to_its_end(partial(self._see_through, launched))
+
+    async def end(self) -> None:
+        """End all there is of an attempt that cannot be seen through."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                await self._process.end_group(self._grace)
 
     async def adopt(self, boot: str) -> Outcome:
         """See an attempt of an earlier server through, or find out how it ended.
@@ -130,14 +142,16 @@ class Runner:
         Args:
             boot: the boot of the machine in which that server was started.
         """
-        while True:
-            try:
-                return await self._cleared(await self._adopt(boot))
-            except OSError as error:
-                if error.errno not in _NO_PROCESS:
-                    raise
-                # There are no files left to look with; to take it for lost would be to run it twice.
-                await anyio.sleep(_FENCE_PATIENCE)
+        return await self._to_its_end(partial(self._adopt, boot))
+
+    async def _to_its_end(self, see_through: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        outcome = await _patiently(see_through)
+        try:
+            return await _patiently(partial(self._cleared, outcome))
+        except OSError as error:
+            # It has ended as it has, whatever becomes of what it left.
+            self._tell(f"left what cannot be looked at: {error}")
+            return outcome
 
     async def _cleared(self, outcome: Outcome) -> Outcome:
         """Take what the attempt measured, and clear away what it could not clear away itself."""
@@ -160,19 +174,19 @@ class Runner:
                 from aqueue import checkout
 
                 with contextlib.suppress(OSError):
-                    await anyio.to_thread.run_sync(checkout.discard, str(path))
+                    await in_thread(partial(checkout.discard, str(path)))
             return
         fence = process.read_fence(self._attempt)
-        if fence is not None and fence.exit_code is None:
+        if fence is not None and (fence.exit_code is None or fence.remark == wrapper.UNFINISHED):
             code = outcome.exit_code or 1
-            await anyio.to_thread.run_sync(plans.finish, self._attempt, code, abandon_on_cancel=True)
+            await in_thread(partial(plans.finish, self._attempt, code), abandon_on_cancel=True)
 
     async def _measured(self) -> dict[str, Metric]:
         """What the attempt measured. What is wrong with that is said where its people look, in its output."""
         notes = [_SHARED] if self.has_company and _remove(self._attempt + ".metrics.json") else []
         size = metrics.output_size(self._attempt)
         if size > metrics.LARGE:
-            found, problem = await anyio.to_thread.run_sync(metrics.read, self._attempt, size)
+            found, problem = await in_thread(partial(metrics.read, self._attempt, size))
         else:
             found, problem = metrics.read(self._attempt, size)
         notes += [problem] if problem else []
@@ -264,9 +278,10 @@ class Runner:
             await self._ended(running)
         # Whatever becomes of what it left behind: there is nothing to stop or to time out any more.
         self._scope = None
-        if running.has_ended():
+        if running.has_ended() and not self._is_ending:
             # Perhaps by itself in the last moment, or while this server slept.
             return await self._over(running, running.reap())
+        self._is_ending = True
         await running.end_group(self._grace)
         code = await running.wait()
         if code is None and (fence := process.read_fence(self._attempt)):
@@ -294,6 +309,8 @@ class Runner:
             what = f"cannot make its files in {self._folder.run_dir(self.run.id)}"
             why = self._disk_is_full(what) if code == wrapper.NO_FENCE else ""
             return self._outcome(End.NEVER_STARTED, why=why)
+        if not process.has_come_to_its_fence(self._attempt):
+            return self._no_process(f"its shell ended with {code} before it did anything")
         return self._exited(code)
 
     def _not_launched(self, error: OSError) -> Outcome:
@@ -302,10 +319,13 @@ class Runner:
         elif str(error.filename).startswith(self._folder.runs_text):
             why = f"run {self.run.id} cannot make {error.filename} ({error.strerror})"
         elif error.errno in _NO_PROCESS:
-            why = f"run {self.run.id} cannot have a process ({error.strerror})"
+            return self._no_process(os.strerror(error.errno))
         else:
             return self._outcome(End.FAILED_TO_START, why=f"cannot be started: {error.strerror}")
         return self._outcome(End.NEVER_STARTED, why=why)
+
+    def _no_process(self, why: str) -> Outcome:
+        return self._outcome(End.NEVER_STARTED, why=f"run {self.run.id} cannot have a process ({why})")
 
     def _disk_is_full(self, what: str) -> str:
         return f"the disk is full (run {self.run.id} {what})"
@@ -321,14 +341,16 @@ class Runner:
         return self._outcome(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 
     def _exited(self, code: int) -> Outcome:
-        if code in (wrapper.NO_WORKING_DIR, wrapper.NO_CHECKOUT, wrapper.NO_ROOM):
+        if code in wrapper.REFUSALS:
             fence = process.read_fence(self._attempt)
-            if fence is not None and fence.refused:
-                return self._refused(code, fence.refused)
+            if fence is not None and fence.remark not in ("", wrapper.UNFINISHED):
+                return self._refused(code, fence.remark)
         return self._outcome(End.EXITED, code)
 
     def _refused(self, code: int, why: str) -> Outcome:
         """The command was not run."""
+        if code == wrapper.NO_PROCESS:
+            return self._no_process(why)
         if code == wrapper.NO_ROOM:
             return self._outcome(
                 End.NEVER_STARTED, why=self._disk_is_full(f"found no room for its checkout: {why}")
@@ -358,6 +380,20 @@ class Runner:
             return program_errors.explain(name, task.command, working_dir, variables.get("PATH", os.defpath))
         except (OSError, ValueError):
             return None
+
+
+async def _patiently(do: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Do something again for as long as there are no files, or no memory, left to do it with.
+
+    To take a run for lost then would be to run it twice; to take it for failed, to forget how it ended.
+    """
+    while True:
+        try:
+            return await do()
+        except OSError as error:
+            if error.errno not in _NO_PROCESS:
+                raise
+        await anyio.sleep(_FENCE_PATIENCE)
 
 
 def _remove(path: str) -> bool:

@@ -29,6 +29,7 @@ from aqueue.intake import Intake
 from aqueue.keeper import Keeper
 from aqueue.models import Leaving, Run
 from aqueue.models import Server as ServerRecord
+from aqueue.open_files import raise_limit
 from aqueue.orders import OrderFile
 from aqueue.placeholders import OWN_VARIABLES
 from aqueue.planner import Planner
@@ -38,6 +39,7 @@ from aqueue.runner import Runner
 from aqueue.settings import Settings
 from aqueue.signals import count_signals
 from aqueue.store import Store
+from aqueue.threads import in_thread
 from aqueue.timer import RESCAN_SECONDS, repeat, until_idle
 
 T = TypeVar("T")
@@ -125,6 +127,7 @@ class _Server:
         self._reconfigured = anyio.Event()
         self._raised_to = 0
         self._owns = owned(options.gpus, self._environment)
+        self._files = raise_limit()
         self._is_leaving = False
         self._woke_at = -math.inf
         self._record = self._new_record()
@@ -176,6 +179,7 @@ class _Server:
     def _limits(self) -> Limits:
         return Limits(
             jobs=max(self._options.jobs or self._config.jobs, self._raised_to),
+            runs=self._files.runs,
             queues=self._config.queues,
             serves=self._options.queues,
             disabled_by=self._config.disabled_by,
@@ -200,6 +204,7 @@ class _Server:
             self._environment,
             self._config.grace,
             by_uuid=self._config.gpus.by_uuid,
+            open_files=self._files.before if self._files.before != self._files.most else None,
             report=self._report,
         )
 
@@ -226,7 +231,7 @@ class _Server:
 
     async def run(self) -> None:
         self._inbox.schedule_files.know(await self._database.write(self._enter))
-        left = await anyio.to_thread.run_sync(self._inbox.recover, self._last_id)
+        left = await in_thread(partial(self._inbox.recover, self._last_id))
         async with anyio.create_task_group() as services:
             await services.start(count_signals, partial(self._obey_signal, services))
             await services.start(self._intake.run, left)
@@ -326,7 +331,7 @@ class _Server:
         self._folder.check_safe()
         self._intake.rescan(left_for=10.0)
         with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
-            await anyio.to_thread.run_sync(self._keeper.forget_unused)
+            await in_thread(self._keeper.forget_unused)
 
     async def _leave_when_idle(self) -> None:
         def idle_since() -> float | None:

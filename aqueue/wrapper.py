@@ -25,11 +25,27 @@ NO_CHECKOUT: Final = 121
 NO_ROOM: Final = 120
 """The same, where the disk is full."""
 
+NO_PROCESS: Final = 118
+"""The wrapper's exit code when it could not have a process for the command."""
+
+REFUSALS: Final = (NO_PROCESS, NO_ROOM, NO_CHECKOUT, NO_WORKING_DIR)
+"""The exit codes behind which a wrapper that did not run the command says why."""
+
+UNFINISHED: Final = "unfinished"
+"""What stands behind the command's exit code where there was no process to save its outputs with."""
+
 PROGRAM: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py")))
 """What makes checkouts and saves outputs; see `checkout` for its arguments."""
 
 OWN_SHELL: Final = ""
 """In place of a program: the wrapper itself runs the text that follows, in a subshell."""
+
+_LARGEST_METRICS: Final = (1 << 20) + 1
+_IDENTITY: Final = (
+    "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
+)
+_NO_METRICS: Final = """\
+echo "aqueue: metrics.json was not read, as no process could be had for that" >>"$1.log"; echo "$2" >>"$1.pid\""""
 
 
 # $1 is the path of the attempt's files, $2 the working directory, the rest what to run. The wrapper ignores what
@@ -38,14 +54,15 @@ OWN_SHELL: Final = ""
 # command alone, as shells say "Terminated" and the like; and before the fence, so that on a full disk nothing
 # has begun. `true`, because a shell may exit when a redirection of `:` or `exec` fails. Variables have names that
 # are aqueue's own, as a shell command sees them. A metrics.json that was there before and is as it was then is of
-# another run; GNU and BSD ask for that in different words.
-def _wrapper(before: str = "", after: str = "") -> str:
+# another run; GNU and BSD ask for that in different words. A shell that cannot fork exits with its trap for that.
+def _wrapper(before: str = "", after: str = "", at_worst: str = _NO_METRICS) -> str:
     return f"""\
 true >>"$1.log" || exit {NO_FENCE}
 set -C
 {{ echo $$ || exit {NO_FENCE}; }} >"$1.pid" || {{ [ -e "$1.pid" ] && exit {FENCED}; exit {NO_FENCE}; }}
 set +C
 trap : HUP INT QUIT ALRM TERM USR1 USR2
+trap 'echo "{NO_PROCESS} no process" >>"$1.pid"; exit {NO_PROCESS}' EXIT
 {before}if cd "$2"; then
   if [ -f metrics.json ]; then AQUEUE_BEFORE={_IDENTITY}; fi
   case $3 in
@@ -54,21 +71,24 @@ $4") >>"$1.log" 2>&1 ;;
     *) (shift 2; exec "$@") >>"$1.log" 2>&1 ;;
   esac
   set -- "$1" $?
+  trap '{at_worst}; exit $2' EXIT
   if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
     head -c {_LARGEST_METRICS} metrics.json >"$1.metrics.json"
   fi
 {after}else
   set -- "$1" "{NO_WORKING_DIR} no working directory"
 fi
+trap - EXIT
 echo "$2" >>"$1.pid"
 exit ${{2%% *}}
 """
 
 
-_LARGEST_METRICS: Final = (1 << 20) + 1
-_IDENTITY: Final = (
-    "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
-)
+def open_files(most: int) -> str:
+    """Return the line, before all others, that lets the command have so many files open."""
+    return f"ulimit -S -n {most if most >= 0 else 'unlimited'} 2>/dev/null\n"
+
+
 PLAIN: Final = _wrapper()
 """The wrapper of an attempt that has no plan."""
 
@@ -79,14 +99,16 @@ def with_plan() -> str:
     program = shlex.join(PROGRAM)
     make = f"""\
 AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")
-case $? in
-  0) ;;
-  2) printf '%s\\n' "{NO_ROOM} $AQUEUE_WHY" >>"$1.pid"; exit {NO_ROOM} ;;
-  *) printf '%s\\n' "{NO_CHECKOUT} ${{AQUEUE_WHY:-it was interrupted}}" >>"$1.pid"; exit {NO_CHECKOUT} ;;
-esac
+AQUEUE_CODE=$?
+if [ $AQUEUE_CODE != 0 ]; then
+  trap - EXIT
+  case $AQUEUE_CODE in {NO_ROOM} | {NO_PROCESS}) ;; *) AQUEUE_CODE={NO_CHECKOUT} ;; esac
+  printf '%s\\n' "$AQUEUE_CODE ${{AQUEUE_WHY:-it was interrupted}}" >>"$1.pid"
+  exit $AQUEUE_CODE
+fi
 """
     finish = f"""\
   cd /
   {program} finish "$1" "$2" >>"$1.log" 2>&1
 """
-    return _wrapper(make, finish)
+    return _wrapper(make, finish, f'echo "$2 {UNFINISHED}" >>"$1.pid"')

@@ -72,7 +72,7 @@ def serve(
 
     from aqueue.cli.narration import Narrator
     from aqueue.clock import Clock
-    from aqueue.process import keep_open_files
+    from aqueue.open_files import keep_open_files
     from aqueue.server import Options
     from aqueue.server import serve as serve_folder
 

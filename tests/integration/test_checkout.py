@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aqueue.checkout import NO_ROOM
 from aqueue.models import Isolation
 from aqueue.snapshots import new_ref, pin, unpin
 from tests.integration.repositories import Attempt, Repository, hide_configuration
@@ -370,7 +371,7 @@ def test_the_reason_of_a_filter_is_given_and_not_what_git_makes_of_it(
 
 def test_a_full_disk_is_told_by_the_exit_code(repository: Repository, run_dir: Path) -> None:
     add_filter(repository, "head -c 9 /dev/zero >/dev/full")
-    line = Attempt(run_dir, repository.path, repository.take()).fail(code=2)
+    line = Attempt(run_dir, repository.path, repository.take()).fail(code=NO_ROOM)
     assert line == "there is no room on the disk for a checkout of the code"
 
 
@@ -386,7 +387,7 @@ def test_on_a_disk_that_fills_up_nothing_of_it_is_left(
     disk.mkdir()
     plan = Path(f"{attempt.path}.plan")
     plan.write_text(plan.read_text().replace(str(attempt.checkout), str(disk / "checkout")))
-    _, line = on_small_disk(disk, attempt.making, code=2)
+    _, line = on_small_disk(disk, attempt.making, code=NO_ROOM)
     assert "no room on the disk" in line or "No space left on device" in line
 
 

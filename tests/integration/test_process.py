@@ -65,7 +65,7 @@ async def test_the_exit_code_is_the_commands_own(attempts: Attempts, code: int, 
     started = attempts.start(["sh", "-c", f"exit {code}"] if as_list else f"exit {code}")
     assert await started.ends() == code
     assert started.fence.exit_code == code
-    assert started.fence.refused == ""
+    assert started.fence.remark == ""
 
 
 # Without a core file, which some signals would leave in the working directory.
@@ -136,7 +136,7 @@ async def test_a_missing_working_directory_is_told_apart_from_the_same_exit_code
     started = attempts.start("echo ran", working_dir=tmp_path / "nowhere")
     assert await started.ends() == NO_WORKING_DIR
     assert started.fence.exit_code == NO_WORKING_DIR
-    assert started.fence.refused != ""
+    assert started.fence.remark != ""
     assert "ran" not in started.output
 
 
@@ -144,7 +144,7 @@ async def test_a_file_is_no_working_directory(attempts: Attempts, tmp_path: Path
     (tmp_path / "file").touch()
     started = attempts.start("true", working_dir=tmp_path / "file")
     assert await started.ends() == NO_WORKING_DIR
-    assert started.fence.refused != ""
+    assert started.fence.remark != ""
 
 
 async def test_nothing_runs_where_the_log_cannot_be_opened(attempts: Attempts, tmp_path: Path) -> None:

@@ -180,6 +180,18 @@ def test_where_no_run_may_start_there_is_no_need_to_look_for_one(limits: Limits)
     assert not Usage(queues=Counter(), jobs=0).openings(limits).any
 
 
+def test_a_server_that_can_see_no_more_runs_through_starts_none() -> None:
+    queues = configured("gpu") | configured("a")
+    usage = Usage(queues=Counter({"b": 1}), jobs=1, runs=1)
+    for limits in (Limits(jobs=8, runs=2, queues=queues), Limits(jobs=8, queues=queues)):
+        assert usage.openings(limits).any
+        assert usage.openings_for_direct(limits).any
+    usage.add("gpu", limits)
+    full = Limits(jobs=8, runs=2, queues=queues)
+    assert not usage.openings(full).any
+    assert not usage.openings_for_direct(full).any
+
+
 def test_a_server_without_a_free_job_may_still_start_runs_of_configured_queues_that_it_serves() -> None:
     queues = configured("gpu") | configured("a")
     usage = Usage(queues=Counter({"b": 1}), jobs=1)

@@ -54,6 +54,8 @@ LAYERS = (
         "lastgood",
         "migrations",
         "db",
+        "threads",
+        "open_files",
         "wrapper",
         "program_errors",
         "metric_lines",
