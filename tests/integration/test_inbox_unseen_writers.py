@@ -33,13 +33,14 @@ def below(tmp_path: Path) -> Iterator[Path]:
     below, seen = tmp_path / "below", tmp_path / "seen"
     below.mkdir()
     seen.mkdir()
-    if shutil.which("bindfs") is None:
+    unmount = shutil.which("fusermount3") or shutil.which("fusermount")
+    if shutil.which("bindfs") is None or unmount is None:
         pytest.skip("bindfs is not installed")
     mount = subprocess.run(["bindfs", below, seen], capture_output=True, text=True, check=False)
     if mount.returncode != 0:
         pytest.skip(f"bindfs cannot mount here: {mount.stderr.strip()}")
     yield below
-    subprocess.run(["fusermount", "-u", "-z", seen], check=True)
+    subprocess.run([unmount, "-u", "-z", seen], check=True)
 
 
 def keep_looking(taker: Taker) -> None:
