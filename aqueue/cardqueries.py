@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from aqueue.cards import Demand, Look
+from aqueue.lines import Lines
 from aqueue.placement import Lease, SetAside
-from aqueue.queries import RUNS, Queries, as_json
+from aqueue.queries import RUNS, as_json
 
 _BELIEVED_SECONDS: Final = 60.0
 """How long a server without a sign of life is believed to start the runs that it keeps cards for."""
@@ -18,7 +19,7 @@ DIRECT: Final = (
 """In place of the heads of lines: all runs that do not stand in line."""
 
 
-class CardQueries(Queries):
+class CardQueries(Lines):
     """Answers about cards, as it is at one moment.
 
     Args:

@@ -53,14 +53,15 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
             new database in place of one that is gone.
         DiskFullError: there is no room to make it.
     """
-    if not _has_content(folder) and folder.runs.is_dir() and any(folder.runs.iterdir()):
+    is_new = not _has_content(folder)
+    if is_new and folder.runs.is_dir() and any(folder.runs.iterdir()):
         raise DatabaseError(
             f"{folder.database} is gone or empty, but there have been runs here",
             f"put a copy of it back; or, to start afresh and forget those runs, move {folder.state} away",
         )
     connection = None
     try:
-        with _errors_explained(folder):
+        with explained(folder):
             folder.database.touch(mode=0o600)
             connection = sqlite3.connect(
                 folder.database,
@@ -68,6 +69,9 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
                 isolation_level=None,
                 check_same_thread=check_same_thread,
             )
+            if is_new:
+                # It cannot be had any more once anything is in the file, and the log's mark is the first thing.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _use_log(connection)
             for pragma in (
                 "synchronous = NORMAL",
@@ -91,7 +95,7 @@ def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqli
     Raises:
         DatabaseError, DiskFullError: it could not be done.
     """
-    with _errors_explained(folder):
+    with explained(folder):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -110,7 +114,7 @@ def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3
     Raises:
         DatabaseError: it cannot be read.
     """
-    with _errors_explained(folder):
+    with explained(folder):
         connection.execute("BEGIN")
         try:
             yield connection
@@ -288,7 +292,12 @@ def _statements(script: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _errors_explained(folder: Folder) -> Iterator[None]:
+def explained(folder: Folder) -> Iterator[None]:
+    """Raise what SQLite complains of in words for people.
+
+    Raises:
+        DatabaseError, DiskFullError: it could not be done.
+    """
     try:
         yield
     except OSError as error:

@@ -2,17 +2,16 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aqueue.capacity import Limits, Line, Usage
-from aqueue.cards import HeldCard, text_of
+from aqueue.capacity import Limits, Usage
+from aqueue.cards import HeldCard
 from aqueue.errors import RunError
 from aqueue.models import (
     ENDED,
-    NOT_YET,
     Attempt,
     Leaving,
     Metric,
@@ -39,6 +38,8 @@ RUNS: Final = f"SELECT {ALL} FROM runs"
 
 SET_SECONDS: Final = 1.0
 """By how much the wall clock has to be set to be noticed."""
+
+_SLICE: Final = 1000
 
 _SERVER: Final = ", ".join(Server.__struct_fields__)
 _SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
@@ -152,6 +153,26 @@ class Queries:
             self._runs(f"{RUNS}{where} ORDER BY id {order} LIMIT ?", (*values, -1 if limit is None else limit))
         )
 
+    def ids(
+        self,
+        *,
+        states: Collection[State] = (),
+        queue: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+    ) -> list[int]:
+        """The ids of the runs that fit all that is given, in their order."""
+        where, values = _filter(states, queue, tag, group)
+        return [id_ for (id_,) in self._execute(f"SELECT id FROM runs{where} ORDER BY id", values)]
+
+    def in_slices(self, ids: Sequence[int]) -> Iterator[list[Run]]:
+        """The runs of these ids, in their order, so many at a time as take little memory."""
+        for start in range(0, len(ids), _SLICE):
+            wanted = ids[start : start + _SLICE]
+            found = self._runs(f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))", (as_json(wanted),))
+            by_id = {run.id: run for run in found}
+            yield [by_id[id_] for id_ in wanted]
+
     def count(
         self,
         *,
@@ -181,78 +202,6 @@ class Queries:
         )
         gone = self._execute("SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)", (written,))
         return over, [id_ for (id_,) in gone]
-
-    def lines(
-        self,
-        runs: Iterable[Run],
-        servers: Sequence[Server],
-        configured: Container[str],
-        silent: Sequence[Server] = (),
-    ) -> Iterator[Line]:
-        """What each of `runs` has before it.
-
-        Args:
-            servers: those that are up.
-            configured: the queues that somebody configured.
-            silent: servers that are up, too, but give no sign of life.
-        """
-        runs = list(runs)
-        ahead = self._ahead(runs)
-        running: dict[str, list[int]] = {}
-        jobs: Counter[str] = Counter()
-        unmet: dict[int | None, list[int]] = {}
-        paused = self.paused()
-        for id_, queue, server in self._execute(
-            "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
-        ):
-            running.setdefault(queue, []).append(id_)
-            jobs[server] += queue not in configured
-        for run in runs:
-            if run.ready_at == NOT_YET and run.prerequisites not in unmet:
-                unmet[run.prerequisites] = self._unmet(run)
-            yield Line(
-                servers=servers,
-                ahead=ahead.get(run.id, 0),
-                running=running,
-                jobs=jobs,
-                is_paused=run.queue in paused,
-                silent=silent,
-                unmet=unmet.get(run.prerequisites, []),
-            )
-
-    def _unmet(self, run: Run) -> list[int]:
-        """The first runs that a run comes after and that are not over."""
-        rows = self._execute(
-            "SELECT id FROM prerequisite_runs AS p JOIN runs ON id = run WHERE p.prerequisites = ?"
-            f" AND NOT {IS_OVER} ORDER BY id LIMIT 4",
-            (run.prerequisites,),
-        )
-        return [id_ for (id_,) in rows]
-
-    def _ahead(self, runs: Iterable[Run]) -> dict[int, int]:
-        """How many go before each of the runs that are in line; those do not count that ask for other GPUs.
-
-        From each to the next the runs in between are counted: no part of a long queue is gone through twice.
-        """
-        in_line = (
-            "SELECT count(*) FROM runs WHERE state = 'queued' AND ready_at IS NULL AND queue = ? AND demand = ?"
-        )
-        ahead: dict[int, int] = {}
-        lane, last, count = None, 0, 0
-        for queue, demand, priority, id_ in sorted(
-            (run.queue, text_of(run.task.demand), run.priority, run.id)
-            for run in runs
-            if run.state is State.QUEUED and run.ready_at is None
-        ):
-            if (queue, demand, priority) != lane:
-                lane, last = (queue, demand, priority), 0
-                (count,) = self._execute(f"{in_line} AND priority < ?", (queue, demand, priority)).fetchone()
-            (between,) = self._execute(
-                f"{in_line} AND priority = ? AND id >= ? AND id < ?", (queue, demand, priority, last, id_)
-            ).fetchone()
-            count += between
-            ahead[id_], last = count, id_
-        return ahead
 
     def queues(self) -> list[tuple[str, Counter[State]]]:
         """Each queue that has runs which are not over, with how many are in which state."""

@@ -269,28 +269,41 @@ class Store(Arrivals):
 
     # Forgetting
 
-    def ended_before(self, moment: float, limit: int, incoming: Iterable[str] = ()) -> list[int]:
-        """The ids of the runs, at most `limit`, that were over before `moment`.
+    def ended_before(self, moment: float, limit: int, after: int = 0) -> list[int]:
+        """The ids of the runs, at most `limit` from that after `after` on, that were over before `moment`."""
+        rows = self._execute(
+            f"SELECT id FROM runs WHERE id > ? AND {IS_OVER} AND finished_at < ? ORDER BY id LIMIT ?",
+            (after, moment, limit),
+        )
+        return [id_ for (id_,) in rows]
+
+    def forget_ended(self, ids: Iterable[int], moment: float, incoming: Iterable[str]) -> list[int]:
+        """Forget those of the runs that were over before `moment`, and return their ids.
 
         Args:
             incoming: names of files that were not yet moved to their runs. Those runs are left out: a file whose
                 run is forgotten would become a run once more.
         """
         rows = self._execute(
-            f"SELECT id FROM runs WHERE {IS_OVER} AND finished_at < ? AND (source IS NULL OR"
-            " rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
-            " ORDER BY id LIMIT ?",
-            (moment, as_json(incoming), limit),
+            f"SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} AND finished_at < ?"
+            " AND (source IS NULL OR"
+            " rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))",
+            (as_json(ids), moment, as_json(incoming)),
         )
-        return [id_ for (id_,) in rows]
+        old = [id_ for (id_,) in rows]
+        self.forget(old)
+        return old
 
     def forget(self, ids: Iterable[int]) -> None:
         """Remove runs that are over, with their attempts."""
-        for id_ in ids:
-            self._execute(f"DELETE FROM runs WHERE id = ? AND {IS_OVER}", (id_,))
+        forgotten = self._execute(
+            f"DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} RETURNING prerequisites",
+            (as_json(ids),),
+        ).fetchall()
         self._execute(
-            "DELETE FROM prerequisites"
-            " WHERE id NOT IN (SELECT prerequisites FROM runs WHERE prerequisites IS NOT NULL)"
+            "DELETE FROM prerequisites WHERE id IN (SELECT value FROM json_each(?))"
+            " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.prerequisites = prerequisites.id)",
+            (as_json({set_ for (set_,) in forgotten if set_ is not None}),),
         )
 
     def forget_schedules(self, before: float) -> None:

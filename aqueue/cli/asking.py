@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 
@@ -25,10 +25,11 @@ from aqueue.cli.access import (
     reading,
     resolve_all,
 )
-from aqueue.cli.output import say
+from aqueue.cli.output import put_by, say
 from aqueue.cli.types import COUNT, F
-from aqueue.cli.waiting import limits_of, waits
+from aqueue.cli.waiting import Waits, limits_of, waits
 from aqueue.durations import spell
+from aqueue.folder import Folder
 from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.placement import described
 from aqueue.values import Value, plain_text
@@ -83,9 +84,13 @@ def list_(
     is_for_people = not as_csv and not as_json
     if limit is None and is_for_people and not (measured and group is not None):
         limit = _ROWS
+    chosen = _Chosen(states=wanted, queue=queue, tag=tag, group=group)
+    if as_json:
+        _print_as_json(folder, chosen, key, limit)
+        return
     with reading(folder) as store:
         moment = present(store)
-        select = partial(store.select, states=wanted, queue=queue, tag=tag, group=group)
+        select = partial(store.select, **chosen)
         if key is None:
             runs = select(limit=limit, newest_first=True)
             runs = runs if is_for_people and not measured else runs[::-1]
@@ -93,11 +98,9 @@ def list_(
             runs = tabulating.in_order(select(), key, moment)[:limit]
         if group is not None and not runs:
             resolve_all(store, (), group)
-        why = waits(store, folder, runs) if as_json or not measured else []
-        total = store.count(states=wanted, queue=queue, tag=tag, group=group)
-    if as_json:
-        render.print_json([render.run_as_json(run, wait, folder) for run, wait in zip(runs, why, strict=True)])
-    elif measured:
+        why = [] if measured else waits(store, folder, runs)
+        total = store.count(**chosen)
+    if measured:
         tabulating.print_measured(runs, moment, as_csv=as_csv)
     elif as_csv:
         tabulating.print_facts(runs, why, moment)
@@ -105,6 +108,33 @@ def list_(
         _print_runs(runs, why, moment)
     if total > len(runs) and is_for_people:
         say(f"{total - len(runs)} more; --limit shows them", err=True)
+
+
+class _Chosen(TypedDict):
+    """What `ls` is asked about."""
+
+    states: Sequence[State]
+    queue: str | None
+    tag: str | None
+    group: str | None
+
+
+def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int | None) -> None:
+    """Print the runs as JSON, however many there are."""
+    with put_by() as put, reading(folder) as store:
+        if key is None:
+            ids = store.ids(**chosen)[-limit if limit else None :]
+        else:
+            ids = [run.id for run in tabulating.in_order(store.select(**chosen), key, present(store))[:limit]]
+        if chosen["group"] is not None and not ids:
+            resolve_all(store, (), chosen["group"])
+        known = Waits(store, folder)
+        slices = (
+            [render.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]
+            for runs in store.in_slices(ids)
+        )
+        for piece in render.json_of_slices(slices):
+            put(piece)
 
 
 def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:

@@ -1,14 +1,12 @@
 """The verbs that change runs."""
 
-import contextlib
 import functools
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import click
 
+from aqueue import db, pruning, vacuum
 from aqueue.cli.access import (
     changing,
     complete_run,
@@ -22,6 +20,7 @@ from aqueue.cli.access import (
     living_servers,
     newest_of_each,
     now,
+    opened,
     refuse_if_disabled,
     resolve_all,
     say_if_unserved,
@@ -36,7 +35,14 @@ from aqueue.store import Store
 
 T = TypeVar("T")
 
-_PRUNE_BATCH = 1000
+_SERVED_SECONDS = 0.05
+"""About how long a server may be kept from its database, for once."""
+
+_UNSERVED_SECONDS = 3.0
+"""The same while no server is up, but one may come: it would wait for longer than that."""
+
+_MUCH = 16 << 20
+"""How many bytes that could not be given back are worth a word."""
 
 
 def _runs_or_group(command: F) -> F:
@@ -134,27 +140,18 @@ def prune(directory: str | None, keep: float | None) -> None:
     """Forget runs that were over long ago, and remove their files."""
     folder = find_folder(directory)
     before = now() - (config_in_force(folder).keep if keep is None else keep)
-    count = 0
-    while True:
-        with changing(folder) as store:
-            ids = store.ended_before(before, _PRUNE_BATCH, os.listdir(folder.incoming))  # noqa: PTH208 - names
-            store.forget(ids)
-            store.forget_schedules(before)
-            # Before the transaction ends: files of a run that is not known any more would be in the way.
-            for id_ in ids:
-                with contextlib.suppress(FileNotFoundError):
-                    folder.run_dir(id_).rename(folder.runs / f"{id_}.pruned")
-        for pruned in folder.runs.glob("*.pruned"):
-            if pruned.is_symlink():
-                # A run can put one in the place of its directory; what it leads to is not aqueue's.
-                pruned.unlink()
-            else:
-                shutil.rmtree(pruned, ignore_errors=True)
-        if not ids:
-            break
-        count += len(ids)
+    with opened(folder) as connection:
+        count = pruning.prune(connection, folder, before)
+        folder.ring()
+        folder.tell()
+        with db.snapshot(connection, folder):
+            is_served = bool(living_servers(Store(connection), folder))
+        left = vacuum.give_back(connection, folder, _SERVED_SECONDS if is_served else _UNSERVED_SECONDS)
     forget_unused_code(folder)
     report(f"{count} run{'' if count == 1 else 's'} forgotten")
+    if left >= _MUCH:
+        how = "; `aqueue prune` while no server is up gives them back" if is_served else ""
+        say(f"{left >> 20} MiB of {folder.database} are kept for later runs{how}", err=True)
 
 
 def _chosen(

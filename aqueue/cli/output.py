@@ -3,10 +3,13 @@
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from aqueue.errors import DISK_FULL, DiskFullError
 from aqueue.visible import visible
 
 if TYPE_CHECKING:
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 
 NAME: Final = "standard output"
 """What an error of standard output has for the name of its file."""
+
+
+_IN_MEMORY: Final = 4 << 20
+"""How many characters that are to be printed are kept in memory at most."""
 
 
 class _Stream(io.FileIO):
@@ -66,6 +73,34 @@ def say(text: str, *, err: bool = False, head: str = "") -> None:
         head: what goes before it as it is: a word of aqueue's own, in its colour.
     """
     click.echo(head + visible(text), err=err)
+
+
+@contextmanager
+def put_by() -> Iterator[Callable[[str], object]]:
+    """Take text for standard output, piece by piece, and write it at the end.
+
+    Whoever reads it may take hours, as a pager does, and what it is made of cannot be kept for so long. What is
+    long is in a temporary file meanwhile, not in memory.
+
+    Raises:
+        DiskFullError: there is no room for that file.
+    """
+    # Imported here: it takes a while, and few commands print so much.
+    import shutil
+    import tempfile
+
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="") as kept:
+        try:
+            yield kept.write
+            kept.seek(0)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise DiskFullError(
+                f"there is no room in {tempfile.gettempdir()} for what is to be printed",
+                "make room, or have TMPDIR name another place",
+            ) from error
+        shutil.copyfileobj(kept, sys.stdout)
 
 
 def report(text: str, done: str | None = None) -> None:

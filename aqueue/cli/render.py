@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,20 @@ STATE_COLOURS = {
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+    click.echo(_json(value))
+
+
+def json_of_slices(slices: Iterable[list[Any]]) -> Iterator[str]:
+    """The JSON document of a list that comes in slices, a piece at a time, as `print_json` prints it whole."""
+    before, end = "[", "]\n"
+    for part in filter(None, slices):
+        yield before + _json(part).removeprefix("[").removesuffix("\n]")
+        before, end = ",", "\n]\n"
+    yield end if before == "," else before + end
+
+
+def _json(value: Any) -> str:
+    return visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_table(table: "Table") -> None:

@@ -1,12 +1,15 @@
 """What keeps each run from being started, as a person is told: by the same rules by which servers start them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 from aqueue.capacity import Limits, waiting_for
 from aqueue.cards import CardId, Demand
 from aqueue.cli.access import awake_and_silent, config_or_default, now, present
 from aqueue.config import Config
 from aqueue.folder import Folder
+from aqueue.lines import Counted
 from aqueue.models import Run, Server, State
 from aqueue.placement import Blocked, Board, Placed
 from aqueue.presence import told_by
@@ -23,22 +26,52 @@ def limits_of(config: Config) -> Limits:
 
 def waits(store: Store, folder: Folder, runs: Sequence[Run]) -> list[str | None]:
     """Why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
-    if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
-        return [None] * len(runs)
-    config = config_or_default(folder, warn=True)
-    limits = limits_of(config)
-    awake, silent = awake_and_silent(store, folder, config.stale_after)
-    lines = store.lines(runs, awake, limits.queues, silent)
-    moment = present(store)
-    hindered = {server.id: told_by(folder.servers, server.id) for server in awake}
-    found = [waiting_for(run, line, limits, moment, hindered) for run, line in zip(runs, lines, strict=True)]
-    if any(why is None and _waits_for_cards(run) for run, why in zip(runs, found, strict=True)):
-        boards = {server.id: _shortages(store, server, limits) for server in awake}
+    return Waits(store, folder).of(runs)
+
+
+class Waits:
+    """What keeps runs from being started, told of some at a time, in one transaction."""
+
+    def __init__(self, store: Store, folder: Folder) -> None:
+        self._store = store
+        self._folder = folder
+        self._counted: Counted = {}
+
+    def of(self, runs: Sequence[Run]) -> list[str | None]:
+        """Return why each of the runs is not started, as `waits` does."""
+        if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
+            return [None] * len(runs)
+        scene = self._scene
+        lines = self._store.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
+        found = [
+            waiting_for(run, line, scene.limits, scene.moment, scene.hindered)
+            for run, line in zip(runs, lines, strict=True)
+        ]
         for index, run in enumerate(runs):
             if found[index] is None and _waits_for_cards(run):
-                servers = [boards[server.id] for server in awake if server.serves(run.queue)]
-                found[index] = _its_cards(run, limits, servers)
-    return found
+                boards = [self._boards[server.id] for server in scene.awake if server.serves(run.queue)]
+                found[index] = _its_cards(run, scene.limits, boards)
+        return found
+
+    @cached_property
+    def _scene(self) -> "_Scene":
+        config = config_or_default(self._folder, warn=True)
+        awake, silent = awake_and_silent(self._store, self._folder, config.stale_after)
+        hindered = {server.id: told_by(self._folder.servers, server.id) for server in awake}
+        return _Scene(limits_of(config), awake, silent, present(self._store), hindered)
+
+    @cached_property
+    def _boards(self) -> dict[str, dict[Key, Placed | Blocked]]:
+        scene = self._scene
+        return {server.id: _shortages(self._store, server, scene.limits) for server in scene.awake}
+
+
+class _Scene(NamedTuple):
+    limits: Limits
+    awake: Sequence[Server]
+    silent: Sequence[Server]
+    moment: float
+    hindered: Mapping[str, str]
 
 
 def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:

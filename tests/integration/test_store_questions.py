@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aqueue.capacity import Limits
+from aqueue.lines import Counted
 from aqueue.models import ENDED, Priority, Queue, Retries, State
 from aqueue.queries import Outlook
 from tests.integration.recording import NOW, Book
@@ -78,6 +79,25 @@ def test_a_line_tells_how_far_back_a_run_is_whichever_others_are_asked_about(boo
     in_order = sorted(runs, key=lambda run: (run.priority, run.id))
     for asked in (runs, runs[::-1], runs[7:30:5], runs[39:]):
         assert [line.ahead for line in book.store.lines(asked, [], {})] == [in_order.index(run) for run in asked]
+
+
+def test_lines_of_some_at_a_time_are_the_lines_of_all(book: Book) -> None:
+    runs = [book.add("q", priority=Priority(number % 2)) for number in range(40)]
+    whole = [line.ahead for line in book.store.lines(runs, [], {})]
+    for order in (1, -1):
+        counted: Counted = {}
+        slices = [runs[start : start + 7] for start in range(0, 40, 7)][::order]
+        found = [[line.ahead for line in book.store.lines(part, [], {}, counted=counted)] for part in slices]
+        assert [ahead for part in found[::order] for ahead in part] == whole
+
+
+def test_runs_come_in_slices_in_the_order_of_the_ids_that_are_given(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aqueue.queries._SLICE", 2)
+    ids = [book.add(name).id for name in "abcde"]
+    assert book.store.ids() == ids
+    assert [[run.id for run in runs] for runs in book.store.in_slices(ids[::-1])] == [[5, 4], [3, 2], [1]]
 
 
 def test_a_line_tells_what_runs_and_which_servers_are_up(book: Book) -> None:

@@ -54,6 +54,7 @@ LAYERS = (
         "lastgood",
         "migrations",
         "db",
+        "vacuum",
         "threads",
         "open_files",
         "wrapper",
@@ -75,6 +76,7 @@ LAYERS = (
     (
         "settings",
         "queries",
+        "lines",
         "cardqueries",
         "servers",
         "claims",
@@ -82,6 +84,7 @@ LAYERS = (
         "dependencies",
         "arrivals",
         "store",
+        "pruning",
         "timetable",
         "keeper",
         "preparation",
