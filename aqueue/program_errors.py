@@ -24,6 +24,9 @@ _COMPLAINT: Final = re.compile(
     r")$",
     re.MULTILINE,
 )
+_WRONG_OPTION: Final = re.compile(
+    r"(?:illegal|invalid|unknown|unrecognized) option|cannot open \r|\r: No such file", re.IGNORECASE
+)
 _QUOTES: Final = "'\u2018\u2019`\""
 _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
@@ -37,6 +40,21 @@ def named(log_tail: str) -> str | None:
     name = str(found[-1]).strip(" \t").removeprefix("$").strip(_QUOTES)
     # env and bash write it like this, other shells as it is.
     return f"{name.removesuffix(chr(92) + 'r')}\r" if name.endswith("\\r") else name
+
+
+def is_misread(log_tail: str) -> bool:
+    """Return True if an output has what interpreters say of an option in the first line of a script."""
+    return _WRONG_OPTION.search(log_tail) is not None
+
+
+def explain_option(command: str | Sequence[str], working_dir: str, path: str) -> str | None:
+    """Say which script ends the options of its interpreter with a carriage return; takes what `explain` takes."""
+    for word in _words(command):
+        script = _find(word, working_dir, path)
+        shebang = _shebang(script) if script else None
+        if shebang and len(shebang.split()) > 1:
+            return _windows(word, shebang)
+    return None
 
 
 def explain(name: str, command: str | Sequence[str], working_dir: str, path: str) -> str | None:

@@ -362,22 +362,27 @@ class Runner:
 
     def _outcome(self, end: End, code: int | None = None, why: str = "") -> Outcome:
         outcome = Outcome(run=self.run, end=end, at=self._clock.now(), exit_code=code, why=why)
-        if end is End.EXITED and code in program_errors.NOT_STARTED:
+        if end is End.EXITED and code:
             tail = _tail(self._folder.log(self.run.id, self.run.attempt))
-            return msgspec.structs.replace(outcome, why=self._not_started(tail) or explain(outcome, tail))
+            found = self._not_started(code, tail)
+            otherwise = explain(outcome, tail) if code in program_errors.NOT_STARTED else ""
+            return msgspec.structs.replace(outcome, why=found or otherwise)
         return outcome
 
-    def _not_started(self, log_tail: str) -> str | None:
-        """Say what is wrong with the program that a shell has complained of."""
-        name = program_errors.named(log_tail)
-        if name is None:
+    def _not_started(self, code: int, log_tail: str) -> str | None:
+        """Say what is wrong with the program that a shell has complained of, or an interpreter with its script."""
+        name = program_errors.named(log_tail) if code in program_errors.NOT_STARTED else None
+        if name is None and not program_errors.is_misread(log_tail):
             return None
         task, working_dir = self.run.task, self.run.task.working_dir
         if task.snapshot is not None:
             working_dir = str(self._folder.checkout(self.run.id, self.run.attempt) / task.snapshot.prefix)
         try:
             variables = commands.environment(self.run, self._environment, self._folder, working_dir)
-            return program_errors.explain(name, task.command, working_dir, variables.get("PATH", os.defpath))
+            path = variables.get("PATH", os.defpath)
+            if name is None:
+                return program_errors.explain_option(task.command, working_dir, path)
+            return program_errors.explain(name, task.command, working_dir, path)
         except (OSError, ValueError):
             return None
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,29 @@ async def test_a_script_with_windows_line_ends_is_called_so(
     write("run.sh", "#!/bin/sh\r\necho hi\r\n")
     expected = f"./run.sh begins with #!/bin/sh\\r: {WINDOWS.format('./run.sh')}"
     assert await why(command, shell=shell) == expected
+
+
+INTERPRETERS = ["/bin/sh -e", "/bin/bash -e", "/bin/bash -o pipefail", f"{sys.executable} -u", "/usr/bin/awk -f"]
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+@pytest.mark.parametrize("command", ["true && ./run.sh x", ("./run.sh", "x")])
+async def test_so_is_one_that_gives_its_interpreter_an_option(
+    write: Write, why: Why, command: str | tuple[str, ...], interpreter: str
+) -> None:
+    if not Path(interpreter.split()[0]).exists():
+        pytest.skip(f"there is no {interpreter}")
+    write("run.sh", f"#!{interpreter}\r\ntrue\r\n")
+    expected = f"./run.sh begins with #!{interpreter}\\r: {WINDOWS.format('./run.sh')}"
+    assert await why(command) == expected
+
+
+@pytest.mark.parametrize("first", ["", "#!/bin/sh -e\n", "#!/bin/sh\n"])
+async def test_a_script_that_finds_an_option_wrong_itself_is_left_alone(
+    write: Write, why: Why, first: str
+) -> None:
+    write("run.sh", f"{first}echo invalid option; exit 2\n")
+    assert await why(("./run.sh", "x")) == ""
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
