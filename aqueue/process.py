@@ -20,7 +20,7 @@ from typing import Final, Self
 import anyio
 import msgspec
 
-from aqueue import attempt_locks, wrapper
+from aqueue import attempt_locks, handover, wrapper
 from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()
@@ -157,12 +157,13 @@ def spawn(
     script = wrapper.with_plan() if has_plan else wrapper.PLAIN
     if open_files is not None:
         script = wrapper.open_files(open_files) + script
+    own, restoring, arguments = handover.hand_over(environment, os.environ, working_dir, arguments)
     lock = attempt_locks.take(attempt)
     try:
         pid = os.posix_spawn(
             "/bin/sh",
-            ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, *arguments],
-            environment,
+            ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, restoring, *arguments],
+            own,
             file_actions=[
                 *([] if lock is None else [(os.POSIX_SPAWN_DUP2, lock, attempt_locks.inherited_descriptor())]),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),

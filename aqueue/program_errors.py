@@ -32,6 +32,16 @@ _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
 
 
+def tail(log: Path) -> str:
+    """Return the end of an output, in which a complaint would be; empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def named(log_tail: str) -> str | None:
     """Return the program that the last complaint in an output names; None if there is none."""
     found = _COMPLAINT.findall(log_tail)

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import anyio
 import msgspec
@@ -363,7 +362,7 @@ class Runner:
     def _outcome(self, end: End, code: int | None = None, why: str = "") -> Outcome:
         outcome = Outcome(run=self.run, end=end, at=self._clock.now(), exit_code=code, why=why)
         if end is End.EXITED and code:
-            tail = _tail(self._folder.log(self.run.id, self.run.attempt))
+            tail = program_errors.tail(self._folder.log(self.run.id, self.run.attempt))
             found = self._not_started(code, tail)
             otherwise = explain(outcome, tail) if code in program_errors.NOT_STARTED else ""
             return msgspec.structs.replace(outcome, why=found or otherwise)
@@ -407,12 +406,3 @@ def _remove(path: str) -> bool:
         return False
     os.unlink(path)  # noqa: PTH108 - a text already
     return True
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""

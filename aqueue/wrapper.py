@@ -47,14 +47,21 @@ _IDENTITY: Final = (
 _NO_METRICS: Final = """\
 echo "aqueue: metrics.json was not read, as no process could be had for that" >>"$1.log"; echo "$2" >>"$1.pid\""""
 
+# A subshell takes the wrapper's parent, the server, for its own. Where that cannot be changed, as in bash, another
+# shell runs the command.
+_OWN_PARENT: Final = """\
+if command unset PPID 2>/dev/null; then PPID=$$; else shift 4; exec "$0" -c 'eval "shift
+$1"' "$0" "$@"; fi"""
 
-# $1 is the path of the attempt's files, $2 the working directory, the rest what to run. The wrapper ignores what
-# its group is told to do by catching it: unlike an ignored signal, a caught one has its default effect again in
-# the command. A second shell for the command would cost as much time as all the rest. The log is opened for the
-# command alone, as shells say "Terminated" and the like; and before the fence, so that on a full disk nothing
-# has begun. `true`, because a shell may exit when a redirection of `:` or `exec` fails. Variables have names that
-# are aqueue's own, as a shell command sees them. A metrics.json that was there before and is as it was then is of
-# another run; GNU and BSD ask for that in different words. A shell that cannot fork exits with its trap for that.
+
+# $1 is the path of the attempt's files, $2 the working directory, $3 what makes the wrapper's environment the
+# command's (see `handover`), the rest what to run. The wrapper ignores what its group is told to do by catching
+# it: unlike an ignored signal, a caught one has its default effect again in the command. A second shell for the
+# command would cost as much time as all the rest. The log is opened for the command alone, as shells say
+# "Terminated" and the like; and before the fence, so that on a full disk nothing has begun. `true`, because a
+# shell may exit when a redirection of `:` or `exec` fails. Variables have names that are aqueue's own, as a shell
+# command sees them. A metrics.json that was there before and is as it was then is of another run; GNU and BSD ask
+# for that in different words. A shell that cannot fork exits with its trap for that.
 def _wrapper(before: str = "", after: str = "", at_worst: str = _NO_METRICS) -> str:
     return f"""\
 true >>"$1.log" || exit {NO_FENCE}
@@ -65,10 +72,10 @@ trap : HUP INT QUIT ALRM TERM USR1 USR2
 trap 'echo "{NO_PROCESS} no process" >>"$1.pid"; exit {NO_PROCESS}' EXIT
 {before}if cd "$2"; then
   if [ -f metrics.json ]; then AQUEUE_BEFORE={_IDENTITY}; fi
-  case $3 in
-    "") (eval "shift 4
-$4") >>"$1.log" 2>&1 ;;
-    *) (shift 2; exec "$@") >>"$1.log" 2>&1 ;;
+  case $4 in
+    "") (unset OLDPWD; eval "$3"; {_OWN_PARENT}; eval "shift 5
+$5") >>"$1.log" 2>&1 ;;
+    *) (unset OLDPWD; eval "$3"; shift 3; exec "$@") >>"$1.log" 2>&1 ;;
   esac
   set -- "$1" $?
   trap '{at_worst}; exit $2' EXIT

@@ -45,8 +45,8 @@ anyio.run(main)
 
 def run_wrapper(script: str, attempt: str, directory: Path, *arguments: str, processes: int | None = 1) -> int:
     """Run a wrapper whose user may have so many processes, and return its exit code."""
-    command = [*few_processes(processes), "/bin/sh", "-c", script, "/bin/sh", attempt, str(directory), *arguments]
-    return subprocess.run(command, check=False).returncode
+    shell = [*few_processes(processes), "/bin/sh", "-c", script, "/bin/sh"]
+    return subprocess.run([*shell, attempt, str(directory), "", *arguments], check=False).returncode
 
 
 def test_a_wrapper_that_cannot_fork_says_that_the_command_never_began(attempts: Attempts, tmp_path: Path) -> None:

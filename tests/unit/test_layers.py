@@ -58,6 +58,8 @@ LAYERS = (
         "threads",
         "open_files",
         "wrapper",
+        "restore",
+        "handover",
         "program_errors",
         "metric_lines",
         "metrics",

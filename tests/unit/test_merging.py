@@ -1,6 +1,5 @@
 """Shared blocks in a document: merge keys, keys that begin with x-, and aliases, each where it is allowed."""
 
-
 import pytest
 
 from aqueue import configfile

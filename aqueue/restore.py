@@ -1,0 +1,61 @@
+"""Gives a command the variables that a shell would not have handed on as they are, and becomes the command.
+
+A script that the wrapper runs in place of the command, where there are such variables; see `handover`:
+
+    python -I -S restore.py PROGRAM ARGUMENT...
+
+It imports nothing of aqueue, and as little else as it can.
+"""
+
+import errno
+import os
+import signal
+import sys
+
+GIVEN = b"AQUEUE_GIVEN_"
+"""What the names of variables begin with that have the name and the value of another one as their value."""
+
+_BY_PYTHON = b"LC_CTYPE"
+"""Python sets this one for itself where nothing says which language to speak."""
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+
+
+def restored(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the environment as it was before it was handed over."""
+    before = {}
+    given = {}
+    for name, value in environment.items():
+        if name.startswith(GIVEN):
+            other, _, value = value.partition(b"=")
+            given[other] = value
+        elif name != _BY_PYTHON:
+            before[name] = value
+    return before | given
+
+
+def become(words: list[str], environment: dict[bytes, bytes]) -> int:
+    """Run a program in place of this one, as a shell would.
+
+    Returns:
+        the exit code of a shell that cannot start it.
+    """
+    try:
+        try:
+            os.execvpe(words[0], words, environment)  # noqa: S606 - the command is the user's
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # It has no #! line.
+            os.execve("/bin/sh", ["/bin/sh", error.filename, *words[1:]], environment)  # noqa: S606 - as above
+    except OSError as error:
+        is_missing = error.errno in _NOT_THERE
+        sys.stderr.write(f"{words[0]}: {'not found' if is_missing else error.strerror}\n")
+        return 127 if is_missing else 126
+
+
+if __name__ == "__main__":
+    # Python ignores the first two, and what is ignored stays so in the command.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(become(sys.argv[1:], restored(dict(os.environb))))
