@@ -4,7 +4,6 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, TypedDict
 
 import click
@@ -32,6 +31,7 @@ from aqueue.durations import spell
 from aqueue.folder import Folder
 from aqueue.models import Run, Server, State, StoredSchedule
 from aqueue.placement import described
+from aqueue.store import Store
 from aqueue.values import Value, plain_text
 from aqueue.visible import visible
 
@@ -90,24 +90,26 @@ def list_(
         return
     with reading(folder) as store:
         moment = present(store)
-        select = partial(store.select, **chosen)
-        if key is None:
-            runs = select(limit=limit, newest_first=True)
-            runs = runs if is_for_people and not measured else runs[::-1]
+        ids = _ids(store, chosen, key, limit)
+        if measured:
+            columns = tabulating.columns_of(store.each(sorted(ids)), moment)
+        elif as_csv:
+            known = Waits(store, folder)
+            rows = [
+                row for runs in store.in_slices(ids) for row in tabulating.facts_of(runs, known.of(runs), moment)
+            ]
         else:
-            runs = tabulating.in_order(select(), key, moment)[:limit]
-        if group is not None and not runs:
-            resolve_all(store, (), group)
-        why = [] if measured else waits(store, folder, runs)
+            few = list(store.each(ids[::-1] if key is None else ids))
+            why = waits(store, folder, few)
         total = store.count(**chosen)
     if measured:
-        tabulating.print_measured(runs, moment, as_csv=as_csv)
+        tabulating.print_measured(ids, columns, as_csv=as_csv)
     elif as_csv:
-        tabulating.print_facts(runs, why, moment)
+        tabulating.print_facts(rows)
     else:
-        _print_runs(runs, why, moment)
-    if total > len(runs) and is_for_people:
-        say(f"{total - len(runs)} more; --limit shows them", err=True)
+        _print_runs(few, why, moment)
+    if total > len(ids) and is_for_people:
+        say(f"{total - len(ids)} more; --limit shows them", err=True)
 
 
 class _Chosen(TypedDict):
@@ -119,15 +121,24 @@ class _Chosen(TypedDict):
     group: str | None
 
 
+def _ids(store: Store, chosen: _Chosen, key: str | None, limit: int | None) -> list[int]:
+    """Return the ids of the runs that are meant: the newest, oldest first; or in the order of a column.
+
+    Raises:
+        RunError: there is no such group, or no such column.
+    """
+    ids = store.ids(**chosen)
+    if chosen["group"] is not None and not ids:
+        resolve_all(store, (), chosen["group"])
+    if key is None:
+        return ids[-limit if limit else None :]
+    return tabulating.in_order(ids, tabulating.columns_of(store.each(ids), present(store)), key)[:limit]
+
+
 def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int | None) -> None:
     """Print the runs as JSON, however many there are."""
     with put_by() as put, reading(folder) as store:
-        if key is None:
-            ids = store.ids(**chosen)[-limit if limit else None :]
-        else:
-            ids = [run.id for run in tabulating.in_order(store.select(**chosen), key, present(store))[:limit]]
-        if chosen["group"] is not None and not ids:
-            resolve_all(store, (), chosen["group"])
+        ids = _ids(store, chosen, key, limit)
         known = Waits(store, folder)
         slices = (
             [render.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]

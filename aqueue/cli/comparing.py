@@ -22,7 +22,6 @@ from aqueue.cli.tabulating import (
     shown,
 )
 from aqueue.errors import RunError, UsageError
-from aqueue.models import Run
 from aqueue.values import Scalar, is_number
 from aqueue.visible import visible_line
 
@@ -56,19 +55,19 @@ def compare(
     if log is not None and file is None:
         raise click.UsageError("--log is about a picture: say with --save where it goes")
     with reading(find_folder(directory)) as store:
-        runs = store.select(tag=tag, group=group)
-        if group is not None and not runs:
+        ids = store.ids(tag=tag, group=group)
+        if group is not None and not ids:
             resolve_all(store, (), group)
-    if not runs:
+        columns = columns_of(store.each(ids), now())
+    if not ids:
         raise RunError("there are no runs to compare", "`aqueue ls` shows which there are")
-    columns = columns_of(runs, now())
     picture = Picture(
         title=group or tag or "",
         x=x,
         y=y,
         by=by or "",
-        series=_series(runs, columns, x, y, by),
-        spellings=find(columns, x, len(runs)).spellings(),
+        series=_series(ids, columns, x, y, by),
+        spellings=find(columns, x, len(ids)).spellings(),
         log=None if log is None else _AXES[log],
     )
     if file is None:
@@ -79,24 +78,24 @@ def compare(
     report(f"{file}: {y} over {x} of {counted(count)}")
 
 
-def _series(runs: Sequence[Run], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
+def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
     """The runs as points, those together that have the same value of `by`; says how many cannot be any.
 
     Raises:
         RunError: there is nothing to compare.
     """
-    x_of, y_of = find(columns, x, len(runs)).of, find(columns, y, len(runs)).of
-    beside = find(columns, by, len(runs)) if by is not None else None
-    both = [run for run in runs if x_of(run) is not None and y_of(run) is not None]
+    x_of, y_of = find(columns, x, len(ids)).of, find(columns, y, len(ids)).of
+    beside = find(columns, by, len(ids)) if by is not None else None
+    both = [id_ for id_ in ids if x_of(id_) is not None and y_of(id_) is not None]
     points: dict[Scalar, list[tuple[Scalar, float]]] = {}
-    for run in both:
-        at, value = x_of(run), y_of(run)
+    for id_ in both:
+        at, value = x_of(id_), y_of(id_)
         if is_number(value) and math.isfinite(value) and (not is_number(at) or math.isfinite(at)):
-            points.setdefault(beside.of(run) if beside else None, []).append((at, value))
+            points.setdefault(beside.of(id_) if beside else None, []).append((at, value))
     if left := len(both) - sum(map(len, points.values())):
         say(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
     if not points:
-        raise RunError(f"none of {counted(len(runs))} has both {x} and {y}, as numbers", known(columns))
+        raise RunError(f"none of {counted(len(ids))} has both {x} and {y}, as numbers", known(columns))
     lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
     spellings = beside.spellings() if beside else {}
     return [Series(shown(spellings.get(value, value)), points[value]) for value in distinct(points)] + lacking

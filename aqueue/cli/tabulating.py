@@ -49,13 +49,13 @@ class Column(msgspec.Struct, frozen=True):
     kind: Kind
     values: dict[int, Value]
 
-    def of(self, run: Run) -> Scalar:
+    def of(self, id_: int) -> Scalar:
         """Its value for a run, whatever its spelling; None if there is none."""
-        return stands_for(self.written(run))
+        return stands_for(self.written(id_))
 
-    def written(self, run: Run) -> Value:
+    def written(self, id_: int) -> Value:
         """Return its value for a run as it is written."""
-        return self.values.get(run.id)
+        return self.values.get(id_)
 
     def spellings(self) -> dict[Scalar, str]:
         """Return how values are written that are always written in one way, which is not ours."""
@@ -77,27 +77,27 @@ def columns_of(runs: Iterable[Run], now: float) -> Columns:
     """All that is known of runs, by the keys: facts, then params, then metrics, as the runs have them.
 
     A name that is taken already has its kind behind it: `lr (metric)`.
+
+    Args:
+        runs: in the order of their ids; none of them is kept.
     """
-    runs = sorted(runs, key=lambda run: run.id)
-    found = {key: Column(key, Kind.FACT, {}) for key in FACTS}
+    facts: dict[str, dict[int, Value]] = {key: {} for key in FACTS}
+    params: dict[str, dict[int, Value]] = {}
+    metrics: dict[str, dict[int, Value]] = {}
     for run in runs:
-        for key, value in zip(FACTS, _facts(run, now), strict=True):
-            found[key].values[run.id] = value
-    _add(found, Kind.PARAM, [(run.id, run.task.params) for run in runs])
-    _add(found, Kind.METRIC, [(run.id, run.metrics) for run in runs])
+        for key, fact in zip(FACTS, _facts(run, now), strict=True):
+            facts[key][run.id] = fact
+        for known, named in ((params, run.task.params), (metrics, run.metrics)):
+            for name, value in named.items():
+                known.setdefault(name, {})[run.id] = value
+    found: dict[str, Column] = {}
+    for kind, values in ((Kind.FACT, facts), (Kind.PARAM, params), (Kind.METRIC, metrics)):
+        for name, by_id in values.items():
+            key = name
+            while key in found:
+                key += f" ({kind})"
+            found[key] = Column(key, kind, by_id)
     return found
-
-
-def _add(found: dict[str, Column], kind: Kind, named: Iterable[tuple[int, Mapping[str, Value]]]) -> None:
-    values: dict[str, dict[int, Value]] = {}
-    for id_, of_run in named:
-        for name, value in of_run.items():
-            values.setdefault(name, {})[id_] = value
-    for name, by_id in values.items():
-        key = name
-        while key in found:
-            key += f" ({kind})"
-        found[key] = Column(key, kind, by_id)
 
 
 def find(columns: Columns, key: str, count: int) -> Column:
@@ -124,29 +124,29 @@ def known(columns: Columns) -> str:
     return "there are " + "; ".join(parts)
 
 
-def in_order(runs: Sequence[Run], written: str, now: float) -> list[Run]:
-    """The runs in the order of a column, from the smallest value up.
+def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
+    """The ids of runs in the order of a column, from the smallest value up.
 
     Those without a value come last, and right before them those whose value is NaN.
 
     Args:
-        written: its key; with a `-` before it, from the largest value down.
+        columns: of these runs.
+        written: the key of one; with a `-` before it, from the largest value down.
 
     Raises:
         RunError: there is no such column.
     """
-    if not runs:
+    if not ids:
         return []
-    columns = columns_of(runs, now)
     is_down = written.startswith("-") and written not in columns
-    column = find(columns, written.removeprefix("-") if is_down else written, len(runs))
-    valued: list[Run] = []
-    odd: list[Run] = []
-    missing: list[Run] = []
-    for run in runs:
-        value = column.of(run)
-        (missing if value is None else odd if value != value else valued).append(run)
-    valued.sort(key=lambda run: _rank(column.of(run)), reverse=is_down)
+    column = find(columns, written.removeprefix("-") if is_down else written, len(ids))
+    valued: list[int] = []
+    odd: list[int] = []
+    missing: list[int] = []
+    for id_ in ids:
+        value = column.of(id_)
+        (missing if value is None else odd if value != value else valued).append(id_)
+    valued.sort(key=lambda id_: _rank(column.of(id_)), reverse=is_down)
     return valued + odd + missing
 
 
@@ -161,33 +161,40 @@ def counted(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def print_facts(runs: Sequence[Run], why: Sequence[str | None], now: float) -> None:
-    """Print as CSV what `ls` shows.
+Facts = tuple[Scalar, ...]
+"""A row of what `ls` shows."""
+
+
+def facts_of(runs: Sequence[Run], why: Sequence[str | None], now: float) -> list[Facts]:
+    """Return what `ls` shows, a row for each run.
 
     Args:
         why: each of the runs waits.
     """
-    rows = [(*_facts(run, now), wait or run.reason) for run, wait in zip(runs, why, strict=True)]
+    return [(*_facts(run, now), wait or run.reason) for run, wait in zip(runs, why, strict=True)]
+
+
+def print_facts(rows: Iterable[Facts]) -> None:
+    """Print as CSV what `ls` shows."""
     _print_csv((*FACTS, "why"), rows)
 
 
-def print_measured(runs: Sequence[Run], now: float, *, as_csv: bool) -> None:
+def print_measured(ids: Sequence[int], known: Columns, *, as_csv: bool) -> None:
     """Print a table of params and metrics.
 
     For people, params that all runs have in common are left out unless there are no others, and so are columns for
     which there is no room.
+
+    Args:
+        ids: of the runs, in the order of the rows.
+        known: the columns of these runs.
     """
-    columns = [
-        column
-        for column in columns_of(runs, now).values()
-        if column.kind is not Kind.FACT or column.key in _SHOWN_FACTS
-    ]
+    columns = [column for column in known.values() if column.kind is not Kind.FACT or column.key in _SHOWN_FACTS]
     if as_csv:
-        _print_csv(
-            [column.key for column in columns], [[column.written(run) for column in columns] for run in runs]
-        )
+        rows = ([column.written(id_) for column in columns] for id_ in ids)
+        _print_csv([column.key for column in columns], rows)
     else:
-        _print_table(_telling(columns, runs), runs)
+        _print_table(_telling(columns, ids), ids)
 
 
 def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
@@ -201,11 +208,11 @@ def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
     click.echo(out.getvalue(), nl=False)
 
 
-def _print_table(columns: Sequence[Column], runs: Sequence[Run]) -> None:
+def _print_table(columns: Sequence[Column], ids: Sequence[int]) -> None:
     stacks = [
         Stack(
             column.key.upper() if column.kind is Kind.FACT else column.key,
-            [shown(column.written(run)) for run in runs],
+            [shown(column.written(id_)) for id_ in ids],
             is_right=_is_numeric(column),
             colours=_STATES if column.key == "state" and column.kind is Kind.FACT else _PLAIN,
         )
@@ -284,18 +291,18 @@ def _rank(value: Scalar) -> tuple[bool, Any]:
     return True, [int(part) if part.isdecimal() else part for part in _DIGITS.split(value)]
 
 
-def _telling(columns: Sequence[Column], runs: Sequence[Run]) -> list[Column]:
+def _telling(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
     """The columns without the params that all of several runs have in common, unless that would be all params."""
     params = [column for column in columns if column.kind is Kind.PARAM]
-    same = {column.key for column in params if len(runs) > 1 and _is_same(column, runs)}
+    same = {column.key for column in params if len(ids) > 1 and _is_same(column, ids)}
     if len(same) == len(params):
         return list(columns)
     return [column for column in columns if column.key not in same]
 
 
-def _is_same(column: Column, runs: Sequence[Run]) -> bool:
+def _is_same(column: Column, ids: Sequence[int]) -> bool:
     # As text, because NaN is not itself, and 1 is True.
-    return len({repr(column.written(run)) for run in runs}) == 1
+    return len({repr(column.written(id_)) for id_ in ids}) == 1
 
 
 def _is_numeric(column: Column) -> bool:
