@@ -61,7 +61,7 @@ def hand_over(
         working_dir: which a shell gives to `PWD`.
         arguments: as in `Handover`.
     """
-    special = [name for name in environment if _is_special(name)]
+    special = _special(tuple(environment))
     programs = [name for name in special if _is_for_programs(name) and environment[name] != own.get(name)]
     settable = [name for name in special if name in _SETTABLE] + programs
     others = [name for name in special if name not in _SETTABLE and not _is_for_programs(name)]
@@ -90,9 +90,11 @@ def _restoring(count: int) -> str:
     return " ".join(["export", *(f'"${name}"' for name in names), "&& unset", *names])
 
 
-@lru_cache(4096)
-def _is_special(name: str) -> bool:
-    return name in _SETTABLE or name in _SHELLS_OWN or _is_for_programs(name) or not _can_pass(name)
+@lru_cache(256)
+def _special(names: tuple[str, ...]) -> list[str]:
+    """Return those names that do not just pass through a shell. Runs mostly have the same ones."""
+    own = (*_SETTABLE, *_SHELLS_OWN)
+    return [name for name in names if name in own or _is_for_programs(name) or not _can_pass(name)]
 
 
 def _is_for_programs(name: str) -> bool:

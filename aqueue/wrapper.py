@@ -47,11 +47,12 @@ _IDENTITY: Final = (
 _NO_METRICS: Final = """\
 echo "aqueue: metrics.json was not read, as no process could be had for that" >>"$1.log"; echo "$2" >>"$1.pid\""""
 
-# A subshell takes the wrapper's parent, the server, for its own. Where that cannot be changed, as in bash, another
-# shell runs the command.
-_OWN_PARENT: Final = """\
-if command unset PPID 2>/dev/null; then PPID=$$; else shift 4; exec "$0" -c 'eval "shift
-$1"' "$0" "$@"; fi"""
+# A subshell takes the wrapper's parent, the server, for its own, unless it is told that the wrapper is. Where it
+# cannot be told, as in bash, another shell runs the command.
+_BE_PARENT: Final = "command unset PPID && PPID=$$"
+_HAVE_PARENT: Final = """\
+[ $PPID = $$ ] || { shift 4; exec "$0" -c 'eval "shift
+$1"' "$0" "$@"; }"""
 
 
 # $1 is the path of the attempt's files, $2 the working directory, $3 what makes the wrapper's environment the
@@ -71,11 +72,13 @@ set +C
 trap : HUP INT QUIT ALRM TERM USR1 USR2
 trap 'echo "{NO_PROCESS} no process" >>"$1.pid"; exit {NO_PROCESS}' EXIT
 {before}if cd "$2"; then
+  unset OLDPWD
   if [ -f metrics.json ]; then AQUEUE_BEFORE={_IDENTITY}; fi
   case $4 in
-    "") (unset OLDPWD; eval "$3"; {_OWN_PARENT}; eval "shift 5
+    "") {_BE_PARENT}
+      (eval "$3"; {_HAVE_PARENT}; eval "shift 5
 $5") >>"$1.log" 2>&1 ;;
-    *) (unset OLDPWD; eval "$3"; shift 3; exec "$@") >>"$1.log" 2>&1 ;;
+    *) (eval "$3"; shift 3; exec "$@") >>"$1.log" 2>&1 ;;
   esac
   set -- "$1" $?
   trap '{at_worst}; exit $2' EXIT
