@@ -13,29 +13,29 @@ from aqueue.cli.output import say
 from aqueue.errors import AqueueError
 
 _VERBS = {
-    "init": ("serving", "Make a folder."),
-    "serve": ("serving", "Run what is dropped into the folder, until Ctrl-C."),
-    "start": ("background", "Start a server in the background."),
-    "stop": ("background", "Have the servers exit once what runs is over."),
-    "add": ("queueing", "Queue one command."),
-    "enqueue": ("queueing", "Queue the tasks of a file."),
+    "init": ("serve", "Make a folder."),
+    "serve": ("serve", "Run what is dropped into the folder, until Ctrl-C."),
+    "start": ("servers", "Start a server in the background."),
+    "stop": ("servers", "Have the servers exit once what runs is over."),
+    "add": ("submit", "Queue one command."),
+    "enqueue": ("submit", "Queue the tasks of a file."),
     "dequeue": ("queues", "Take a run off a queue."),
-    "check": ("checking", "Say what is wrong with task files, without queueing them."),
-    "ls": ("asking", "List runs."),
-    "compare": ("comparing", "Compare what runs measured, in a table or a picture."),
-    "status": ("asking", "Show servers, queues, GPUs and schedules."),
+    "check": ("check", "Say what is wrong with task files, without queueing them."),
+    "ls": ("runs", "List runs."),
+    "compare": ("compare", "Compare what runs measured, in a table or a picture."),
+    "status": ("status", "Show servers, queues, GPUs and schedules."),
     "gpus": ("gpus", "Show the GPUs, what runs on them, and who waits for them."),
-    "schedules": ("planning", "Show what is run when."),
-    "show": ("asking", "Show one run."),
-    "logs": ("following", "Show the output of a run."),
-    "wait": ("following", "Wait until runs are over."),
-    "cancel": ("changing", "Stop runs, or take them off the queue."),
-    "retry": ("changing", "Queue runs that are over once more."),
-    "hold": ("changing", "Keep queued runs from being started."),
-    "release": ("changing", "Let held runs go."),
+    "schedules": ("schedules", "Show what is run when."),
+    "show": ("runs", "Show one run."),
+    "logs": ("follow", "Show the output of a run."),
+    "wait": ("follow", "Wait until runs are over."),
+    "cancel": ("change", "Stop runs, or take them off the queue."),
+    "retry": ("change", "Queue runs that are over once more."),
+    "hold": ("change", "Keep queued runs from being started."),
+    "release": ("change", "Let held runs go."),
     "pause": ("queues", "Start nothing more of a queue, or of a schedule."),
     "resume": ("queues", "Let a queue, or a schedule, go on."),
-    "prune": ("changing", "Forget runs that were over long ago."),
+    "prune": ("change", "Forget runs that were over long ago."),
 }
 
 
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
     _open_closed_files()
     output.prepare()
     if "_AQUEUE_COMPLETE" in os.environ:
-        from aqueue.cli.completing import register
+        from aqueue.cli.bash_words import register
 
         register()
     try:

@@ -5,14 +5,20 @@ from typing import Any
 
 import click
 
-from aqueue.cards import Card, Demand, resolved, spell_size, within
-from aqueue.cli import render
-from aqueue.cli.access import config_or_default, directory_option, find_folder, now, reading
+from aqueue.cli import tables
+from aqueue.cli.context import find_folder
+from aqueue.cli.messages import say_warning
+from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
-from aqueue.cli.waiting import limits_of, waits
-from aqueue.config import Config
-from aqueue.placement import Board, lacks, with_doubts
-from aqueue.store import Store
+from aqueue.client import views
+from aqueue.client.session import config_or_default, now, reading
+from aqueue.client.wait_reasons import limits_of, waits
+from aqueue.model.config import Config
+from aqueue.model.gpu import Card, Demand, resolved, within
+from aqueue.policy.gpu_placement import Board, with_doubts
+from aqueue.policy.gpu_supply import lacks
+from aqueue.store.lifecycle import Store
+from aqueue.units import spell_size
 from aqueue.visible import visible
 
 _MOST_WAITING = 3
@@ -25,7 +31,7 @@ _Waiting = tuple[int, str, Demand]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def gpus(directory: str | None, as_json: bool) -> None:
     """Show the GPUs of this machine, what runs on them, and who waits for them."""
-    from aqueue.gpus import Gpus
+    from aqueue.gpus.probe import Gpus
 
     folder = find_folder(directory)
     looking = Gpus(folder)
@@ -33,16 +39,16 @@ def gpus(directory: str | None, as_json: bool) -> None:
         look = looking.look_now()
     finally:
         looking.close()
-    config = config_or_default(folder, warn=True)
+    config = config_or_default(folder, say_warning)
     with reading(folder) as store:
         board = store.board(look, limits_of(config), now())
         board = store.board(with_doubts(look, None, board), limits_of(config), now())
         waiting = store.waiting_for_cards()
         first = [run for id_, _, _ in waiting[:_MOST_WAITING] if (run := store.get(id_))]
-        why = waits(store, folder, first)
+        why = waits(store, folder, first, say_warning)
     cards = [card_as_json(card, board, waiting, config) for card in board.all_cards]
     if as_json:
-        render.print_json({"problem": look.problem, "gpus": cards})
+        tables.print_json({"problem": look.problem, "gpus": cards})
         return
     if look.problem is not None:
         say(look.problem)
@@ -75,7 +81,7 @@ def card_as_json(card: Card, board: Board, waiting: Iterable[_Waiting], config: 
         "memory_total": card.total,
         "memory_free": card.free,
         "state": _state(card, board, runs, config),
-        "seen_at": render.iso(board.seen_at),
+        "seen_at": views.iso(board.seen_at),
         "why": card.error or board.foreign(card),
         "slots": config.gpus.slots,
         "runs": runs,

@@ -8,11 +8,11 @@ from typing import Final
 
 from aqueue.cli.params import Params
 from aqueue.errors import UsageError
-from aqueue.models import Task, variable_of
-from aqueue.names_in_tasks import params_of, two_of_one_variable
-from aqueue.placeholders import nearest
-from aqueue.requests import Request
-from aqueue.values import plain_text
+from aqueue.formats.names import params_of, two_of_one_variable
+from aqueue.formats.placeholders import nearest
+from aqueue.model.submission import Request
+from aqueue.model.task import Task, variable_of
+from aqueue.model.values import plain_text
 
 _SHELLS: Final = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 # What may look at the positional params of a shell; rather once too often.

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqueue.cli import place
-from aqueue.cli.checking import content_of
+from aqueue.cli.check import content_of
 from aqueue.cli.params import Params
-from aqueue.config import Config
 from aqueue.errors import AqueueError, FileError, UsageError
-from aqueue.folder import Folder
-from aqueue.models import is_name
-from aqueue.requests import Request
+from aqueue.folder.layout import Folder
+from aqueue.model.config import Config
+from aqueue.model.submission import Request
+from aqueue.model.task import is_name
 
 if TYPE_CHECKING:
-    from aqueue.taskfile import Content
+    from aqueue.formats.task_file import Content
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -69,8 +69,8 @@ def requested(
         UsageError: one of them cannot take the params.
         FileError: with these params, a file has no runs that another of its tasks needs.
     """
-    from aqueue import tasks_together
     from aqueue.cli import known_params
+    from aqueue.formats import tasks_together
 
     written = [content.requests or [Request(task=task) for task in content.tasks] for content in contents]
     changes = [[changed(request) for request in requests] for requests in written]
@@ -100,7 +100,7 @@ def refuse_one_name(
 
 def _parse(folder: Folder, config: Config, file: str, name: str | None, working_dir: str) -> "Content":
     # Imported here: what only refuses a command line needs none of it.
-    from aqueue import documents, taskfile
+    from aqueue.formats import task_file, yaml_document
 
     stem = Path(file).stem
     defaults = config.task_defaults(
@@ -109,7 +109,7 @@ def _parse(folder: Folder, config: Config, file: str, name: str | None, working_
         working_dir=os.path.abspath(working_dir),  # noqa: PTH100 - resolve() would follow links
         base=str(folder.parent),
     )
-    return taskfile.parse(documents.decode(content_of(file), file), file, defaults)
+    return task_file.parse(yaml_document.decode(content_of(file), file), file, defaults)
 
 
 def _refuse_params(files: Sequence[str]) -> None:

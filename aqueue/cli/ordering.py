@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from aqueue.cli.access import config_or_default, living_servers, reading
 from aqueue.cli.output import say
+from aqueue.client.session import config_or_default, living_servers, reading
 from aqueue.errors import DiskFullError
-from aqueue.folder import Folder
-from aqueue.models import ENDED, Leaving, Run, Server, State
-from aqueue.orders import Cancel, Leave, Order, OrderFile
+from aqueue.folder.layout import Folder
+from aqueue.model.run import ENDED, Run, State
+from aqueue.model.server import Leaving, Server
+from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 
 _SHOWN = 5
 
@@ -67,12 +68,13 @@ def _stop(folder: Folder, runs: Sequence[Run]) -> None:
     # Imported here: it is hardly ever needed.
     import anyio
 
-    from aqueue import adoption, process
+    from aqueue.executors import attempt_files
+    from aqueue.executors.local import adoption, process
 
     grace = config_or_default(folder).grace
     for run in runs:
         attempt = folder.attempt(run.id, run.attempt)
-        fence = process.read_fence(attempt) or process.Fence(None, None)
+        fence = attempt_files.read_fence(attempt) or attempt_files.Fence(None, None)
         found = adoption.find_holder(attempt, fence) or process.find(attempt, fence)
         if found is not None:
             with found:

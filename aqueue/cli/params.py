@@ -8,12 +8,12 @@ import msgspec
 
 from aqueue.cli.output import say
 from aqueue.errors import UsageError
-from aqueue.models import PARAM, is_name, is_param
-from aqueue.requests import Request
-from aqueue.values import Value
+from aqueue.model.submission import Request
+from aqueue.model.task import PARAM, is_name, is_param
+from aqueue.model.values import Value
 
 if TYPE_CHECKING:
-    from aqueue.sweeps import Axis
+    from aqueue.model.sweep import Axis
 
 _NUMBERS = re.compile(r"[-+.\deE]+(,[-+.\deE]+)+", re.ASCII)
 
@@ -58,7 +58,7 @@ class Params(msgspec.Struct, frozen=True):
             self._swept(one, requests).sweep for one in requests
         ):
             raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
-        from aqueue.sweeps import SweepError
+        from aqueue.model.sweep import SweepError
 
         try:
             last = changed.last_name()
@@ -69,7 +69,7 @@ class Params(msgspec.Struct, frozen=True):
         return changed
 
     def _swept(self, request: Request, requests: Sequence[Request]) -> Request:
-        from aqueue.sweeps import Sweep
+        from aqueue.model.sweep import Sweep
 
         sweep = request.sweep or Sweep(axes={})
         # One value is an axis, too: what the file excludes speaks of it.
@@ -124,18 +124,19 @@ def _is_named(word: str) -> bool:
 
 
 def _axis(key: str, written: str) -> "Axis | None":
-    from aqueue import sweeps
+    from aqueue.formats import sweep_syntax
+    from aqueue.model import sweep as sweeps
 
-    if not sweeps.is_sweep(written):
+    if not sweep_syntax.is_sweep(written):
         return None
     try:
-        return sweeps.parse_axis(written)
+        return sweep_syntax.parse_axis(written)
     except sweeps.SweepError as error:
         raise UsageError(f"{key}: {error.message}", error.hint) from None
 
 
 def _value(key: str, written: str) -> Value:
-    from aqueue.documents import parse_value
+    from aqueue.formats.yaml_document import parse_value
 
     word = f"{key}={written}"
     if written.startswith("["):
@@ -147,7 +148,7 @@ def _value(key: str, written: str) -> Value:
 
 def _several(written: str) -> str:
     """Return how several values are written that a text may well mean; empty if it means itself."""
-    from aqueue.lookalikes import meant_by
+    from aqueue.formats.lookalikes import meant_by
 
     if _NUMBERS.fullmatch(written):
         return f"[{written}]"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from aqueue import origin
-from aqueue.cli.access import environment, working_dir
+from aqueue.client.session import environment, working_dir
 from aqueue.errors import FolderError
-from aqueue.models import Task
-from aqueue.origin import Origin
+from aqueue.isolation import origin
+from aqueue.isolation.origin import Origin
+from aqueue.model.task import Task
 
 
 def origin_here() -> Origin | None:

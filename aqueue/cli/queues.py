@@ -5,24 +5,18 @@ import shutil
 
 import click
 
-from aqueue import db, filing
-from aqueue.cli.access import (
-    changing,
-    complete_queue,
-    complete_schedule,
-    config_or_default,
-    directory_option,
-    find_folder,
-    now,
-    say_if_unserved,
-    say_what_hangs_on,
-)
+from aqueue.cli.completion import complete_queue, complete_schedule
+from aqueue.cli.context import find_folder
+from aqueue.cli.messages import say_if_unserved, say_warning, say_what_hangs_on
+from aqueue.cli.options import NAME_TYPE, F, directory_option
 from aqueue.cli.output import report, say
-from aqueue.cli.types import NAME_TYPE, F
+from aqueue.client.session import changing, config_or_default, now
 from aqueue.errors import QueueError, RunError
-from aqueue.folder import Folder
-from aqueue.models import Run, State
-from aqueue.store import Store
+from aqueue.folder.layout import Folder
+from aqueue.intake import filing
+from aqueue.model.run import Run, State
+from aqueue.store import database
+from aqueue.store.lifecycle import Store
 
 _queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complete_queue)
 
@@ -80,7 +74,7 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
         was_paused = store.resume(str(queue))
         if was_paused and store.first(str(queue)) is not None:
             say_if_unserved(store, folder)
-    configured = config_or_default(folder, warn=True).queues.get(str(queue))
+    configured = config_or_default(folder, say_warning).queues.get(str(queue))
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
     report(f"queue {queue} goes on" if was_paused else f"queue {queue} was not paused")
@@ -136,7 +130,7 @@ def _file_away(folder: Folder, store: Store, source: str | None) -> None:
     name = (source or "").rpartition(":")[0]
     if not name or not (folder.incoming / name).exists():
         return
-    db.make_durable(folder)
+    database.make_durable(folder)
     # Unless a server has just done so, or is about to, once nobody writes to it.
     with contextlib.suppress(FileNotFoundError, BlockingIOError):
         filing.file_away(folder, name, store.runs_of(name))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from aqueue.cli.access import environment, folder_to_create, outer_directory
-from aqueue.cli.types import F
+from aqueue.cli.context import folder_to_create, outer_directory
+from aqueue.cli.options import F
+from aqueue.client.session import environment
 from aqueue.errors import FolderError
-from aqueue.folder import CONFIG_NAME, Folder
+from aqueue.folder.layout import CONFIG_NAME, Folder
 
 _SHOWN = 4
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from aqueue.models import Server as Record
+from aqueue.model.server import Server as Record
 from tests.acceptance.driving import Place, Server
 from tests.acceptance.witness import Witness
 from tests.waiting import eventually

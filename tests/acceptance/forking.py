@@ -121,7 +121,7 @@ def _loaded(linkers: tuple[tuple[str, str], ...]) -> socket.socket:
 
 
 def _load() -> None:
-    for name in ("aqueue.cli", "aqueue.cli.serving", "aqueue.server", "rich.table", "pynvml"):
+    for name in ("aqueue.cli", "aqueue.cli.serve", "aqueue.server.server", "rich.table", "pynvml"):
         importlib.import_module(name)
     # A server does without it where there is none.
     with contextlib.suppress(ImportError):

@@ -94,7 +94,7 @@ def probes(place: Place) -> list[int]:
         with contextlib.suppress(OSError):
             if entry.name.isdigit():
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"aqueue.nvml" in words and runs_of_place in words:
+                if b"aqueue.gpus.nvml" in words and runs_of_place in words:
                     found.append(int(entry.name))
     return found
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from aqueue.models import Run, State
+from aqueue.model.run import Run, State
 from tests.acceptance.company import STALE_AFTER, Company
 from tests.acceptance.witness import BRIEF, PATIENT, in_line, left
 from tests.waiting import eventually

@@ -8,10 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
-from aqueue import db
-from aqueue.folder import Folder
-from aqueue.models import Run, Server, State
-from aqueue.store import Store
+from aqueue.folder.layout import Folder
+from aqueue.model.run import Run, State
+from aqueue.model.server import Server
+from aqueue.store import database
+from aqueue.store.lifecycle import Store
 from tests.acceptance.driving import Place
 
 _TELL = "echo {} $AQUEUE_ID $AQUEUE_QUEUE >>ledger"
@@ -106,7 +107,7 @@ class Witness:
 
     @contextmanager
     def _store(self) -> Iterator[Store]:
-        with closing(db.connect(self._folder)) as connection, db.snapshot(connection, self._folder):
+        with closing(database.connect(self._folder)) as connection, database.snapshot(connection, self._folder):
             yield Store(connection)
 
     def _read_on(self) -> None:

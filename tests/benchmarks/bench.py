@@ -15,10 +15,11 @@ from typing import Any
 
 from rich.table import Table
 
-import aqueue.folder
-from aqueue.db import connect, transaction
-from aqueue.models import Task, Trigger
-from aqueue.store import Store
+import aqueue.folder.layout
+from aqueue.model.run import Trigger
+from aqueue.model.task import Task
+from aqueue.store.database import connect, transaction
+from aqueue.store.lifecycle import Store
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
 SCRIPT = str(Path(sysconfig.get_path("scripts"), "aqueue"))
@@ -84,7 +85,7 @@ class Folder:
         self.staging = path.with_name(path.name + "-staging")
         self.staging.mkdir()
         # As `aqueue init` does: a server makes no folder that is named.
-        aqueue.folder.Folder(path).create()
+        aqueue.folder.layout.Folder(path).create()
         self.server = 0
 
     def configure(self, text: str) -> None:
@@ -92,7 +93,7 @@ class Folder:
 
     def put(self, tasks: Iterable[Task]) -> None:
         """Queue tasks in one transaction, as a command does."""
-        folder = aqueue.folder.Folder(self.path)
+        folder = aqueue.folder.layout.Folder(self.path)
         with contextlib.closing(connect(folder)) as connection, transaction(connection, folder):
             store = Store(connection)
             for task in tasks:

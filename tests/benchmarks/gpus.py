@@ -10,13 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from aqueue import db
-from aqueue.capacity import Limits
-from aqueue.cards import Card, Look
-from aqueue.claims import Sight
-from aqueue.folder import Folder
-from aqueue.models import Task, Trigger
-from aqueue.store import Store
+from aqueue.folder.layout import Folder
+from aqueue.model.claim import Sight
+from aqueue.model.gpu import Card, Look
+from aqueue.model.run import Trigger
+from aqueue.model.task import Task
+from aqueue.policy.limits import Limits
+from aqueue.store import database
+from aqueue.store.lifecycle import Store
 from tests.benchmarks.bench import Bell, Bench, ms, until
 from tests.nvml.fake import FakeCards
 
@@ -35,7 +36,7 @@ def choice(bench: Bench, many: int) -> None:
     for number in range(9):
         folder = Folder(bench.root / f"choice-{number}" / "queue")
         folder.create()
-        with contextlib.closing(db.connect(folder)) as connection, db.transaction(connection, folder):
+        with contextlib.closing(database.connect(folder)) as connection, database.transaction(connection, folder):
             store = Store(connection)
             for index in range(many):
                 store.add(_task(index), 1.0, trigger=Trigger.MANUAL)

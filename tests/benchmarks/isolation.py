@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from aqueue import snapshots, wrapper
-from aqueue.models import Isolation
+from aqueue.isolation import snapshot as snapshots
+from aqueue.isolation.plan import PROGRAM
+from aqueue.model.task import Isolation
 from tests.benchmarks.bench import Bench, ms
 
 
@@ -37,8 +38,8 @@ def isolation(bench: Bench, files: int, times: int) -> None:
         plan |= {"commit": snapshot.commit, "prefix": "", "copy": [], "link": [], "outputs": [], "keep": "failed"}
         attempt = run_dir / "attempt-1"
         Path(f"{attempt}.plan").write_bytes(msgspec.json.encode({**plan, "run_dir": str(run_dir)}))
-        made.append(seconds([*wrapper.PROGRAM, "make", str(attempt)]))
-        cleared.append(seconds([*wrapper.PROGRAM, "finish", str(attempt), "0"]))
+        made.append(seconds([*PROGRAM, "make", str(attempt)]))
+        cleared.append(seconds([*PROGRAM, "finish", str(attempt), "0"]))
         worktree = str(bench.root / f"worktree-{number}")
         plain.append(seconds([*git, "worktree", "add", "-q", "--detach", worktree, snapshot.commit]))
     middle = statistics.median

@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 
-from aqueue.models import Priority, Task
+from aqueue.model.task import Priority, Task
 from tests.benchmarks.bench import SCRIPT, Bell, Bench, Folder, ms, until, wall
 
 QUEUES = ("q0", "q1", "q2", "q3")

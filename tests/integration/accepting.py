@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from aqueue.incoming import Claimed
-from aqueue.models import Task
-from aqueue.requests import Request
-from aqueue.store import Store
+from aqueue.intake.claimed_files import Claimed
+from aqueue.model.submission import Request
+from aqueue.model.task import Task
+from aqueue.store.lifecycle import Store
 
 
 def tasks_of(file: Claimed) -> list[Task]:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import msgspec
 
-from aqueue.folder import Folder
-from aqueue.process import Fence, Process, read_fence, spawn
-from aqueue.wrapper import OWN_SHELL
+from aqueue.executors.attempt_files import Fence, read_fence
+from aqueue.executors.command import OWN_SHELL
+from aqueue.executors.local.process import Process, spawn
+from aqueue.folder.layout import Folder
 from tests.waiting import eventually
 
 DYING_SERVER = """\
 import json, os, sys
-from aqueue.process import spawn
+from aqueue.executors.local.process import spawn
 attempt, working_dir, arguments, environment = json.load(sys.stdin)
 print(spawn(attempt, working_dir, arguments, environment).pid)
 sys.stdout.flush()

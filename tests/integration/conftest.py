@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aqueue.db import connect
-from aqueue.folder import Folder
+from aqueue.folder.layout import Folder
+from aqueue.store.database import connect
 from tests.integration.attempts import Attempts
 from tests.integration.dropping import Taker
 from tests.integration.keeping import Keeper

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from aqueue.capacity import Limits
-from aqueue.db import transaction
-from aqueue.folder import Folder
-from aqueue.models import Run, Task, Trigger
-from aqueue.outcomes import End, Outcome
-from aqueue.requests import Request
-from aqueue.store import Store
-from aqueue.sweeps import Sweep
+from aqueue.folder.layout import Folder
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run, Trigger
+from aqueue.model.submission import Request
+from aqueue.model.sweep import Sweep
+from aqueue.model.task import Task
+from aqueue.policy.limits import Limits
+from aqueue.store.database import transaction
+from aqueue.store.lifecycle import Store
 from tests.integration.recording import NOW
 
 SERVER = "server"

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from aqueue.config import Config
-from aqueue.events import Event, FileRejected, Notice
-from aqueue.folder import Folder
-from aqueue.inbox import Inbox
-from aqueue.incoming import Claimed
+from aqueue.folder.layout import Folder
+from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.inbox import Inbox
+from aqueue.model.config import Config
+from aqueue.model.events import Event, FileRejected, Notice
 from tests.integration.accepting import tasks_of
 from tests.waiting import eventually
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aqueue import long_logs
+from aqueue.executors import long_logs
 
 
 def taken(file: Path) -> int:

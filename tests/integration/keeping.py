@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aqueue.errors import ScheduleError
-from aqueue.folder import Folder
-from aqueue.schedulefiles import ScheduleFile
+from aqueue.folder.layout import Folder
+from aqueue.intake.schedule_files import ScheduleFile
 from tests.integration.dropping import Taker
 
 GOOD = "command: 'true'\nschedule: '@daily'\n"

@@ -5,12 +5,15 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aqueue.capacity import Limits
-from aqueue.db import transaction
-from aqueue.folder import Folder
-from aqueue.models import Overlap, Run, Schedule, Server, State, StoredSchedule, Task, Trigger
-from aqueue.outcomes import End, Outcome
-from aqueue.timetable import Changed, Decided, Timetable
+from aqueue.folder.layout import Folder
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run, State, Trigger
+from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
+from aqueue.model.server import Server
+from aqueue.model.task import Task
+from aqueue.policy.limits import Limits
+from aqueue.store.database import transaction
+from aqueue.store.schedules import Changed, Decided, Timetable
 
 BEGIN = 1_800_000_000.0
 """08:00 in UTC."""

@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
-from aqueue.capacity import Limits
-from aqueue.folder import Folder
-from aqueue.models import Queue, Run, Server, State, Task, Trigger
-from aqueue.outcomes import End, Outcome
-from aqueue.store import Store
+from aqueue.folder.layout import Folder
+from aqueue.model.config import Queue
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run, State, Trigger
+from aqueue.model.server import Server
+from aqueue.model.task import Task
+from aqueue.policy.limits import Limits
+from aqueue.store.lifecycle import Store
 
 NOW = 1_800_000_000.0
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aqueue import checkout
-from aqueue.models import Isolation, Snapshot
-from aqueue.snapshots import take
+from aqueue.isolation import checkout
+from aqueue.isolation.snapshot import take
+from aqueue.model.task import Isolation, Snapshot
 
 SCRIPT = checkout.__file__
 NOTHING = Isolation()

@@ -5,8 +5,8 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from aqueue.db import connect
-from aqueue.folder import Folder
+from aqueue.folder.layout import Folder
+from aqueue.store.database import connect
 
 
 def blank_database() -> sqlite3.Connection:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from aqueue.errors import FileError
-from aqueue.models import Defaults, Schedule
-from aqueue.taskfile import parse
+from aqueue.formats.task_file import parse
+from aqueue.model.config import Defaults
+from aqueue.model.schedule import Schedule
 
 DEFAULTS = Defaults(name="nightly", working_dir="/home/me", base="/srv/base", timezone="Europe/Berlin")
 DAILY = 'schedule: "0 2 * * *"\n'

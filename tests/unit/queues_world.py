@@ -6,9 +6,12 @@ import msgspec
 from hypothesis import event
 from hypothesis import strategies as st
 
-from aqueue.capacity import Limits, waiting_for
-from aqueue.db import transaction
-from aqueue.models import Leaving, Queue, Run, Server, State
+from aqueue.model.config import Queue
+from aqueue.model.run import Run, State
+from aqueue.model.server import Leaving, Server
+from aqueue.policy.limits import Limits
+from aqueue.policy.wait_reasons import waiting_for
+from aqueue.store.database import transaction
 from tests.unit.world import NOWHERE, World
 
 QUEUES = ["gpu", "train", "eval"]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from aqueue.models import Priority, Run, State, Task, Trigger
+from aqueue.model.run import Run, State, Trigger
+from aqueue.model.task import Priority, Task
 
 
 def a_task(**changes: Any) -> Task:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from aqueue.models import Schedule
+from aqueue.model.schedule import Schedule
 from tests.unit.records import a_task
 
 MINUTE = timedelta(minutes=1)

@@ -12,12 +12,13 @@ import msgspec
 from hypothesis import event
 from hypothesis import strategies as st
 
-from aqueue.db import transaction
 from aqueue.errors import RunError
-from aqueue.folder import Folder
-from aqueue.models import ENDED, Priority, Retries, Run, State, Trigger
-from aqueue.outcomes import End, Outcome
-from aqueue.store import Store
+from aqueue.folder.layout import Folder
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import ENDED, Run, State, Trigger
+from aqueue.model.task import Priority, Retries
+from aqueue.store.database import transaction
+from aqueue.store.lifecycle import Store
 from tests.unit.blank import blank_database
 from tests.unit.records import a_task
 

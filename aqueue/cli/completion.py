@@ -1,0 +1,57 @@
+"""Completion of what is being typed, in a shell."""
+
+import click
+
+from aqueue.cli.context import find_folder
+from aqueue.cli.options import F
+from aqueue.client.session import config_or_default, reading
+
+
+def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The queues that begin with what was typed so far."""
+    try:
+        folder = find_folder(ctx.params.get("directory"))
+        with reading(folder) as store:
+            queues = {name for name, _ in store.queues()} | store.paused()
+        queues.update(config_or_default(folder).queues)
+    except Exception:
+        return []
+    return sorted(queue for queue in queues if queue.startswith(incomplete))
+
+
+def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The schedules that begin with what was typed so far."""
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            names = [stored.name for stored in store.schedules()]
+    except Exception:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The ids of the latest runs that begin with what was typed so far."""
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            runs = store.select(limit=200, newest_first=True)
+    except Exception:
+        return []
+    ids = [str(run.id) for run in runs] + [f"{run.name}:{run.run_id}" for run in runs]
+    return [text for text in ids if text.startswith(incomplete)]
+
+
+def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """The groups that begin with what was typed so far."""
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            groups = store.groups()
+    except Exception:
+        return []
+    return [group for group in groups if group.startswith(incomplete)]
+
+
+def group_option(command: F) -> F:
+    """Give a command the option `--group`, as `group`."""
+    return click.option("--group", metavar="NAME", shell_complete=complete_group, help="The runs of this group.")(
+        command
+    )

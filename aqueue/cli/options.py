@@ -1,0 +1,148 @@
+"""Kinds of values that options take."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from aqueue import units
+from aqueue.model.gpu import MOST_CARDS, CardId, check_ids
+from aqueue.model.task import is_name
+from aqueue.units import SIZE, parse_size
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+COUNT = click.IntRange(min=1, max=2**31 - 1)
+"""A number of things, of which there is at least one."""
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return units.parse(value)
+        except ValueError:
+            self.fail(f"'{value}' is no length of time such as 90, 90s, 1h30m or 2d12h", param, ctx)
+
+
+class _IdleTimeout(_Duration):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return math.inf if value == "never" else super().convert(value, param, ctx)
+
+
+class _Name(click.ParamType[str]):
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_name(value):
+            self.fail(f"'{value}' must be 1 to 64 letters, digits, '_', '.' or '-'", param, ctx)
+        return str(value)
+
+
+class _Cards(click.ParamType[tuple[CardId, ...]]):
+    name = "gpus"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[CardId, ...]:
+        try:
+            written = str(value)
+            if written.startswith("[") and written.endswith("]"):
+                written = written[1:-1]
+            return check_ids([word.strip() for word in written.split(",")])
+        except ValueError:
+            self.fail(f"'{value}' does not name GPUs; expected indices or UUIDs, such as 0,2", param, ctx)
+
+
+class _Demand(_Cards):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        written = str(value)
+        if written.isascii() and written.isdigit() and int(written) <= MOST_CARDS:
+            return int(written)
+        return super().convert(value, param, ctx)
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_size(value)
+        except ValueError:
+            self.fail(f"'{value}' is not {SIZE}", param, ctx)
+
+
+DURATION = _Duration()
+IDLE_TIMEOUT = _IdleTimeout()
+NAME_TYPE = _Name()
+CARDS_TYPE = _Cards()
+
+
+def demand_options(command: F) -> F:
+    """Give a command the options `--gpus` and `--gpu-memory`, as `gpus` and `gpu_memory`; None: not given."""
+    command = click.option(
+        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory that each GPU must have: 20GiB."
+    )(command)
+    return click.option(
+        "--gpus", type=_Demand(), metavar="N|LIST", help="How many GPUs, or which: 2, or [0] or 0,2; 0 hides all."
+    )(command)
+
+
+def owned_option(command: F) -> F:
+    """Give a command the option `--gpus`, as `gpus`: the cards that a server may use; None: all."""
+    return click.option("--gpus", type=CARDS_TYPE, metavar="LIST", help="Use only these GPUs: 0,1.")(command)
+
+
+def served_option(command: F) -> F:
+    """Give a command the option `--queue`, which may be repeated, as `queues`: a tuple, None for all."""
+
+    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...] | None:
+        names = [name.strip() for text in written for name in text.split(",")]
+        return tuple(NAME_TYPE.convert(name, param, ctx) for name in names) or None
+
+    option = click.option(
+        "--queue", "queues", multiple=True, metavar="NAME", callback=split, help="Serve only this queue."
+    )
+    return option(command)
+
+
+def ignore_schedules_option(command: F) -> F:
+    """Give a command the option `--ignore-schedules`, as `ignore_schedules`."""
+    return click.option(
+        "--ignore-schedules", is_flag=True, help="Let an idle timeout end it although there are schedules."
+    )(command)
+
+
+def experiment_options(command: F) -> F:
+    """Give a command the options `--after`, which may be repeated, `--after-any`, `--isolate` and `--group`."""
+
+    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
+        entries = [entry.strip() for text in written for entry in text.split(",")]
+        if not all(entries):
+            raise click.BadParameter("it is empty: name a run, or leave it out")
+        return tuple(dict.fromkeys(entries))
+
+    command = click.option("--group", type=NAME_TYPE, help="What it has in common with other runs.")(command)
+    command = click.option("--isolate", is_flag=True, help="Run it in a checkout of the code as it is now (git).")(
+        command
+    )
+    command = click.option("--after-any", is_flag=True, help="Start however those of --after have ended.")(command)
+    return click.option(
+        "--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help="Start once these succeeded."
+    )(command)
+
+
+def directory_option(command: F) -> F:
+    """Give a command the option `--dir`, as `directory`."""
+    return click.option("--dir", "directory", metavar="DIR", help="The folder to use.")(command)
+
+
+def refuse_both(quiet: bool, verbose: bool) -> None:
+    """Refuse `-q` beside `-v`.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")

@@ -1,0 +1,190 @@
+"""The picture of a comparison. Only here is matplotlib needed, and only when something is drawn."""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from aqueue.cli.columns import distinct, shown
+from aqueue.errors import AqueueError, RunError
+from aqueue.model.values import Scalar, is_number
+
+Axes = Any
+"""Those of matplotlib, whose types are others in each of its versions."""
+
+FORMATS: Final = ("png", "svg", "pdf")
+"""What a picture can be saved as: the suffixes of files."""
+
+MOST_SERIES: Final = 12
+"""More cannot be told apart."""
+
+_WIDE = 100
+_MANY = 150
+_FEW = 12
+_CROWDED = 50
+_STYLE: Final[Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "0.4",
+    "axes.grid": True,
+    "axes.labelsize": 11,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "savefig.dpi": 150,
+    "svg.fonttype": "none",
+    "xtick.color": "0.3",
+    "ytick.color": "0.3",
+}
+# Those of Okabe and Ito, which colour-blind people can tell apart, and more.
+_COLOURS: Final = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+    "#000000", "#7f7f7f", "#8c564b", "#9467bd", "#bcbd22", "#e7298a",
+)  # fmt: skip
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Points that belong together.
+
+    Attributes:
+        name: what they have in common; empty where all do.
+        points: what is compared by, and what was measured.
+    """
+
+    name: str
+    points: Sequence[tuple[Scalar, float]]
+
+    def by_x(self) -> dict[Scalar, list[float]]:
+        """What was measured, for each of the values that are compared by."""
+        found: dict[Scalar, list[float]] = {x: [] for x in distinct(x for x, _ in self.points)}
+        for x, y in self.points:
+            found[x].append(y)
+        return found
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be drawn.
+
+    Attributes:
+        x, y, by: what the axes, and the series together, are called.
+        spellings: how values of x are written where it is otherwise than they would be shown.
+        log: those of the axes, `x` and `y`, that are logarithmic; None: x where that suits.
+    """
+
+    title: str
+    x: str
+    y: str
+    by: str
+    series: Sequence[Series]
+    spellings: Mapping[Scalar, str] = {}
+    log: str | None = None
+
+
+def save(picture: Picture, file: Path) -> None:
+    """Draw each point, and a line through the medians, into a file whose suffix is one of `FORMATS`.
+
+    Raises:
+        AqueueError: matplotlib is not there.
+        RunError: there are too many series, or there is no logarithm of what is on a logarithmic axis.
+        OSError: the file cannot be written.
+    """
+    if len(picture.series) > MOST_SERIES:
+        raise RunError(
+            f"{picture.by} has {len(picture.series)} values: more than {MOST_SERIES} cannot be told apart",
+            "leave --by out, or give it something that has fewer values",
+        )
+    scales = _logarithmic(picture)
+    # Whatever else is set up for windows: there is none here.
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        why = "" if error.name == "matplotlib" else f", which cannot be imported: {error}"
+        raise AqueueError(
+            f"drawing needs matplotlib{why}", "install it beside aqueue: pip install matplotlib"
+        ) from None
+    drawn = BytesIO()
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Such as of letters that the font does not have.
+        warnings.simplefilter("ignore")
+        figure = Figure(figsize=(6.4, 4), layout="constrained")
+        axes: Axes = figure.add_subplot()
+        _draw(picture, axes, scales)
+        figure.savefig(drawn, format=file.suffix[1:].lower())
+    # Only now, so that an error leaves an older picture as it was.
+    file.write_bytes(drawn.getvalue())
+
+
+def _logarithmic(picture: Picture) -> str:
+    """Which axes are logarithmic."""
+    sides = list(zip(*(point for series in picture.series for point in series.points), strict=True))
+    values = dict(zip("xy", sides, strict=True))
+    for axis in picture.log or "":
+        if not all(is_number(value) and value > 0 for value in values[axis]):
+            name = picture.x if axis == "x" else picture.y
+            raise RunError(
+                f"{name} is not above zero everywhere, and has no logarithm there", "leave that axis out of --log"
+            )
+    if picture.log is not None:
+        return picture.log
+    xs = values["x"]
+    return "x" if all(is_number(x) and x > 0 for x in xs) and max(xs) >= _WIDE * min(xs) else ""
+
+
+def _draw(picture: Picture, axes: Axes, logarithmic: str) -> None:
+    from statistics import median
+
+    xs = distinct(x for series in picture.series for x, _ in series.points)
+    count = sum(len(series.points) for series in picture.series)
+    # Where hardly any x has several points, a line through the medians is one through all points, and hides them.
+    is_scattered = len(xs) > _FEW and count < 2 * len(xs)
+    dots: list[Any] = []
+    for index, series in enumerate(picture.series):
+        colour, medians = _COLOURS[index], {x: median(ys) for x, ys in series.by_x().items()}
+        place = _places(xs, index, len(picture.series))
+        dots += axes.plot(
+            [place[x] for x, _ in series.points], [y for _, y in series.points], "o", color=colour,
+            alpha=0.55, markersize=6 if count < _MANY else 3.5, markeredgewidth=0,
+        )  # fmt: skip
+        if not is_scattered:
+            axes.plot([place[x] for x in medians], list(medians.values()), color=colour, linewidth=1.6)
+    axes.set(title=_plain(picture.title), xlabel=_plain(picture.x), ylabel=_plain(picture.y))
+    axes.margins(0.04)
+    _set_scales(axes, xs, logarithmic)
+    if picture.by:
+        names = [_plain(series.name) for series in picture.series]
+        axes.figure.legend(dots, names, title=_plain(picture.by), loc="outside right upper")
+
+
+def _places(xs: Sequence[Scalar], index: int, count: int) -> dict[Scalar, float]:
+    """Where each x is; in categories one of several series is beside the others."""
+    numbers = [x for x in xs if is_number(x)]
+    if len(numbers) == len(xs):
+        return dict(zip(xs, numbers, strict=True))
+    aside = (index - (count - 1) / 2) * min(0.1, 0.7 / count)
+    return {x: at + aside for at, x in enumerate(xs)}
+
+
+def _set_scales(axes: Axes, xs: Sequence[Scalar], logarithmic: str) -> None:
+    if not all(map(is_number, xs)):
+        names = [_plain(x) for x in xs]
+        is_crowded = sum(map(len, names)) > _CROWDED
+        turned = {"rotation": 90 if len(xs) > _FEW else 30, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(range(len(xs)), names, **turned if is_crowded else {})
+    elif all(isinstance(x, int) for x in xs):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axis in logarithmic:
+        axes.set(**{f"{axis}scale": "log"})
+
+
+def _plain(text: Scalar) -> str:
+    """What people are shown for it, in which nothing is taken for a formula."""
+    return shown(text).replace("$", r"\$")

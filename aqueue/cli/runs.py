@@ -1,0 +1,224 @@
+"""The verbs that look at runs, queues and servers."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import click
+
+from aqueue.cli import columns as tabulating
+from aqueue.cli import tables
+from aqueue.cli.completion import complete_queue, complete_run, group_option
+from aqueue.cli.context import find_folder
+from aqueue.cli.messages import say_warning
+from aqueue.cli.options import COUNT, F, directory_option
+from aqueue.cli.output import put_by, say
+from aqueue.client import views
+from aqueue.client.session import present, reading, resolve_all
+from aqueue.client.wait_reasons import Waits, waits
+from aqueue.folder.layout import Folder
+from aqueue.model.gpu import HeldCard
+from aqueue.model.run import Run, State
+from aqueue.model.values import Value, plain_text
+from aqueue.policy.gpu_supply import described
+from aqueue.store.lifecycle import Store
+from aqueue.units import spell, spell_size
+from aqueue.visible import visible
+
+_ROWS = 50
+
+_NAMED = 5
+
+
+def _state_options(command: F) -> F:
+    for state in reversed(State):
+        option = click.option(
+            f"--{state}", "states", flag_value=str(state), multiple=True, help=f"Only {state} ones."
+        )
+        command = option(command)
+    return command
+
+
+@click.command("ls")
+@directory_option
+@_state_options
+@click.option("--queue", shell_complete=complete_queue, help="Only those of this queue.")
+@click.option("--tag", help="Only those with this tag: key=value, or key for any value of it.")
+@group_option
+@click.option(
+    "--limit",
+    type=COUNT,
+    help=f"At most so many, the newest or, sorted, the first; default {_ROWS}.",
+)
+@click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest first; of a group all.")
+@click.option("--sort", "key", metavar="[-]KEY", help="By a column, a param or a metric; -KEY: the largest first.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all, oldest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: all, oldest first.")
+def list_(
+    directory: str | None,
+    states: tuple[str, ...],
+    queue: str | None,
+    tag: str | None,
+    group: str | None,
+    limit: int | None,
+    measured: bool,
+    key: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """List runs, newest first."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    folder = find_folder(directory)
+    wanted = [State(state) for state in states]
+    is_for_people = not as_csv and not as_json
+    if limit is None and is_for_people and not (measured and group is not None):
+        limit = _ROWS
+    chosen = _Chosen(states=wanted, queue=queue, tag=tag, group=group)
+    if as_json:
+        _print_as_json(folder, chosen, key, limit)
+        return
+    with reading(folder) as store:
+        moment = present(store)
+        ids = _ids(store, chosen, key, limit)
+        if measured:
+            columns = tabulating.columns_of(store.each(sorted(ids)), moment)
+        elif as_csv:
+            known = Waits(store, folder, say_warning)
+            rows = [
+                row for runs in store.in_slices(ids) for row in tabulating.facts_of(runs, known.of(runs), moment)
+            ]
+        else:
+            few = list(store.each(ids[::-1] if key is None else ids))
+            why = waits(store, folder, few, say_warning)
+        total = store.count(**chosen)
+    if measured:
+        tabulating.print_measured(ids, columns, as_csv=as_csv)
+    elif as_csv:
+        tabulating.print_facts(rows)
+    else:
+        _print_runs(few, why, moment)
+    if total > len(ids) and is_for_people:
+        say(f"{total - len(ids)} more; --limit shows them", err=True)
+
+
+class _Chosen(TypedDict):
+    """What `ls` is asked about."""
+
+    states: Sequence[State]
+    queue: str | None
+    tag: str | None
+    group: str | None
+
+
+def _ids(store: Store, chosen: _Chosen, key: str | None, limit: int | None) -> list[int]:
+    """Return the ids of the runs that are meant: the newest, oldest first; or in the order of a column.
+
+    Raises:
+        RunError: there is no such group, or no such column.
+    """
+    ids = store.ids(**chosen)
+    if chosen["group"] is not None and not ids:
+        resolve_all(store, (), chosen["group"])
+    if key is None:
+        return ids[-limit if limit else None :]
+    return tabulating.in_order(ids, tabulating.columns_of(store.each(ids), present(store)), key)[:limit]
+
+
+def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int | None) -> None:
+    """Print the runs as JSON, however many there are."""
+    with put_by() as put, reading(folder) as store:
+        ids = _ids(store, chosen, key, limit)
+        known = Waits(store, folder, say_warning)
+        slices = (
+            [views.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]
+            for runs in store.in_slices(ids)
+        )
+        for piece in tables.json_of_slices(slices):
+            put(piece)
+
+
+def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:
+    from rich.markup import escape
+
+    table = tables.new_table("id", "name", "queue", "state", "took", "why…")
+    for run, wait in zip(runs, why, strict=True):
+        text = escape(visible(wait or run.reason or ""))
+        table.add_row(
+            str(run.id), run.name, run.queue, tables.state_text(run.state), tables.took(run, moment), text
+        )
+    tables.print_table(table)
+
+
+@click.command()
+@directory_option
+@click.argument("run", shell_complete=complete_run)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(directory: str | None, run: str, as_json: bool) -> None:
+    """Show one run."""
+    folder = find_folder(directory)
+    with reading(folder) as store:
+        found = store.resolve(run)
+        attempts = store.attempts(found)
+        after = store.prerequisites(found)
+        (wait,) = waits(store, folder, [found], say_warning)
+    if as_json:
+        tables.print_json(views.run_in_full_as_json(found, wait, attempts, after, folder))
+        return
+    command = found.task.command
+    facts = {
+        "run": f"{found.id}  {found.name}:{found.run_id}",
+        "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
+        "waits for": wait,
+        "after": _named(after),
+        "group": found.task.group,
+        "queue": f"{found.queue}, priority {found.priority.word}",
+        "command": command if isinstance(command, str) else shlex.join(command),
+        "params": _pairs(found.task.params),
+        "positional": shlex.join(found.task.arguments),
+        "working dir": found.task.working_dir,
+        "code": _code(found),
+        "tags": ", ".join(found.task.tags),
+        "trigger": str(found.trigger),
+        "due": tables.local(found.scheduled_for),
+        "asks for": described(found.task.demand) if found.task.demand else "",
+        "gpus": _labels(found.cards),
+        "pid": views.pid(found, folder),
+        "created": tables.local(found.created_at),
+        "started": tables.local(found.started_at),
+        "finished": tables.local(found.finished_at),
+        "log": views.log(found, folder),
+        "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
+        "metrics": _pairs(found.metrics),
+    }
+    for label, value in facts.items():
+        if value:
+            text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
+            say(text, head=click.style(f"{label:<12} ", bold=True))
+    for attempt in attempts if len(attempts) > 1 else ():
+        end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
+        why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
+        where = f"  on GPU {_labels(attempt.cards)}" if attempt.cards else ""
+        say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
+    for attempt in attempts:
+        if path := views.checkout(found, attempt.number, folder):
+            say(path, head=click.style("checkout     ", bold=True))
+
+
+def _named(runs: Sequence[Run]) -> str:
+    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+    return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    """Return params or metrics as a command sees or says them."""
+    return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
+
+
+def _code(run: Run) -> str:
+    snapshot = run.task.snapshot
+    return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
+
+
+def _labels(cards: Sequence[HeldCard]) -> str:
+    return ", ".join(card.label for card in cards)

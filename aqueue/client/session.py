@@ -1,0 +1,251 @@
+"""What everything here shares: finding the folder, using its store, naming runs."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from aqueue.clock import Clock, boot
+from aqueue.errors import AqueueError, FolderError, QueueError, RunError
+from aqueue.folder import layout as folder
+from aqueue.folder import server_locks
+from aqueue.folder.layout import Folder
+from aqueue.formats import last_good_config
+from aqueue.isolation import origin
+from aqueue.isolation.origin import Origin
+from aqueue.model.config import Config
+from aqueue.model.run import Run
+from aqueue.model.server import Server
+from aqueue.model.submission import Request
+from aqueue.store import database
+from aqueue.store.lifecycle import Store
+
+if TYPE_CHECKING:
+    from aqueue.isolation.pins import Keeper, Taken
+
+T = TypeVar("T")
+
+Warn = Callable[[str], None]
+"""Takes a warning that a person should see, in one or more lines."""
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of this command."""
+    return os.environ
+
+
+def working_dir() -> Path:
+    """The directory in which this command was given.
+
+    Raises:
+        FolderError: it is not there any more.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise FolderError("this directory is not there any more", "cd to one that is") from None
+
+
+def now() -> float:
+    """Seconds since the epoch."""
+    return time.time()
+
+
+def present(store: Store) -> float:
+    """Return the time by the clock that the store goes by.
+
+    That is the wall clock, unless it was set and no server has noticed yet.
+    """
+    return now() - store.clock_jump(boot(), Clock().ahead())
+
+
+@contextmanager
+def opened(where: Folder) -> Iterator[sqlite3.Connection]:
+    """A connection to the store of a folder, for several transactions."""
+    with closing(database.connect(where)) as connection:
+        # A command that says it is done must mean it: this waits for the disk, as a server's commits do not.
+        connection.execute("PRAGMA synchronous = FULL")
+        yield connection
+
+
+@contextmanager
+def changing(where: Folder) -> Iterator[Store]:
+    """The store in one transaction that changes it; wakes those whom it concerns afterwards."""
+    with opened(where) as connection, database.transaction(connection, where):
+        yield Store(connection)
+    where.ring()
+    where.tell()
+
+
+@contextmanager
+def reading(where: Folder) -> Iterator[Store]:
+    """The store as it is at one moment."""
+    with opened(where) as connection, database.snapshot(connection, where):
+        yield Store(connection)
+
+
+def living_servers(store: Store, where: Folder) -> list[Server]:
+    """The servers that are up."""
+    return [server for server in store.servers() if server_locks.is_up(where.servers, server.id)]
+
+
+def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
+    """The servers that are up: those that give signs of life, and those that do not."""
+    awake: list[Server] = []
+    silent: list[Server] = []
+    moment = present(store)
+    for server in living_servers(store, where):
+        (silent if moment - server.heartbeat_at > stale_after else awake).append(server)
+    return awake, silent
+
+
+def keep_code(where: Folder, requests: Sequence[Request], warn: Warn, here: Origin | None = None) -> list[Request]:
+    """The requests, each of which knows the code that its runs need, as it is now.
+
+    Args:
+        warn: is told what a person may not have meant.
+        here: the origin of the checkout in which this command was given; runs of its code have the very same.
+
+    Raises:
+        SnapshotError, DiskFullError: some of it cannot be kept.
+    """
+    if not any(request.task.isolate for request in requests):
+        return list(requests)
+    with _keeper(where, warn, here) as keeper:
+        taken: Taken = {}
+        return [keeper.keep(request, taken) for request in requests]
+
+
+def forget_unused_code(where: Folder, warn: Warn) -> None:
+    """Remove what keeps code that no run needs any more."""
+    with _keeper(where, warn) as keeper:
+        keeper.forget_unused()
+
+
+@contextmanager
+def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["Keeper"]:
+    # Imported here: it is seldom needed.
+    from aqueue.isolation.pins import Keeper
+
+    with opened(where) as connection:
+
+        def write(work: database.Work[T]) -> T:
+            with database.transaction(connection, where):
+                return work(connection)
+
+        yield Keeper(where.scratch, write, warn, here)
+
+
+def config_in_force(where: Folder, warn: Warn, *, to_serve: bool = False) -> Config:
+    """The configuration; where it has an error in it, the last good one, and a person is told.
+
+    Args:
+        warn: is told of the error.
+        to_serve: for a server that starts.
+
+    Raises:
+        FileError, UsageError: it has an error in it, and no last good one is known.
+    """
+    return _told(last_good_config.load(where, environment(), to_serve=to_serve), warn)
+
+
+def config_or_default(where: Folder, warn: Warn | None = None) -> Config:
+    """The configuration; where it has an error in it the last good one, or the default where none is known.
+
+    Args:
+        warn: is told so, where what is shown may not be what a person means.
+    """
+    try:
+        return _told(last_good_config.load(where, environment(), keeps=False), warn)
+    except AqueueError as error:
+        if warn:
+            warn(f"{error.message}; what follows is as if there were no configuration")
+        return Config()
+
+
+def _told(loaded: last_good_config.Loaded, warn: Warn | None) -> Config:
+    if warn:
+        for text in loaded.complaints():
+            warn(text)
+    return loaded.config
+
+
+def refuse_if_disabled(config: Config) -> None:
+    """Queue nothing where queues are disabled.
+
+    Raises:
+        QueueError: they are.
+    """
+    if config.disabled_by is not None:
+        raise QueueError(
+            f"queues are disabled ({config.disabled_by}): nothing can be queued",
+            "enable them first; what is queued already waits for that, too",
+        )
+
+
+def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None) -> list[Run]:
+    """The runs that are meant, each once, in the order given.
+
+    Args:
+        group: all of whose runs are meant, too.
+
+    Raises:
+        RunError: one of them, or the group, does not exist.
+    """
+    runs = [*map(store.resolve, written)]
+    if group is not None:
+        runs += store.select(group=group) or _no_group(group)
+    return list({run.id: run for run in runs}.values())
+
+
+def newest_of_each(runs: Sequence[Run]) -> list[Run]:
+    """Of runs that have a name in common the one that was queued last."""
+    return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
+
+
+def _no_group(group: str) -> list[Run]:
+    raise RunError(f"there is no group {group}", "`aqueue ls` shows which runs there are")
+
+
+def _folder_of_run() -> str | None:
+    """Return the folder of the run that has given this command; None if none has."""
+    state = Path(environment().get("AQUEUE_RUN_DIR", "")).parent.parent
+    return str(state.parent) if state.name == ".aqueue" and state.is_dir() else None
+
+
+def find_folder(directory: str | None) -> Folder:
+    """Return the folder that is meant: one that is there.
+
+    Args:
+        directory: what names it; None: the nearest, or that of the run that asks.
+
+    Raises:
+        FolderError: there is none, or it is not safe to use.
+    """
+    here = working_dir()
+    try:
+        return folder.find(directory, environment(), here)
+    except FolderError:
+        if directory or environment().get("AQUEUE_DIR") or (of_run := _folder_of_run()) is None:
+            raise
+    return folder.find(of_run, {}, here)
+
+
+def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
+    """Return the folder that is meant, which may have to be made.
+
+    Args:
+        directory: what names it.
+        default: what is taken if nothing names one; None: the one that `find_folder` would find.
+
+    Raises:
+        FolderError: it is not safe to use.
+    """
+    named = directory or environment().get("AQUEUE_DIR") or default
+    if not named and origin.find(str(working_dir())) is not None:
+        # What a checkout has for a folder goes with it.
+        return find_folder(None)
+    return folder.to_create(named, environment(), working_dir())

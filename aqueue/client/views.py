@@ -1,0 +1,120 @@
+"""Runs as JSON for scripts."""
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from aqueue.folder.layout import Folder
+from aqueue.model.gpu import HeldCard
+from aqueue.model.run import Attempt, Run, State
+from aqueue.model.values import all_stand_for
+
+
+def iso(moment: float | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds(run: Run, now: float) -> float | None:
+    """The same in seconds; None if there has been none."""
+    if run.started_at is None or run.state in (State.QUEUED, State.HELD):
+        return None
+    if run.state is not State.RUNNING:
+        return run.took
+    return max(now - run.started_at, 0.0)
+
+
+def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
+    """The run as `ls --json` has it."""
+    return {
+        "id": run.id,
+        "run_id": run.run_id,
+        "name": run.name,
+        "queue": run.queue,
+        "priority": run.priority.word,
+        "state": run.state,
+        "reason": run.reason,
+        "waiting_for": waiting_for,
+        "trigger": run.trigger,
+        "tags": run.task.tags,
+        "group": run.task.group,
+        "params": all_stand_for(run.task.params),
+        # What JSON has no word for, such as NaN, becomes null.
+        "metrics": run.metrics or None,
+        "gpus": cards_as_json(run.cards),
+        "attempt": run.attempt,
+        "exit_code": run.exit_code,
+        "pid": pid(run, folder),
+        "created_at": iso(run.created_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "scheduled_for": iso(run.scheduled_for),
+        "log": log(run, folder),
+    }
+
+
+def run_in_full_as_json(
+    run: Run, waiting_for: str | None, attempts: Iterable[Attempt], after: Sequence[Run], folder: Folder
+) -> dict[str, Any]:
+    """The run as `show --json` has it.
+
+    Args:
+        after: the runs that it comes after.
+    """
+    return run_as_json(run, waiting_for, folder) | {
+        "command": run.task.command,
+        "asks_for": msgspec.to_builtins(run.task.demand),
+        "working_dir": run.task.working_dir,
+        "log_limit": run.task.log_limit,
+        "after": [other.id for other in after] or None,
+        "isolate": msgspec.to_builtins(run.task.isolate),
+        "outputs": run.task.outputs or None,
+        "attempts": [
+            {
+                "number": attempt.number,
+                "started_at": iso(attempt.started_at),
+                "finished_at": iso(attempt.finished_at),
+                "exit_code": attempt.exit_code,
+                "signal": attempt.signal,
+                "reason": attempt.reason,
+                "gpus": cards_as_json(attempt.cards),
+                "log": str(folder.log(run.id, attempt.number)),
+                "checkout": checkout(run, attempt.number, folder),
+            }
+            for attempt in attempts
+        ],
+    }
+
+
+def cards_as_json(cards: Sequence[HeldCard]) -> list[int | str] | None:
+    """Cards by their indices, instances by the index of their GPU and their own; None for none."""
+    return [int(card.label) if card.label.isdigit() else card.label for card in cards] or None
+
+
+def pid(run: Run, folder: Folder) -> int | None:
+    """The pid of the command of a run that is running."""
+    if run.state is not State.RUNNING:
+        return None
+    # Imported here: it takes a while, and mostly nothing is running.
+    from aqueue.executors import attempt_files
+    from aqueue.executors.local import procfs
+
+    fence = attempt_files.read_fence(folder.attempt(run.id, run.attempt))
+    return procfs.command_pid(fence.pid) if fence and fence.pid else None
+
+
+def log(run: Run, folder: Folder) -> str | None:
+    """The path of the output of the last attempt."""
+    path = folder.log(run.id, run.attempt)
+    return str(path) if run.attempt and os.path.exists(path) else None  # noqa: PTH110 - for each row
+
+
+def checkout(run: Run, attempt: int, folder: Folder) -> str | None:
+    """The path of the checkout of an attempt, if there is one."""
+    path = folder.checkout(run.id, attempt)
+    return str(path) if run.task.isolate is not None and path.exists() else None

@@ -1,0 +1,125 @@
+"""What keeps each run from being started, as a person is told: by the same rules by which servers start them."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from aqueue.client.session import Warn, awake_and_silent, config_or_default, now, present
+from aqueue.folder.layout import Folder
+from aqueue.folder.server_locks import told_by
+from aqueue.model.config import Config
+from aqueue.model.gpu import CardId, Demand
+from aqueue.model.run import Run, State
+from aqueue.model.server import Server
+from aqueue.policy.gpu_placement import Blocked, Board, Placed
+from aqueue.policy.limits import Limits
+from aqueue.policy.wait_reasons import waiting_for
+from aqueue.store.lifecycle import Store
+from aqueue.store.lines import Counted
+
+Key = tuple[Demand, tuple[CardId, ...] | None]
+"""What a run asks for, and the cards that its queue may use: of two runs that have this in common, both wait."""
+
+
+def limits_of(config: Config) -> Limits:
+    """The limits that all servers of a folder have in common."""
+    return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by, rules=config.gpus)
+
+
+def waits(store: Store, folder: Folder, runs: Sequence[Run], warn: Warn) -> list[str | None]:
+    """Why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
+    return Waits(store, folder, warn).of(runs)
+
+
+class Waits:
+    """What keeps runs from being started, told of some at a time, in one transaction."""
+
+    def __init__(self, store: Store, folder: Folder, warn: Warn) -> None:
+        self._store = store
+        self._folder = folder
+        self._warn = warn
+        self._counted: Counted = {}
+
+    def of(self, runs: Sequence[Run]) -> list[str | None]:
+        """Return why each of the runs is not started, as `waits` does."""
+        if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
+            return [None] * len(runs)
+        scene = self._scene
+        lines = self._store.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
+        found = [
+            waiting_for(run, line, scene.limits, scene.moment, scene.hindered)
+            for run, line in zip(runs, lines, strict=True)
+        ]
+        for index, run in enumerate(runs):
+            if found[index] is None and _waits_for_cards(run):
+                boards = [self._boards[server.id] for server in scene.awake if server.serves(run.queue)]
+                found[index] = _its_cards(run, scene.limits, boards)
+        return found
+
+    @cached_property
+    def _scene(self) -> "_Scene":
+        config = config_or_default(self._folder, self._warn)
+        awake, silent = awake_and_silent(self._store, self._folder, config.stale_after)
+        hindered = {server.id: told_by(self._folder.servers, server.id) for server in awake}
+        return _Scene(limits_of(config), awake, silent, present(self._store), hindered)
+
+    @cached_property
+    def _boards(self) -> dict[str, dict[Key, Placed | Blocked]]:
+        scene = self._scene
+        return {server.id: _shortages(self._store, server, scene.limits) for server in scene.awake}
+
+
+class _Scene(NamedTuple):
+    limits: Limits
+    awake: Sequence[Server]
+    silent: Sequence[Server]
+    moment: float
+    hindered: Mapping[str, str]
+
+
+def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
+    """Return True if one of these runs, which are not over, may start or end without a person.
+
+    Where no server is up that could start it, one may come.
+    """
+    config = config_or_default(folder)
+    awake, _ = awake_and_silent(store, folder, config.stale_after)
+    return store.can_end(ids, awake, limits_of(config), present(store))
+
+
+def board_of(store: Store, server: Server, limits: Limits) -> Board:
+    """The cards of a server, as it saw them last."""
+    owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
+    return store.board(store.look([server.id]), owned, now())
+
+
+def _waits_for_cards(run: Run) -> bool:
+    return run.state is State.QUEUED and run.task.demand is not None
+
+
+def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
+    """What a server would say now to those of its runs that ask for cards."""
+    its_limits = Limits(
+        jobs=server.most_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
+    )
+    board = board_of(store, server, limits)
+    usage = store.usage(server.id, its_limits)
+    demands = [demand for demand in store.demands() if demand]
+    others = store.set_aside_by_others(server.id, now())
+    return {
+        (turn.asked, its_limits.confinement(turn.queue)): turn.found
+        for turn in store.turns(usage, its_limits, board, demands, others, only_looking=True)
+        if turn.asked is not None
+    }
+
+
+def _its_cards(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blocked]]) -> str | None:
+    demand = run.task.demand
+    found = [
+        board[key] for board in servers if demand and (key := (demand, limits.confinement(run.queue))) in board
+    ]
+    blocked = [one for one in found if isinstance(one, Blocked)]
+    if len(blocked) < len(found) or not blocked:
+        return None
+    # One that lacks the cards altogether says less about what happens next.
+    return min(blocked, key=lambda one: bool(one.lack)).reason

@@ -1,0 +1,1 @@
+"""An attempt's life, whoever runs it. Read `attempt_files` first."""

@@ -1,0 +1,100 @@
+"""The files of an attempt: the fence, which says that it began and how it ended."""
+
+import math
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """What an attempt's `.pid` file says.
+
+    Attributes:
+        pid: of the wrapper, which leads the process group; None in the instant before it is written.
+        exit_code: of the command, once it is over.
+        remark: why the command was not run although there was nothing in the way; or `wrapper.UNFINISHED`.
+        is_garbled: it has lines that no wrapper writes; somebody else has changed it.
+    """
+
+    pid: int | None
+    exit_code: int | None
+    remark: str = ""
+    is_garbled: bool = False
+
+
+def close_fence(attempt: str) -> bool:
+    """Make sure that an attempt that has not begun never will.
+
+    Returns:
+        False if it has begun.
+
+    Raises:
+        OSError: it cannot be told, for instance because its directory is not there.
+    """
+    try:
+        os.close(os.open(attempt + ".pid", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def restore_fence(attempt: str, pid: int) -> None:
+    """Write the fence of a living process anew, so that its wrapper can append the exit code."""
+    Path(attempt + ".pid").write_text(f"{pid}\n")
+
+
+def read_fence(attempt: str) -> Fence | None:
+    """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count."""
+    lines = _fence_lines(attempt)
+    if lines is None:
+        return None
+    pid = _number(lines[0]) if lines else None
+    code, _, remark = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+    exit_code = _number(code)
+    is_garbled = (pid is None and bool(lines)) or (exit_code is None and len(lines) > 1)
+    return Fence(pid, exit_code, remark, is_garbled)
+
+
+def has_recorded(attempt: str, exit_code: int) -> bool:
+    """Return True if the last that was written into the fence is this exit code, whatever stands before it."""
+    lines = _fence_lines(attempt)
+    if not lines:
+        return False
+    # Whoever else wrote last may have left the end of a line away; but a pid may end like an exit code.
+    return lines[-1] == str(exit_code) or (not lines[-1].isdigit() and lines[-1].endswith(str(exit_code)))
+
+
+def has_come_to_its_fence(attempt: str) -> bool:
+    """Return False if an attempt whose wrapper is over has left nothing, although its lock is there.
+
+    Its shell could not be loaded, or was killed at once. Whoever removes what a run has written removes the lock.
+    """
+    return any(os.path.exists(attempt + suffix) for suffix in (".pid", ".log")) or not os.path.exists(  # noqa: PTH110
+        attempt + ".lock"
+    )
+
+
+def _fence_lines(attempt: str) -> list[str] | None:
+    try:
+        return Path(attempt + ".pid").read_text(errors="replace").split("\n")[:-1]
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, PermissionError):
+        return ["not to be read"]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def fence_changed_at(attempt: str) -> float:
+    """When the wrapper wrote into its fence last: once there is an exit code, when the attempt ended.
+
+    Returns:
+        seconds since the epoch; infinity if there is no fence any more.
+    """
+    try:
+        return Path(attempt + ".pid").stat().st_mtime
+    except OSError:
+        return math.inf

@@ -1,0 +1,122 @@
+"""What a command is, to the last variable of its environment."""
+
+import errno
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from aqueue.executors import command
+from aqueue.folder.layout import Folder
+from aqueue.formats.placeholders import fill_in, value_of
+from aqueue.model.run import Run
+from aqueue.model.task import Task, variable_of
+from aqueue.model.values import plain_text
+
+
+def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
+    """What `process.spawn` takes to run the task's command.
+
+    Args:
+        variables: the environment of the command, whole.
+
+    Raises:
+        OSError: the program's name is empty, now that it is filled in.
+        UnknownNameError: a word has a `${NAME}` that is neither a param nor a variable.
+    """
+    if not isinstance(task.command, str):
+        words = list(task.command)
+        if not task.is_literal:
+            params = _texts(task)
+            words = [_filled_in(word, params, variables) for word in words]
+        if not words[0]:
+            raise OSError(errno.ENOENT, "the program's name is empty")
+        return words
+    # In a subshell, $$ would be the wrapper.
+    if task.shell is None and "$$" not in task.command:
+        return [command.OWN_SHELL, task.command, *task.arguments]
+    shell = task.shell or "/bin/sh"
+    return [shell, "-c", task.command, shell, *task.arguments]
+
+
+def environment(
+    run: Run, base: Mapping[str, str], folder: Folder, directory: str, *, by_uuid: bool = False
+) -> dict[str, str]:
+    """Return the environment of a run's command, whole.
+
+    Each entry of `env` may refer to params, to what is in the environment already, and to entries above it.
+
+    Args:
+        base: the server's own.
+        directory: where the command runs.
+        by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
+
+    Raises:
+        UnknownNameError: an entry has a `${NAME}` that is neither a param nor a variable.
+    """
+    task = run.task
+    variables = dict(base)
+    if task.isolate is not None:
+        # Imported here: it is for those runs alone.
+        from aqueue.isolation.checkout import OF_A_REPOSITORY
+
+        for name in OF_A_REPOSITORY:
+            variables.pop(name, None)
+    variables["PWD"] = directory
+    params = _texts(task)
+    variables.update((variable_of(name), text) for name, text in params.items())
+    own = _own_variables(run, folder) | _card_variables(run, by_uuid=by_uuid)
+    variables.update(own)
+    for name, text in task.base_env.items():
+        variables[name] = _filled_in(text, params, variables)
+    for name, text in task.env.items():
+        variables[name] = text if task.is_literal else _filled_in(text, params, variables, task.env)
+    variables.update(own)
+    return variables
+
+
+def _texts(task: Task) -> dict[str, str]:
+    return {name: plain_text(value) for name, value in task.params.items()}
+
+
+def _filled_in(
+    text: str, params: Mapping[str, str], variables: Mapping[str, str], below: Container[str] = ()
+) -> str:
+    return fill_in(text, lambda name: value_of(name, params, variables, below))
+
+
+def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
+    """Return what a command is told about its run."""
+    variables = {
+        "AQUEUE_RUN_ID": run.run_id,
+        "AQUEUE_ID": str(run.id),
+        "AQUEUE_NAME": run.name,
+        "AQUEUE_QUEUE": run.queue,
+        "AQUEUE_ATTEMPT": str(run.attempt),
+        "AQUEUE_RUN_DIR": f"{folder.runs_text}/{run.id}",
+    }
+    if run.scheduled_for is not None:
+        due = datetime.fromtimestamp(run.scheduled_for, UTC).isoformat(timespec="milliseconds")
+        variables["AQUEUE_SCHEDULED_FOR"] = due.replace("+00:00", "Z")
+    return variables
+
+
+def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
+    """What tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
+
+    Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
+    GPU has no index by which CUDA would find it.
+    """
+    if run.task.gpus is None:
+        return {}
+    cards = ",".join(card.key if by_uuid or card.is_instance else card.label for card in run.cards)
+    return {
+        "CUDA_VISIBLE_DEVICES": cards,
+        # The order in which cards are numbered here; CUDA's own default is by speed.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "NVIDIA_VISIBLE_DEVICES": cards,
+        "AQUEUE_GPUS": cards,
+    }
+
+
+OWN_SHELL: Final = ""
+"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""

@@ -1,0 +1,201 @@
+"""Processes: spawn one that survives its server, wait for it, stop its whole group, find it again.
+
+Every attempt runs under a small shell script (see `wrapper`), in a session and process group of its own. Its first
+act is the fence: it creates the attempt's `.pid` file, exclusively, with its pid; where the file is there already
+it runs nothing. Its last act is to append the command's exit code. So whoever comes later can tell an attempt that
+never ran (no file), one that runs (a pid), and one that is over (a pid and an exit code) from each other.
+The exit code goes into the file that is there already, because on a full disk no new file could be had.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Self
+
+import anyio
+
+from aqueue.executors.attempt_files import Fence
+from aqueue.executors.local import attempt_locks, handover, wrapper
+from aqueue.executors.local.procfs import _all_pids, _is_wrapper, group_has_members, is_alive
+from aqueue.threads import in_thread
+
+_ALL_SIGNALS: Final = signal.valid_signals()
+"""Made once: it takes as long to make as a third of a spawn."""
+
+
+class Process:
+    """The process of one attempt, a child of this server or adopted from an earlier one.
+
+    Use it as a context manager: it holds a file descriptor.
+    """
+
+    def __init__(self, pid: int, *, child: bool) -> None:
+        self.pid = pid
+        self._child = child
+        self._has_ended = False
+        self._code: int | None = None
+        self._descriptor: int | None = None
+        if hasattr(os, "pidfd_open"):
+            try:
+                self._descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                raise
+            except OSError:
+                # Too many files are open. It runs all the same, and a thread can wait for it.
+                return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def wait(self) -> int | None:
+        """Wait until the process is over, and reap it; see `reap` for what it returns."""
+        await self.ended()
+        return self.reap()
+
+    async def ended(self) -> None:
+        """Wait until the process is over."""
+        if self._has_ended:
+            return
+        if self._descriptor is None:
+            # Such threads wait for long, and must not keep others from having one.
+            limiter = anyio.CapacityLimiter(1)
+            await in_thread(self._wait_in_thread, abandon_on_cancel=True, limiter=limiter)
+        else:
+            await anyio.wait_readable(self._descriptor)
+        self._has_ended = True
+
+    def has_ended(self) -> bool:
+        """Whether the process is over."""
+        if self._has_ended:
+            return True
+        if self._child and self._code is None:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return not is_alive(self.pid)
+
+    def reap(self) -> int | None:
+        """Take note of the end of a process that is over; more than once does no harm.
+
+        Returns:
+            its exit code, 128 + n if signal n ended it; None if it was not a child of this process.
+        """
+        if self._child and self._code is None:
+            _, status = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._code = code if code >= 0 else 128 - code
+        return self._code
+
+    def _wait_in_thread(self) -> None:
+        import time
+
+        if self._child:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        while is_alive(self.pid):
+            time.sleep(0.1)
+
+    async def end_group(self, grace: float) -> None:
+        """End what there is of the process group: SIGTERM, `grace` seconds later SIGKILL.
+
+        Call it after `wait` to end what a command left behind, or before to stop the command as well.
+        """
+        await end_group(self.pid, grace)
+
+
+def spawn(
+    attempt: str,
+    working_dir: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    has_plan: bool = False,
+    open_files: int | None = None,
+) -> Process:
+    """Start an attempt.
+
+    This does not touch the working directory nor the program; the wrapper does, in its own time.
+
+    Args:
+        attempt: the path of the attempt's files, without their suffixes; its directory must exist.
+        working_dir: where the command runs; an absolute path.
+        arguments: the program and its arguments; or `wrapper.OWN_SHELL`, a shell command and its params.
+        environment: all of the command's environment.
+        has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
+        open_files: how many files the command may have open; None: as many as this process.
+
+    Raises:
+        attempt_locks.HeldError: it is running already.
+        OSError: it cannot be started, for instance because the arguments are too long.
+    """
+    script = wrapper.with_plan() if has_plan else wrapper.PLAIN
+    if open_files is not None:
+        script = wrapper.open_files(open_files) + script
+    own, restoring, arguments = handover.hand_over(environment, os.environ, working_dir, arguments)
+    lock = attempt_locks.take(attempt)
+    try:
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, restoring, *arguments],
+            own,
+            file_actions=[
+                *([] if lock is None else [(os.POSIX_SPAWN_DUP2, lock, attempt_locks.inherited_descriptor())]),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, 0, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_ALL_SIGNALS,
+        )
+    finally:
+        if lock is not None:
+            os.close(lock)
+    return Process(pid, child=True)
+
+
+def find(attempt: str, fence: Fence) -> Process | None:
+    """Find the living process of an attempt of an earlier server; None if there is none.
+
+    It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
+    """
+    is_meant = partial(_is_wrapper, attempt=attempt)
+    pids = _all_pids() if fence.pid is None else [fence.pid]
+    return next(filter(None, (pinned(pid, is_meant) for pid in pids)), None)
+
+
+def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
+    """Return the process of a pid; None if it is gone, or is not the one that is meant."""
+    if not is_meant(pid):
+        return None
+    try:
+        process = Process(pid, child=False)
+    except ProcessLookupError:
+        return None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(process)
+        # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
+        if is_meant(pid):
+            stack.pop_all()
+            return process
+    return None
+
+
+async def end_group(group: int, grace: float) -> None:
+    """SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        pause = 0.002
+        with anyio.move_on_after(patience):
+            # There is no descriptor to wait for a whole group with.
+            while group_has_members(group):
+                await anyio.sleep(pause)
+                pause = min(pause * 1.5, 0.1)
+            return

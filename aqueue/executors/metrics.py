@@ -1,0 +1,209 @@
+"""What an attempt measured: by a metrics.json that it wrote, and by lines of its output.
+
+Nothing in them is trusted to be small, whole or well meant: what cannot be a metric is left out, and a log of many
+gigabytes is searched in the memory of a small one.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from aqueue.errors import EXHAUSTED
+from aqueue.executors.metric_lines import BLOCK, LONGEST_TEXT, Search, is_name
+from aqueue.model.run import Metric
+
+MOST: Final = 1000
+"""How many metrics an attempt may have."""
+
+LARGE: Final = BLOCK
+"""Of how many bytes of output at most it takes no thread to read what an attempt measured."""
+
+V = TypeVar("V")
+
+_LARGEST_FILE = 1 << 20
+_MIDDLE = "of its output, which is large, only the beginning and the end were searched for metrics"
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+def parse_json(content: bytes) -> dict[str, Metric]:
+    """Read a metrics.json.
+
+    What is in an object in it is named with a dot: `train.loss`. Left out are null, lists, text that is long or
+    unprintable, and, of more than `MOST`, the last ones.
+
+    Raises:
+        ValueError: it is too large, or no JSON object; the words go on from its name.
+
+    >>> parse_json(b'{"train": {"loss": 0.5}, "epochs": 3}')
+    {'train.loss': 0.5, 'epochs': 3}
+    """
+    return _first(_in_json(content))
+
+
+def parse_lines(content: bytes) -> dict[str, Metric]:
+    r"""Read the lines of an output that begin with `AQUEUE_METRIC`; the last value of each name counts.
+
+    >>> parse_lines(b"step 1\nAQUEUE_METRIC loss=0.5 best=true\n")
+    {'loss': 0.5, 'best': True}
+    """
+    search = Search(lambda position, count: content[position : position + count], len(content))
+    return _first(_values(search.found))
+
+
+def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
+    """Read what an attempt measured, once it is over.
+
+    A metrics.json in the run's folder goes before one that was in the working directory, and lines of the output
+    go before both.
+
+    Args:
+        attempt: the path of the attempt's files, without their suffixes; they are in the run's folder.
+        output_size: of its output, in bytes.
+
+    Returns:
+        the metrics; and in a few words what is wrong with them, empty if nothing is.
+
+    Raises:
+        OSError: no more files can be opened just now.
+    """
+    found: dict[str, Metric] = {}
+    wrong: list[str] = []
+    try:
+        found |= _of_file(attempt)
+    except ValueError as error:
+        wrong.append(f"metrics.json {error}")
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        wrong.append(f"metrics.json cannot be read: {error.strerror}")
+    try:
+        if output_size:
+            search = _of_log(attempt, output_size)
+            found |= _values(search.found)
+            if search.malformed:
+                wrong.append(f"there is no name=value in the line {search.malformed!r}")
+            if search.is_partial:
+                wrong.append(_MIDDLE)
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        wrong.append(f"its output cannot be searched for metrics: {error.strerror}")
+    if len(found) > MOST:
+        wrong.append(f"there are more than {MOST:,} metrics: the first are kept")
+    return _first(found), "; ".join(wrong)
+
+
+def output_size(attempt: str) -> int:
+    """How many bytes of output an attempt has left; of more than `LARGE`, a thread of its own should `read`."""
+    status = _status(attempt + ".log")
+    return 0 if status is None else status.st_size
+
+
+def _of_file(attempt: str) -> dict[str, Metric]:
+    path = f"{attempt.rpartition('/')[0]}/metrics.json"
+    status = _status(path)
+    if status is None or status.st_mtime_ns <= _last_before(attempt):
+        path = attempt + ".metrics.json"
+        if _status(path) is None:
+            return {}
+    with open(path, "rb") as file:  # noqa: PTH123 - for each run
+        return _in_json(file.read(_LARGEST_FILE + 1))
+
+
+def _last_before(attempt: str) -> int:
+    """A time before the attempt began, and after all that earlier ones wrote, by the clock of their files.
+
+    Its own `.pid` file does not tell: the exit code was written into it at the end.
+    """
+    if (plan := _status(attempt + ".plan")) is not None:
+        return plan.st_mtime_ns
+    stem, _, number = attempt.rpartition("-")
+    for earlier in range(int(number) - 1, 0, -1):
+        files = [_status(f"{stem}-{earlier}{suffix}") for suffix in (".pid", ".log")]
+        if times := [status.st_mtime_ns for status in files if status is not None]:
+            return max(times)
+    return 0
+
+
+def _of_log(attempt: str, size: int) -> Search:
+    with open(attempt + ".log", "rb") as file:  # noqa: PTH123 - for each run
+        return Search(lambda position, count: os.pread(file.fileno(), count, position), size)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """What is known of a plain file; None if it is not there, or something else is."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each run
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _in_json(content: bytes) -> dict[str, Metric]:
+    """The metrics in a file, `MOST` and one more at most."""
+    if len(content) > _LARGEST_FILE:
+        raise ValueError("is larger than 1 MiB")
+    if not content.strip():
+        raise ValueError("is empty")
+    # Imported here: few runs have such a file.
+    import json
+
+    try:
+        written = json.loads(content, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    if not isinstance(written, dict):
+        raise ValueError('is no JSON object: expected something like {"loss": 0.5}')
+    return dict(islice(_flattened(written, ""), MOST + 1))
+
+
+def _flattened(written: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Metric]]:
+    for key, value in written.items():
+        name = prefix + key
+        # An end to nesting as well: each level makes the name longer.
+        if not key or not is_name(name):
+            continue
+        if isinstance(value, dict):
+            yield from _flattened(value, name + ".")
+        elif _is_metric(value):
+            yield name, value
+
+
+def _values(found: Mapping[str, str]) -> dict[str, Metric]:
+    values = {name: _value(text) for name, text in found.items()}
+    return {name: value for name, value in values.items() if _is_metric(value)}
+
+
+def _value(text: str) -> Metric:
+    if text[0] in "\"'" and text[-1] == text[0] and len(text) > 1:
+        return text[1:-1]
+    plain = text.rstrip(",")
+    if _WHOLE.fullmatch(plain):
+        return _whole(plain)
+    if _NUMBER.fullmatch(plain):
+        return float(plain)
+    return plain.lower() == "true" if plain.lower() in ("true", "false") else plain
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number, as far as 64 bits hold it: JSON and databases know no larger ones."""
+    value = int(digits) if len(digits) <= 20 else None
+    return value if value is not None and -(1 << 63) <= value < 1 << 63 else float(digits)
+
+
+def _is_metric(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT and value.isprintable()
+    return isinstance(value, int | float)
+
+
+def _first(found: Mapping[str, V]) -> dict[str, V]:
+    return dict(islice(found.items(), MOST))

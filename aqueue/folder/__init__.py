@@ -1,0 +1,4 @@
+"""What lies where on disk, who may change it, who holds which lock, and what has changed.
+
+Read `layout` and `watch` first.
+"""

@@ -1,0 +1,68 @@
+"""The keys of a task file that say where its code comes from and where its outputs go."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+from aqueue.formats import yaml_document
+from aqueue.formats.schedule_keys import Wrong
+from aqueue.formats.task_keys import Keys, WrittenIsolation, _texts
+from aqueue.formats.yaml_document import Document
+from aqueue.model.task import Isolation, Keep
+from aqueue.model.values import Value
+
+_RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
+
+
+def isolation(document: Document, written: Keys, wrong: Wrong) -> Isolation | None:
+    """Read how a task's attempts are isolated; None if they are not.
+
+    Raises:
+        FileError: at the first error.
+    """
+    value = written.isolate
+    if value is None or value is False:
+        return None
+    if value == "git":
+        return Isolation()
+    if not isinstance(value, WrittenIsolation):
+        raise wrong(("isolate",), value)
+    if value.keep not in list(Keep):
+        raise wrong(("isolate", "keep"), value.keep)
+    copy, link = (
+        paths(document, ("isolate", key), listed) for key, listed in (("copy", value.copy), ("link", value.link))
+    )
+    return Isolation(copy=copy, link=link, keep=Keep(str(value.keep))) if value.git else None
+
+
+def outputs(document: Document, written: Keys) -> tuple[str, ...]:
+    """Read what is copied to the run's folder at the end.
+
+    Raises:
+        FileError: at the first error.
+    """
+    found = paths(document, ("outputs",), written.outputs)
+    for index, path in enumerate(found):
+        if _RESERVED.fullmatch(PurePosixPath(path).parts[0]):
+            at: yaml_document.Path = ("outputs", index) if isinstance(written.outputs, list) else ("outputs",)
+            raise document.error(f"outputs: aqueue has files like {path} of its own", "choose another name", at=at)
+    return found
+
+
+def paths(document: Document, at: yaml_document.Path, written: Value | list[Value]) -> tuple[str, ...]:
+    """Read paths that must be within the working directory.
+
+    Raises:
+        FileError: one of them leads out of it.
+    """
+    what = ".".join(map(str, at))
+    listed = _texts(written)
+    for index, text in enumerate(listed):
+        path = PurePosixPath(text)
+        is_home = text.partition("/")[0] == "~"
+        if not path.parts or path.is_absolute() or is_home or ".." in path.parts or "\0" in text:
+            message = f"{what}: expected a path within the working directory, got {yaml_document.describe(text)}"
+            raise document.error(message, at=(*at, index) if isinstance(written, list) else at)
+        if path.parts[0] == ".git":
+            raise document.error(f"{what}: each checkout has a .git of its own", "leave it out", at=at)
+    return tuple(dict.fromkeys(listed))

@@ -1,0 +1,106 @@
+"""Text that looks like several values of a param, and is one: how several are written. Pure."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from aqueue.formats.yaml_document import parse_scalar
+from aqueue.model.values import is_number
+
+GUILD: Final = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.DOTALL)
+"""A call as Guild spells it."""
+
+_NUMBER = r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_DOTS = re.compile(
+    rf"({_NUMBER})\s*(?:\.{{2,3}}|…|\u2013|\u2014|\bto\b)\s*({_NUMBER})(?:\s*(?:\.{{2,3}}|…)\s*({_NUMBER}))?",
+    re.ASCII,
+)
+_DASH_OR_COLON = re.compile(rf"({_NUMBER})\s*[-:]\s*({_NUMBER})(?:\s*:\s*({_NUMBER}))?", re.ASCII)
+_COMMAS = re.compile(r"[\w.+-]+(?:\s*,\s*[\w.+-]+)+", re.ASCII)
+_BLANKS = re.compile(rf"{_NUMBER}(?:\s+{_NUMBER})+", re.ASCII)
+_FUNCTION = re.compile(r"([A-Za-z_]\w*)\s*[(\[](.*?)[)\]]?", re.DOTALL)
+_WORDS = re.compile(rf"(range|uniform|loguniform)\s+({_NUMBER})\s+({_NUMBER})", re.ASCII | re.IGNORECASE)
+
+_OURS: Final = ("range", "choice", "uniform", "loguniform")
+_THEIRS: Final = {
+    **dict.fromkeys(("choices", "sample", "grid", "grid_search", "categorical"), "choice"),
+    **dict.fromkeys(("arange", "randint", "randrange", "interval", "xrange"), "range"),
+    **dict.fromkeys(("linspace", "random", "quniform"), "uniform"),
+    **dict.fromkeys(("logspace", "geomspace", "log_uniform"), "loguniform"),
+}
+"""Words of other tools, and of ours the nearest."""
+
+
+def meant_by(text: str) -> str:
+    """Return how several values are written that a text seems to mean; empty if it seems to mean itself.
+
+    >>> meant_by("1..5"), meant_by("0.1, 0.01"), meant_by("adam")
+    ('range(1, 6)', '[0.1, 0.01]', '')
+    """
+    text = text.strip()
+    if numbers := _between_dots(text):
+        return numbers
+    if (found := _DASH_OR_COLON.fullmatch(text)) and float(found[1]) < float(found[2]):
+        return _span(found[1], found[2], found[3])
+    if _COMMAS.fullmatch(text) or _BLANKS.fullmatch(text):
+        return f"[{', '.join(text.replace(',', ' ').split())}]"
+    if found := _WORDS.fullmatch(text):
+        return f"{found[1].lower()}({found[2]}, {found[3]})"
+    return _function(text)
+
+
+def is_range(text: str) -> bool:
+    """Return True if a text can hardly mean anything but a range of numbers, such as 1..5."""
+    return bool(_between_dots(text.strip()))
+
+
+def from_guild(name: str, written: str) -> str:
+    """Return what to say of something that is written as in Guild, as `name[1:5]` is."""
+    numbers = between_colons(written)
+    if name == "range" and len(numbers) in (2, 3):
+        # Its end is in it: Guild moves it on by a step, or by 1 if that is less.
+        numbers[1] += min([*numbers[2:], Decimal(1)])
+    elif name not in ("uniform", "loguniform") or len(numbers) != 2:
+        return "this is written as in Guild; write a call such as range(1, 6), or a list of values"
+    end = ", whose end is not in it" if name == "range" else ""
+    return f"this is written as in Guild; write {name}({', '.join(map(str, numbers))}){end}"
+
+
+def between_colons(written: str) -> list[Decimal]:
+    """Return the numbers that Guild would find; none if there is something else."""
+    found = [parse_scalar(part.strip()) for part in written.split(":")]
+    return [Decimal(str(number)) for number in found] if all(map(is_number, found)) else []
+
+
+def _between_dots(text: str) -> str:
+    found = _DOTS.fullmatch(text)
+    return _span(found[1], found[2], found[3]) if found else ""
+
+
+def _span(low: str, high: str, step: str | None) -> str:
+    """Return the call for the numbers between two; where they are whole, both are in it."""
+    if not all(_is_whole(number) for number in (low, high, step or "1")):
+        return f"range({low}, {high}, {step})" if step else f"uniform({low}, {high})"
+    first, last, each = int(low), int(high), int(step or 1)
+    if first > last:
+        each = -abs(each)
+    end = last + (1 if each > 0 else -1)
+    return f"range({first}, {end})" if each == 1 else f"range({first}, {end}, {each})"
+
+
+def _is_whole(number: str) -> bool:
+    return re.fullmatch(r"[-+]?\d{1,18}", number) is not None
+
+
+def _function(text: str) -> str:
+    """Return the call that something like one seems to mean."""
+    found = _FUNCTION.fullmatch(text)
+    name = found[1].lower() if found else ""
+    ours = name if name in _OURS else _THEIRS.get(name, "")
+    if not found or not ours:
+        return ""
+    inside = found[2].strip() if text.endswith((")", "]")) else ""
+    between = _between_dots(inside)
+    if ours == "range" and between.startswith("range("):
+        return between
+    return f"{ours}({inside})" if ours in ("range", "choice") and name in _OURS and inside else f"{ours}(…)"

@@ -1,0 +1,47 @@
+"""Params of a task file that are written as if they were several values, which they are only in a matrix."""
+
+from typing import Any, Final
+
+from aqueue.formats.lookalikes import is_range, meant_by
+from aqueue.formats.yaml_calls import CALL
+from aqueue.formats.yaml_document import Document, describe
+from aqueue.model.values import plain_text
+
+_SHOWN: Final = 3
+
+
+def check(document: Document, expected: str) -> None:
+    """Refuse a param with several values, or with text in which only a matrix sees several.
+
+    Args:
+        expected: what params are, in words.
+
+    Raises:
+        FileError: at the first of them.
+    """
+    written = document.written if isinstance(document.written, dict) else {}
+    params = written.get("params")
+    for name, value in params.items() if isinstance(params, dict) else ():
+        at = ("params", name)
+        if isinstance(value, list | dict):
+            message = f"params.{name}: expected {expected}, got {describe(value)}"
+            raise document.error(message, _hint(name, value), at=at)
+        if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or is_range(value)):
+            message = f"params.{name}: {describe(value)} would be one value here, a text"
+            several = f"matrix: {{{name}: {meant_by(value) or value}}}"
+            hint = f"for a run of each value, write {several}; if it is text, put it in quotes"
+            raise document.error(message, hint, at=at)
+
+
+def _hint(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        key = next(iter(value), "lr")
+        return f"write the whole name of each: {{{name}.{key}: …}}"
+    if any(isinstance(one, list | dict) for one in value):
+        return "put it in quotes if it is text"
+    texts = [plain_text(one) for one in value]
+    if len(texts) == 1 and (meant := meant_by(texts[0])):
+        several = meant
+    else:
+        several = f"[{', '.join(texts[:_SHOWN])}{', …' if len(texts) > _SHOWN else ''}]"
+    return f"for a run of each value, write matrix: {{{name}: {several}}}"

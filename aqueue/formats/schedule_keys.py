@@ -1,0 +1,176 @@
+"""The keys of a task file that say when its task is due → a schedule."""
+
+import difflib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final, Protocol
+
+from aqueue import units
+from aqueue.errors import FileError
+from aqueue.formats import yaml_document
+from aqueue.formats.yaml_document import Document
+from aqueue.model.schedule import Overlap, Schedule
+from aqueue.model.task import Task
+from aqueue.model.values import Scalar
+
+Wrong = Callable[[yaml_document.Path, Any], FileError]
+"""Makes the error for a value that is not what was expected there."""
+
+
+class Keys(Protocol):
+    """The keys, as far as their types go."""
+
+    schedule: str | list[str] | None
+    at: str | None
+    timezone: str | None
+    catchup_window: int | float | str | None
+    overlap: Scalar
+
+
+MOST_EXPRESSIONS: Final = 100
+"""How many expressions a schedule may have."""
+
+EXPECTED: Final = {
+    "schedule": 'an expression such as "0 2 * * *" or @daily, or a list of them',
+    "at": "a time such as 2026-12-24T18:00:00+01:00",
+    "timezone": "the name of a timezone, such as Europe/Berlin",
+    "catchup_window": "a length of time such as 12h or 2d12h",
+    "overlap": "all, skip or latest",
+}
+"""What their values should be, in words."""
+
+_FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
+# Sixty years back and some thousands ahead: what every clock and calendar here can show.
+_MOMENTS = (0.0, 250e9)
+
+
+def read(document: Document, written: Keys, task: Task, timezone: str, wrong: Wrong) -> Schedule | None:
+    """Read when a task is due.
+
+    Args:
+        document: what the keys were written in.
+        timezone: in which times are meant if the document does not say; or `local`.
+
+    Returns:
+        None if the task is to be run at once, and only once.
+
+    Raises:
+        FileError: at the first error.
+    """
+    if written.schedule is None and written.at is None:
+        for key in ("timezone", "catchup_window", "overlap"):
+            if getattr(written, key) is not None:
+                hint = "say when it is due, with 'schedule' or 'at', or leave it out"
+                raise document.error(f"'{key}' is for a task with a schedule", hint, at=(key,), key=True)
+        return None
+    if written.schedule is not None and written.at is not None:
+        raise document.error("'at' stands beside 'schedule'", "keep one of them", at=("at",), key=True)
+    timezone = _timezone(document, timezone if written.timezone is None else written.timezone)
+    overlap = Overlap.ALL if written.overlap is None else written.overlap
+    if overlap not in list(Overlap):
+        raise wrong(("overlap",), overlap)
+    return Schedule(
+        task=task,
+        timezone=timezone,
+        expressions=_expressions(document, written.schedule),
+        at=None if written.at is None else _moment(wrong, written.at, timezone),
+        catchup_window=seconds(wrong, ("catchup_window",), written.catchup_window) or 0.0,
+        overlap=Overlap(str(overlap)),
+    )
+
+
+def is_timezone(name: str) -> bool:
+    """Whether there is a timezone of that name."""
+    from aqueue.policy import cron
+
+    try:
+        cron.zone(name)
+    except ValueError:
+        return False
+    return True
+
+
+def seconds(wrong: Wrong, at: yaml_document.Path, written: float | str | None) -> float | None:
+    """A length of time that may have been written; None if none was.
+
+    Raises:
+        FileError: it is not one.
+    """
+    if written is None:
+        return None
+    try:
+        return units.parse(written)
+    except ValueError:
+        raise wrong(at, written) from None
+
+
+def _expressions(document: Document, written: str | list[str] | None) -> tuple[str, ...]:
+    # Imported here and below: most task files have none, and commands that read one are to be instant.
+    from aqueue.policy import cron_syntax
+
+    if written == []:
+        raise document.error("schedule: the list is empty", "say when it is due", at=("schedule",))
+    expressions = written if isinstance(written, list) else [] if written is None else [written]
+    if len(expressions) > MOST_EXPRESSIONS:
+        at: yaml_document.Path = ("schedule", MOST_EXPRESSIONS)
+        raise document.error(f"schedule: there are more than {MOST_EXPRESSIONS} expressions", "merge some", at=at)
+    for index, expression in enumerate(expressions):
+        try:
+            cron_syntax.check(expression)
+        except ValueError as error:
+            at = ("schedule", index) if isinstance(written, list) else ("schedule",)
+            what = yaml_document.describe(expression)
+            raise document.error(f"schedule: {what}: {error}", _FIELDS, at=at) from None
+    return tuple(dict.fromkeys(" ".join(expression.split()) for expression in expressions))
+
+
+def _timezone(document: Document, written: str) -> str:
+    name = _local_timezone() if written == "local" else written
+    if name is None:
+        hint = "say which it is, here or in aqueue.yaml: timezone: Europe/Berlin"
+        raise document.error("nobody can tell the name of this machine's timezone", hint)
+    if is_timezone(name):
+        return name
+    import zoneinfo
+
+    spellings = {known.lower(): known for known in (*zoneinfo.available_timezones(), "local")}
+    near = difflib.get_close_matches(written.lower(), spellings, 1)
+    hint = f"did you mean {spellings[near[0]]}?" if near else ""
+    what = yaml_document.describe(written)
+    raise document.error(f"timezone: expected {EXPECTED['timezone']}, got {what}", hint, at=("timezone",))
+
+
+@cache
+def _local_timezone() -> str | None:
+    """The name of this machine's timezone; None if what is said to be it is not."""
+    from tzlocal import get_localzone_name
+
+    from aqueue.policy import cron
+
+    try:
+        name = get_localzone_name() or "UTC"
+        zone = cron.zone(name)
+    except (ValueError, LookupError):
+        return None
+    now = datetime.now(UTC)
+    agrees = all(
+        moment.astimezone().utcoffset() == moment.astimezone(zone).utcoffset()
+        for moment in (now, now + timedelta(days=182))
+    )
+    return name if agrees else None
+
+
+def _moment(wrong: Wrong, written: str, timezone: str) -> float:
+    from aqueue.policy import cron
+
+    try:
+        # Python would take any character there, and so half of an offset for a time.
+        if written[10:11] not in ("", "T", " "):
+            raise ValueError(written)
+        moment = cron.instant(datetime.fromisoformat(written), timezone)
+        if not _MOMENTS[0] <= moment < _MOMENTS[1]:
+            raise ValueError(written)
+    except (ValueError, OverflowError):
+        raise wrong(("at",), written) from None
+    return moment

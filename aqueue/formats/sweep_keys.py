@@ -1,0 +1,139 @@
+"""The keys of a task file that make several runs of its task."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aqueue.formats import yaml_document
+from aqueue.formats.lookalikes import is_range
+from aqueue.formats.schedule_keys import Wrong
+from aqueue.formats.task_keys import Keys
+from aqueue.formats.yaml_calls import CALL
+from aqueue.formats.yaml_document import Document
+from aqueue.model.submission import Request
+from aqueue.model.task import MOST_COMBINATIONS, is_name, is_param
+from aqueue.model.values import Value
+
+if TYPE_CHECKING:
+    from aqueue.model.sweep import Axis, Sweep
+
+_NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
+
+_ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
+
+
+def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
+    """Read which combinations of params a task is to be run with; None if it does not say.
+
+    `include` and `exclude` stand in the matrix, as in GitHub Actions.
+
+    Raises:
+        FileError: at the first error.
+    """
+    if written.matrix is None:
+        for key in ("samples", "seed"):
+            if getattr(written, key) is not None:
+                raise document.error(
+                    f"'{key}' is for a task with a matrix",
+                    "say which params there are: matrix: …",
+                    at=(key,),
+                    key=True,
+                )
+        return None
+    # Imported here and below: most task files have none, and a server and a command are to be there soon.
+    from aqueue.model.sweep import Sweep
+
+    for key in written.matrix:
+        if key in _ONE_LEVEL_UP:
+            at = ("matrix", key)
+            raise document.error(
+                f"matrix: '{key}' is no param", "put it one level up, beside 'matrix'", at=at, key=True
+            )
+    found = Sweep(
+        axes={
+            key: _axis(document, key, values)
+            for key, values in written.matrix.items()
+            if key not in ("include", "exclude")
+        },
+        exclude=_mappings(document, written.matrix, "exclude", wrong),
+        include=_mappings(document, written.matrix, "include", wrong),
+        samples=written.samples,
+        seed=written.seed or 0,
+    )
+    if found.seed < 0:
+        raise wrong(("seed",), found.seed)
+    if found.samples is not None and not 1 <= found.samples <= MOST_COMBINATIONS:
+        raise wrong(("samples",), found.samples)
+    return found
+
+
+def check_places(document: Document) -> None:
+    """Refuse keys of a matrix that stand beside it.
+
+    Raises:
+        FileError: at the first of them.
+    """
+    for key in ("include", "exclude"):
+        if isinstance(document.value, dict) and key in document.value:
+            hint = f"it goes into the matrix: {{lr: [0.1, 0.01], {key}: [{{lr: 0.1}}]}}"
+            raise document.error(f"unknown key '{key}'", hint, at=(key,), key=True)
+
+
+def check_request(document: Document, request: Request) -> None:
+    """Refuse a sweep that makes no sense, or whose runs could not be named.
+
+    Raises:
+        FileError: with what is wrong with it.
+    """
+    if request.sweep is None:
+        return
+    from aqueue.model.sweep import SweepError
+
+    try:
+        last = request.last_name()
+    except SweepError as error:
+        raise document.error(f"matrix: {error.message}", error.hint, at=("matrix",)) from None
+    if not is_name(last):
+        hint = f"its runs are named {request.task.name}-1 and so on, with 64 characters at most"
+        raise document.error("the name is too long for a sweep", hint, at=("name",))
+
+
+def _axis(document: Document, key: str, values: Any) -> "Axis":
+    if not is_param(key):
+        raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=("matrix", key), key=True)
+    for index, value in enumerate(values if isinstance(values, list) else ()):
+        _refuse_nul(document, ("matrix", key, index), value)
+    _refuse_nul(document, ("matrix", key), values)
+    from aqueue.formats.sweep_syntax import parse_axis
+    from aqueue.model.sweep import SweepError
+
+    try:
+        return parse_axis(values)
+    except SweepError as error:
+        raise document.error(f"matrix.{key}: {error.message}", error.hint, at=("matrix", key)) from None
+
+
+def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Value], ...]:
+    written = matrix.get(key, [])
+    if not isinstance(written, list):
+        raise wrong(("matrix", key), written)
+    for index, mapping in enumerate(written):
+        if not isinstance(mapping, dict):
+            raise wrong(("matrix", key, index), mapping)
+        for name, value in mapping.items():
+            at: yaml_document.Path = ("matrix", key, index, name)
+            if not is_param(name):
+                raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
+            if isinstance(value, str) and (CALL.match(value) or is_range(value)):
+                message = f"matrix.{key}.{name}: {yaml_document.describe(value)} would be one value here, a text"
+                raise document.error(
+                    message, "write an entry for each value, or have them in the matrix itself", at=at
+                )
+            if isinstance(value, dict | list):
+                message = f"matrix.{key}.{name}: expected a plain value, got {yaml_document.describe(value)}"
+                raise document.error(message, at=at)
+            _refuse_nul(document, at, value)
+    return tuple(written)
+
+
+def _refuse_nul(document: Document, at: yaml_document.Path, value: Any) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise document.error("matrix: a value cannot have a NUL character in it", "leave it out", at=at)

@@ -1,0 +1,84 @@
+"""The tasks of one file taken together: their names, and which needs which."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Final
+
+from aqueue.errors import FileError
+from aqueue.formats import yaml_document
+from aqueue.formats.yaml_document import Document
+from aqueue.model.submission import Request
+
+_SHOWN: Final = 6
+
+
+def names_given_twice(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
+    """Return an error for each task whose name a task before it, or a run of a sweep, has already.
+
+    Tasks that give no name may have that of the file in common.
+    """
+    given: dict[str, bool] = {}
+    sweeps = {request.task.name: request for _, request in found if request.sweep is not None}
+    for document, request in found:
+        name, is_given = request.task.name, "name" in document.value
+        if name in given and (is_given or given[name]):
+            hint = "give each task a name of its own"
+            yield document.error(f"there already is a task {name} in this file", hint, at=("name",))
+        base, _, number = name.rpartition("-")
+        if base in sweeps and number.isdecimal() and name in sweeps[base].names():
+            hint = "give it another name"
+            yield document.error(f"a run of {base} in this file has the name {name}, too", hint, at=("name",))
+        given[name] = is_given or given.get(name, False)
+
+
+def unmet_needs(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
+    """Return an error for each need that no task of the file meets; else one if needs go round in a circle."""
+    if not any(request.needs for _, request in found):
+        return
+    by_name: dict[str, list[int]] = {}
+    for number, (_, request) in enumerate(found):
+        for name in request.names():
+            by_name.setdefault(name, []).append(number)
+    is_unmet = False
+    for document, request in found:
+        for index, name in enumerate(request.needs):
+            if name not in by_name:
+                is_unmet = True
+                near = difflib.get_close_matches(name, [other.task.name for _, other in found], 1)
+                hint = f"did you mean '{near[0]}'?" if near else "a run that is queued already goes into 'after'"
+                at: yaml_document.Path = (
+                    ("needs", index) if isinstance(document.value["needs"], list) else ("needs",)
+                )
+                yield document.error(f"needs: there is no task {name} in this file", hint, at=at)
+    if not is_unmet and (error := _circle(found, by_name)):
+        yield error
+
+
+def _circle(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> FileError | None:
+    """Return the error for the first circle of needs; None if there is none."""
+
+    def needed_by(number: int) -> Iterator[int]:
+        return chain.from_iterable(by_name[name] for name in found[number][1].needs)
+
+    done: set[int] = set()
+    for start in range(len(found)):
+        # The way down to where it is, each step with what is left to look at from there.
+        way = {start: needed_by(start)} if start not in done else {}
+        while way:
+            number, left = next(reversed(way.items()))
+            step = next(left, None)
+            if step is None:
+                done.add(number)
+                del way[number]
+            elif step in way:
+                numbers = [*way, step]
+                circle = [found[one][1].task.name for one in numbers[numbers.index(step) :]]
+                if len(circle) > _SHOWN:
+                    circle[_SHOWN - 2 : -1] = ["…"]
+                return found[number][0].error(
+                    f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
+                )
+            elif step not in done:
+                way[step] = needed_by(step)
+    return None

@@ -1,0 +1,208 @@
+"""What lies in `incoming/`: files that are claimed, on their way to their runs.
+
+A file is claimed by a rename, and moved to its runs' folders once they are safely in the store. Whatever a crash
+or a power cut leaves in between is taken up here.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from aqueue.errors import BusyError, DiskFullError, FileError
+from aqueue.folder import linked
+from aqueue.folder.layout import Folder, printable
+from aqueue.folder.rejected import Rejected
+from aqueue.formats import task_file, yaml_document
+from aqueue.formats.task_file import Content
+from aqueue.intake import filing
+from aqueue.model.config import Config
+from aqueue.model.events import FileRejected, Notice, Report
+from aqueue.model.submission import Request
+from aqueue.model.task import is_name
+
+
+class Preparing(Protocol):
+    """Makes what files ask for ready for the store.
+
+    Its methods raise FileError for what cannot be accepted; DiskFullError if there is no room for it now, and
+    BusyError if the store cannot be asked.
+    """
+
+    def begin(self) -> None:
+        """Files are looked at that are there already."""
+
+    def prepare(self, content: Content) -> Sequence[Request]:
+        """What a file asks for."""
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:
+        """What a file asks for that is in `incoming/`, under this name."""
+
+
+class AsWritten:
+    """Where nobody has anything to add to what files say."""
+
+    def begin(self) -> None:
+        """There is nothing to begin with."""
+
+    def prepare(self, content: Content) -> Sequence[Request]:
+        """What a file asks for."""
+        return content.requests
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:  # noqa: ARG002 - as others have it
+        """What a file asks for."""
+        return content.requests
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A good file that is ours now.
+
+    Attributes:
+        name: its name in `incoming/`; also what the store knows it by.
+        source: its path within the folder, before it was claimed.
+        content: what was read in it.
+        is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
+    """
+
+    name: str
+    source: str
+    requests: Sequence[Request]
+    content: bytes
+    is_left_behind: bool = False
+
+    @property
+    def after(self) -> set[str]:
+        """What its runs come after, as it is written."""
+        return {written for request in self.requests for written in request.after}
+
+    def is_named_in(self, other: "Claimed") -> bool:
+        """Whether another file names one of its tasks, runs or groups as something to come after."""
+        return any(request.is_named_in(other.after) for request in self.requests)
+
+
+class Incoming:
+    """The files that are claimed.
+
+    Args:
+        folder: that they were claimed in.
+        config: read anew for each file.
+        report: is told about bad files.
+        preparing: is asked for what goes into the store.
+    """
+
+    def __init__(
+        self, folder: Folder, config: Callable[[], Config], report: Report, preparing: Preparing | None = None
+    ) -> None:
+        self._folder = folder
+        self._preparing = preparing or AsWritten()
+        self._incoming = str(folder.incoming)
+        self._config = config
+        self._report = report
+        self._rejected = Rejected(folder)
+
+    def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
+        """Move a file that is in the store to the folders of its runs, or back if it has been written since."""
+        if not os.path.lexists(f"{self._incoming}/{file.name}"):
+            # Another server that recovered it was faster, or a run of it was dequeued.
+            return
+        try:
+            source = None if file.is_left_behind else file.source
+            again = filing.file_away(self._folder, file.name, ids, file.content, source)
+        except OSError:
+            # The disk is full, or somebody is writing to it: then it is left for later. Or another was faster.
+            return
+        if again is not None:
+            self._report_again(again)
+
+    def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
+        """Take up what a crash left behind, before anything is accepted.
+
+        Args:
+            last_id: the highest id that the store ever gave. A power cut may have taken its last transactions;
+                their files are still in `incoming/`, and their ids will be given again.
+        """
+        # Listed before the store is asked: another server may be making the directory of a new run.
+        directories = [path for path in self._folder.runs.iterdir() if path.name.isdigit()]
+        last = last_id()
+        for directory in directories:
+            if int(directory.name) > last:
+                # Put aside, not removed: perhaps it is the store that is an old copy.
+                aside = directory.with_name(f"{directory.name}.unknown-{os.urandom(3).hex()}")
+                with contextlib.suppress(OSError):
+                    directory.rename(aside)
+                    self._report(
+                        Notice(f"there is no run {directory.name}: its files are now in {aside}", urgent=True)
+                    )
+        return self.left_behind(0.0)
+
+    def left_behind(self, seconds: float) -> list[Claimed]:
+        """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
+        files = []
+        self._preparing.begin()
+        for path in sorted(self._folder.incoming.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                if linked.is_copy(path, time.time()):
+                    continue
+                # All of them also where the clock was put back since they came.
+                is_left = not seconds or time.time() - path.stat().st_ctime >= seconds
+                if is_left and (file := self._reread(path)):
+                    files.append(file)
+        return files
+
+    def _parse_as(self, content: bytes, file: str, stem: str, queue: str) -> Content:
+        defaults = self._config().task_defaults(
+            name=stem if is_name(stem) else None,
+            queue=queue or None,
+            working_dir=str(self._folder.parent),
+            base=str(self._folder.parent),
+        )
+        return task_file.parse(yaml_document.decode(content, file), file, defaults)
+
+    def _reread(self, path: Path) -> Claimed | None:
+        try:
+            linked.finish(str(path))
+            claim = filing.Claim.named(path.name)
+            content = filing.read(path)
+            if not claim.is_of(content):
+                self._report_again(filing.put_back(self._folder, path.name))
+                return None
+            parsed = self._parse_as(content, path.name, claim.stem, claim.queue)
+            requests = self._preparing.recover(parsed, path.name)
+        except (FileNotFoundError, BlockingIOError):
+            # It is for another, or for later.
+            return None
+        except OSError as error:
+            self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
+            return None
+        except (DiskFullError, BusyError) as error:
+            self._report(Notice(f"{error}; {path} waits for that", urgent=True))
+            return None
+        except (FileError, ValueError) as error:
+            # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
+            bad = error if isinstance(error, FileError) else FileError(path.name, 0, 0, str(error))
+            try:
+                moved_to = self._rejected.move(str(path), path.name, bad.text())
+            except OSError as problem:
+                self._report(Notice(f"{path} cannot be moved away: {problem.strerror}", urgent=True))
+                return None
+            self._report(FileRejected(path.name, bad.message, bad.hint, moved_to, bad.lines()[1:]))
+            return None
+        source = f"{claim.stem}.yaml"
+        return Claimed(name=path.name, source=source, requests=requests, content=content, is_left_behind=True)
+
+    def _report_again(self, path: str) -> None:
+        self._report(Notice(f"{printable(path)} was written while it was being taken: it is taken once more"))
+
+
+def in_order(files: Sequence[Claimed]) -> list[Claimed]:
+    """Files that are accepted together, each behind those that it comes after; in a circle, as they are."""
+    left, ordered = list(files), list[Claimed]()
+    while left:
+        free = [file for file in left if not any(one.is_named_in(file) for one in left if one is not file)] or left
+        ordered += free
+        left = [file for file in left if not any(file is one for one in free)]
+    return ordered

@@ -1,0 +1,163 @@
+"""Files that are claimed: what their names tell, and how they leave `incoming/` for the folders of their runs.
+
+Whoever found a file in the folder just before it was claimed may open it just after, and what is written then goes
+to the claimed file. So the name of a claimed file has a digest of what was read in it. What differs from that goes
+back into the folder, as any other file that is dropped, and the runs keep what was read.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import msgspec
+
+from aqueue.folder.layout import Folder, make_directories, write_whole
+from aqueue.folder.moving import move_to_free_place
+from aqueue.folder.settled import hold_still
+from aqueue.formats.yaml_document import LARGEST
+from aqueue.model.task import is_name
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What the name of a claimed file tells of it.
+
+    Attributes:
+        unique: what no other claimed file has.
+        queue: the sub-folder in which it was dropped, if that may be a queue; else empty.
+        stem: its name without the suffix, if that may be the name of a task; else empty.
+        digest: of what was read in it; empty if it was claimed by an aqueue that did not note that.
+    """
+
+    unique: str
+    queue: str
+    stem: str
+    digest: str = ""
+
+    @classmethod
+    def of(cls, unique: str, place: tuple[str, str], content: bytes) -> "Claim":
+        """Return what there is to tell of a file that is to be claimed."""
+        queue, stem = (part if is_name(part) else "" for part in place)
+        return cls(unique, queue, stem, _digest(content))
+
+    @classmethod
+    def named(cls, name: str) -> "Claim":
+        """Return what a name tells.
+
+        Raises:
+            ValueError: it is not that of a claimed file.
+        """
+        unique, queue, stem, *digest = name.removesuffix(".yaml").split("~")
+        if len(digest) > 1:
+            raise ValueError(f"{name} is not the name of a claimed file")
+        return cls(unique, queue, stem, *digest)
+
+    @property
+    def name(self) -> str:
+        """The name of the file in `incoming/`."""
+        parts = (self.unique, self.queue, self.stem, self.digest)
+        return "~".join(parts if self.digest else parts[:3]) + ".yaml"
+
+    def is_of(self, content: bytes) -> bool:
+        """Return whether that is what was read in it, as far as is known."""
+        return self.digest in ("", _digest(content))
+
+
+def read(path: Path) -> bytes:
+    """Return what is in a claimed file.
+
+    Raises:
+        BlockingIOError: somebody is writing to it.
+    """
+    with _held(path) as descriptor:
+        return os.read(descriptor, LARGEST + 1)
+
+
+def file_away(
+    folder: Folder, name: str, runs: Sequence[int], content: bytes | None = None, source: str | None = None
+) -> str | None:
+    """Move a claimed file to the folders of the runs that it became, if it is still what was read.
+
+    Args:
+        content: what was read, if that is known.
+        source: its path within the folder before it was claimed, if that is known.
+
+    Returns:
+        where it is in the folder now, if it has been written since.
+
+    Raises:
+        BlockingIOError: somebody is writing to it.
+        OSError: it is gone, or the disk is full.
+    """
+    path = folder.incoming / name
+    with _held(path) as descriptor:
+        if Claim.named(name).is_of(os.read(descriptor, LARGEST + 1)):
+            folder.file_away(name, runs)
+            return None
+    if content is not None:
+        _keep(folder, content, runs)
+    return put_back(folder, name, source)
+
+
+def put_back(folder: Folder, name: str, source: str | None = None) -> str:
+    """Move a claimed file back into the folder.
+
+    Args:
+        source: its path within the folder before it was claimed; None has it lie where it means the same.
+
+    Returns:
+        its path within the folder; it has a number if there is another one meanwhile.
+
+    Raises:
+        OSError: another server was faster, or the disk is full.
+    """
+    claim = Claim.named(name)
+    # Of several servers that do this, one has it.
+    own = folder.incoming / msgspec.structs.replace(claim, unique=os.urandom(9).hex()).name
+    (folder.incoming / name).rename(own)
+    place = folder.path / source if source else _place_of(folder, claim)
+    make_directories(place.parent, 0o755)
+    for number in count(2):
+        try:
+            move_to_free_place(own, place)
+        except FileExistsError:
+            place = place.with_name(f"{place.stem.removesuffix(f'-{number - 1}')}-{number}{place.suffix}")
+        else:
+            break
+    return os.path.relpath(place, folder.path)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """Open a claimed file, to which nobody can write then."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if hold_still(descriptor) is False:
+            raise BlockingIOError(errno.EAGAIN, "somebody is writing to it", str(path))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _keep(folder: Folder, content: bytes, runs: Sequence[int]) -> None:
+    """Write what was read to the folders of the runs that it became."""
+    for run in runs:
+        folder.make_run_dir(run)
+        write_whole(folder.run_dir(run) / "task.yaml", content)
+
+
+def _place_of(folder: Folder, claim: Claim) -> Path:
+    """Return a place in the folder where a file means what it meant where it was."""
+    directory = folder.path
+    if claim.queue:
+        named = (each for each in folder.directories() if each.name == claim.queue)
+        directory = next(named, folder.path / claim.queue)
+    # A task cannot be called that, nor could it be called what the file was.
+    return directory / f"{claim.stem or 'unnamed file'}.yaml"

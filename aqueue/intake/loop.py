@@ -1,0 +1,204 @@
+"""From change hints to accepted runs: what drives the inbox.
+
+One worker thread waits for hints, looks at the files they are about, and hands what it claimed to the event
+loop; so a file that is dropped changes threads once on its way to the store.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from itertools import chain
+from typing import Protocol
+
+import anyio
+import anyio.from_thread
+from anyio.abc import TaskStatus
+
+from aqueue.clock import Clock
+from aqueue.errors import AqueueError
+from aqueue.folder.layout import Folder
+from aqueue.folder.watch import Watch
+from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.config_reload import Settings
+from aqueue.intake.inbox import BATCH, Inbox
+from aqueue.intake.schedule_files import ScheduleFile
+from aqueue.store.database import make_durable
+from aqueue.threads import in_thread
+
+
+class Delivered(Protocol):
+    """What became of files: the ids of the runs, for each request of each, and why a schedule file is refused.
+
+    If they are not taken, nothing became of them: they are left to the next server.
+    """
+
+    is_taken: bool
+    ids: list[list[list[int]]]
+    refused: Sequence[AqueueError | None]
+
+
+Deliver = Callable[[Sequence[Claimed], Sequence[ScheduleFile]], Awaitable[Delivered]]
+
+_LONGEST_WAIT = 3600.0
+_FILE_AWAY_AFTER = 2.0
+
+
+class Intake:
+    """Keeps the folder empty of task files.
+
+    Args:
+        settings: are looked at when their file has changed.
+        deliver: puts claimed files, and what schedule files say, into the store.
+        schedules_known: is called once all schedule files have been read.
+        wake: is called when the bell has been rung, or another configuration is in force.
+        warn: is told, once, if the kernel gives out no watch for the folder.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        inbox: Inbox,
+        settings: Settings,
+        clock: Clock,
+        deliver: Deliver,
+        schedules_known: Callable[[], None],
+        wake: Callable[[], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._inbox = inbox
+        self._settings = settings
+        self._clock = clock
+        self._deliver = deliver
+        self._schedules_known = schedules_known
+        self._wake = wake
+        self._warn = warn
+        self._delivered: list[tuple[Claimed, list[int]]] = []
+        self._has_delivered = anyio.Event()
+        self._stopped = False
+        self._left_for = math.inf
+        self._watch: Watch | None = None
+        self.is_settled = False
+        """Whether there is no task file that it knows of and has not dealt with."""
+
+    def rescan(self, left_for: float = math.inf) -> None:
+        """Have it look at all that is in the folder, in case a change was missed; from any thread.
+
+        Args:
+            left_for: also take files that somebody has claimed so many seconds ago, and must be gone since.
+        """
+        self._left_for = min(self._left_for, left_for)
+        if self._watch is not None:
+            self._watch.interrupt()
+
+    async def run(
+        self, left: Sequence[Claimed], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take what is there, and what comes, until cancelled; it has started once the folder is watched.
+
+        Args:
+            left: files that a crash left claimed.
+
+        Raises:
+            FolderError: the folder is gone.
+        """
+        with Watch(self._folder, self._inbox.schedule_files.paths, self._warn) as self._watch:
+            task_status.started()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._file_away)
+                tasks.start_soon(self._stop_with_the_rest)
+                if left:
+                    await self.accept(left)
+                await in_thread(partial(self._work, self._watch))
+
+    async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
+        """Have files that are claimed put into the store, and then moved to their runs' folders."""
+        delivered = await self._deliver(files, schedule_files)
+        if files and delivered.is_taken:
+            ids = [list(chain.from_iterable(of_file)) for of_file in delivered.ids]
+            self._delivered.extend(zip(files, ids, strict=True))
+            self._has_delivered.set()
+        return delivered
+
+    def _work(self, watch: Watch) -> None:
+        bell, whole = str(self._folder.bell), str(self._folder.path)
+        # The bell, too, may have been rung before anybody listened.
+        hints = {whole, bell}
+        knows_schedules = False
+        while not self._stopped:
+            if self._settings_changed(hints):
+                # Task files that had to stay where they were may be taken now, and schedules mean something else.
+                self._inbox.reread()
+                hints |= {whole, bell}
+            if bell in hints:
+                anyio.from_thread.run_sync(self._wake)
+                hints.discard(bell)
+            if self._left_for < math.inf:
+                left_for, self._left_for = self._left_for, math.inf
+                self._hand_over(self._inbox.left_behind(left_for))
+            hints.update(self._inbox.due(self._clock.monotonic()))
+            arrivals = self._inbox.arrivals(hints)
+            for start in range(0, len(arrivals), BATCH):
+                self._hand_over(self._inbox.look(arrivals[start : start + BATCH]))
+            if not knows_schedules and not self._inbox.is_in_doubt:
+                knows_schedules = True
+                anyio.from_thread.run_sync(self._schedules_known)
+            looks = [at for at in (self._inbox.next_look, self._settings.next_look) if at is not None]
+            next_look = min(looks, default=None)
+            self.is_settled = next_look is None
+            hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
+            self.is_settled = False
+
+    def _hand_over(self, claimed: Sequence[Claimed]) -> None:
+        """Have what was found put into the store; what is refused is news for it, too."""
+        schedule_files = self._inbox.schedule_files
+        while (news := schedule_files.take_news()) or claimed:
+            delivered = anyio.from_thread.run(self.accept, claimed, news)
+            claimed = ()
+            if not delivered.is_taken:
+                return
+            for file, error in zip(news, delivered.refused, strict=True):
+                if error is None:
+                    self._inbox.confirm(file)
+                else:
+                    self._inbox.refuse(file, error)
+
+    def _settings_changed(self, hints: Collection[str]) -> bool:
+        due = self._settings.next_look
+        is_due = due is not None and due <= self._clock.monotonic()
+        hinted = str(self._folder.config) in hints or str(self._folder.path) in hints
+        return (is_due or hinted) and self._settings.look()
+
+    async def _stop_with_the_rest(self) -> None:
+        # A thread cannot be cancelled; it can be told.
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._stopped = True
+            self.rescan()
+
+    async def _file_away(self) -> None:
+        try:
+            while True:
+                await self._has_delivered.wait()
+                # There is no hurry; many at once wait for the disk only once, and starts do not wait with them.
+                await anyio.sleep(_FILE_AWAY_AFTER)
+                await self._move_delivered()
+        finally:
+            with anyio.move_on_after(5.0, shield=True):
+                await self._move_delivered()
+
+    async def _move_delivered(self) -> None:
+        self._has_delivered = anyio.Event()
+        delivered, self._delivered = self._delivered, []
+        if delivered:
+            await in_thread(partial(self._move, delivered))
+
+    def _move(self, delivered: list[tuple[Claimed, list[int]]]) -> None:
+        try:
+            make_durable(self._folder)
+        except OSError:
+            # They stay where they are, and are looked at again like those of a server that died.
+            return
+        for file, ids in delivered:
+            self._inbox.file_away(file, ids)

@@ -1,0 +1,96 @@
+"""What a task file needs besides its text before it is accepted: the runs it comes after, and its code."""
+
+from collections.abc import Sequence
+
+from aqueue.errors import FileError, RunError, SnapshotError
+from aqueue.formats.task_file import Content
+from aqueue.isolation.pins import Keeper, Taken, Write
+from aqueue.model.submission import Request
+from aqueue.store.lifecycle import Store
+
+
+class Preparation:
+    """Makes what files ask for ready for the store.
+
+    Args:
+        write: to the store.
+        keeper: of code.
+    """
+
+    def __init__(self, write: Write, keeper: Keeper) -> None:
+        self._write = write
+        self._keeper = keeper
+        self._taken: Taken = {}
+
+    def begin(self) -> None:
+        """Files are looked at that are there already: their runs need the code as it is from now on."""
+        self._taken = {}
+
+    def prepare(self, content: Content) -> Sequence[Request]:
+        """What a file asks for, ready for the store.
+
+        Raises:
+            FileError: a run that it comes after is not known, or its code cannot be kept.
+            DiskFullError: there is no room to keep its code.
+            BusyError: the store cannot be asked.
+        """
+        if any(request.after for request in content.requests):
+            self._check_known(content)
+        return self._with_code(content)
+
+    def recover(self, content: Content, name: str) -> Sequence[Request]:
+        """The same of a file that has been found good before.
+
+        Args:
+            name: of the file in `incoming/`.
+
+        Raises:
+            FileError: its code cannot be kept any more.
+            DiskFullError: there is no room to keep its code.
+            BusyError: the store cannot be asked.
+        """
+        if self._write(lambda connection: bool(Store(connection).runs_of(name))):
+            return content.requests
+        return self._with_code(content)
+
+    def _with_code(self, content: Content) -> list[Request]:
+        if not any(request.task.isolate for request in content.requests):
+            return content.requests
+        requests: list[Request] = []
+        for document, request in zip(content.documents, content.requests, strict=True):
+            try:
+                requests.append(self._keeper.keep(request, self._taken))
+            except SnapshotError as error:
+                message = f"isolate: {error.message}"
+                raise document.error(message, error.hint, at=("isolate",), key=True) from None
+        return requests
+
+    def _check_known(self, content: Content) -> None:
+        after = [request.after for request in content.requests]
+        unknown = self._write(lambda connection: _unknown(Store(connection), after))
+        if unknown:
+            raise FileError.together(_located(content, *place) for place in unknown)
+
+
+def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, int, RunError]]:
+    """The entries that mean no run that is known: which request, which of its entries, and what is wrong."""
+    found: list[tuple[int, int, RunError]] = []
+    for index, entries in enumerate(after):
+        for number, written in enumerate(entries):
+            try:
+                store.known(written)
+            except RunError as error:
+                found.append((index, number, error))
+    return found
+
+
+def _located(content: Content, index: int, number: int, error: RunError) -> FileError:
+    document, written = content.documents[index], content.requests[index].after[number]
+    if content.requests[index].task.name == written:
+        hint = "a run cannot come after itself"
+    elif any(written in request.names() for request in content.requests):
+        hint = f"it is in this very file: write needs: [{written}]"
+    else:
+        hint = error.hint
+    is_list = isinstance(document.value["after"], list)
+    return document.error(f"after: {error.message}", hint, at=("after", number) if is_list else ("after",))

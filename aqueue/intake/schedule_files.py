@@ -1,0 +1,111 @@
+"""The schedule files in the folder: which there are, and what is still to be told to the store about them.
+
+A schedule file stays where it is. Each look at one that gave something new is told to the store, and the store
+may refuse it. A file with an error in it stays too, and its last good version in force; one that is gone ends its
+schedules.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+
+import msgspec
+
+from aqueue.errors import FileError
+from aqueue.folder.layout import Folder
+from aqueue.folder.rejected import IN_FORCE, Rejected
+from aqueue.formats.yaml_document import LARGEST
+from aqueue.model.events import Notice, Report
+from aqueue.model.schedule import Schedule
+
+
+class ScheduleFile(msgspec.Struct, frozen=True):
+    """What a look at a schedule file gave.
+
+    Attributes:
+        name: its path within the folder.
+        schedules: what it says; none if it is gone, or says nothing about schedules any more.
+        error: what is wrong with it; its last good version stays in force then.
+    """
+
+    name: str
+    schedules: list[Schedule] = []
+    error: str = ""
+
+
+class ScheduleFiles:
+    """The schedule files of a folder, as one server has read them.
+
+    Args:
+        folder: where they are.
+        rejected: gets copies of bad edits.
+        report: is told about bad edits.
+    """
+
+    def __init__(self, folder: Folder, rejected: Rejected, report: Report) -> None:
+        self._folder = folder
+        self._root = str(folder.path)
+        self._rejected = rejected
+        self._report = report
+        self._news: list[ScheduleFile] = []
+        self._errors: dict[str, str] = {}
+        self.paths: set[str] = set()
+        """Those whose schedules are in force."""
+
+    def know(self, names: Iterable[str]) -> None:
+        """Take up those that the store knows, by their paths within the folder."""
+        self.paths.update(f"{self._root}/{name}" for name in names)
+
+    def put(self, path: str, schedules: list[Schedule]) -> None:
+        """A file has been read, and is good."""
+        self._news.append(ScheduleFile(self._name(path), schedules))
+
+    def put_error(self, path: str, error: FileError) -> None:
+        """A file whose schedules are in force has been read, and is bad."""
+        name = self._name(path)
+        text = error.text()
+        if self._errors.get(path) != text:
+            self._errors[path] = text
+            *others, last = error.lines()
+            self._report(*(Notice(said, urgent=True) for said in [*others, f"{last}; {IN_FORCE}"]))
+        with contextlib.suppress(OSError):
+            self._rejected.copy(_content(path), name, text)
+        self._news.append(ScheduleFile(name, error=text))
+
+    def end(self, path: str) -> None:
+        """A file is gone, or is no schedule file any more."""
+        self._news.append(ScheduleFile(self._name(path)))
+
+    def take_news(self) -> list[ScheduleFile]:
+        """What the store has not been told yet."""
+        news, self._news = self._news, []
+        return news
+
+    def confirm(self, news: ScheduleFile) -> None:
+        """The store has been told, and did not refuse it."""
+        if news.error:
+            return
+        path = f"{self._root}/{news.name}"
+        if news.schedules:
+            self.paths.add(path)
+        else:
+            self.paths.discard(path)
+        self._errors.pop(path, None)
+        self._rejected.remove_copy(news.name)
+
+    def _name(self, path: str) -> str:
+        return path[len(self._root) + 1 :]
+
+
+def _content(path: str) -> bytes:
+    """What is in a file, as far as anybody would want to look at it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                return os.read(descriptor, LARGEST)
+        finally:
+            os.close(descriptor)
+    return b""

@@ -1,0 +1,44 @@
+"""What a server has seen of the GPUs, and the runs it is given."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from aqueue.model.gpu import Look
+from aqueue.model.run import Run
+
+
+class Sight(NamedTuple):
+    """What a server has seen of the cards.
+
+    Attributes:
+        look: the last look; None if there was none.
+        before: the one before that.
+        is_news: whether the store has not been told of the last one.
+        is_prompt: whether the next one can be had at once, so that a run which needs it keeps its slot meanwhile.
+    """
+
+    look: Look | None = None
+    before: Look | None = None
+    is_news: bool = False
+    is_prompt: bool = True
+
+
+NO_SIGHT: Final = Sight()
+
+
+class Taken(NamedTuple):
+    """What a server was given.
+
+    Attributes:
+        runs: they are running now, each with its next attempt.
+        look: the last look, with what it meant for our own runs.
+        needs_look: whether more may be given once somebody has looked at the cards.
+        is_vetoed: whether a run waits only for what looks will show.
+        lacking: runs that ask for cards that there are not, each with the words for that.
+    """
+
+    runs: list[Run]
+    look: Look | None = None
+    needs_look: bool = False
+    is_vetoed: bool = False
+    lacking: Sequence[tuple[int, str]] = ()

@@ -1,0 +1,192 @@
+"""GPUs as the rest of aqueue talks about them: what a look at the machine saw, and what a run asks for. Pure.
+
+A card is what a run can be given: a whole GPU, or one instance of a GPU that is partitioned (MIG).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+CardId = int | str
+"""How a person names a card: its index, or a UUID, of which the beginning is enough."""
+
+_ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
+
+CARD_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+"""The variables by which programs, CUDA and containers are told their cards."""
+
+HANGS: Final = "does not answer"
+"""What is said of a card, or a driver, that takes too long."""
+
+MOST_CARDS: Final = 1024
+"""How many a run may ask for."""
+
+CARDS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
+
+
+class Demand(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The cards that a run asks for.
+
+    Attributes:
+        count: how many.
+        ids: these very ones; empty: any.
+        memory: bytes that must be free on each; None: no matter.
+    """
+
+    count: int
+    ids: tuple[CardId, ...] = ()
+    memory: int | None = None
+
+
+class HeldCard(msgspec.Struct, frozen=True, array_like=True):
+    """A card that an attempt has, as the store remembers it.
+
+    Attributes:
+        key: the card's UUID; its label where nothing is known of it but that somebody declared it.
+        label: what people call it.
+        is_instance: whether it is an instance of a partitioned GPU.
+    """
+
+    key: str
+    label: str
+    is_instance: bool = False
+
+
+class CardProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A compute process on a card.
+
+    Attributes:
+        memory: bytes that it has there; None if the driver does not say.
+        user, name: whose it is, and what it is called; empty if that cannot be told.
+        run: the run of the folder that has started it; None if none has.
+    """
+
+    pid: int
+    memory: int | None = None
+    user: str = ""
+    name: str = ""
+    run: int | None = None
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look saw of one card. Memory is in bytes.
+
+    Attributes:
+        key: its UUID, by which it is the same card after every restart.
+        index: its GPU's place in the order of PCI buses, from 0.
+        instance: its own number among the instances of that GPU; None for a whole GPU.
+        processes: the compute processes on it; None where they cannot be seen.
+        distances: how far the other cards are, by their keys: 0 with NVLink in between, more the longer the way.
+        error: why it cannot be used now.
+        is_declared: whether all that is known of it is what `aqueue.yaml` says.
+        doubts: in how many looks in a row it had memory in use that nobody accounts for.
+    """
+
+    key: str
+    index: int
+    instance: int | None = None
+    name: str = ""
+    total: int | None = None
+    free: int | None = None
+    processes: tuple[CardProcess, ...] | None = None
+    distances: dict[str, int] = {}
+    error: str | None = None
+    is_declared: bool = False
+    doubts: int = 0
+
+    @property
+    def label(self) -> str:
+        """What people call it: `0`, and `0:1` for an instance."""
+        return str(self.index) if self.instance is None else f"{self.index}:{self.instance}"
+
+    @property
+    def used(self) -> int | None:
+        """Bytes in use; None if that is not known."""
+        return None if self.total is None or self.free is None else self.total - self.free
+
+    @property
+    def held(self) -> HeldCard:
+        """The card as it is given to a run."""
+        return HeldCard(self.key, self.label, self.instance is not None)
+
+    def is_meant_by(self, id_: CardId) -> bool:
+        """Whether a person who writes `id_` means this card."""
+        written = str(id_)
+        if self.instance is None and written == str(self.index):
+            return True
+        return written == self.label or (len(written) > 4 and self.key.startswith(written))
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What there was to see of the machine's cards at one moment.
+
+    Attributes:
+        began_at, ended_at: seconds since the epoch.
+        problem: why there is nothing to see; None if there is.
+        is_without_driver: whether that is because there is no driver, so that nobody else can use a GPU either.
+    """
+
+    began_at: float
+    ended_at: float
+    cards: tuple[Card, ...] = ()
+    problem: str | None = None
+    is_without_driver: bool = False
+
+
+def text_of(demand: Demand | None) -> str:
+    """A demand such that the same is always the same text; empty for none."""
+    return msgspec.json.encode(demand).decode() if demand else ""
+
+
+def within(cards: Iterable[Card], ids: Sequence[CardId]) -> list[Card]:
+    """Those of the cards that one of `ids` means."""
+    return [card for card in cards if any(map(card.is_meant_by, ids))]
+
+
+def check_ids(ids: Sequence[CardId]) -> tuple[CardId, ...]:
+    """The cards that somebody lists.
+
+    Raises:
+        ValueError: there are none, one stands there twice, or is neither an index nor a UUID.
+    """
+    if not ids or len({str(id_) for id_ in ids}) < len(ids):
+        raise ValueError(ids)
+    for id_ in ids:
+        if isinstance(id_, bool) or not _ID.fullmatch(str(id_)):
+            raise ValueError(id_)
+    return tuple(int(id_) if str(id_).isdigit() else id_ for id_ in ids)
+
+
+def resolved(cards: Sequence[Card], ids: Sequence[CardId]) -> tuple[list[Card], list[CardId]]:
+    """A card for each of the ids, none twice, and the ids for which there is none left."""
+    found: dict[CardId, Card] = {}
+    # One that means several is given what the others leave.
+    for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
+        for card in cards:
+            if card.is_meant_by(id_) and card not in found.values():
+                found[id_] = card
+                break
+    return [found[id_] for id_ in ids if id_ in found], [id_ for id_ in ids if id_ not in found]
+
+
+def parse_ids(written: str) -> tuple[CardId, ...]:
+    """Cards as `CUDA_VISIBLE_DEVICES` and options have them: indices or UUIDs with commas between them.
+
+    As in CUDA, what follows the first that is none does not count.
+    """
+    ids: list[CardId] = []
+    for word in written.split(","):
+        word = word.strip()
+        if not _ID.fullmatch(word):
+            break
+        ids.append(int(word) if word.isdigit() else word)
+    return tuple(ids)
+
+
+def owned(given: tuple[CardId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[CardId, ...], ...]:
+    """What a server is told of its cards, by an option and by the environment that it is started in."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    inherited = None if visible is None else parse_ids(visible)
+    return tuple(ids for ids in (given, inherited) if ids is not None)

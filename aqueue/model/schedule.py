@@ -1,0 +1,67 @@
+"""Schedules, as a task file says them and as they are remembered."""
+
+from enum import StrEnum
+
+import msgspec
+
+from aqueue.model.task import Task
+
+
+class Overlap(StrEnum):
+    """What becomes of a due time while earlier runs of the schedule are not over."""
+
+    ALL = "all"
+    """Its run waits for its turn."""
+    SKIP = "skip"
+    """It is skipped while the previous run is queued or running."""
+    LATEST = "latest"
+    """Its run takes the place of those that wait."""
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a task is due, again and again.
+
+    Attributes:
+        task: what becomes a run at each due time; it and the schedule have one name.
+        expressions: in cron's language, of five fields each; due is what any of them says.
+        at: the only due time, in seconds since the epoch, where there are no expressions.
+        timezone: in which the expressions are meant, such as `Europe/Berlin`.
+        catchup_window: seconds that a missed time may lie back and still be made up for; 0: none is.
+    """
+
+    task: Task
+    timezone: str
+    expressions: tuple[str, ...] = ()
+    at: float | None = None
+    catchup_window: float = 0.0
+    overlap: Overlap = Overlap.ALL
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder, and that of its runs."""
+        return self.task.name
+
+
+class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as the store has it.
+
+    Attributes:
+        file: where it is written, within the folder; None once it has ended.
+        handled_until: what was due by then is made, missed or skipped.
+        next_due: None while it is paused, and if it is never due again.
+        missed_after: since when there are missed times that nobody has decided about; None if there are none.
+        missed_at: when they were found to be missed.
+        missed: how many due times were missed for good.
+        error: what is wrong with the file as it is now; `schedule` is its last good version then.
+    """
+
+    name: str
+    file: str | None
+    schedule: Schedule
+    handled_until: float
+    next_due: float | None
+    missed_after: float | None
+    missed_at: float | None
+    missed: int
+    paused: bool
+    error: str | None

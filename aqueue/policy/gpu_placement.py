@@ -1,0 +1,377 @@
+"""Which cards a run is given, or why it has to wait for them. Pure.
+
+What our own runs have is a matter of the store's leases. A look at the machine tells which cards there are, and
+vetoes: another's process, too little memory, a failure. What a look does not tell never counts as free.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from aqueue.model.config import Rules
+from aqueue.model.gpu import Card, CardId, Demand, Look, resolved, within
+from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_cards, lacks, never
+from aqueue.units import spell_size
+
+FRESH_SECONDS: Final = 2.0
+"""How old a look may be by which cards are given away."""
+
+_SETTLING_SECONDS: Final = 60.0
+"""How long a run counts with the memory it asked for, as it may not have allocated it yet."""
+
+_MOST_NAMED: Final = 3
+
+_FARTHEST: Final = 1000
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot of a card that a run has.
+
+    Attributes:
+        memory: bytes that it asked for.
+        set_aside: whether the run only waits, and the slot is kept for it.
+    """
+
+    run: int
+    key: str
+    label: str
+    memory: int | None
+    started_at: float
+    set_aside: bool = False
+
+    def is_on(self, card: Card) -> bool:
+        """Whether this is a slot of that card, also where only one side knows its UUID."""
+        return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
+
+
+class SetAside(msgspec.Struct, frozen=True, array_like=True):
+    """A slot of a card that a server keeps for a run that waits."""
+
+    priority: int
+    run: int
+    key: str
+    label: str
+    memory: int | None
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """The cards that a run gets."""
+
+    cards: tuple[Card, ...]
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run gets none.
+
+    Attributes:
+        obstacles: what is in the way on each card that is not free.
+        lack: why there never are such cards; empty if there are.
+        needs_look: whether it may get some as soon as there is a fresh look.
+    """
+
+    obstacles: Sequence["_Obstacle"] = ()
+    lack: str = ""
+    needs_look: bool = False
+
+    @property
+    def is_vetoed(self) -> bool:
+        """Whether a later look may change that, without any run of ours coming to its end."""
+        return bool(self.lack) or any(obstacle.is_seen for obstacle in self.obstacles)
+
+    @property
+    def reason(self) -> str:
+        """In words, why it waits."""
+        if self.needs_look:
+            return "its GPUs are being looked at"
+        if self.lack:
+            return self.lack
+        # What somebody can do something about comes first.
+        named = sorted(self.obstacles, key=lambda obstacle: obstacle.is_ours)
+        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return f"waits for GPUs: {'; '.join(one.explain() for one in named[:_MOST_NAMED])}{more}"
+
+
+class _Obstacle(msgspec.Struct, frozen=True):
+    """What keeps a card from being given to a run.
+
+    Attributes:
+        explain: says it in words; claims do not ask for them.
+        is_ours: whether it goes away when runs of ours end.
+        is_seen: whether it is something that a look has shown.
+    """
+
+    explain: Callable[[], str]
+    is_ours: bool = False
+    is_seen: bool = True
+
+
+class Board:
+    """The cards of one server at one moment, and who has them. It changes as cards are given away.
+
+    Args:
+        look: what was seen last; None if nobody has looked yet.
+        leases: the slots that running runs have, of all servers.
+        freed_at: when each card, by its key, was last given back.
+        owns: the server has only cards that each of these lists means.
+        now: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        look: Look | None,
+        leases: Iterable[Lease],
+        freed_at: Mapping[str, float],
+        rules: Rules,
+        owns: Sequence[Sequence[CardId]],
+        now: float,
+    ) -> None:
+        self._look = look
+        self._rules = rules
+        self._freed_at = freed_at
+        self._now = now
+        self.all_cards = known_cards(look, rules)
+        self.cards = self.all_cards
+        for ids in owns:
+            self.cards = within(self.cards, ids)
+        self._wanted: dict[int, Sequence[Card]] = {}
+        self._leases: dict[str, list[Lease]] = defaultdict(list)
+        for lease in leases:
+            self._add(lease)
+
+    @property
+    def seen_at(self) -> float | None:
+        """When the cards were looked at; None if nobody has."""
+        return self._look.began_at if self._look is not None else None
+
+    def place(self, run: int, demand: Demand, confined_to: Sequence[CardId] | None = None) -> Placed | Blocked:
+        """Give a run the cards it asks for, or set aside for it those of them that are free.
+
+        Args:
+            confined_to: the only cards that its queue may use; None: all.
+        """
+        if self._look is None:
+            return Blocked(needs_look=True)
+        allowed = _within(self.cards, confined_to)
+        if why := self.lack(demand, confined_to):
+            return Blocked(lack=why)
+        eligible = resolved(allowed, demand.ids)[0] if demand.ids else _large(allowed, demand)
+        obstacles = [self._obstacle(card, demand) for card in eligible]
+        free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
+        if len(free) >= demand.count:
+            return self._give(run, demand, free)
+        found = {card.key: obstacle for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
+        coming = [card for card in eligible if card.key in found and found[card.key].is_ours]
+        if len(free) + len(coming) >= demand.count:
+            self._wanted[run] = [*free, *coming]
+            self._take(run, demand, free, set_aside=True)
+            # Where it waits for memory, a slot that is left is not for those who came later.
+            for card in coming[: demand.count - len(free)]:
+                while len(self._leases[card.key]) < self._rules.slots:
+                    self._take(run, demand, [card], set_aside=True)
+        return Blocked(obstacles=tuple(found.values()))
+
+    def keep(self, slot: SetAside) -> None:
+        """Do not give away a slot that another server keeps for a run whose turn is before those to come."""
+        self._add(
+            Lease(
+                run=slot.run,
+                key=slot.key,
+                label=slot.label,
+                memory=slot.memory,
+                started_at=self._now,
+                set_aside=True,
+            )
+        )
+
+    def set_aside_for(self, run: int, priority: int, demand: Demand) -> list[SetAside]:
+        """What is kept for a run: whichever of its cards falls free first, so a slot of each."""
+        return [SetAside(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())]
+
+    def leases_on(self, card: Card) -> list[Lease]:
+        """The slots of a card that are taken."""
+        return self._leases[card.key]
+
+    def foreign(self, card: Card) -> str | None:
+        """What there is on a card that is not ours, in words; None if nothing is."""
+        ours = {lease.run for lease in self._leases[card.key]}
+        for process in card.processes or ():
+            if process.run not in ours:
+                who = ", ".join(filter(None, (f"pid {process.pid}", process.user)))
+                memory = "" if process.memory is None else f" with {spell_size(process.memory)}"
+                whose = "" if process.run is None else f", of run {process.run},"
+                return f"{process.name or 'a process'} ({who}){whose} is on GPU {card.label}{memory}"
+        if card.processes is None and card.doubts:
+            used = spell_size(card.used or 0)
+            return f"on GPU {card.label} {used} are in use, and no run of ours accounts for that"
+        return None
+
+    def is_unaccounted(self, card: Card) -> bool:
+        """Whether more memory is in use on a card, whose processes cannot be seen, than our runs asked for."""
+        taken = self._leases[card.key]
+        if card.processes is not None or card.used is None or not self._is_current(card):
+            return False
+        asked = [lease.memory for lease in taken if lease.memory is not None]
+        return len(asked) == len(taken) and card.used > self._rules.ignore_memory + sum(asked)
+
+    def _add(self, lease: Lease) -> None:
+        for card in self.all_cards:
+            if lease.is_on(card):
+                self._leases[card.key].append(lease)
+
+    def _is_current(self, card: Card) -> bool:
+        """Whether the card was looked at since it was last given back."""
+        freed_at = self._freed_at.get(card.key, 0.0)
+        began_at = self._look.began_at if self._look else 0.0
+        # A moment in the future says only that the clock was put back.
+        return card.is_declared or freed_at <= began_at or freed_at > self._now
+
+    def _obstacle(self, card: Card, demand: Demand) -> _Obstacle | None:
+        if card.error is not None:
+            return _Obstacle(lambda: f"GPU {card.label} {card.error}")
+        taken = tuple(self._leases[card.key])
+        if len(taken) >= self._rules.slots:
+            return _Obstacle(lambda: f"GPU {card.label} {_said(taken)}", is_ours=True, is_seen=False)
+        if not self._is_current(card):
+            return None
+        if not self._rules.share_with_others and (foreign := self.foreign(card)):
+            return _Obstacle(lambda: foreign)
+        if demand.memory is None:
+            return None
+        return self._shortage(card, taken, demand.memory)
+
+    def _shortage(self, card: Card, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
+        left = self._left(card)
+        if left is None:
+            return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known")
+        if left >= memory:
+            return None
+
+        def explain() -> str:
+            why = f"GPU {card.label} has {spell_size(max(left, 0))} free of the {spell_size(memory)} it asks for"
+            return f"{why}, and {_said(taken)}" if taken else why
+
+        return _Obstacle(explain, is_ours=bool(taken))
+
+    def _left(self, card: Card) -> int | None:
+        """Bytes that are free on a card and not about to be taken; None if that is not known."""
+        if card.free is None:
+            return None
+        return card.free - sum(self._to_come(lease, card) for lease in self._leases[card.key])
+
+    def _to_come(self, lease: Lease, card: Card) -> int:
+        """Bytes that a run on the card has asked for and may not have allocated yet."""
+        if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
+            return 0
+        has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
+        return max(0, lease.memory - has)
+
+    def _give(self, run: int, demand: Demand, free: Sequence[Card]) -> Placed | Blocked:
+        chosen = self._choose(demand, free)
+        age = self._now - (self._look.ended_at if self._look else 0.0)
+        if any(not card.is_declared for card in chosen) and (
+            not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
+        ):
+            # Until it has been looked, nobody who came later may have them.
+            self._wanted[run] = chosen
+            self._take(run, demand, chosen, set_aside=True)
+            return Blocked(needs_look=True)
+        self._take(run, demand, chosen)
+        return Placed(tuple(chosen))
+
+    def _take(self, run: int, demand: Demand, cards: Iterable[Card], *, set_aside: bool = False) -> None:
+        for card in cards:
+            lease = Lease(
+                run=run,
+                key=card.key,
+                label=card.label,
+                memory=demand.memory,
+                started_at=self._now,
+                set_aside=set_aside,
+            )
+            self._leases[card.key].append(lease)
+
+    def _choose(self, demand: Demand, free: Sequence[Card]) -> list[Card]:
+        """The best of the cards: near each other; then such that large ones, or the longest idle, serve best."""
+
+        def preference(card: Card) -> tuple[float, ...]:
+            if demand.memory is not None and (left := self._left(card)) is not None:
+                return (left, *_place(card))
+            return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), *_place(card))
+
+        if len(free) == demand.count:
+            return list(free)
+        ranked = sorted(free, key=preference)
+        if demand.count == 1:
+            return ranked[:1]
+        chosen = min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
+        return sorted(chosen, key=_place)
+
+    def lack(self, demand: Demand, confined_to: Sequence[CardId] | None = None) -> str:
+        """Say why there never are such cards here; empty if there are, whoever has them now, or nobody has looked.
+
+        Args:
+            confined_to: the only cards that its queue may use; None: all.
+        """
+        if self._look is None or not lacks(demand, _within(self.cards, confined_to)):
+            return ""
+        return self._explain_lack(demand, confined_to)
+
+    def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
+        if self._look is not None and (why := never(demand, self._look, self._rules)):
+            return why
+        allowed = _within(self.all_cards, confined_to)
+        if lacks(demand, allowed):
+            return f"asks for {described(demand)}, but its queue may use only {_labels(allowed)}"
+        here = _within(self.cards, confined_to)
+        what = f"only {_labels(here)}" if here else "none for it"
+        return f"waits for a server that has {described(demand)}; this one has {what}"
+
+
+def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
+    """The look with a note at each card on which memory is in use that nobody accounts for.
+
+    Args:
+        before: the last one; None if this is the first.
+        board: made of this look; nothing has been given away on it yet.
+    """
+    known = {card.key: card.doubts for card in before.cards} if before is not None else {}
+    cards = [
+        msgspec.structs.replace(card, doubts=known.get(card.key, 0) + 1 if board.is_unaccounted(card) else 0)
+        for card in look.cards
+    ]
+    return msgspec.structs.replace(look, cards=tuple(cards))
+
+
+def _place(card: Card) -> tuple[int, int]:
+    return card.index, card.instance or 0
+
+
+def _neighbours(first: Card, cards: Sequence[Card], count: int) -> list[Card]:
+    group = [first]
+    while len(group) < count:
+        left = [card for card in cards if card not in group]
+        group.append(min(left, key=lambda card: sum(_distance(card, other) for other in group)))
+    return group
+
+
+def _spread(group: Sequence[Card]) -> int:
+    return sum(_distance(one, other) for one in group for other in group if one is not other)
+
+
+def _distance(one: Card, other: Card) -> int:
+    return one.distances.get(other.key, _FARTHEST)
+
+
+def _said(leases: Sequence[Lease]) -> str:
+    runs = [lease.run for lease in leases if not lease.set_aside]
+    waiting = dict.fromkeys(lease.run for lease in leases if lease.set_aside)
+    parts = [f"has {_named(runs)} on it"] if runs else []
+    parts += [f"is set aside for {_named(list(waiting))}"] if waiting else []
+    return " and ".join(parts)
+
+
+def _named(runs: Sequence[int]) -> str:
+    more = " …" if len(runs) > _MOST_NAMED else ""
+    return f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs[:_MOST_NAMED]))}{more}"

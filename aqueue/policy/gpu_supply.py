@@ -1,0 +1,70 @@
+"""GPUs that a run asks for and that this machine does not have, in words. Pure."""
+
+from collections.abc import Sequence
+
+from aqueue.model.config import Rules
+from aqueue.model.gpu import Card, CardId, Demand, Look, resolved, within
+from aqueue.units import spell_size
+
+
+def known_cards(look: Look | None, rules: Rules) -> list[Card]:
+    """The cards there are: those that were found, or without NVML those that somebody declared."""
+    found = list(look.cards) if look is not None else []
+    if rules.devices is None:
+        return found
+    if look is None or not look.is_without_driver:
+        return within(found, rules.devices)
+    return [Card(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
+
+
+def lacks(demand: Demand, cards: Sequence[Card]) -> str | None:
+    """Why these cards can never be what is asked for; None if they can."""
+    if demand.ids:
+        cards, missing = resolved(cards, demand.ids)
+        if missing:
+            return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
+    if len(cards) < demand.count:
+        return f"asks for {described(demand)}, and there {_there(len(cards))}"
+    large = _large(cards, demand)
+    if len(large) >= demand.count:
+        return None
+    largest = spell_size(max(card.total or 0 for card in cards))
+    return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
+
+
+def never(demand: Demand, look: Look, rules: Rules) -> str | None:
+    """Why a run that asks for this has to wait for other cards than there are; None if it does not."""
+    cards = known_cards(look, rules)
+    if look.problem is not None and not cards:
+        return f"waits for GPUs: {look.problem}"
+    return lacks(demand, cards)
+
+
+def _within(cards: Sequence[Card], ids: Sequence[CardId] | None) -> Sequence[Card]:
+    """Those of the cards that are meant; all if no `ids` are given."""
+    return cards if ids is None else within(cards, ids)
+
+
+def _large(cards: Sequence[Card], demand: Demand) -> Sequence[Card]:
+    """Those of the cards that have as much memory as is asked for, as far as that is known."""
+    return [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
+
+
+def described(demand: Demand) -> str:
+    """What is asked for."""
+    memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
+    if demand.ids:
+        return f"GPU {', '.join(map(str, demand.ids))}{memory}"
+    return f"{demand.count} GPU{'' if demand.count == 1 else 's'}{memory}"
+
+
+def _labels(cards: Sequence[Card]) -> str:
+    return ", ".join(card.label for card in cards) or "none"
+
+
+def _are(count: int) -> str:
+    return "none is" if count == 0 else "1 is" if count == 1 else f"{count} are"
+
+
+def _there(count: int) -> str:
+    return "is none" if count == 0 else f"is {count}" if count == 1 else f"are {count}"

@@ -1,0 +1,136 @@
+"""What the end of an attempt makes of its run: over, or tried again. Pure."""
+
+import re
+import signal
+from typing import Final
+
+import msgspec
+
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run, State
+from aqueue.units import spell
+
+MOST_LOSSES: Final = 3
+"""How often a lost run is queued again before it is given up."""
+
+_NOT_FOUND = re.compile(
+    r"(?:^|: )(?P<what>[^:\n]+): (?:(?:command )?not found|No such file or directory)$", re.MULTILINE
+)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What an outcome makes of the run.
+
+    Attributes:
+        state: the run's next state.
+        reason: why it is in that state.
+        attempt_reason: why the attempt ended as it did; None if there is nothing to say.
+        ready_at: not to be started again before, in seconds since the epoch.
+    """
+
+    state: State
+    reason: str | None
+    attempt_reason: str | None
+    ready_at: float | None = None
+    failures: int = 0
+    losses: int = 0
+
+
+_STOPPING = (signal.SIGTERM, signal.SIGKILL)
+
+
+def judge(outcome: Outcome) -> Verdict:
+    """Decide which state follows: over, or back in the queue for another attempt."""
+    run = outcome.run
+    match outcome.end:
+        case End.NEVER_STARTED:
+            return _back(run, run.reason, None)
+        case End.STOPPED:
+            return _over(run, State.ABORTED, outcome.why)
+        case End.LOST:
+            return _lost(run, outcome.why)
+        case End.EXITED if outcome.exit_code == 0:
+            return _over(run, State.SUCCEEDED, None)
+        case End.EXITED if run.cancel is not None and outcome.signal in _STOPPING:
+            # Whoever has stopped it did not live to record that.
+            return _over(run, State.ABORTED, run.cancel)
+        case _:
+            return _failed(outcome)
+
+
+def explain(outcome: Outcome, log_tail: str = "") -> str:
+    """Say in a few words why an attempt that did not succeed ended.
+
+    Args:
+        outcome: of an attempt that exited, timed out or failed to start.
+        log_tail: the end of its output, in which shells say which command they did not find.
+    """
+    if outcome.end is End.TIMED_OUT:
+        return f"timed out after {spell(outcome.run.task.timeout or 0)}"
+    if outcome.end is End.FAILED_TO_START:
+        return outcome.why
+    if outcome.exit_code == 127 and (found := _NOT_FOUND.findall(log_tail)):
+        return f"command not found: {found[-1].strip()}"
+    if outcome.signal is not None:
+        return f"killed by {signal.Signals(outcome.signal).name}"
+    return f"exit code {outcome.exit_code}"
+
+
+def _failed(outcome: Outcome) -> Verdict:
+    run, reason = outcome.run, outcome.why or explain(outcome)
+    retries = run.task.retries
+    if (
+        outcome.end is End.FAILED_TO_START
+        or run.failures >= retries.limit
+        or (retries.exit_codes and outcome.exit_code not in retries.exit_codes)
+    ):
+        return _over(run, State.FAILED, reason, failures=run.failures + 1)
+    retry = run.failures + 1
+    delay = retries.seconds_before(retry)
+    return _back(
+        run,
+        f"{reason}; retry {retry} of {retries.limit}",
+        reason,
+        ready_at=outcome.at + delay if delay else None,
+        failures=retry,
+    )
+
+
+def _lost(run: Run, why: str) -> Verdict:
+    reason = f"lost: {why}"
+    if not run.task.requeue:
+        return _over(run, State.FAILED, reason)
+    if run.losses >= MOST_LOSSES:
+        return _over(run, State.FAILED, f"{reason}; given up after {MOST_LOSSES + 1} losses")
+    return _back(run, f"{reason}; queued again", reason, losses=run.losses + 1)
+
+
+def _over(run: Run, state: State, reason: str | None, failures: int | None = None) -> Verdict:
+    return Verdict(
+        state=state,
+        reason=reason,
+        attempt_reason=reason,
+        failures=run.failures if failures is None else failures,
+        losses=run.losses,
+    )
+
+
+def _back(
+    run: Run,
+    reason: str | None,
+    attempt_reason: str | None,
+    *,
+    ready_at: float | None = None,
+    failures: int | None = None,
+    losses: int | None = None,
+) -> Verdict:
+    if run.cancel is not None:
+        return _over(run, State.ABORTED, run.cancel)
+    return Verdict(
+        state=State.QUEUED,
+        reason=reason,
+        attempt_reason=attempt_reason,
+        ready_at=ready_at,
+        failures=run.failures if failures is None else failures,
+        losses=run.losses if losses is None else losses,
+    )

@@ -1,0 +1,105 @@
+"""Why a run waits. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from aqueue.model.run import NOT_YET, Run, State
+from aqueue.model.server import Server
+from aqueue.policy.limits import Limits
+from aqueue.units import spell
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What a waiting run has before it.
+
+    Attributes:
+        servers: those that are up.
+        silent: those that are up, too, but give no sign of life.
+        ahead: how many runs of its queue go first.
+        running: the ids of the runs that run, for each queue.
+        jobs: how many runs each server has in queues that nobody configured.
+        is_paused: whether a person has paused its queue.
+        unmet: the ids of the first runs that it comes after and that are not over.
+    """
+
+    servers: Sequence[Server]
+    ahead: int
+    running: Mapping[str, list[int]]
+    jobs: Mapping[str, int]
+    is_paused: bool = False
+    silent: Sequence[Server] = ()
+    unmet: Sequence[int] = ()
+
+
+def waiting_for(
+    run: Run, line: Line, limits: Limits, now: float, hindered: Mapping[str, str] | None = None
+) -> str | None:
+    """Say what keeps `run` from being started; None if nothing does, or it does not wait.
+
+    Args:
+        hindered: why servers, by their ids, can start nothing at all.
+    """
+    if run.state is State.HELD:
+        return f"hold; `aqueue release {run.id}` lets it go"
+    if run.state is not State.QUEUED:
+        return None
+    if run.ready_at == NOT_YET:
+        return f"comes after {_name(line.unmet)}"
+    servers = [server for server in line.servers if server.serves(run.queue)]
+    disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
+    hindrance = _hindrance(servers, hindered or {})
+    if all(disabled_by) and run.direct and servers:
+        return _its_turn(run, line, limits, now) or hindrance
+    if all(disabled_by):
+        return f"queues are disabled: {disabled_by[0]}"
+    if not servers:
+        return _its_server(run, line)
+    return _its_turn(run, line, limits, now) or hindrance or _its_slot(run, line, limits, servers)
+
+
+def _hindrance(servers: Sequence[Server], hindered: Mapping[str, str]) -> str | None:
+    """Say why none of these servers can start anything; None if one can."""
+    whys = [hindered.get(server.id) for server in servers]
+    return f"nothing is started: {whys[0]}" if whys and all(whys) else None
+
+
+def _its_server(run: Run, line: Line) -> str:
+    if any(server.leaving is None for server in line.servers):
+        return f"no server serves queue {run.queue}; `aqueue serve` starts one"
+    if line.silent:
+        pid = line.silent[0].pid
+        return f"server {pid} gives no sign of life; if it is stopped, `kill -CONT {pid}` wakes it"
+    if line.servers:
+        return f"server {line.servers[0].pid} is leaving; `aqueue serve` starts another"
+    return "no server is up; `aqueue serve` starts one"
+
+
+def _its_turn(run: Run, line: Line, limits: Limits, now: float) -> str | None:
+    configured = limits.queues.get(run.queue)
+    if line.is_paused:
+        return f"queue {run.queue} is paused; `aqueue resume {run.queue}` lets it go on"
+    if configured is not None and configured.paused:
+        return f"queue {run.queue} is paused in aqueue.yaml"
+    if run.ready_at is not None and run.ready_at > now:
+        return f"retry in {spell(run.ready_at - now)}"
+    if line.ahead:
+        return f"{line.ahead} ahead of it in queue {run.queue}"
+    return None
+
+
+def _its_slot(run: Run, line: Line, limits: Limits, servers: Sequence[Server]) -> str | None:
+    configured = limits.queues.get(run.queue)
+    busy = line.running.get(run.queue, [])
+    if len(busy) >= limits.slots(run.queue):
+        return f"queue {run.queue} is full: {_name(busy)}"
+    others = [id_ for ids in line.running.values() for id_ in ids]
+    if configured is not None and configured.wait_for_running and others:
+        return f"queue {run.queue} waits until nothing else is running: {_name(others)}"
+    if configured is None and all(line.jobs.get(server.id, 0) >= server.most_jobs for server in servers):
+        return f"all jobs are taken ({sum(server.most_jobs for server in servers)}); `-j` allows more"
+    return None
+
+
+def _name(ids: Sequence[int]) -> str:
+    return ("run " if len(ids) == 1 else "runs ") + ", ".join(map(str, ids[:3])) + (" …" if len(ids) > 3 else "")

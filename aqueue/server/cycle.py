@@ -1,0 +1,253 @@
+"""What one round of a dispatcher is about, and the one transaction in which it is done."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain, islice, repeat
+from typing import Final
+
+import anyio
+import msgspec
+
+from aqueue.errors import AqueueError
+from aqueue.folder.layout import Folder
+from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.schedule_files import ScheduleFile
+from aqueue.model.claim import Sight, Taken
+from aqueue.model.events import Event, RunAborted, RunAccepted, RunEnded, RunStarted
+from aqueue.model.outcome import Outcome
+from aqueue.model.run import ENDED, Run
+from aqueue.model.server import Server
+from aqueue.model.submission import Request
+from aqueue.policy.limits import Limits
+from aqueue.server.schedules import Planned, Planner
+from aqueue.store.lifecycle import Store
+from aqueue.store.orders import Leave, Order
+from aqueue.store.runs import Outlook
+from aqueue.store.schedules import Timetable
+
+_FEW: Final = 64
+"""How many new runs one transaction puts into the store in a few milliseconds."""
+
+RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
+
+
+class Delivery:
+    """Files that somebody waits to have taken up.
+
+    Args:
+        files: with tasks.
+        schedule_files: that were read.
+    """
+
+    def __init__(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> None:
+        self.files = files
+        self.schedule_files = schedule_files
+        self.ids: list[list[list[int]]] = []
+        """For each file the ids of its runs, for each request in it."""
+        self.refused: Sequence[AqueueError | None] = ()
+        """For each schedule file why it is not taken, or None."""
+        self.is_taken = False
+        """Whether this has been done. A server that leaves does not do it: the next one finds the files."""
+        self.answered = anyio.Event()
+
+    def answer(self, ids: list[list[list[int]]], refused: Sequence[AqueueError | None]) -> None:
+        """Tell that it has been done, and what came of it."""
+        self.ids = ids
+        self.refused = refused
+        self.is_taken = True
+        self.answered.set()
+
+
+class Agenda(msgspec.Struct, frozen=True, kw_only=True):
+    """What has come together since the last round.
+
+    Attributes:
+        files: to accept, for each delivery.
+        schedule_files: what they say.
+        outcomes: of attempts that are over.
+        limits: that are in force.
+        now: seconds since the epoch.
+        clock_was_set: this boot, and by how many seconds the wall clock is ahead of the time since then, if it was
+            set; None if it was not.
+        sight: what is known of the cards; None where nothing is to be started.
+        rung: whether somebody else has changed the store, or time has passed.
+        beating: whether a sign of life is due.
+        making: whether runs are made of what schedules say.
+        adopting: whether to look for servers that are gone.
+        orders: that somebody has left where the database could not take them.
+    """
+
+    files: Sequence[Sequence[Claimed]]
+    schedule_files: Sequence[ScheduleFile]
+    outcomes: Sequence[Outcome]
+    limits: Limits
+    now: float
+    clock_was_set: tuple[str, float] | None = None
+    sight: Sight | None
+    rung: bool
+    beating: bool
+    making: bool
+    adopting: bool
+    orders: Sequence[Order] = ()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
+        if self.rung or self.beating or self.making or self.schedule_files or self.clock_was_set:
+            return False
+        requests = [request for files in self.files for file in files for request in file.requests]
+        return len(requests) <= _FEW and all(request.sweep is None for request in requests)
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round did, and what there is to know after it.
+
+    Attributes:
+        known: the names of files that were in the store already.
+        ids: of the runs that were accepted: for each delivery, file and request.
+        let_go: how many runs need not wait for others any more.
+        adopted: runs of servers that are gone, each with the boot of its server.
+        held: the runs of this server with the numbers of their attempts; None if that was not asked.
+        taken: the runs that may start now; None where nothing is to be started.
+        cancellations: the runs that somebody wants stopped, and why.
+        record: what the store says of this server; None if that was not asked.
+    """
+
+    known: Collection[str]
+    ids: list[list[list[list[int]]]]
+    aborted: list[Run]
+    let_go: int
+    planned: Planned
+    ended: list[tuple[Outcome, Run]]
+    adopted: list[tuple[Run, str]]
+    held: set[tuple[int, int]] | None
+    taken: Taken | None
+    cancellations: list[tuple[int, str]]
+    record: Server | None
+    outlook: Outlook
+
+    @property
+    def claimed(self) -> list[Run]:
+        """The runs that may start now."""
+        return self.taken.runs if self.taken is not None else []
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether another server may now be able to start something that this one did not, or to leave."""
+        if self.outlook.servers < 2:
+            return False
+        claimed = Counter(run.queue for run in self.claimed)
+        if Counter(run.queue for _, run in self.ended) - claimed:
+            return True
+        freed = Counter(card.key for outcome, _ in self.ended for card in outcome.run.cards)
+        if freed - Counter(card.key for run in self.claimed for card in run.cards):
+            return True
+        come = sum(len(ids) for delivery in self.ids for file in delivery for ids in file) + self.let_go
+        come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
+        return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
+
+
+class Rounds:
+    """Does rounds for one server.
+
+    Args:
+        server: the server's id.
+        planner: looks after schedules.
+        roll_call: tells the ids of the servers that give a sign of life from those that are gone.
+    """
+
+    def __init__(self, folder: Folder, server: str, planner: Planner, roll_call: RollCall) -> None:
+        self._folder = folder
+        self._server = server
+        self._planner = planner
+        self._roll_call = roll_call
+
+    def do(self, agenda: Agenda, connection: sqlite3.Connection) -> Done:
+        """Record what has come, and claim the runs that may start now.
+
+        Args:
+            connection: inside a transaction.
+        """
+        store, server, limits, now = Timetable(connection), self._server, agenda.limits, agenda.now
+        if agenda.clock_was_set is not None:
+            store.follow_set_clock(*agenda.clock_was_set)
+        for order in agenda.orders:
+            _record(store, order, now)
+        left_behind = [file for files in agenda.files for file in files if file.is_left_behind]
+        known = {file.name for file in left_behind if store.runs_of(file.name)}
+        ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
+        ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.finish(outcome, server))]
+        servers = store.servers() if agenda.adopting else []
+        if agenda.beating:
+            store.beat(server, limits, now)
+            store.follow_clock(now)
+        asked = agenda.rung or agenda.beating
+        return Done(
+            known=known,
+            ids=ids,
+            planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
+            ended=ended,
+            adopted=store.adopt(server, *self._roll_call(servers, now)) if agenda.adopting else [],
+            held=store.held_by(server) if agenda.beating else None,
+            taken=store.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
+            cancellations=store.cancellations(server) if asked else [],
+            record=store.server(server) if asked else None,
+            outlook=store.outlook_for(server, limits, now),
+            aborted=store.aborted,
+            let_go=len(store.let_go),
+        )
+
+    def _accept(self, store: Store, file: Claimed, known: Collection[str], now: float) -> list[list[int]]:
+        """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
+        # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
+        if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
+            return []
+        return store.accept(file.name, file.requests, now)
+
+
+def _record(store: Store, order: Order, now: float) -> None:
+    """Put an order into the store, unless it has been carried out."""
+    if isinstance(order, Leave):
+        store.send_away(order.server, order.leaving)
+        return
+    run = store.get(order.run)
+    # An attempt may have begun just when the order was given.
+    if run is not None and run.state not in ENDED and run.attempt - order.attempt in (0, 1):
+        store.cancel(run, order.reason, now)
+
+
+def accepted(agenda: Agenda, done: Done) -> Iterator[tuple[Claimed, Request, list[int]]]:
+    """What is new in the store: each request with its file and the ids of its runs."""
+    for files, ids_of_files in zip(agenda.files, done.ids, strict=True):
+        for file, ids_of_requests in zip(files, ids_of_files, strict=True):
+            if file.name not in done.known:
+                for request, ids in zip(file.requests, ids_of_requests, strict=False):
+                    if ids:
+                        yield file, request, ids
+
+
+def news_of_accepted(file: Claimed, request: Request, ids: Sequence[int]) -> RunAccepted:
+    """What there is to tell of a request that was accepted."""
+    task = request.task
+    size = None if request.sweep is None else len(ids)
+    return RunAccepted(ids[0], task.name, task.queue or task.name, file.source, task.hold, size)
+
+
+def news_of_attempts(done: Done) -> Iterator[Event]:
+    """What there is to tell of attempts: first those that are over, then those that begin or go on."""
+    for _, run in done.ended:
+        yield RunEnded(run, run.took or 0.0)
+    for run in done.aborted:
+        yield RunAborted(run)
+    for run in done.claimed:
+        yield RunStarted(run)
+    for run, _ in done.adopted:
+        yield RunStarted(run, adopted=True)
+
+
+def answer(deliveries: Sequence[Delivery], done: Done) -> None:
+    """Tell those who wait for it what became of their files."""
+    refused = chain(done.planned.refused, repeat(None))
+    for delivery, ids in zip(deliveries, done.ids, strict=True):
+        delivery.answer(ids, list(islice(refused, len(delivery.schedule_files))))

@@ -1,0 +1,132 @@
+"""What a server does about schedules: takes up what their files say, makes what is due, and tells of it."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from aqueue.errors import ScheduleError
+from aqueue.folder.layout import Folder
+from aqueue.intake.schedule_files import ScheduleFile
+from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
+from aqueue.model.run import Run, State
+from aqueue.policy.cron import MOST_CAUGHT_UP, MOST_COUNTED
+from aqueue.policy.limits import Limits
+from aqueue.store.schedules import Changed, Decided, Timetable
+from aqueue.units import spell
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done about schedules in one transaction.
+
+    Attributes:
+        refused: for each file that was read why the store does not take it, or None.
+        changed: each with its file.
+        not_caught_up: the schedules whose window is of no use, because queues are disabled.
+    """
+
+    refused: Sequence[ScheduleError | None]
+    changed: Sequence[tuple[ScheduleFile, Changed]]
+    made: Sequence[Run]
+    decided: Decided | None
+    not_caught_up: Sequence[str]
+
+
+class Planner:
+    """Looks after the schedules of a folder, in the rounds of a dispatcher.
+
+    Args:
+        folder: where their files are.
+        report: is told what becomes of them.
+    """
+
+    def __init__(self, folder: Folder, report: Report) -> None:
+        self._folder = folder
+        self._report = report
+        self._warned: set[str] = set()
+        self._caught_up: Counter[str] = Counter()
+        self.is_ready = False
+        """Whether every schedule file has been read. Before, one that is gone by now might still make runs."""
+
+    def plan(
+        self, store: Timetable, files: Sequence[ScheduleFile], limits: Limits, now: float, *, making: bool
+    ) -> Planned:
+        """Do what there is to do.
+
+        Args:
+            store: inside the transaction.
+            files: what was read.
+            making: whether to make runs of what is due.
+        """
+        # By what was in force until now.
+        made = store.make_due(limits, now) if making and self.is_ready else []
+        refused: list[ScheduleError | None] = []
+        changed: list[tuple[ScheduleFile, Changed]] = []
+        said = {file.name: {schedule.name for schedule in file.schedules} for file in files if not file.error}
+        for file in files:
+            try:
+                changed += [(file, change) for change in self._put(store, file, said, limits, now)]
+                refused.append(None)
+            except ScheduleError as error:
+                refused.append(error)
+        # What is due now is not to wait for that.
+        decided = store.catch_up(limits) if making and self.is_ready and not made else None
+        windows = [one.name for file in files for one in file.schedules if one.catchup_window]
+        return Planned(
+            refused=refused,
+            changed=changed,
+            made=made,
+            decided=decided,
+            not_caught_up=windows if limits.disabled_by else (),
+        )
+
+    def tell(self, planned: Planned) -> None:
+        """Report what was done."""
+        for file, change in planned.changed:
+            if change.schedule is None:
+                self._report(ScheduleChanged(change.name, file.name))
+            else:
+                paused = change.is_paused
+                self._report(ScheduleChanged(change.name, file.name, change.schedule, change.next_due, paused))
+                if change.next_due is None and not paused:
+                    self._report(Notice(f"schedule {change.name} is never due again: is that meant?", urgent=True))
+        for name in planned.not_caught_up:
+            if name not in self._warned:
+                self._warned.add(name)
+                why = "queues are disabled"
+                self._report(Notice(f"schedule {name}: what it missed is not made up for: {why}", urgent=True))
+        for run in planned.made:
+            if run.state is State.ABORTED:
+                self._report(Notice(f"schedule {run.name}: {run.reason}"))
+            else:
+                due = f"due {datetime.fromtimestamp(run.scheduled_for or 0.0):%H:%M:%S}"
+                self._report(RunAccepted(run.id, run.name, run.queue, due, run.state is State.HELD))
+        if planned.decided is not None:
+            self._tell_decision(planned.decided)
+
+    def _put(
+        self, store: Timetable, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
+    ) -> list[Changed]:
+        if file.error:
+            store.put_error(file.name, file.error)
+            return []
+
+        def holds(other: str, name: str) -> bool:
+            return os.path.lexists(self._folder.path / other) and name in said.get(other, {name})
+
+        return store.put(file.name, file.schedules, now, is_edit=self.is_ready, holds=holds, limits=limits)
+
+    def _tell_decision(self, decided: Decided) -> None:
+        name = decided.schedule.name
+        if decided.left_out:
+            number = f"{decided.left_out}{' or more' if decided.left_out >= MOST_COUNTED else ''}"
+            more = f"{number} missed times in its window of {spell(decided.schedule.catchup_window)} are left out"
+            self._report(
+                Notice(f"schedule {name}: {more}; the newest {MOST_CAUGHT_UP} are made up for", urgent=True)
+            )
+        self._caught_up[name] += decided.caught_up
+        if decided.is_done and (count := self._caught_up.pop(name)):
+            times = "1 missed time is" if count == 1 else f"{count} missed times are"
+            self._report(Notice(f"schedule {name}: {times} made up for"))

@@ -1,0 +1,1 @@
+"""Everything that is remembered, in one SQLite database. Read `database` and `lifecycle` first."""

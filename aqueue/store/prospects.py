@@ -1,0 +1,195 @@
+"""Questions about runs that wait: can one of them still start by itself, or only once a person does something?"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from aqueue.model.gpu import Demand, Look
+from aqueue.model.run import NOT_YET
+from aqueue.model.server import Leaving, Server
+from aqueue.policy.gpu_placement import Board
+from aqueue.policy.limits import Limits
+from aqueue.policy.wait_reasons import waiting_for
+from aqueue.store.claims import Claims
+from aqueue.store.runs import RUNS, Outlook, as_json
+
+_MOST_TOLD: Final = 5
+_WAITS: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
+_STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
+_KIND: Final = "queue, demand, direct, state = 'running'"
+_ROOTS: Final = f"""
+WITH RECURSIVE sets (id) AS (
+    SELECT prerequisites FROM runs WHERE {_WAITS} AND %s
+    UNION SELECT runs.prerequisites FROM sets
+        CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
+        CROSS JOIN runs ON runs.id = p.run AND {_WAITS}
+)
+SELECT DISTINCT {_KIND} FROM sets
+    CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
+    CROSS JOIN runs ON runs.id = p.run AND (state = 'running' OR {_STARTABLE})
+"""
+"""The kinds of runs that those of a condition come after in the end, and that run or can be started."""
+
+
+class Kind(NamedTuple):
+    """Facts that runs have in common which can start under the same conditions.
+
+    Attributes:
+        demand: the GPUs that they ask for, as text; empty for none.
+        direct: they start although queues are disabled.
+        is_running: they run already, so something will happen by itself.
+    """
+
+    queue: str
+    demand: str
+    direct: bool
+    is_running: bool
+
+
+class Prospects(Claims):
+    """What aqueue remembers, as far as it tells what can still happen without a person.
+
+    Args:
+        connection: inside a transaction that may write.
+    """
+
+    def outlook_for(self, server: str, limits: Limits, now: float) -> Outlook:
+        """Return the outlook of a server; runs that need a person before they can start do not keep it busy."""
+        outlook = self.outlook(limits, now)
+        if outlook.running or not outlook.busy or self._has_prospects(server, limits, now):
+            return outlook
+        return outlook._replace(busy=False)
+
+    def leave_if_idle(
+        self, server: Server, limits: Limits, now: float, *, despite_schedules: bool = False
+    ) -> bool:
+        """Have a server leave, unless something has come or somebody has asked for it meanwhile.
+
+        Args:
+            server: as it was when it decided to leave.
+            limits: of that server.
+            despite_schedules: whether it leaves although there are schedules.
+        """
+        outlook = self.outlook_for(server.id, limits, now)
+        if outlook.busy or outlook.has_missed or (outlook.has_schedules and not despite_schedules):
+            return False
+        return bool(
+            self._execute(
+                "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?",
+                (Leaving.WHEN_DONE, server.id, server.wanted_at),
+            ).rowcount
+        )
+
+    def left_behind(self, server: Server, limits: Limits, now: float) -> list[str]:
+        """Return what to say of the runs that are left in the queues of a server: why each of the first waits."""
+        served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
+        values = {"queues": as_json(limits.serves or ()), "most": _MOST_TOLD}
+        which = f"state IN ('queued', 'held') AND {served}"
+        (count,) = self._execute(f"SELECT count(*) FROM runs WHERE {which}", values).fetchone()
+        runs = self._runs(f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
+        here = _as_it_is(server, limits)
+        board = self._board_of(here, self.look([here.id]), limits, now)
+        said = []
+        for run, line in zip(runs, self.lines(runs, [here], limits.queues), strict=True):
+            why = waiting_for(run, line, limits, now)
+            if why is None and run.task.demand is not None:
+                why = board.lack(run.task.demand, limits.confinement(run.queue))
+            said.append(f"run {run.id} {run.name} is left" + (f": {why}" if why else ""))
+        more = (
+            [f"{count - len(said)} more are left; `aqueue ls` shows why each waits"] if count > len(said) else []
+        )
+        return said + more
+
+    def can_end(self, ids: Iterable[int], servers: Sequence[Server], limits: Limits, now: float) -> bool:
+        """Return True if one of these runs may come to its end, or start, without a person.
+
+        Args:
+            ids: of runs that are not over.
+            servers: that are up and give signs of life.
+            limits: that all of them have in common.
+        """
+        values = {"ids": as_json(ids), "not_yet": NOT_YET}
+        among = "id IN (SELECT value FROM json_each(:ids))"
+        themselves = f"SELECT {_KIND} FROM runs WHERE {among} AND (state = 'running' OR {_STARTABLE})"
+        return any(
+            self._can_move(map(Kind._make, self._execute(kinds, values)), servers, limits, now, if_unserved=True)
+            for kinds in (themselves, _ROOTS % among)
+        )
+
+    def _has_prospects(self, server: str, limits: Limits, now: float) -> bool:
+        """Return True if a run that waits for this server may start without a person, though none is running."""
+        record = self.server(server)
+        if record is None:
+            return True
+        here = _as_it_is(record, limits)
+        startable = self._execute(
+            "SELECT queue, demand, 0, 0 FROM heads"
+            " UNION SELECT queue, demand, 1, 0 FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL"
+            " UNION SELECT queue, demand, direct, 0 FROM runs"
+            " WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at < ?",
+            (NOT_YET,),
+        )
+        if self._can_move(map(Kind._make, startable), [here], limits, now):
+            return True
+        if limits.serves is None:
+            return False
+        # What runs come after may be in queues that other servers serve.
+        values = {"queues": as_json(limits.serves), "not_yet": NOT_YET}
+        roots = self._execute(_ROOTS % "queue IN (SELECT value FROM json_each(:queues))", values)
+        servers = [here, *(other for other in self.servers() if other.id != server)]
+        return self._can_move(map(Kind._make, roots), servers, limits, now)
+
+    def _can_move(
+        self,
+        kinds: Iterable[Kind],
+        servers: Sequence[Server],
+        limits: Limits,
+        now: float,
+        *,
+        if_unserved: bool = False,
+    ) -> bool:
+        """Return True if runs of one of these kinds run, or can be started by one of these servers.
+
+        Args:
+            if_unserved: what is taken for true of a queue that none of them serves.
+        """
+        paused = {*self.paused(), *(queue.name for queue in limits.queues.values() if queue.paused)}
+        known: dict[tuple[str, str, object], bool] = {}
+        for kind in kinds:
+            if kind.is_running:
+                return True
+            if kind.queue in paused:
+                continue
+            serving = [server for server in servers if server.serves(kind.queue)]
+            if not serving and if_unserved and (kind.direct or not limits.disabled_by):
+                return True
+            for server in serving:
+                key = (server.id, kind.demand, limits.confinement(kind.queue))
+                if key not in known:
+                    known[key] = self._has_cards_for(kind, server, limits, now)
+                if known[key] and (kind.direct or not server.disabled_by):
+                    return True
+        return False
+
+    def _has_cards_for(self, kind: Kind, server: Server, limits: Limits, now: float) -> bool:
+        """Return False if a server has seen that it lacks the GPUs which runs of this kind ask for."""
+        if not kind.demand:
+            return True
+        look = self.look([server.id])
+        # A driver that is there and fails for the moment may come back by itself.
+        if look is None or (look.problem is not None and not look.is_without_driver):
+            return True
+        demand = msgspec.json.decode(kind.demand, type=Demand)
+        return not self._board_of(server, look, limits, now).lack(demand, limits.confinement(kind.queue))
+
+    def _board_of(self, server: Server, look: Look | None, limits: Limits, now: float) -> Board:
+        return Board(look, (), {}, limits.rules, server.owns, now)
+
+
+def _as_it_is(server: Server, limits: Limits) -> Server:
+    """Return the record of a server with its present limits; it is not to be told that it leaves."""
+    queues = None if limits.serves is None else tuple(limits.serves)
+    return msgspec.structs.replace(
+        server, queues=queues, owns=limits.owns, disabled_by=limits.disabled_by, leaving=None
+    )

@@ -1,0 +1,78 @@
+"""Giving the room of what was forgotten back to the disk, without keeping anybody from writing for long."""
+
+import contextlib
+import sqlite3
+import time
+from typing import Final
+
+from aqueue.errors import BusyError, DiskFullError
+from aqueue.folder.layout import Folder
+from aqueue.store.database import explained, transaction
+
+_PAGES: Final = 250
+"""How many pages are given back in one go: it takes a few milliseconds."""
+
+_TRIES: Final = 10
+_PAUSE: Final = 0.02
+
+_INCREMENTAL: Final = 2
+"""What `PRAGMA auto_vacuum` says of a file that can be made smaller a little at a time."""
+
+
+def give_back(connection: sqlite3.Connection, folder: Folder, seconds: float) -> int:
+    """Make the database file smaller by the pages that nothing is in any more.
+
+    A file that was made before that could be done in slices is written anew once, if there is time and room.
+
+    Args:
+        seconds: about how long others may be kept from writing for that.
+
+    Returns:
+        how many bytes in it are still free.
+    """
+    # A disk that is full, or another who writes all the time, is no reason to fail: free pages are used again.
+    with contextlib.suppress(DiskFullError, BusyError):
+        if _ask(connection, "auto_vacuum") == _INCREMENTAL:
+            _give_back_in_slices(connection, folder)
+        elif _ask(connection, "freelist_count"):
+            _write_anew(connection, folder, seconds)
+        _bring_into_the_file(connection)
+    return _ask(connection, "freelist_count") * _ask(connection, "page_size")
+
+
+def _give_back_in_slices(connection: sqlite3.Connection, folder: Folder) -> None:
+    left = _ask(connection, "freelist_count")
+    before = left + 1
+    while 0 < left < before:
+        began = time.monotonic()
+        with transaction(connection, folder):
+            # It does one page for each row that is fetched, though the rows are empty.
+            connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+        # Whoever waits for the lock looks for it only now and then.
+        time.sleep(time.monotonic() - began)
+        before, left = left, _ask(connection, "freelist_count")
+
+
+def _write_anew(connection: sqlite3.Connection, folder: Folder, seconds: float) -> None:
+    give_up_at = time.monotonic() + seconds
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.set_progress_handler(lambda: time.monotonic() > give_up_at, 10_000)
+    try:
+        with explained(folder):
+            connection.execute("VACUUM")
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _bring_into_the_file(connection: sqlite3.Connection) -> None:
+    """Bring the log into the file, which is cut off only then; whoever reads or writes just then is in the way."""
+    for _ in range(_TRIES):
+        _, pages, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if brought == pages:
+            break
+        time.sleep(_PAUSE)
+
+
+def _ask(connection: sqlite3.Connection, pragma: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+    return int(value)

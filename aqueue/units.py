@@ -1,0 +1,97 @@
+"""Sizes and lengths of time as people write them."""
+
+import re
+from typing import Final
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
+
+_LARGEST: Final = 1 << 60
+
+_UNITS: Final = "KMGT"
+
+SIZE: Final = "a size such as 20GiB or 500MiB"
+"""What is expected of those who write cards and sizes, in words."""
+
+
+def parse_size(written: str | float) -> int:
+    """Return the number of bytes.
+
+    Args:
+        written: a number of bytes, or one with a unit: `20GiB`; `GB`, `G` and the like mean the same.
+
+    Raises:
+        ValueError: it is neither, or negative.
+
+    >>> parse_size("20GiB"), parse_size("1.5M")
+    (21474836480, 1572864)
+    """
+    match = _SIZE.fullmatch(str(written).strip())
+    if isinstance(written, bool) or match is None:
+        raise ValueError(written)
+    unit = (match["unit"] or "B")[0].upper()
+    size = float(match["number"]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1))
+    if size > _LARGEST:
+        raise ValueError(written)
+    return round(size)
+
+
+def spell_size(size: int) -> str:
+    """Return a size as a person would say it; never as more than it is.
+
+    >>> spell_size(21474836480), spell_size(524288000)
+    ('20 GiB', '500 MiB')
+    """
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size >= 1024**power:
+            tenths = size * 10 // 1024**power
+            return f"{tenths / 10:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size} B"
+
+
+_WRITTEN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?", re.ASCII)
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def parse(written: str | float) -> float:
+    """Return the length in seconds.
+
+    Args:
+        written: a number of seconds, or days, hours, minutes and seconds in that order.
+
+    Raises:
+        ValueError: it is neither, or it is negative or infinite.
+
+    >>> parse("1h30m")
+    5400.0
+    """
+    if isinstance(written, str) and not re.fullmatch(r"\d+(\.\d+)?", written, re.ASCII):
+        match = _WRITTEN.fullmatch(written)
+        if not written or match is None:
+            raise ValueError(written)
+        seconds = sum(float(value) * _SECONDS[unit] for unit, value in match.groupdict("0").items())
+    else:
+        seconds = float(written)
+    if isinstance(written, bool) or not 0 <= seconds < float("inf"):
+        raise ValueError(written)
+    return seconds
+
+
+def spell(seconds: float) -> str:
+    """Return the length as a person would say it, with two units at most.
+
+    >>> spell(5400), spell(0.0314), spell(7.25)
+    ('1h30m', '31ms', '7.2s')
+    """
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = round(seconds)
+    parts = []
+    for unit, size in _SECONDS.items():
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+        elif parts:
+            break
+    return "".join(parts[:2])

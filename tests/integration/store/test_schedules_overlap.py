@@ -1,0 +1,94 @@
+"""What becomes of a due time while earlier runs of its schedule are not over."""
+
+import pytest
+
+from aqueue.model.run import State, Trigger
+from aqueue.model.schedule import Overlap
+from tests.integration.planning import Plan, a_schedule, at
+
+ALL = 100_000.0
+
+
+def test_by_default_each_due_time_waits_for_its_turn(plan: Plan) -> None:
+    plan.put(a_schedule())
+    for minute in (10, 20, 30):
+        plan.made(minute)
+    assert [run.state for run in plan.runs()] == [State.QUEUED] * 3
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_due_time_is_skipped_while_the_previous_run_waits_or_runs(plan: Plan, claimed: bool) -> None:
+    plan.put(a_schedule(overlap=Overlap.SKIP))
+    plan.made(10)
+    if claimed:
+        plan.claim(11)
+    (skipped,) = plan.made(20)
+    assert (skipped.state, skipped.finished_at) == (State.ABORTED, skipped.created_at)
+    assert skipped.reason == f"skipped: run 1 is {'running' if claimed else 'queued'}"
+    if not claimed:
+        plan.claim(21)
+    (first,) = plan.runs_in(State.RUNNING)
+    plan.end(first, 22)
+    (third,) = plan.made(30)
+    assert third.state is State.QUEUED
+
+
+def test_of_those_that_wait_only_the_newest_stays_and_what_runs_goes_on(plan: Plan) -> None:
+    plan.put(a_schedule(overlap=Overlap.LATEST))
+    plan.made(10)
+    plan.claim(10)
+    for minute in (20, 30, 40):
+        plan.made(minute)
+    assert [run.state for run in plan.runs()] == [State.RUNNING, State.ABORTED, State.ABORTED, State.QUEUED]
+    assert plan.reasons() == {20: "superseded by run 3", 30: "superseded by run 4"}
+
+
+def test_several_times_made_at_once_overlap_too(plan: Plan) -> None:
+    plan.put(
+        a_schedule("* * * * *", name="skip", overlap=Overlap.SKIP),
+        a_schedule("* * * * *", name="latest", overlap=Overlap.LATEST),
+    )
+    plan.made(1)
+    plan.claim(1)
+    plan.made(3)
+    assert list(plan.reasons("skip")) == [2, 3]
+    assert list(plan.reasons("latest")) == [2]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "caught_up", "live"),
+    [(Overlap.ALL, [10, 20], [30, 40]), (Overlap.SKIP, [10], [30]), (Overlap.LATEST, [20], [40])],
+)
+def test_catchup_and_what_is_due_are_judged_apart(
+    plan: Plan, overlap: Overlap, caught_up: list[float], live: list[float]
+) -> None:
+    plan.put(a_schedule(window=ALL, overlap=overlap))
+    plan.pass_to(30.5)
+    plan.made(40)
+    waiting = plan.runs_in(State.QUEUED)
+    assert plan.minutes(run for run in waiting if run.trigger is Trigger.CATCHUP) == caught_up
+    assert plan.minutes(run for run in waiting if run.trigger is Trigger.SCHEDULER) == live
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.LATEST])
+def test_a_schedules_last_run_is_none_that_was_over_before_it_began(plan: Plan, overlap: Overlap) -> None:
+    plan.put(a_schedule(overlap=overlap))
+    plan.made(10)
+    plan.claim(10)
+    plan.made(20)
+    (newest,) = plan.made(30)
+    with plan.open() as store:
+        if newest.state is State.QUEUED:
+            store.cancel(newest, "cancelled", at(31))
+        last = store.last_run("nightly")
+    assert last is not None
+    assert (last.scheduled_for, last.state) == (at(10), State.RUNNING)
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.LATEST])
+def test_a_run_that_somebody_queued_by_hand_is_no_previous_run(plan: Plan, overlap: Overlap) -> None:
+    plan.put(a_schedule(overlap=overlap))
+    with plan.open() as store:
+        store.add(a_schedule().task, 0.0, trigger=Trigger.MANUAL)
+    plan.made(10)
+    assert [run.state for run in plan.runs()] == [State.QUEUED] * 2

@@ -1,0 +1,67 @@
+"""After which rounds the other servers of a folder have to be told."""
+
+from typing import Any
+
+import pytest
+
+from aqueue.model.claim import Taken
+from aqueue.model.gpu import HeldCard
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run
+from aqueue.server.cycle import Done
+from aqueue.server.schedules import Planned
+from aqueue.store.runs import Outlook
+from tests.unit.records import a_run
+
+CARD = HeldCard(key="GPU-0", label="0")
+
+
+def ended(**changes: Any) -> list[tuple[Outcome, Run]]:
+    run = a_run(**changes)
+    return [(Outcome(run=run, end=End.EXITED, at=1002.0, exit_code=0), run)]
+
+
+def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> Done:
+    """A round in which nothing happened but this."""
+    nothing: dict[str, Any] = {
+        "known": (),
+        "ids": [],
+        "aborted": [],
+        "let_go": 0,
+        "planned": Planned(refused=(), changed=(), made=(), decided=None, not_caught_up=()),
+        "ended": [],
+        "adopted": [],
+        "held": None,
+        "cancellations": [],
+        "record": None,
+        "outlook": Outlook(busy=True, waiting=True, next_ready=None, servers=servers),
+    }
+    return Done(**nothing | changes, taken=Taken(claimed or []))
+
+
+@pytest.mark.parametrize(
+    ("ends", "claims", "is_told"),
+    [
+        ({}, None, True),
+        ({}, {}, False),
+        ({"queue": "other"}, {}, True),
+        ({"cards": (CARD,)}, {}, True),
+        ({"cards": (CARD,)}, {"cards": (CARD,)}, False),
+    ],
+    ids=["slot", "slot taken again", "slot of another queue", "card", "card taken again"],
+)
+def test_others_are_told_of_what_was_freed_and_is_not_taken_again(
+    ends: dict[str, Any], claims: dict[str, Any] | None, is_told: bool
+) -> None:
+    claimed = [] if claims is None else [a_run(id=2, **claims)]
+    assert done(ended=ended(**ends), claimed=claimed).concerns_others is is_told
+    assert not done(servers=1, ended=ended(**ends), claimed=claimed).concerns_others
+
+
+@pytest.mark.parametrize(("come", "claims", "is_told"), [(2, 1, True), (1, 1, False), (0, 0, False)])
+def test_others_are_told_of_runs_that_came_and_are_not_all_started_here(
+    come: int, claims: int, is_told: bool
+) -> None:
+    claimed = [a_run(id=id_) for id_ in range(1, claims + 1)]
+    ids = [[[list(range(1, come + 1))]]]
+    assert done(ids=ids, claimed=claimed).concerns_others is is_told
