@@ -11,7 +11,7 @@ EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What it says when there are no more open files, or no memory, to be had just then."""
 
 
-MOST_TOLD: Final = 10
+MAX_TOLD: Final = 10
 """How many mistakes of files are told at once; of the others, how many there are."""
 
 
@@ -79,7 +79,7 @@ class FileError(AqueueError):
     def problems(self) -> list[tuple[str, str]]:
         """Return the first mistakes, each with its place and what to do about it, and how many more there are."""
         every: list[FileError] = [self, *self.others]
-        told = [(error.message, error.hint) for error in every[:MOST_TOLD]]
+        told = [(error.message, error.hint) for error in every[:MAX_TOLD]]
         left = len(every) - len(told)
         return [*told, (f"and {left} more", "")] if left else told
 

@@ -5,7 +5,7 @@ from typing import Final
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
 
-_LARGEST: Final = 1 << 60
+_MAX: Final = 1 << 60
 
 _UNITS: Final = "KMGT"
 
@@ -30,7 +30,7 @@ def parse_size(written: str | float) -> int:
         raise ValueError(written)
     unit = (match["unit"] or "B")[0].upper()
     size = float(match["number"]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1))
-    if size > _LARGEST:
+    if size > _MAX:
         raise ValueError(written)
     return round(size)
 

@@ -18,7 +18,7 @@ from aqueue.folder.layout import CONFIG_NAME, find
 from aqueue.formats import config_file
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import is_name
 from aqueue.model.values import plain_text
 
@@ -51,7 +51,7 @@ def check(files: tuple[str, ...]) -> None:
             name = stem if is_name(stem) else None
             defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
             found = task_file.parse(yaml_document.decode(content, file), file, defaults)
-            requests = found.requests or [Request(task=task) for task in found.tasks]
+            requests = found.requests or [Submission(task=task) for task in found.tasks]
             _check_names(found.documents, requests)
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"
@@ -74,7 +74,7 @@ def check(files: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(FileError.exit_code)
 
 
-def _check_names(found: "Sequence[Document]", requests: Sequence[Request]) -> None:
+def _check_names(found: "Sequence[Document]", requests: Sequence[Submission]) -> None:
     """Refuse names that are to be filled in and that a server here would not know.
 
     Raises:
@@ -100,7 +100,7 @@ def _config(file: str) -> Config:
     return Config()
 
 
-def _show_sweep(request: Request) -> None:
+def _show_sweep(request: Submission) -> None:
     """Say which runs a sweep makes; the first of them with their params."""
     if request.sweep is None:
         return
@@ -132,6 +132,6 @@ def content_of(file: str) -> bytes:
         if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
             raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
         with Path(file).open("rb") as opened:
-            return opened.read(yaml_document.LARGEST + 1)
+            return opened.read(yaml_document.MAX_BYTES + 1)
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None

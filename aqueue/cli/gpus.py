@@ -14,16 +14,16 @@ from aqueue.client import views
 from aqueue.client.session import config_or_default, now, reading
 from aqueue.client.wait_reasons import limits_of, waits
 from aqueue.model.config import Config
-from aqueue.model.gpu import Card, Demand, resolved, within
-from aqueue.policy.gpu_placement import Board, with_doubts
+from aqueue.model.gpu import Gpu, GpuRequest, resolved, within
+from aqueue.policy.gpu_placement import Allocator, with_doubts
 from aqueue.policy.gpu_supply import lacks
 from aqueue.store.lifecycle import Store
 from aqueue.units import spell_size
 from aqueue.visible import visible
 
-_MOST_WAITING = 3
+_MAX_WAITING = 3
 
-_Waiting = tuple[int, str, Demand]
+_Waiting = tuple[int, str, GpuRequest]
 
 
 @click.command()
@@ -44,7 +44,7 @@ def gpus(directory: str | None, as_json: bool) -> None:
         board = store.board(look, limits_of(config), now())
         board = store.board(with_doubts(look, None, board), limits_of(config), now())
         waiting = store.waiting_for_cards()
-        first = [run for id_, _, _ in waiting[:_MOST_WAITING] if (run := store.get(id_))]
+        first = [run for id_, _, _ in waiting[:_MAX_WAITING] if (run := store.get(id_))]
         why = waits(store, folder, first, say_warning)
     cards = [card_as_json(card, board, waiting, config) for card in board.all_cards]
     if as_json:
@@ -56,8 +56,8 @@ def gpus(directory: str | None, as_json: bool) -> None:
         _print(card)
     for run, reason in zip(first, why, strict=True):
         say(f"run {run.id} {run.name}: {reason or 'it is next'}")
-    if len(waiting) > _MOST_WAITING:
-        say(f"{len(waiting) - _MOST_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
+    if len(waiting) > _MAX_WAITING:
+        say(f"{len(waiting) - _MAX_WAITING} more runs wait for GPUs; `aqueue ls --queued` shows them")
 
 
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
@@ -70,7 +70,7 @@ def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], f
     return [card_as_json(card, board, waiting, config) for card in board.all_cards], look.began_at
 
 
-def card_as_json(card: Card, board: Board, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
+def card_as_json(card: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
     """A card as `gpus --json` and `status --json` have it. Memory is in bytes."""
     runs = [lease.run for lease in board.leases_on(card)]
     return {
@@ -111,7 +111,7 @@ def one_line(card: dict[str, Any]) -> str:
     return f"GPU {label}: {name}{memory}, {_said(card)}"
 
 
-def _state(card: Card, board: Board, runs: Sequence[int], config: Config) -> str:
+def _state(card: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> str:
     if card.error is not None:
         return "failed"
     if len(runs) >= config.gpus.slots:
@@ -138,7 +138,7 @@ def _print(card: dict[str, Any]) -> None:
         say(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")
 
 
-def _may_have(card: Card, board: Board, queue: str, demand: Demand, config: Config) -> bool:
+def _may_have(card: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
     """Whether a run of that queue could be given this card one day."""
     confinement = limits_of(config).confinement(queue)
     allowed = board.all_cards if confinement is None else within(board.all_cards, confinement)

@@ -10,7 +10,7 @@ from aqueue.cli.params import Params
 from aqueue.errors import UsageError
 from aqueue.formats.names import params_of, two_of_one_variable
 from aqueue.formats.placeholders import nearest
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task, variable_of
 from aqueue.model.values import plain_text
 
@@ -25,7 +25,7 @@ _LIKE_A_PARAM: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)(?:[=:](.*))?", re.A
 _SHOWN = 12
 
 
-def check(given: Params, requests: Sequence[Request]) -> None:
+def check(given: Params, requests: Sequence[Submission]) -> None:
     """Refuse what would be dropped, or set a variable that nobody looks at.
 
     Tasks that have no params take any; where one of several has some, those are all there are.

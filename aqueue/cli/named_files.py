@@ -13,7 +13,7 @@ from aqueue.cli.params import Params
 from aqueue.errors import AqueueError, FileError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import is_name
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def parse(
 
 
 def requested(
-    contents: "Sequence[Content]", changed: Callable[[Request], Request], given: Params
-) -> list[list[Request]]:
+    contents: "Sequence[Content]", changed: Callable[[Submission], Submission], given: Params
+) -> list[list[Submission]]:
     """Return the requests of each file, as the options and params of the command line would have them.
 
     Raises:
@@ -72,7 +72,7 @@ def requested(
     from aqueue.cli import known_params
     from aqueue.formats import tasks_together
 
-    written = [content.requests or [Request(task=task) for task in content.tasks] for content in contents]
+    written = [content.requests or [Submission(task=task) for task in content.tasks] for content in contents]
     changes = [[changed(request) for request in requests] for requests in written]
     together = [request for requests in changes for request in requests]
     known_params.check(given, together)

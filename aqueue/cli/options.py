@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from aqueue import units
-from aqueue.model.gpu import MOST_CARDS, CardId, check_ids
+from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
 from aqueue.model.task import is_name
 from aqueue.units import SIZE, parse_size
 
@@ -42,10 +42,10 @@ class _Name(click.ParamType[str]):
         return str(value)
 
 
-class _Cards(click.ParamType[tuple[CardId, ...]]):
+class _Cards(click.ParamType[tuple[GpuId, ...]]):
     name = "gpus"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[CardId, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[GpuId, ...]:
         try:
             written = str(value)
             if written.startswith("[") and written.endswith("]"):
@@ -58,7 +58,7 @@ class _Cards(click.ParamType[tuple[CardId, ...]]):
 class _Demand(_Cards):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         written = str(value)
-        if written.isascii() and written.isdigit() and int(written) <= MOST_CARDS:
+        if written.isascii() and written.isdigit() and int(written) <= MAX_GPUS:
             return int(written)
         return super().convert(value, param, ctx)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from aqueue.cli.output import say
 from aqueue.errors import UsageError
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import PARAM, is_name, is_param
 from aqueue.model.values import Value
 
@@ -36,7 +36,7 @@ class Params(msgspec.Struct, frozen=True):
     seed: int | None
     new: frozenset[str] = frozenset()
 
-    def applied_to(self, request: Request, requests: Sequence[Request]) -> Request:
+    def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
         """A request with these params in place of its own.
 
         Args:
@@ -68,7 +68,7 @@ class Params(msgspec.Struct, frozen=True):
             raise UsageError(f"{last}: the name is too long for a sweep", "choose a shorter one with --name")
         return changed
 
-    def _swept(self, request: Request, requests: Sequence[Request]) -> Request:
+    def _swept(self, request: Submission, requests: Sequence[Submission]) -> Submission:
         from aqueue.model.sweep import Sweep
 
         sweep = request.sweep or Sweep(axes={})
@@ -157,11 +157,11 @@ def _several(written: str) -> str:
     return "" if ":" in written or meant.startswith("[") else meant
 
 
-def _is_meant(request: Request, param: str, requests: Sequence[Request]) -> bool:
+def _is_meant(request: Submission, param: str, requests: Sequence[Submission]) -> bool:
     if any(_has(one, param) for one in requests):
         return _has(request, param)
     return request.sweep is not None or all(one.sweep is None for one in requests)
 
 
-def _has(request: Request, param: str) -> bool:
+def _has(request: Submission, param: str) -> bool:
     return param in request.task.params or (request.sweep is not None and param in request.sweep.axes)

@@ -19,7 +19,7 @@ Axes = Any
 FORMATS: Final = ("png", "svg", "pdf")
 """What a picture can be saved as: the suffixes of files."""
 
-MOST_SERIES: Final = 12
+MAX_SERIES: Final = 12
 """More cannot be told apart."""
 
 _WIDE = 100
@@ -95,9 +95,9 @@ def save(picture: Picture, file: Path) -> None:
         RunError: there are too many series, or there is no logarithm of what is on a logarithmic axis.
         OSError: the file cannot be written.
     """
-    if len(picture.series) > MOST_SERIES:
+    if len(picture.series) > MAX_SERIES:
         raise RunError(
-            f"{picture.by} has {len(picture.series)} values: more than {MOST_SERIES} cannot be told apart",
+            f"{picture.by} has {len(picture.series)} values: more than {MAX_SERIES} cannot be told apart",
             "leave --by out, or give it something that has fewer values",
         )
     scales = _logarithmic(picture)

@@ -17,7 +17,7 @@ from aqueue.client import views
 from aqueue.client.session import present, reading, resolve_all
 from aqueue.client.wait_reasons import Waits, waits
 from aqueue.folder.layout import Folder
-from aqueue.model.gpu import HeldCard
+from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run, State
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
@@ -220,5 +220,5 @@ def _code(run: Run) -> str:
     return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
 
 
-def _labels(cards: Sequence[HeldCard]) -> str:
+def _labels(cards: Sequence[Allocation]) -> str:
     return ", ".join(card.label for card in cards)

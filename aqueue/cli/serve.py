@@ -17,7 +17,7 @@ from aqueue.cli.options import (
 )
 from aqueue.cli.output import report
 from aqueue.cli.unclaimed import fate_of_files, folder_to_serve, yes_option
-from aqueue.model.gpu import CardId
+from aqueue.model.gpu import GpuId
 
 
 @click.command()
@@ -60,7 +60,7 @@ def serve(
     idle_timeout: float | None,
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
-    gpus: tuple[CardId, ...] | None,
+    gpus: tuple[GpuId, ...] | None,
     is_meant: bool,
     quiet: bool,
     verbose: bool,

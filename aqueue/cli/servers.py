@@ -39,7 +39,7 @@ from aqueue.executors.local.procfs import is_alive
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
-from aqueue.model.gpu import CardId, owned
+from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import State
 from aqueue.model.server import Leaving, Server
 from aqueue.store.database import snapshot, transaction
@@ -71,7 +71,7 @@ def start(
     idle_timeout: float | None,
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
-    gpus: tuple[CardId, ...] | None,
+    gpus: tuple[GpuId, ...] | None,
     is_meant: bool,
     quiet: bool,
     verbose: bool,
@@ -165,7 +165,7 @@ def _use_living(
     jobs: int | None,
     idle_timeout: float,
     queues: tuple[str, ...] | None,
-    gpus: tuple[CardId, ...] | None,
+    gpus: tuple[GpuId, ...] | None,
 ) -> str | None:
     """Ask a server that is up to stay so, with as many jobs.
 
@@ -191,7 +191,7 @@ def _use_living(
     return f"server {server.pid} is up already: {jobs} at a time now, {server.most_jobs} before"
 
 
-def _does_for(server: Server, queues: tuple[str, ...] | None, gpus: tuple[CardId, ...] | None) -> bool:
+def _does_for(server: Server, queues: tuple[str, ...] | None, gpus: tuple[GpuId, ...] | None) -> bool:
     """Whether a server serves these queues and has just these GPUs; all, if none are named."""
     if server.owns != owned(gpus, environment()) or server.leaving is not None:
         return False
@@ -203,7 +203,7 @@ def _options(
     idle_timeout: float,
     ignore_schedules: bool,
     queues: tuple[str, ...] | None,
-    gpus: tuple[CardId, ...] | None,
+    gpus: tuple[GpuId, ...] | None,
     verbose: bool,
 ) -> list[str]:
     options = ["--idle-timeout", "never" if math.isinf(idle_timeout) else f"{idle_timeout:.3f}"]

@@ -26,9 +26,9 @@ from aqueue.client.session import (
     working_dir,
 )
 from aqueue.errors import UsageError
-from aqueue.model.gpu import CARD_VARIABLES, CardId
+from aqueue.model.gpu import GPU_VARIABLES, GpuId
 from aqueue.model.run import Trigger
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import VARIABLE, Isolation, Priority, Task, parse_tags
 
 _SHOWN = 10
@@ -56,7 +56,7 @@ def add(
     timeout: float | None,
     tags: str,
     hold: bool,
-    gpus: int | tuple[CardId, ...] | None,
+    gpus: int | tuple[GpuId, ...] | None,
     gpu_memory: int | None,
     after: tuple[str, ...],
     after_any: bool,
@@ -92,11 +92,11 @@ def add(
         group=group,
         **_demand(gpus, gpu_memory),
     )
-    for variable in CARD_VARIABLES if gpus is not None or gpu_memory else ():
+    for variable in GPU_VARIABLES if gpus is not None or gpu_memory else ():
         if any(written.partition("=")[0] == variable for written in variables):
             raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
     task = place.moved_out(task)
-    request = _after_something(Request(task=task, after=after, after_any=after_any))
+    request = _after_something(Submission(task=task, after=after, after_any=after_any))
     requests = keep_code(folder, [request], say_warning, place.origin_here())
     with changing(folder) as store:
         ((id_,),) = store.enqueue(requests, now(), trigger=Trigger.MANUAL)
@@ -134,7 +134,7 @@ def enqueue(
     queue: str | None,
     priority: str | None,
     tags: str,
-    gpus: int | tuple[CardId, ...] | None,
+    gpus: int | tuple[GpuId, ...] | None,
     gpu_memory: int | None,
     after: tuple[str, ...],
     after_any: bool,
@@ -167,7 +167,7 @@ def enqueue(
         "group": group,
     }
 
-    def changed(request: Request) -> Request:
+    def changed(request: Submission) -> Submission:
         task = msgspec.structs.replace(
             request.task,
             tags=tuple(dict.fromkeys(request.task.tags + _tags(tags))),
@@ -238,14 +238,14 @@ def _warn_of_cards(task: Task, other_way: str) -> None:
     say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: say {option}, {other_way}")
 
 
-def _after_something(request: Request) -> Request:
+def _after_something(request: Submission) -> Submission:
     if request.after_any and not request.after and not request.needs:
         raise UsageError("--after-any: there is nothing to come after", "say what: --after RUN")
     return request
 
 
 def _demand(
-    gpus: int | tuple[CardId, ...] | None, gpu_memory: int | None, task: Task | None = None
+    gpus: int | tuple[GpuId, ...] | None, gpu_memory: int | None, task: Task | None = None
 ) -> dict[str, Any]:
     """What options say about GPUs, over what the task says; memory alone is that of one GPU."""
     if gpus is None:

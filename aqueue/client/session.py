@@ -19,12 +19,12 @@ from aqueue.isolation.origin import Origin
 from aqueue.model.config import Config
 from aqueue.model.run import Run
 from aqueue.model.server import Server
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.store import database
 from aqueue.store.lifecycle import Store
 
 if TYPE_CHECKING:
-    from aqueue.isolation.pins import Keeper, Taken
+    from aqueue.isolation.pins import Pins, Snapshots
 
 T = TypeVar("T")
 
@@ -102,7 +102,9 @@ def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[l
     return awake, silent
 
 
-def keep_code(where: Folder, requests: Sequence[Request], warn: Warn, here: Origin | None = None) -> list[Request]:
+def keep_code(
+    where: Folder, requests: Sequence[Submission], warn: Warn, here: Origin | None = None
+) -> list[Submission]:
     """The requests, each of which knows the code that its runs need, as it is now.
 
     Args:
@@ -115,7 +117,7 @@ def keep_code(where: Folder, requests: Sequence[Request], warn: Warn, here: Orig
     if not any(request.task.isolate for request in requests):
         return list(requests)
     with _keeper(where, warn, here) as keeper:
-        taken: Taken = {}
+        taken: Snapshots = {}
         return [keeper.keep(request, taken) for request in requests]
 
 
@@ -126,9 +128,9 @@ def forget_unused_code(where: Folder, warn: Warn) -> None:
 
 
 @contextmanager
-def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["Keeper"]:
+def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["Pins"]:
     # Imported here: it is seldom needed.
-    from aqueue.isolation.pins import Keeper
+    from aqueue.isolation.pins import Pins
 
     with opened(where) as connection:
 
@@ -136,7 +138,7 @@ def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["
             with database.transaction(connection, where):
                 return work(connection)
 
-        yield Keeper(where.scratch, write, warn, here)
+        yield Pins(where.scratch, write, warn, here)
 
 
 def config_in_force(where: Folder, warn: Warn, *, to_serve: bool = False) -> Config:

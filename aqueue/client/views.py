@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from aqueue.folder.layout import Folder
-from aqueue.model.gpu import HeldCard
+from aqueue.model.gpu import Allocation
 from aqueue.model.run import Attempt, Run, State
 from aqueue.model.values import all_stand_for
 
@@ -91,7 +91,7 @@ def run_in_full_as_json(
     }
 
 
-def cards_as_json(cards: Sequence[HeldCard]) -> list[int | str] | None:
+def cards_as_json(cards: Sequence[Allocation]) -> list[int | str] | None:
     """Cards by their indices, instances by the index of their GPU and their own; None for none."""
     return [int(card.label) if card.label.isdigit() else card.label for card in cards] or None
 

@@ -8,16 +8,16 @@ from aqueue.client.session import Warn, awake_and_silent, config_or_default, now
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import told_by
 from aqueue.model.config import Config
-from aqueue.model.gpu import CardId, Demand
+from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.run import Run, State
 from aqueue.model.server import Server
-from aqueue.policy.gpu_placement import Blocked, Board, Placed
+from aqueue.policy.gpu_placement import Allocator, Blocked, Placed
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
 from aqueue.store.lifecycle import Store
 from aqueue.store.lines import Counted
 
-Key = tuple[Demand, tuple[CardId, ...] | None]
+Key = tuple[GpuRequest, tuple[GpuId, ...] | None]
 """What a run asks for, and the cards that its queue may use: of two runs that have this in common, both wait."""
 
 
@@ -87,7 +87,7 @@ def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
     return store.can_end(ids, awake, limits_of(config), present(store))
 
 
-def board_of(store: Store, server: Server, limits: Limits) -> Board:
+def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
     """The cards of a server, as it saw them last."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
     return store.board(store.look([server.id]), owned, now())

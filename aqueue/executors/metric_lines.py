@@ -13,7 +13,7 @@ from typing import Final
 BLOCK: Final = 1 << 17
 """How many bytes are searched at a time, at most; so many at the beginning of an output are always searched."""
 
-MOST_WORK: Final = 64 << 20
+MAX_WORK: Final = 64 << 20
 """After how much work the search from the end is over: so many bytes of an output without any metrics."""
 
 LONGEST_TEXT: Final = 200
@@ -29,7 +29,7 @@ ReadAt = Callable[[int, int], bytes]
 _SKIPPED = 8
 _PARSED = 4000
 _FIRST_BLOCK = 1 << 13
-_MOST_SHAPES = 32
+_MAX_SHAPES = 32
 _LONGEST_VALUE = LONGEST_TEXT + len("''")
 _LONGEST_LINE = 1 << 16
 _SHOWN = 60
@@ -71,7 +71,7 @@ class Search:
         """
         for position, block in self._blocks(end, is_cut):
             self._take(block)
-            if self._work >= MOST_WORK:
+            if self._work >= MAX_WORK:
                 return position
         return 0
 
@@ -119,7 +119,7 @@ class Search:
     def _remember_shape(self, text: str, pairs: list[tuple[str, str]]) -> None:
         """Have lines of the same names, that are written as plainly, skipped in the blocks before this one."""
         shape = tuple(name for name, _ in pairs)
-        if not pairs or shape in self._shapes or len(self._shapes) == _MOST_SHAPES or '"' in text or "'" in text:
+        if not pairs or shape in self._shapes or len(self._shapes) == _MAX_SHAPES or '"' in text or "'" in text:
             return
         is_plain = text == " ".join(f"{name}={value}" for name, value in pairs)
         if is_plain and all(name in self._local or name in self.found for name in shape):

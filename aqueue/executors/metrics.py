@@ -23,7 +23,7 @@ LARGE: Final = BLOCK
 
 V = TypeVar("V")
 
-_LARGEST_FILE = 1 << 20
+_MAX_FILE = 1 << 20
 _MIDDLE = "of its output, which is large, only the beginning and the end were searched for metrics"
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
@@ -111,7 +111,7 @@ def _of_file(attempt: str) -> dict[str, Metric]:
         if _status(path) is None:
             return {}
     with open(path, "rb") as file:  # noqa: PTH123 - for each run
-        return _in_json(file.read(_LARGEST_FILE + 1))
+        return _in_json(file.read(_MAX_FILE + 1))
 
 
 def _last_before(attempt: str) -> int:
@@ -145,7 +145,7 @@ def _status(path: str) -> os.stat_result | None:
 
 def _in_json(content: bytes) -> dict[str, Metric]:
     """The metrics in a file, `MOST` and one more at most."""
-    if len(content) > _LARGEST_FILE:
+    if len(content) > _MAX_FILE:
         raise ValueError("is larger than 1 MiB")
     if not content.strip():
         raise ValueError("is empty")

@@ -14,7 +14,7 @@ from aqueue.visible import visible, visible_line
 IN_FORCE: Final = "the last good version stays in force"
 """What is said of every bad edit."""
 
-_MOST_COPIES: Final = 20
+_MAX_COPIES: Final = 20
 """How many names are tried for the copy of a bad edit."""
 
 
@@ -84,7 +84,7 @@ class Rejected:
     def _copy_of(self, name: str) -> Path | None:
         """Where the copy of a bad edit of that file is."""
         # There may be others between, which were rejected for good.
-        for target in islice(self._candidates(name), _MOST_COPIES):
+        for target in islice(self._candidates(name), _MAX_COPIES):
             with contextlib.suppress(OSError):
                 if _error_beside(target).read_bytes().endswith(b"\n" + _mark(name)):
                     return target

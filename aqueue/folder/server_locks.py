@@ -11,7 +11,7 @@ _TOLD: Final = 512
 """How many bytes there are for what a server tells."""
 
 
-class Presence:
+class ServerLock:
     """The sign that this process serves the folder, for as long as it is not released."""
 
     def __init__(self, path: Path, descriptor: int) -> None:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from aqueue.errors import FolderError
 
-_MOST_LINKS: Final = 40
+_MAX_LINKS: Final = 40
 """How many symbolic links the kernel follows on the way to a file."""
 
 _GROUP_SECONDS: Final = 60.0
@@ -226,7 +226,7 @@ def steps(path: str) -> Iterator[tuple[str, str]]:
             current = entry
             continue
         links += 1
-        if links > _MOST_LINKS:
+        if links > _MAX_LINKS:
             return
         left += target.split("/")[::-1]
         if target.startswith("/"):

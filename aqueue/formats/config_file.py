@@ -14,7 +14,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.settling import Settling
 from aqueue.formats import log_keys
 from aqueue.model.config import Config, Queue, Rules
-from aqueue.model.gpu import CARDS, CardId, check_ids
+from aqueue.model.gpu import GPUS, GpuId, check_ids
 from aqueue.model.task import Retries, is_name
 from aqueue.model.values import Scalar, Value, plain_text
 from aqueue.units import SIZE, parse_size
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _Duration = int | float | str
 
-LARGEST: Final = 1 << 20
+MAX_BYTES: Final = 1 << 20
 """Bytes that a configuration may have, as any other file here."""
 
 ENABLED: Final = "AQUEUE_QUEUE_ENABLED"
@@ -95,7 +95,7 @@ _EXPECTED = {
     "queues.config.max_active_runs": "a number from 1 upwards",
     "queues.config.wait_for_running": "true or false",
     "queues.config.paused": "true or false",
-    "queues.config.gpus": CARDS,
+    "queues.config.gpus": GPUS,
     "queues.config": "a list such as - {name: batch, max_concurrency: 2}",
     "queues": "{enabled: true, config: […]}",
     "jobs": "a number from 1 upwards",
@@ -115,7 +115,7 @@ _EXPECTED = {
     "gpus.share_with_others": "true or false",
     "gpus.ignore_memory": SIZE,
     "gpus.ids": "index or uuid",
-    "gpus.devices": CARDS,
+    "gpus.devices": GPUS,
     "gpus": "{slots: 1, share_with_others: false}",
     "timezone": "local, or a timezone such as Europe/Berlin",
 }
@@ -149,7 +149,7 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
             seen = settling.see(str(folder.config), status)
             if not settling.is_settled(str(folder.config), file, descriptor, seen):
                 return None
-        return os.read(descriptor, LARGEST + 1)
+        return os.read(descriptor, MAX_BYTES + 1)
     finally:
         os.close(descriptor)
 
@@ -309,7 +309,7 @@ def _log_limit(document: "yaml_document.Document", written: log_keys.Written | N
 
 def _cards(
     document: "yaml_document.Document", at: "yaml_document.Path", written: list[int | str] | None
-) -> tuple[CardId, ...] | None:
+) -> tuple[GpuId, ...] | None:
     try:
         return None if written is None else check_ids(written)
     except ValueError:

@@ -9,7 +9,7 @@ from aqueue.formats.schedule_keys import Wrong
 from aqueue.formats.sweep_keys import check_request, sweep
 from aqueue.formats.task_keys import Keys, _texts
 from aqueue.formats.yaml_document import Document
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task, is_name
 from aqueue.model.values import Value, plain_text, stands_for
 
@@ -33,13 +33,13 @@ def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Ta
     )
 
 
-def request(document: Document, written: Keys, task: Task, wrong: Wrong) -> Request:
+def request(document: Document, written: Keys, task: Task, wrong: Wrong) -> Submission:
     """What is asked for: the task, as often and as late as the keys say.
 
     Raises:
         FileError: at the first error.
     """
-    found = Request(
+    found = Submission(
         task=task,
         sweep=sweep(document, written, wrong),
         after=names("after", written.after, wrong),

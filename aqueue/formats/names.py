@@ -6,11 +6,11 @@ from aqueue.errors import FileError
 from aqueue.formats import yaml_document
 from aqueue.formats.placeholders import OWN_VARIABLES, UnknownNameError, is_misspelt, names_in
 from aqueue.formats.yaml_document import Document
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task, variable_of
 
 
-def params_of(request: Request) -> list[str]:
+def params_of(request: Submission) -> list[str]:
     """Return the names of all params that a run of the request may have."""
     sweep = request.sweep
     names = dict.fromkeys(request.task.params)
@@ -29,7 +29,7 @@ def two_of_one_variable(params: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
-def check(document: Document, request: Request, variables: Container[str] | None = None) -> None:
+def check(document: Document, request: Submission, variables: Container[str] | None = None) -> None:
     """Refuse params that are in each other's way, and `${NAME}` where that can be neither a param nor a variable.
 
     Args:

@@ -28,7 +28,7 @@ class Keys(Protocol):
     overlap: Scalar
 
 
-MOST_EXPRESSIONS: Final = 100
+MAX_EXPRESSIONS: Final = 100
 """How many expressions a schedule may have."""
 
 EXPECTED: Final = {
@@ -112,9 +112,9 @@ def _expressions(document: Document, written: str | list[str] | None) -> tuple[s
     if written == []:
         raise document.error("schedule: the list is empty", "say when it is due", at=("schedule",))
     expressions = written if isinstance(written, list) else [] if written is None else [written]
-    if len(expressions) > MOST_EXPRESSIONS:
-        at: yaml_document.Path = ("schedule", MOST_EXPRESSIONS)
-        raise document.error(f"schedule: there are more than {MOST_EXPRESSIONS} expressions", "merge some", at=at)
+    if len(expressions) > MAX_EXPRESSIONS:
+        at: yaml_document.Path = ("schedule", MAX_EXPRESSIONS)
+        raise document.error(f"schedule: there are more than {MAX_EXPRESSIONS} expressions", "merge some", at=at)
     for index, expression in enumerate(expressions):
         try:
             cron_syntax.check(expression)

@@ -8,8 +8,8 @@ from aqueue.formats.schedule_keys import Wrong
 from aqueue.formats.task_keys import Keys
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import Document
-from aqueue.model.submission import Request
-from aqueue.model.task import MOST_COMBINATIONS, is_name, is_param
+from aqueue.model.submission import Submission
+from aqueue.model.task import MAX_COMBINATIONS, is_name, is_param
 from aqueue.model.values import Value
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
     )
     if found.seed < 0:
         raise wrong(("seed",), found.seed)
-    if found.samples is not None and not 1 <= found.samples <= MOST_COMBINATIONS:
+    if found.samples is not None and not 1 <= found.samples <= MAX_COMBINATIONS:
         raise wrong(("samples",), found.samples)
     return found
 
@@ -77,7 +77,7 @@ def check_places(document: Document) -> None:
             raise document.error(f"unknown key '{key}'", hint, at=(key,), key=True)
 
 
-def check_request(document: Document, request: Request) -> None:
+def check_request(document: Document, request: Submission) -> None:
     """Refuse a sweep that makes no sense, or whose runs could not be named.
 
     Raises:

@@ -22,9 +22,9 @@ from aqueue.formats import names as names_in_tasks
 from aqueue.formats import yaml_document as documents
 from aqueue.formats.yaml_document import Document
 from aqueue.model.config import Defaults
-from aqueue.model.gpu import CARD_VARIABLES, CARDS, MOST_CARDS, CardId, check_ids
+from aqueue.model.gpu import GPU_VARIABLES, GPUS, MAX_GPUS, GpuId, check_ids
 from aqueue.model.schedule import Schedule
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import (
     PARAM,
     VARIABLE,
@@ -92,7 +92,7 @@ class Content(msgspec.Struct, frozen=True):
         documents: in which the requests, or else the schedules, are written, one for each.
     """
 
-    requests: list[Request] = []
+    requests: list[Submission] = []
     schedules: list[Schedule] = []
     documents: list[Document] = []
 
@@ -124,7 +124,7 @@ _EXPECTED: Final = {
     "requeue": "true or false",
     "tags": "a list of key=value or key",
     "hold": "true or false",
-    "gpus": f"a number of GPUs, or {CARDS}",
+    "gpus": f"a number of GPUs, or {GPUS}",
     "gpu_memory": SIZE,
     **schedule_keys.EXPECTED,
     **task_keys.EXPECTED,
@@ -186,7 +186,7 @@ def _stand_in(at: documents.Path, keys: Collection[str]) -> str | None:
 
 
 def _mixed(
-    requests: Sequence[tuple[Document, Request]], schedules: Sequence[tuple[Document, Schedule]]
+    requests: Sequence[tuple[Document, Submission]], schedules: Sequence[tuple[Document, Schedule]]
 ) -> Iterator[FileError]:
     """Return what is wrong with the schedules of a file taken together, and with other tasks beside them."""
     if requests and schedules:
@@ -200,7 +200,7 @@ def _mixed(
         names.add(schedule.name)
 
 
-def _entry(defaults: Defaults, document: Document) -> tuple[Document, Request, Schedule | None]:
+def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission, Schedule | None]:
     sweep_keys.check_places(document)
     param_keys.check(document, _EXPECTED["params"])
     written = document.convert(_Written, _EXPECTED, home=("working_dir",))
@@ -211,7 +211,7 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Request, S
     schedule = schedule_keys.read(document, written, task, defaults.timezone, wrong)
     if schedule is not None:
         dependency_keys.refuse_in_schedule(document)
-    request = Request(task=task)
+    request = Submission(task=task)
     if not task_keys.KEYS.isdisjoint(document.value):
         request = dependency_keys.request(document, written, task, wrong)
     names_in_tasks.check(document, request)
@@ -257,7 +257,7 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: sche
 def _gpus(document: Document, written: _Written, wrong: schedule_keys.Wrong) -> dict[str, Any]:
     """What a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
     memory = written.gpu_memory
-    gpus: int | tuple[CardId, ...] | None
+    gpus: int | tuple[GpuId, ...] | None
     try:
         size = None if memory is None else parse_size(memory)
     except ValueError:
@@ -266,13 +266,13 @@ def _gpus(document: Document, written: _Written, wrong: schedule_keys.Wrong) -> 
         gpus = check_ids(written.gpus) if isinstance(written.gpus, list) else written.gpus
     except ValueError:
         raise wrong(("gpus",), written.gpus) from None
-    if isinstance(gpus, int) and not 0 <= gpus <= MOST_CARDS:
+    if isinstance(gpus, int) and not 0 <= gpus <= MAX_GPUS:
         raise wrong(("gpus",), gpus)
     if gpus == 0 and size:
         raise document.error("gpu_memory: gpus is 0", "leave one of them out", at=("gpu_memory",), key=True)
     if gpus is None and size:
         gpus = 1
-    for variable in CARD_VARIABLES if gpus is not None else ():
+    for variable in GPU_VARIABLES if gpus is not None else ():
         if variable in written.env:
             hint = "leave it out: aqueue sets it to the GPUs that the run is given"
             raise document.error(

@@ -4,7 +4,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from aqueue.model.task import MOST_COMBINATIONS
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Scalar, Value, plain_text
 
 
@@ -40,7 +40,7 @@ EXPECTED: Final = {
     "matrix.include": _MAPPINGS,
     "matrix.exclude": _MAPPINGS,
     "matrix": "params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}",
-    "samples": f"how many combinations to pick, 1 to {MOST_COMBINATIONS}",
+    "samples": f"how many combinations to pick, 1 to {MAX_COMBINATIONS}",
     "seed": "a whole number from 0 upwards",
     "after": "a list of runs or groups, such as [train-1, 42, group:train]",
     "needs": "a list of names of tasks in the same file",

@@ -8,12 +8,12 @@ from typing import Final
 from aqueue.errors import FileError
 from aqueue.formats import yaml_document
 from aqueue.formats.yaml_document import Document
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 
 _SHOWN: Final = 6
 
 
-def names_given_twice(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
+def names_given_twice(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileError]:
     """Return an error for each task whose name a task before it, or a run of a sweep, has already.
 
     Tasks that give no name may have that of the file in common.
@@ -32,7 +32,7 @@ def names_given_twice(found: Sequence[tuple[Document, Request]]) -> Iterator[Fil
         given[name] = is_given or given.get(name, False)
 
 
-def unmet_needs(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError]:
+def unmet_needs(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileError]:
     """Return an error for each need that no task of the file meets; else one if needs go round in a circle."""
     if not any(request.needs for _, request in found):
         return
@@ -55,7 +55,9 @@ def unmet_needs(found: Sequence[tuple[Document, Request]]) -> Iterator[FileError
         yield error
 
 
-def _circle(found: Sequence[tuple[Document, Request]], by_name: Mapping[str, Sequence[int]]) -> FileError | None:
+def _circle(
+    found: Sequence[tuple[Document, Submission]], by_name: Mapping[str, Sequence[int]]
+) -> FileError | None:
     """Return the error for the first circle of needs; None if there is none."""
 
     def needed_by(number: int) -> Iterator[int]:

@@ -24,10 +24,10 @@ from aqueue.model.values import Scalar, Spelled, Value, all_stand_for, empty_key
 T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str | int, ...]
 
-LARGEST: Final = 1 << 20
+MAX_BYTES: Final = 1 << 20
 """How many bytes a file may have."""
 
-MOST_VALUES: Final = 50_000
+MAX_VALUES: Final = 50_000
 """How many values a document may have once its aliases are expanded: those of the largest sweep, and then some."""
 
 SHARED: Final = "x-"
@@ -195,7 +195,7 @@ class Document:
 
     def _plain(self, node: yaml.Node, depth: int) -> Any:
         self._count += 1
-        if self._count > MOST_VALUES or depth > _DEEPEST:
+        if self._count > MAX_VALUES or depth > _DEEPEST:
             raise self._error_at(node, *TOO_MUCH)
         if node.tag not in PLAIN_TAGS:
             raise self._error_at(node, "a tag (!…) is not allowed", "leave it out")
@@ -244,7 +244,7 @@ def decode(content: bytes, file: str) -> str:
     Raises:
         FileError: it is too large, or not UTF-8.
     """
-    if len(content) > LARGEST:
+    if len(content) > MAX_BYTES:
         raise FileError(file, 0, 0, "is larger than 1 MiB", "keep data elsewhere and name it in the command")
     content = content.removeprefix(codecs.BOM_UTF8)
     try:

@@ -8,7 +8,7 @@ import yaml
 from aqueue.errors import FileError
 from aqueue.formats.yaml_errors import TOO_MUCH
 
-MOST_KEYS: Final = 50_000
+MAX_KEYS: Final = 50_000
 """How many keys a document may name for merging, those that are left out included."""
 
 _TAG = "tag:yaml.org,2002:merge"
@@ -74,7 +74,7 @@ class MergeKeys:
                 self._mend(source)
             self.resolve(source)
             self._count += len(source.value)
-            if self._count > MOST_KEYS:
+            if self._count > MAX_KEYS:
                 raise self._error(source, *TOO_MUCH)
             for key, child in source.value:
                 if not isinstance(key, yaml.ScalarNode) or key.value not in had:

@@ -8,10 +8,10 @@ import anyio.abc
 
 from aqueue.clock import Clock
 from aqueue.gpus.probe import Gpus
-from aqueue.model.claim import Sight, Taken
+from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.config import Rules
 from aqueue.model.events import Notice, Report
-from aqueue.model.gpu import Demand, Look
+from aqueue.model.gpu import GpuReading, GpuRequest
 from aqueue.model.task import Task
 from aqueue.policy.gpu_placement import FRESH_SECONDS
 from aqueue.policy.gpu_supply import never
@@ -32,7 +32,7 @@ IDLE_SECONDS: Final = 60.0
 """For how long after a look the driver's library is kept."""
 
 
-class CardWatch:
+class GpuMonitor:
     """Looks at the GPUs for one server, as often as its runs need.
 
     Args:
@@ -45,18 +45,18 @@ class CardWatch:
         self._clock = clock
         self._wake = wake
         self._report = report
-        self._accepted: dict[Demand, list[tuple[int, str]]] = {}
+        self._accepted: dict[GpuRequest, list[tuple[int, str]]] = {}
         self._warned_of: set[int] = set()
         self._renewed_at = -math.inf
         self._is_looking = False
         self._pause = FIRST_PAUSE
         self._looked_at = -math.inf
         self._is_vetoed = False
-        self._sight = Sight()
+        self._sight = GpuView()
         self._asked_at = -math.inf
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> GpuView:
         """What was seen last."""
         is_prompt = not self._is_looking or self._clock.monotonic() - self._asked_at < PROMPT_SECONDS
         return self._sight._replace(is_prompt=is_prompt)
@@ -66,7 +66,7 @@ class CardWatch:
         if task.demand is not None:
             self._accepted.setdefault(task.demand, []).append((run, task.name))
 
-    def warn(self, look: Look | None, rules: Rules) -> None:
+    def warn(self, look: GpuReading | None, rules: Rules) -> None:
         """Say which of the accepted runs ask for more than there is."""
         if look is None or not self._accepted or not self._is_fresh(look):
             return
@@ -78,7 +78,7 @@ class CardWatch:
                 self._warned_of.update(id_ for id_, _ in runs)
         self._accepted.clear()
 
-    def follow(self, sight: Sight, taken: Taken, tasks: anyio.abc.TaskGroup) -> None:
+    def follow(self, sight: GpuView, taken: ClaimResult, tasks: anyio.abc.TaskGroup) -> None:
         """See to it that there is a look when one is needed.
 
         Args:
@@ -88,7 +88,7 @@ class CardWatch:
         if sight.look is not self._sight.look:
             # There was another look meanwhile, which will tell more.
             return
-        self._sight = Sight(taken.look, taken.look)
+        self._sight = GpuView(taken.look, taken.look)
         self._is_vetoed = taken.is_vetoed
         for run, why in taken.lacking:
             if run not in self._warned_of and taken.look is not None and self._is_fresh(taken.look):
@@ -101,7 +101,7 @@ class CardWatch:
             self._asked_at = self._clock.monotonic()
             tasks.start_soon(self._look)
 
-    def _is_fresh(self, look: Look) -> bool:
+    def _is_fresh(self, look: GpuReading) -> bool:
         return abs(self._clock.now() - look.ended_at) <= FRESH_SECONDS
 
     def seconds_left(self) -> float:
@@ -140,5 +140,5 @@ class CardWatch:
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         if look.problem is not None:
             self._pause = WITHOUT_DRIVER
-        self._sight = Sight(look, self._sight.look, is_news=True)
+        self._sight = GpuView(look, self._sight.look, is_news=True)
         self._wake()

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import pynvml
 
-from aqueue.model.gpu import HANGS, Card, CardProcess, Look
+from aqueue.model.gpu import HANGS, Gpu, GpuProcess, GpuReading
 
 INIT_SECONDS: Final = 25.0
 """How long the driver may take to begin; without persistence mode it wakes every card first."""
@@ -92,7 +92,7 @@ class Machine:
         self._keys: dict[int, str] = {}
         self._distances: dict[str, dict[str, int]] = {}
 
-    def look(self) -> Look:
+    def look(self) -> GpuReading:
         """Look at all cards at once."""
         began_at = time.time()
         if self._init is None or (self._init.error and not self._init.is_alive()):
@@ -103,11 +103,11 @@ class Machine:
             # Some of the words for a card that fails are also those for a driver that does.
             whole = problem if problem.startswith(("the ", "there ")) else f"the NVIDIA driver {problem}"
             is_without = whole in _WITHOUT_DRIVER
-            return Look(began_at=began_at, ended_at=time.time(), problem=whole, is_without_driver=is_without)
+            return GpuReading(began_at=began_at, ended_at=time.time(), problem=whole, is_without_driver=is_without)
         count: int = self._init.answer
         if count == 0:
             none = "there is no NVIDIA GPU here"
-            return Look(began_at=began_at, ended_at=time.time(), problem=none, is_without_driver=True)
+            return GpuReading(began_at=began_at, ended_at=time.time(), problem=none, is_without_driver=True)
         began_at = time.time()
         found = self._look_at_each(count)
         numbers = {card.key: number for number, cards in enumerate(found) for card in cards if not card.error}
@@ -117,9 +117,9 @@ class Machine:
             for card in cards
         ]
         cards = self._with_distances(cards, numbers)
-        return Look(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
+        return GpuReading(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
 
-    def _look_at_each(self, count: int) -> list[list[Card]]:
+    def _look_at_each(self, count: int) -> list[list[Gpu]]:
         """For each GPU, in the driver's order, the card or the instances that it is."""
         until = time.monotonic() + CARD_SECONDS
         waited_for = []
@@ -127,7 +127,7 @@ class Machine:
             if number not in self._asked or not self._asked[number].is_alive():
                 self._asked[number] = _Ask(partial(self._look_at, number))
                 waited_for.append(number)
-        found: list[list[Card]] = []
+        found: list[list[Gpu]] = []
         for number in range(count):
             asked = self._asked[number]
             if number in waited_for:
@@ -138,17 +138,17 @@ class Machine:
                 found.append(asked.answer)
             else:
                 key = self._keys.get(number, f"GPU-unknown-{number}")
-                found.append([Card(key=key, index=number, error=error)])
+                found.append([Gpu(key=key, index=number, error=error)])
         return found
 
-    def _in_order_of_buses(self, found: list[list[Card]]) -> list[list[Card]]:
+    def _in_order_of_buses(self, found: list[list[Gpu]]) -> list[list[Gpu]]:
         """The GPUs as CUDA numbers them; one that never told its bus stays where the driver has it."""
         known = iter(
             sorted((number for number in range(len(found)) if number in self._buses), key=self._buses.__getitem__)
         )
         return [found[next(known) if number in self._buses else number] for number in range(len(found))]
 
-    def _look_at(self, number: int) -> list[Card]:
+    def _look_at(self, number: int) -> list[Gpu]:
         handle = pynvml.nvmlDeviceGetHandleByIndex(number)
         self._buses[number] = str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
         instances = _instances(handle)
@@ -157,9 +157,9 @@ class Machine:
         self._keys[number] = str(pynvml.nvmlDeviceGetUUID(handle))
         return [self._card(handle, number, None)]
 
-    def _card(self, handle: Any, number: int, instance: int | None) -> Card:
+    def _card(self, handle: Any, number: int, instance: int | None) -> Gpu:
         key = str(pynvml.nvmlDeviceGetUUID(handle))
-        card = Card(key=key, index=number, instance=instance, name=str(pynvml.nvmlDeviceGetName(handle)))
+        card = Gpu(key=key, index=number, instance=instance, name=str(pynvml.nvmlDeviceGetName(handle)))
         try:
             memory = _told(_memory, handle)
             processes = self._processes(handle) if self._sees_processes else None
@@ -170,13 +170,13 @@ class Machine:
         total, free = memory or (None, None)
         return msgspec.structs.replace(card, total=total, free=free, processes=processes)
 
-    def _processes(self, handle: Any) -> tuple[CardProcess, ...] | None:
+    def _processes(self, handle: Any) -> tuple[GpuProcess, ...] | None:
         found = _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
         if found is None:
             return None
         return tuple(self._process(process.pid, process.usedGpuMemory) for process in found)
 
-    def _process(self, pid: int, memory: int | None) -> CardProcess:
+    def _process(self, pid: int, memory: int | None) -> GpuProcess:
         user, name, run = "", "", None
         with contextlib.suppress(OSError, KeyError):
             name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
@@ -185,9 +185,9 @@ class Machine:
             for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 if variable.startswith(self._mark):
                     run = int(variable[len(self._mark) :])
-        return CardProcess(pid=pid, memory=memory, user=user, name=name, run=run)
+        return GpuProcess(pid=pid, memory=memory, user=user, name=name, run=run)
 
-    def _with_distances(self, cards: list[Card], numbers: Mapping[str, int]) -> list[Card]:
+    def _with_distances(self, cards: list[Gpu], numbers: Mapping[str, int]) -> list[Gpu]:
         """The cards, each with its distances to the others, which are asked for once: they do not change."""
         if len(numbers) > 1 and numbers.keys() - self._distances.keys():
             asking = _Ask(partial(_distances, numbers))

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from aqueue.folder.layout import Folder
-from aqueue.model.gpu import HANGS, Look
+from aqueue.model.gpu import HANGS, GpuReading
 from aqueue.search_path import without_current_directory
 
 ANSWER_SECONDS: Final = 30.0
@@ -49,7 +49,7 @@ class Gpus:
         self._answers: int | None = None
         self._renewed_at = -math.inf
 
-    async def look(self) -> Look:
+    async def look(self) -> GpuReading:
         """Look at all cards, however long that takes; it does not raise."""
         began_at = time.time()
         talk = self._conversation(began_at)
@@ -58,7 +58,7 @@ class Gpus:
                 while True:
                     await anyio.wait_readable(next(talk))
         except StopIteration as end:
-            look: Look = end.value
+            look: GpuReading = end.value
             return look
         except OSError as error:
             return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
@@ -68,7 +68,7 @@ class Gpus:
             raise
         return self._failed(began_at, _NO_ANSWER)
 
-    def look_now(self) -> Look:
+    def look_now(self) -> GpuReading:
         """The same for those who have nothing else to do meanwhile."""
         began_at = time.time()
         until = time.monotonic() + ANSWER_SECONDS
@@ -77,7 +77,7 @@ class Gpus:
             while select.select([next(talk)], [], [], max(until - time.monotonic(), 0.0))[0]:
                 pass
         except StopIteration as end:
-            look: Look = end.value
+            look: GpuReading = end.value
             return look
         except OSError as error:
             return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
@@ -99,7 +99,7 @@ class Gpus:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
 
-    def _conversation(self, began_at: float) -> Generator[int, None, Look]:
+    def _conversation(self, began_at: float) -> Generator[int, None, GpuReading]:
         """Ask and listen; goes on whenever there is something to read from the descriptor that it gives."""
         while True:
             answers, is_new = self._ask()
@@ -152,9 +152,9 @@ class Gpus:
         self._process.stdin.write(_LINE)
         return self._answers, True
 
-    def _understood(self, text: bytes, began_at: float) -> Look:
+    def _understood(self, text: bytes, began_at: float) -> GpuReading:
         try:
-            look = msgspec.json.decode(text, type=Look)
+            look = msgspec.json.decode(text, type=GpuReading)
         except msgspec.DecodeError:
             return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
         fails = any(card.error not in (None, HANGS) for card in look.cards)
@@ -165,6 +165,6 @@ class Gpus:
             self.close()
         return look
 
-    def _failed(self, began_at: float, problem: str) -> Look:
+    def _failed(self, began_at: float, problem: str) -> GpuReading:
         self.close()
-        return Look(began_at=began_at, ended_at=time.time(), problem=problem)
+        return GpuReading(began_at=began_at, ended_at=time.time(), problem=problem)

@@ -22,7 +22,7 @@ from aqueue.formats.task_file import Content
 from aqueue.intake import filing
 from aqueue.model.config import Config
 from aqueue.model.events import FileRejected, Notice, Report
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import is_name
 
 
@@ -36,10 +36,10 @@ class Preparing(Protocol):
     def begin(self) -> None:
         """Files are looked at that are there already."""
 
-    def prepare(self, content: Content) -> Sequence[Request]:
+    def prepare(self, content: Content) -> Sequence[Submission]:
         """What a file asks for."""
 
-    def recover(self, content: Content, name: str) -> Sequence[Request]:
+    def recover(self, content: Content, name: str) -> Sequence[Submission]:
         """What a file asks for that is in `incoming/`, under this name."""
 
 
@@ -49,16 +49,16 @@ class AsWritten:
     def begin(self) -> None:
         """There is nothing to begin with."""
 
-    def prepare(self, content: Content) -> Sequence[Request]:
+    def prepare(self, content: Content) -> Sequence[Submission]:
         """What a file asks for."""
         return content.requests
 
-    def recover(self, content: Content, name: str) -> Sequence[Request]:  # noqa: ARG002 - as others have it
+    def recover(self, content: Content, name: str) -> Sequence[Submission]:  # noqa: ARG002 - as others have it
         """What a file asks for."""
         return content.requests
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A good file that is ours now.
 
     Attributes:
@@ -70,7 +70,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     source: str
-    requests: Sequence[Request]
+    requests: Sequence[Submission]
     content: bytes
     is_left_behind: bool = False
 
@@ -79,12 +79,12 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
         """What its runs come after, as it is written."""
         return {written for request in self.requests for written in request.after}
 
-    def is_named_in(self, other: "Claimed") -> bool:
+    def is_named_in(self, other: "ClaimedFile") -> bool:
         """Whether another file names one of its tasks, runs or groups as something to come after."""
         return any(request.is_named_in(other.after) for request in self.requests)
 
 
-class Incoming:
+class ClaimedFiles:
     """The files that are claimed.
 
     Args:
@@ -104,7 +104,7 @@ class Incoming:
         self._report = report
         self._rejected = Rejected(folder)
 
-    def file_away(self, file: Claimed, ids: Sequence[int]) -> None:
+    def file_away(self, file: ClaimedFile, ids: Sequence[int]) -> None:
         """Move a file that is in the store to the folders of its runs, or back if it has been written since."""
         if not os.path.lexists(f"{self._incoming}/{file.name}"):
             # Another server that recovered it was faster, or a run of it was dequeued.
@@ -118,7 +118,7 @@ class Incoming:
         if again is not None:
             self._report_again(again)
 
-    def recover(self, last_id: Callable[[], int]) -> list[Claimed]:
+    def recover(self, last_id: Callable[[], int]) -> list[ClaimedFile]:
         """Take up what a crash left behind, before anything is accepted.
 
         Args:
@@ -139,7 +139,7 @@ class Incoming:
                     )
         return self.left_behind(0.0)
 
-    def left_behind(self, seconds: float) -> list[Claimed]:
+    def left_behind(self, seconds: float) -> list[ClaimedFile]:
         """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
         files = []
         self._preparing.begin()
@@ -162,7 +162,7 @@ class Incoming:
         )
         return task_file.parse(yaml_document.decode(content, file), file, defaults)
 
-    def _reread(self, path: Path) -> Claimed | None:
+    def _reread(self, path: Path) -> ClaimedFile | None:
         try:
             linked.finish(str(path))
             claim = filing.Claim.named(path.name)
@@ -192,15 +192,15 @@ class Incoming:
             self._report(FileRejected(path.name, bad.message, bad.hint, moved_to, bad.lines()[1:]))
             return None
         source = f"{claim.stem}.yaml"
-        return Claimed(name=path.name, source=source, requests=requests, content=content, is_left_behind=True)
+        return ClaimedFile(name=path.name, source=source, requests=requests, content=content, is_left_behind=True)
 
     def _report_again(self, path: str) -> None:
         self._report(Notice(f"{printable(path)} was written while it was being taken: it is taken once more"))
 
 
-def in_order(files: Sequence[Claimed]) -> list[Claimed]:
+def in_order(files: Sequence[ClaimedFile]) -> list[ClaimedFile]:
     """Files that are accepted together, each behind those that it comes after; in a circle, as they are."""
-    left, ordered = list(files), list[Claimed]()
+    left, ordered = list(files), list[ClaimedFile]()
     while left:
         free = [file for file in left if not any(one.is_named_in(file) for one in left if one is not file)] or left
         ordered += free

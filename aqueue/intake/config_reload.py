@@ -22,7 +22,7 @@ from aqueue.model.events import Notice, Report
 _SECOND_LOOK: Final = 0.3
 
 
-class Settings:
+class ConfigReload:
     """Knows the configuration in force.
 
     Args:

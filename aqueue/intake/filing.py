@@ -18,7 +18,7 @@ import msgspec
 from aqueue.folder.layout import Folder, make_directories, write_whole
 from aqueue.folder.moving import move_to_free_place
 from aqueue.folder.settled import hold_still
-from aqueue.formats.yaml_document import LARGEST
+from aqueue.formats.yaml_document import MAX_BYTES
 from aqueue.model.task import is_name
 
 
@@ -73,7 +73,7 @@ def read(path: Path) -> bytes:
         BlockingIOError: somebody is writing to it.
     """
     with _held(path) as descriptor:
-        return os.read(descriptor, LARGEST + 1)
+        return os.read(descriptor, MAX_BYTES + 1)
 
 
 def file_away(
@@ -94,7 +94,7 @@ def file_away(
     """
     path = folder.incoming / name
     with _held(path) as descriptor:
-        if Claim.named(name).is_of(os.read(descriptor, LARGEST + 1)):
+        if Claim.named(name).is_of(os.read(descriptor, MAX_BYTES + 1)):
             folder.file_away(name, runs)
             return None
     if content is not None:

@@ -24,13 +24,13 @@ from aqueue.folder.settled import hold_still
 from aqueue.folder.settling import Seen, Settling, Signature, is_as_seen, signature
 from aqueue.formats import yaml_document
 from aqueue.formats.task_file import Content
-from aqueue.intake.claimed_files import Claimed, Incoming, Preparing, in_order
+from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles, Preparing, in_order
 from aqueue.intake.filing import Claim
 from aqueue.intake.overlooked import Overlooked
 from aqueue.intake.schedule_files import ScheduleFile, ScheduleFiles
 from aqueue.model.config import Config
 from aqueue.model.events import FileRejected, Notice, Report
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 
 BATCH: Final = 64
 """How many files are accepted in one transaction at most."""
@@ -39,10 +39,10 @@ _SECOND_LOOK: Final = 0.15
 _SECOND_LOOK_AT_EMPTY: Final = 1.0
 _SECOND_LOOK_AT_AFTER: Final = 1.0
 _WHEN_FULL: Final = 1.0
-_PASSING: Final = (*DISK_FULL, *EXHAUSTED)
+_TRANSIENT: Final = (*DISK_FULL, *EXHAUSTED)
 
 
-class Inbox(Incoming):
+class Inbox(ClaimedFiles):
     """The way from the folder to the store.
 
     Args:
@@ -145,7 +145,7 @@ class Inbox(Incoming):
             self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
         self._is_closed = why is not None
 
-    def look(self, paths: Iterable[str]) -> list[Claimed]:
+    def look(self, paths: Iterable[str]) -> list[ClaimedFile]:
         """Examine task files, and claim the good ones; what comes after others is behind them."""
         self._preparing.begin()
         claimed = [file for path in paths if (file := self._look_at(path)) is not None]
@@ -177,7 +177,7 @@ class Inbox(Incoming):
         except (DiskFullError, BusyError):
             self._settling.look_in(path, _WHEN_FULL)
 
-    def _look_at(self, path: str) -> Claimed | None:
+    def _look_at(self, path: str) -> ClaimedFile | None:
         try:
             status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -208,7 +208,7 @@ class Inbox(Incoming):
             self._look_again(path, error)
         return None
 
-    def _claim_or_refuse(self, path: str, status: os.stat_result, seen: Seen) -> Claimed | None:
+    def _claim_or_refuse(self, path: str, status: os.stat_result, seen: Seen) -> ClaimedFile | None:
         """Claim a file if it is good; refuse it if it has been bad for too long to be only half of one."""
         try:
             if not stat.S_ISREG(status.st_mode):
@@ -261,7 +261,7 @@ class Inbox(Incoming):
         # Others cannot be stored, and have none.
         return name == self._name(path) and self._has_schedules(name)
 
-    def _claim(self, path: str, seen: Seen) -> Claimed | None:
+    def _claim(self, path: str, seen: Seen) -> ClaimedFile | None:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
@@ -271,7 +271,7 @@ class Inbox(Incoming):
         try:
             if not self._settling.is_settled(path, self._name(path), descriptor, seen):
                 return None
-            content = os.read(descriptor, min(seen.signature[2], yaml_document.LARGEST) + 1)
+            content = os.read(descriptor, min(seen.signature[2], yaml_document.MAX_BYTES) + 1)
             queue, stem = self._place(path)
             parsed = self._parse_as(content, self._name(path), stem, queue)
             if parsed.schedules or self._is_closed:
@@ -288,9 +288,9 @@ class Inbox(Incoming):
         self._forget(path)
         if path in self.schedule_files.paths:
             self.schedule_files.end(path)
-        return Claimed(name=name, source=self._name(path), requests=requests, content=content)
+        return ClaimedFile(name=name, source=self._name(path), requests=requests, content=content)
 
-    def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Request] | None:
+    def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Submission] | None:
         """What goes into the store; None if what it comes after may yet be dropped beside it."""
         comes_after = any(request.after for request in content.requests)
         age = seen.age
@@ -351,7 +351,7 @@ class Inbox(Incoming):
 
     def _look_again(self, path: str, error: OSError) -> None:
         """Look again at a file that could not be dealt with, if that may be over without a change of the file."""
-        if error.errno in _PASSING:
+        if error.errno in _TRANSIENT:
             self._settling.look_in(path, _WHEN_FULL)
 
     def _place(self, path: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from aqueue.clock import Clock
 from aqueue.errors import AqueueError
 from aqueue.folder.layout import Folder
 from aqueue.folder.watch import Watch
-from aqueue.intake.claimed_files import Claimed
-from aqueue.intake.config_reload import Settings
+from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.intake.config_reload import ConfigReload
 from aqueue.intake.inbox import BATCH, Inbox
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.store.database import make_durable
@@ -37,13 +37,13 @@ class Delivered(Protocol):
     refused: Sequence[AqueueError | None]
 
 
-Deliver = Callable[[Sequence[Claimed], Sequence[ScheduleFile]], Awaitable[Delivered]]
+Deliver = Callable[[Sequence[ClaimedFile], Sequence[ScheduleFile]], Awaitable[Delivered]]
 
 _LONGEST_WAIT = 3600.0
 _FILE_AWAY_AFTER = 2.0
 
 
-class Intake:
+class IntakeLoop:
     """Keeps the folder empty of task files.
 
     Args:
@@ -58,7 +58,7 @@ class Intake:
         self,
         folder: Folder,
         inbox: Inbox,
-        settings: Settings,
+        settings: ConfigReload,
         clock: Clock,
         deliver: Deliver,
         schedules_known: Callable[[], None],
@@ -73,7 +73,7 @@ class Intake:
         self._schedules_known = schedules_known
         self._wake = wake
         self._warn = warn
-        self._delivered: list[tuple[Claimed, list[int]]] = []
+        self._delivered: list[tuple[ClaimedFile, list[int]]] = []
         self._has_delivered = anyio.Event()
         self._stopped = False
         self._left_for = math.inf
@@ -92,7 +92,7 @@ class Intake:
             self._watch.interrupt()
 
     async def run(
-        self, left: Sequence[Claimed], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+        self, left: Sequence[ClaimedFile], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Take what is there, and what comes, until cancelled; it has started once the folder is watched.
 
@@ -111,7 +111,7 @@ class Intake:
                     await self.accept(left)
                 await in_thread(partial(self._work, self._watch))
 
-    async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
+    async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
         delivered = await self._deliver(files, schedule_files)
         if files and delivered.is_taken:
@@ -149,7 +149,7 @@ class Intake:
             hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
             self.is_settled = False
 
-    def _hand_over(self, claimed: Sequence[Claimed]) -> None:
+    def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
         """Have what was found put into the store; what is refused is news for it, too."""
         schedule_files = self._inbox.schedule_files
         while (news := schedule_files.take_news()) or claimed:
@@ -194,7 +194,7 @@ class Intake:
         if delivered:
             await in_thread(partial(self._move, delivered))
 
-    def _move(self, delivered: list[tuple[Claimed, list[int]]]) -> None:
+    def _move(self, delivered: list[tuple[ClaimedFile, list[int]]]) -> None:
         try:
             make_durable(self._folder)
         except OSError:

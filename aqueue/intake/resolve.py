@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from aqueue.errors import FileError, RunError, SnapshotError
 from aqueue.formats.task_file import Content
-from aqueue.isolation.pins import Keeper, Taken, Write
-from aqueue.model.submission import Request
+from aqueue.isolation.pins import Pins, Snapshots, Write
+from aqueue.model.submission import Submission
 from aqueue.store.lifecycle import Store
 
 
-class Preparation:
+class Resolver:
     """Makes what files ask for ready for the store.
 
     Args:
@@ -17,16 +17,16 @@ class Preparation:
         keeper: of code.
     """
 
-    def __init__(self, write: Write, keeper: Keeper) -> None:
+    def __init__(self, write: Write, keeper: Pins) -> None:
         self._write = write
         self._keeper = keeper
-        self._taken: Taken = {}
+        self._taken: Snapshots = {}
 
     def begin(self) -> None:
         """Files are looked at that are there already: their runs need the code as it is from now on."""
         self._taken = {}
 
-    def prepare(self, content: Content) -> Sequence[Request]:
+    def prepare(self, content: Content) -> Sequence[Submission]:
         """What a file asks for, ready for the store.
 
         Raises:
@@ -38,7 +38,7 @@ class Preparation:
             self._check_known(content)
         return self._with_code(content)
 
-    def recover(self, content: Content, name: str) -> Sequence[Request]:
+    def recover(self, content: Content, name: str) -> Sequence[Submission]:
         """The same of a file that has been found good before.
 
         Args:
@@ -53,10 +53,10 @@ class Preparation:
             return content.requests
         return self._with_code(content)
 
-    def _with_code(self, content: Content) -> list[Request]:
+    def _with_code(self, content: Content) -> list[Submission]:
         if not any(request.task.isolate for request in content.requests):
             return content.requests
-        requests: list[Request] = []
+        requests: list[Submission] = []
         for document, request in zip(content.documents, content.requests, strict=True):
             try:
                 requests.append(self._keeper.keep(request, self._taken))

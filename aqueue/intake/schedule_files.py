@@ -15,7 +15,7 @@ import msgspec
 from aqueue.errors import FileError
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import IN_FORCE, Rejected
-from aqueue.formats.yaml_document import LARGEST
+from aqueue.formats.yaml_document import MAX_BYTES
 from aqueue.model.events import Notice, Report
 from aqueue.model.schedule import Schedule
 
@@ -105,7 +105,7 @@ def _content(path: str) -> bytes:
         try:
             status = os.fstat(descriptor)
             if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-                return os.read(descriptor, LARGEST)
+                return os.read(descriptor, MAX_BYTES)
         finally:
             os.close(descriptor)
     return b""

@@ -50,7 +50,7 @@ OF_A_REPOSITORY = (
 _NO_COMMIT = (b"not a tree object", b"Not a valid object name", b"failed to unpack tree object")
 _OF_GIT = ("error: ", "fatal: ", "warning: ", "hint: ")
 _ABOUT_A_FILTER = ("external filter ", "the remote end hung up", "packet write")
-_LARGEST_METRICS = (1 << 20) + 1
+_MAX_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when the disk, or what a user may have of it, is full."""
@@ -182,7 +182,7 @@ def save_metrics(plan: Plan, attempt: str) -> None:
     with contextlib.suppress(OSError):
         if os.stat(written).st_mtime_ns > os.stat(attempt + ".plan").st_mtime_ns:
             with open(written, "rb") as source, open(attempt + ".metrics.json", "wb") as target:
-                target.write(source.read(_LARGEST_METRICS))
+                target.write(source.read(_MAX_METRICS))
 
 
 def git_environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ import msgspec
 
 from aqueue.isolation import snapshot as snapshots
 from aqueue.isolation.origin import Origin
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation, Snapshot, Task
 from aqueue.store.database import Work
 from aqueue.store.lifecycle import Store
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _SPARED_SECONDS: Final = 600.0
 
-Taken = dict[tuple[str, Isolation], Snapshot]
+Snapshots = dict[tuple[str, Isolation], Snapshot]
 """What has been kept already, for each working directory and the way in which its code is needed."""
 
 
@@ -36,7 +36,7 @@ class Write(Protocol):
         """Do it."""
 
 
-class Keeper:
+class Pins:
     """Keeps code, and lets go of it.
 
     Args:
@@ -54,7 +54,7 @@ class Keeper:
         self._warn = warn
         self._origin = origin
 
-    def keep(self, request: Request, taken: Taken) -> Request:
+    def keep(self, request: Submission, taken: Snapshots) -> Submission:
         """The request, which knows the code that its runs need, as it is now.
 
         Args:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from aqueue.model.gpu import Look
+from aqueue.model.gpu import GpuReading
 from aqueue.model.run import Run
 
 
-class Sight(NamedTuple):
+class GpuView(NamedTuple):
     """What a server has seen of the cards.
 
     Attributes:
@@ -17,16 +17,16 @@ class Sight(NamedTuple):
         is_prompt: whether the next one can be had at once, so that a run which needs it keeps its slot meanwhile.
     """
 
-    look: Look | None = None
-    before: Look | None = None
+    look: GpuReading | None = None
+    before: GpuReading | None = None
     is_news: bool = False
     is_prompt: bool = True
 
 
-NO_SIGHT: Final = Sight()
+NO_VIEW: Final = GpuView()
 
 
-class Taken(NamedTuple):
+class ClaimResult(NamedTuple):
     """What a server was given.
 
     Attributes:
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
     """
 
     runs: list[Run]
-    look: Look | None = None
+    look: GpuReading | None = None
     needs_look: bool = False
     is_vetoed: bool = False
     lacking: Sequence[tuple[int, str]] = ()

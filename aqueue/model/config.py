@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from aqueue.model.gpu import CardId
+from aqueue.model.gpu import GpuId
 from aqueue.model.task import Retries
 
 
@@ -46,7 +46,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency: int = 1
     wait_for_running: bool = False
     paused: bool = False
-    gpus: tuple[CardId, ...] | None = None
+    gpus: tuple[GpuId, ...] | None = None
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     share_with_others: bool = False
     ignore_memory: int = 500 << 20
     by_uuid: bool = False
-    devices: tuple[CardId, ...] | None = None
+    devices: tuple[GpuId, ...] | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

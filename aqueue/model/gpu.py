@@ -9,24 +9,24 @@ from typing import Final
 
 import msgspec
 
-CardId = int | str
+GpuId = int | str
 """How a person names a card: its index, or a UUID, of which the beginning is enough."""
 
 _ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
 
-CARD_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 """The variables by which programs, CUDA and containers are told their cards."""
 
 HANGS: Final = "does not answer"
 """What is said of a card, or a driver, that takes too long."""
 
-MOST_CARDS: Final = 1024
+MAX_GPUS: Final = 1024
 """How many a run may ask for."""
 
-CARDS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
+GPUS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
 
 
-class Demand(msgspec.Struct, frozen=True, omit_defaults=True):
+class GpuRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The cards that a run asks for.
 
     Attributes:
@@ -36,11 +36,11 @@ class Demand(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     count: int
-    ids: tuple[CardId, ...] = ()
+    ids: tuple[GpuId, ...] = ()
     memory: int | None = None
 
 
-class HeldCard(msgspec.Struct, frozen=True, array_like=True):
+class Allocation(msgspec.Struct, frozen=True, array_like=True):
     """A card that an attempt has, as the store remembers it.
 
     Attributes:
@@ -54,7 +54,7 @@ class HeldCard(msgspec.Struct, frozen=True, array_like=True):
     is_instance: bool = False
 
 
-class CardProcess(msgspec.Struct, frozen=True, kw_only=True):
+class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A compute process on a card.
 
     Attributes:
@@ -70,7 +70,7 @@ class CardProcess(msgspec.Struct, frozen=True, kw_only=True):
     run: int | None = None
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """What a look saw of one card. Memory is in bytes.
 
     Attributes:
@@ -90,7 +90,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     total: int | None = None
     free: int | None = None
-    processes: tuple[CardProcess, ...] | None = None
+    processes: tuple[GpuProcess, ...] | None = None
     distances: dict[str, int] = {}
     error: str | None = None
     is_declared: bool = False
@@ -107,11 +107,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.total is None or self.free is None else self.total - self.free
 
     @property
-    def held(self) -> HeldCard:
+    def held(self) -> Allocation:
         """The card as it is given to a run."""
-        return HeldCard(self.key, self.label, self.instance is not None)
+        return Allocation(self.key, self.label, self.instance is not None)
 
-    def is_meant_by(self, id_: CardId) -> bool:
+    def is_meant_by(self, id_: GpuId) -> bool:
         """Whether a person who writes `id_` means this card."""
         written = str(id_)
         if self.instance is None and written == str(self.index):
@@ -119,7 +119,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return written == self.label or (len(written) > 4 and self.key.startswith(written))
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
     """What there was to see of the machine's cards at one moment.
 
     Attributes:
@@ -130,22 +130,22 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     began_at: float
     ended_at: float
-    cards: tuple[Card, ...] = ()
+    cards: tuple[Gpu, ...] = ()
     problem: str | None = None
     is_without_driver: bool = False
 
 
-def text_of(demand: Demand | None) -> str:
+def text_of(demand: GpuRequest | None) -> str:
     """A demand such that the same is always the same text; empty for none."""
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
-def within(cards: Iterable[Card], ids: Sequence[CardId]) -> list[Card]:
+def within(cards: Iterable[Gpu], ids: Sequence[GpuId]) -> list[Gpu]:
     """Those of the cards that one of `ids` means."""
     return [card for card in cards if any(map(card.is_meant_by, ids))]
 
 
-def check_ids(ids: Sequence[CardId]) -> tuple[CardId, ...]:
+def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
     """The cards that somebody lists.
 
     Raises:
@@ -159,9 +159,9 @@ def check_ids(ids: Sequence[CardId]) -> tuple[CardId, ...]:
     return tuple(int(id_) if str(id_).isdigit() else id_ for id_ in ids)
 
 
-def resolved(cards: Sequence[Card], ids: Sequence[CardId]) -> tuple[list[Card], list[CardId]]:
+def resolved(cards: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list[GpuId]]:
     """A card for each of the ids, none twice, and the ids for which there is none left."""
-    found: dict[CardId, Card] = {}
+    found: dict[GpuId, Gpu] = {}
     # One that means several is given what the others leave.
     for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
         for card in cards:
@@ -171,12 +171,12 @@ def resolved(cards: Sequence[Card], ids: Sequence[CardId]) -> tuple[list[Card], 
     return [found[id_] for id_ in ids if id_ in found], [id_ for id_ in ids if id_ not in found]
 
 
-def parse_ids(written: str) -> tuple[CardId, ...]:
+def parse_ids(written: str) -> tuple[GpuId, ...]:
     """Cards as `CUDA_VISIBLE_DEVICES` and options have them: indices or UUIDs with commas between them.
 
     As in CUDA, what follows the first that is none does not count.
     """
-    ids: list[CardId] = []
+    ids: list[GpuId] = []
     for word in written.split(","):
         word = word.strip()
         if not _ID.fullmatch(word):
@@ -185,7 +185,7 @@ def parse_ids(written: str) -> tuple[CardId, ...]:
     return tuple(ids)
 
 
-def owned(given: tuple[CardId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[CardId, ...], ...]:
+def owned(given: tuple[GpuId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[GpuId, ...], ...]:
     """What a server is told of its cards, by an option and by the environment that it is started in."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     inherited = None if visible is None else parse_ids(visible)

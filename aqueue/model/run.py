@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from aqueue.model.gpu import HeldCard
+from aqueue.model.gpu import Allocation
 from aqueue.model.task import Priority, Task
 
 Metric = str | int | float | bool
@@ -27,7 +27,7 @@ class State(StrEnum):
 
 ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.ABORTED})
 
-FOLLOWERS: Final = {
+TRANSITIONS: Final = {
     # Out of the queue to how it had ended: a retry that has not begun was taken back.
     State.HELD: ENDED | {State.QUEUED},
     State.QUEUED: ENDED | {State.HELD, State.RUNNING},
@@ -93,7 +93,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     server: str | None
     cancel: str | None
     direct: bool = False
-    cards: tuple[HeldCard, ...] = ()
+    cards: tuple[Allocation, ...] = ()
     prerequisites: int | None = None
     metrics: dict[str, Metric] = {}
     took: float | None = None
@@ -108,4 +108,4 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     signal: int | None
     reason: str | None
-    cards: tuple[HeldCard, ...] = ()
+    cards: tuple[Allocation, ...] = ()

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from aqueue.model.gpu import CardId
+from aqueue.model.gpu import GpuId
 
 
 class Leaving(StrEnum):
@@ -47,7 +47,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     raised_to: int = 0
     stays_for: float = 0.0
     disabled_by: str | None = None
-    owns: tuple[tuple[CardId, ...], ...] = ()
+    owns: tuple[tuple[GpuId, ...], ...] = ()
 
     @property
     def most_jobs(self) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aqueue.model.sweep import Sweep
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What a document of a task file, or a command, asks for.
 
     Attributes:

@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
-from aqueue.model.task import MOST_COMBINATIONS
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Scalar, Value, plain_text, stands_for
 
-MOST: Final = MOST_COMBINATIONS
+MOST: Final = MAX_COMBINATIONS
 """How many combinations a sweep may have, and how many values an axis."""
 
-_MOST_TRIES = 20 * MOST
+_MAX_TRIES = 20 * MOST
 """How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
 
 _AS_TEXT = "or, if it is text, put it under params"
@@ -217,7 +217,7 @@ def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Co
     is_excluded = _exclusion(sweep)
     by_text = _told_apart_by_text(sweep)
     had = set()
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         made: Combination = {}
         for name, axis in sweep.axes.items():
             part = chance()

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from aqueue.model.gpu import CardId, Demand
+from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.values import Value
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -18,7 +18,7 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 PARAM: Final = re.compile(rf"{VARIABLE.pattern}(\.[A-Za-z0-9_]+)*", re.ASCII)
 """What a param may be called: a variable, or several names with dots between them, as DVC and Hydra have them."""
 
-MOST_COMBINATIONS: Final = 10_000
+MAX_COMBINATIONS: Final = 10_000
 """How many combinations a sweep may have, and how many values an axis."""
 
 
@@ -147,7 +147,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requeue: bool = True
     tags: tuple[str, ...] = ()
     hold: bool = False
-    gpus: int | tuple[CardId, ...] | None = None
+    gpus: int | tuple[GpuId, ...] | None = None
     gpu_memory: int | None = None
     group: str | None = None
     isolate: Isolation | None = None
@@ -159,13 +159,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.isolate.snapshot if self.isolate is not None else None
 
     @property
-    def demand(self) -> Demand | None:
+    def demand(self) -> GpuRequest | None:
         """The cards that it asks for; None if it asks for none."""
         if not self.gpus:
             return None
         if isinstance(self.gpus, int):
-            return Demand(self.gpus, memory=self.gpu_memory)
-        return Demand(len(self.gpus), self.gpus, self.gpu_memory)
+            return GpuRequest(self.gpus, memory=self.gpu_memory)
+        return GpuRequest(len(self.gpus), self.gpus, self.gpu_memory)
 
 
 def is_name(text: str) -> bool:

@@ -25,10 +25,10 @@ from aqueue.policy.cron_syntax import plain
 LIVE_SECONDS: Final = 60.0
 """How late a due time may be noticed; after that it is missed."""
 
-MOST_CAUGHT_UP: Final = 1000
+MAX_CAUGHT_UP: Final = 1000
 """How many missed times of a schedule are made up for at once, at most: the newest."""
 
-MOST_COUNTED: Final = 10_000
+MAX_COUNTED: Final = 10_000
 """Up to where the others are counted."""
 
 NOT_UNDERSTOOD: Final = (ValueError, OverflowError, CronSimError)
@@ -113,7 +113,7 @@ def missed(schedule: Schedule, after: float, now: float) -> Missed:
     opens = min(max(after, now - schedule.catchup_window), until)
     newest = _newest(schedule, opens, until)
     left_out = 0
-    if len(newest) == MOST_CAUGHT_UP:
+    if len(newest) == MAX_CAUGHT_UP:
         left_out = _count(schedule, opens, math.nextafter(newest[0], -math.inf))
     return Missed(newest, left_out, left_out + _count(schedule, after, opens))
 
@@ -171,11 +171,11 @@ def _newest(schedule: Schedule, after: float, until: float) -> list[float]:
     while True:
         start = max(after, until - span)
         found = _up_to(schedule, start, until)
-        if len(found) >= MOST_CAUGHT_UP or start == after:
-            return found[-MOST_CAUGHT_UP:]
+        if len(found) >= MAX_CAUGHT_UP or start == after:
+            return found[-MAX_CAUGHT_UP:]
         span *= 8
 
 
 def _count(schedule: Schedule, after: float, until: float) -> int:
     times = takewhile(lambda due: due <= until, due_times(schedule, after))
-    return sum(1 for _ in islice(times, MOST_COUNTED))
+    return sum(1 for _ in islice(times, MAX_COUNTED))

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from aqueue.model.config import Rules
-from aqueue.model.gpu import Card, CardId, Demand, Look, resolved, within
+from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, within
 from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_cards, lacks, never
 from aqueue.units import spell_size
 
@@ -21,7 +21,7 @@ FRESH_SECONDS: Final = 2.0
 _SETTLING_SECONDS: Final = 60.0
 """How long a run counts with the memory it asked for, as it may not have allocated it yet."""
 
-_MOST_NAMED: Final = 3
+_MAX_NAMED: Final = 3
 
 _FARTHEST: Final = 1000
 
@@ -41,12 +41,12 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     set_aside: bool = False
 
-    def is_on(self, card: Card) -> bool:
+    def is_on(self, card: Gpu) -> bool:
         """Whether this is a slot of that card, also where only one side knows its UUID."""
         return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
 
 
-class SetAside(msgspec.Struct, frozen=True, array_like=True):
+class Reservation(msgspec.Struct, frozen=True, array_like=True):
     """A slot of a card that a server keeps for a run that waits."""
 
     priority: int
@@ -59,7 +59,7 @@ class SetAside(msgspec.Struct, frozen=True, array_like=True):
 class Placed(msgspec.Struct, frozen=True):
     """The cards that a run gets."""
 
-    cards: tuple[Card, ...]
+    cards: tuple[Gpu, ...]
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +89,8 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
             return self.lack
         # What somebody can do something about comes first.
         named = sorted(self.obstacles, key=lambda obstacle: obstacle.is_ours)
-        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-        return f"waits for GPUs: {'; '.join(one.explain() for one in named[:_MOST_NAMED])}{more}"
+        more = f"; and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+        return f"waits for GPUs: {'; '.join(one.explain() for one in named[:_MAX_NAMED])}{more}"
 
 
 class _Obstacle(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class _Obstacle(msgspec.Struct, frozen=True):
     is_seen: bool = True
 
 
-class Board:
+class Allocator:
     """The cards of one server at one moment, and who has them. It changes as cards are given away.
 
     Args:
@@ -120,11 +120,11 @@ class Board:
 
     def __init__(
         self,
-        look: Look | None,
+        look: GpuReading | None,
         leases: Iterable[Lease],
         freed_at: Mapping[str, float],
         rules: Rules,
-        owns: Sequence[Sequence[CardId]],
+        owns: Sequence[Sequence[GpuId]],
         now: float,
     ) -> None:
         self._look = look
@@ -135,7 +135,7 @@ class Board:
         self.cards = self.all_cards
         for ids in owns:
             self.cards = within(self.cards, ids)
-        self._wanted: dict[int, Sequence[Card]] = {}
+        self._wanted: dict[int, Sequence[Gpu]] = {}
         self._leases: dict[str, list[Lease]] = defaultdict(list)
         for lease in leases:
             self._add(lease)
@@ -145,7 +145,7 @@ class Board:
         """When the cards were looked at; None if nobody has."""
         return self._look.began_at if self._look is not None else None
 
-    def place(self, run: int, demand: Demand, confined_to: Sequence[CardId] | None = None) -> Placed | Blocked:
+    def place(self, run: int, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> Placed | Blocked:
         """Give a run the cards it asks for, or set aside for it those of them that are free.
 
         Args:
@@ -172,7 +172,7 @@ class Board:
                     self._take(run, demand, [card], set_aside=True)
         return Blocked(obstacles=tuple(found.values()))
 
-    def keep(self, slot: SetAside) -> None:
+    def keep(self, slot: Reservation) -> None:
         """Do not give away a slot that another server keeps for a run whose turn is before those to come."""
         self._add(
             Lease(
@@ -185,15 +185,17 @@ class Board:
             )
         )
 
-    def set_aside_for(self, run: int, priority: int, demand: Demand) -> list[SetAside]:
+    def set_aside_for(self, run: int, priority: int, demand: GpuRequest) -> list[Reservation]:
         """What is kept for a run: whichever of its cards falls free first, so a slot of each."""
-        return [SetAside(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())]
+        return [
+            Reservation(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())
+        ]
 
-    def leases_on(self, card: Card) -> list[Lease]:
+    def leases_on(self, card: Gpu) -> list[Lease]:
         """The slots of a card that are taken."""
         return self._leases[card.key]
 
-    def foreign(self, card: Card) -> str | None:
+    def foreign(self, card: Gpu) -> str | None:
         """What there is on a card that is not ours, in words; None if nothing is."""
         ours = {lease.run for lease in self._leases[card.key]}
         for process in card.processes or ():
@@ -207,7 +209,7 @@ class Board:
             return f"on GPU {card.label} {used} are in use, and no run of ours accounts for that"
         return None
 
-    def is_unaccounted(self, card: Card) -> bool:
+    def is_unaccounted(self, card: Gpu) -> bool:
         """Whether more memory is in use on a card, whose processes cannot be seen, than our runs asked for."""
         taken = self._leases[card.key]
         if card.processes is not None or card.used is None or not self._is_current(card):
@@ -220,14 +222,14 @@ class Board:
             if lease.is_on(card):
                 self._leases[card.key].append(lease)
 
-    def _is_current(self, card: Card) -> bool:
+    def _is_current(self, card: Gpu) -> bool:
         """Whether the card was looked at since it was last given back."""
         freed_at = self._freed_at.get(card.key, 0.0)
         began_at = self._look.began_at if self._look else 0.0
         # A moment in the future says only that the clock was put back.
         return card.is_declared or freed_at <= began_at or freed_at > self._now
 
-    def _obstacle(self, card: Card, demand: Demand) -> _Obstacle | None:
+    def _obstacle(self, card: Gpu, demand: GpuRequest) -> _Obstacle | None:
         if card.error is not None:
             return _Obstacle(lambda: f"GPU {card.label} {card.error}")
         taken = tuple(self._leases[card.key])
@@ -241,7 +243,7 @@ class Board:
             return None
         return self._shortage(card, taken, demand.memory)
 
-    def _shortage(self, card: Card, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
+    def _shortage(self, card: Gpu, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
         left = self._left(card)
         if left is None:
             return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known")
@@ -254,20 +256,20 @@ class Board:
 
         return _Obstacle(explain, is_ours=bool(taken))
 
-    def _left(self, card: Card) -> int | None:
+    def _left(self, card: Gpu) -> int | None:
         """Bytes that are free on a card and not about to be taken; None if that is not known."""
         if card.free is None:
             return None
         return card.free - sum(self._to_come(lease, card) for lease in self._leases[card.key])
 
-    def _to_come(self, lease: Lease, card: Card) -> int:
+    def _to_come(self, lease: Lease, card: Gpu) -> int:
         """Bytes that a run on the card has asked for and may not have allocated yet."""
         if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
             return 0
         has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
         return max(0, lease.memory - has)
 
-    def _give(self, run: int, demand: Demand, free: Sequence[Card]) -> Placed | Blocked:
+    def _give(self, run: int, demand: GpuRequest, free: Sequence[Gpu]) -> Placed | Blocked:
         chosen = self._choose(demand, free)
         age = self._now - (self._look.ended_at if self._look else 0.0)
         if any(not card.is_declared for card in chosen) and (
@@ -280,7 +282,7 @@ class Board:
         self._take(run, demand, chosen)
         return Placed(tuple(chosen))
 
-    def _take(self, run: int, demand: Demand, cards: Iterable[Card], *, set_aside: bool = False) -> None:
+    def _take(self, run: int, demand: GpuRequest, cards: Iterable[Gpu], *, set_aside: bool = False) -> None:
         for card in cards:
             lease = Lease(
                 run=run,
@@ -292,10 +294,10 @@ class Board:
             )
             self._leases[card.key].append(lease)
 
-    def _choose(self, demand: Demand, free: Sequence[Card]) -> list[Card]:
+    def _choose(self, demand: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
         """The best of the cards: near each other; then such that large ones, or the longest idle, serve best."""
 
-        def preference(card: Card) -> tuple[float, ...]:
+        def preference(card: Gpu) -> tuple[float, ...]:
             if demand.memory is not None and (left := self._left(card)) is not None:
                 return (left, *_place(card))
             return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), *_place(card))
@@ -308,7 +310,7 @@ class Board:
         chosen = min((_neighbours(first, ranked, demand.count) for first in ranked), key=_spread)
         return sorted(chosen, key=_place)
 
-    def lack(self, demand: Demand, confined_to: Sequence[CardId] | None = None) -> str:
+    def lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> str:
         """Say why there never are such cards here; empty if there are, whoever has them now, or nobody has looked.
 
         Args:
@@ -318,7 +320,7 @@ class Board:
             return ""
         return self._explain_lack(demand, confined_to)
 
-    def _explain_lack(self, demand: Demand, confined_to: Sequence[CardId] | None) -> str:
+    def _explain_lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None) -> str:
         if self._look is not None and (why := never(demand, self._look, self._rules)):
             return why
         allowed = _within(self.all_cards, confined_to)
@@ -329,7 +331,7 @@ class Board:
         return f"waits for a server that has {described(demand)}; this one has {what}"
 
 
-def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
+def with_doubts(look: GpuReading, before: GpuReading | None, board: Allocator) -> GpuReading:
     """The look with a note at each card on which memory is in use that nobody accounts for.
 
     Args:
@@ -344,11 +346,11 @@ def with_doubts(look: Look, before: Look | None, board: Board) -> Look:
     return msgspec.structs.replace(look, cards=tuple(cards))
 
 
-def _place(card: Card) -> tuple[int, int]:
+def _place(card: Gpu) -> tuple[int, int]:
     return card.index, card.instance or 0
 
 
-def _neighbours(first: Card, cards: Sequence[Card], count: int) -> list[Card]:
+def _neighbours(first: Gpu, cards: Sequence[Gpu], count: int) -> list[Gpu]:
     group = [first]
     while len(group) < count:
         left = [card for card in cards if card not in group]
@@ -356,11 +358,11 @@ def _neighbours(first: Card, cards: Sequence[Card], count: int) -> list[Card]:
     return group
 
 
-def _spread(group: Sequence[Card]) -> int:
+def _spread(group: Sequence[Gpu]) -> int:
     return sum(_distance(one, other) for one in group for other in group if one is not other)
 
 
-def _distance(one: Card, other: Card) -> int:
+def _distance(one: Gpu, other: Gpu) -> int:
     return one.distances.get(other.key, _FARTHEST)
 
 
@@ -373,5 +375,5 @@ def _said(leases: Sequence[Lease]) -> str:
 
 
 def _named(runs: Sequence[int]) -> str:
-    more = " …" if len(runs) > _MOST_NAMED else ""
-    return f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs[:_MOST_NAMED]))}{more}"
+    more = " …" if len(runs) > _MAX_NAMED else ""
+    return f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs[:_MAX_NAMED]))}{more}"

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from aqueue.model.config import Rules
-from aqueue.model.gpu import Card, CardId, Demand, Look, resolved, within
+from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, within
 from aqueue.units import spell_size
 
 
-def known_cards(look: Look | None, rules: Rules) -> list[Card]:
+def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
     """The cards there are: those that were found, or without NVML those that somebody declared."""
     found = list(look.cards) if look is not None else []
     if rules.devices is None:
         return found
     if look is None or not look.is_without_driver:
         return within(found, rules.devices)
-    return [Card(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
+    return [Gpu(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 
 
-def lacks(demand: Demand, cards: Sequence[Card]) -> str | None:
+def lacks(demand: GpuRequest, cards: Sequence[Gpu]) -> str | None:
     """Why these cards can never be what is asked for; None if they can."""
     if demand.ids:
         cards, missing = resolved(cards, demand.ids)
@@ -32,7 +32,7 @@ def lacks(demand: Demand, cards: Sequence[Card]) -> str | None:
     return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
 
 
-def never(demand: Demand, look: Look, rules: Rules) -> str | None:
+def never(demand: GpuRequest, look: GpuReading, rules: Rules) -> str | None:
     """Why a run that asks for this has to wait for other cards than there are; None if it does not."""
     cards = known_cards(look, rules)
     if look.problem is not None and not cards:
@@ -40,17 +40,17 @@ def never(demand: Demand, look: Look, rules: Rules) -> str | None:
     return lacks(demand, cards)
 
 
-def _within(cards: Sequence[Card], ids: Sequence[CardId] | None) -> Sequence[Card]:
+def _within(cards: Sequence[Gpu], ids: Sequence[GpuId] | None) -> Sequence[Gpu]:
     """Those of the cards that are meant; all if no `ids` are given."""
     return cards if ids is None else within(cards, ids)
 
 
-def _large(cards: Sequence[Card], demand: Demand) -> Sequence[Card]:
+def _large(cards: Sequence[Gpu], demand: GpuRequest) -> Sequence[Gpu]:
     """Those of the cards that have as much memory as is asked for, as far as that is known."""
     return [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
 
 
-def described(demand: Demand) -> str:
+def described(demand: GpuRequest) -> str:
     """What is asked for."""
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
@@ -58,7 +58,7 @@ def described(demand: Demand) -> str:
     return f"{demand.count} GPU{'' if demand.count == 1 else 's'}{memory}"
 
 
-def _labels(cards: Sequence[Card]) -> str:
+def _labels(cards: Sequence[Gpu]) -> str:
     return ", ".join(card.label for card in cards) or "none"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from aqueue.model.config import Queue, Rules
-from aqueue.model.gpu import CardId
+from aqueue.model.gpu import GpuId
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +29,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     serves: Collection[str] | None = None
     disabled_by: str | None = None
     rules: Rules = Rules()
-    owns: Sequence[Sequence[CardId]] = ()
+    owns: Sequence[Sequence[GpuId]] = ()
 
     def slots(self, queue: str) -> int:
         """How many runs of `queue` may run at the same time: one where nobody configured it."""
         configured = self.queues.get(queue)
         return configured.max_concurrency if configured else 1
 
-    def confinement(self, queue: str) -> tuple[CardId, ...] | None:
+    def confinement(self, queue: str) -> tuple[GpuId, ...] | None:
         """The only cards that runs of `queue` get; None: all."""
         configured = self.queues.get(queue)
         return configured.gpus if configured else None

@@ -10,7 +10,7 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State
 from aqueue.units import spell
 
-MOST_LOSSES: Final = 3
+MAX_LOSSES: Final = 3
 """How often a lost run is queued again before it is given up."""
 
 _NOT_FOUND = re.compile(
@@ -100,8 +100,8 @@ def _lost(run: Run, why: str) -> Verdict:
     reason = f"lost: {why}"
     if not run.task.requeue:
         return _over(run, State.FAILED, reason)
-    if run.losses >= MOST_LOSSES:
-        return _over(run, State.FAILED, f"{reason}; given up after {MOST_LOSSES + 1} losses")
+    if run.losses >= MAX_LOSSES:
+        return _over(run, State.FAILED, f"{reason}; given up after {MAX_LOSSES + 1} losses")
     return _back(run, f"{reason}; queued again", reason, losses=run.losses + 1)
 
 

@@ -11,14 +11,14 @@ import msgspec
 
 from aqueue.errors import AqueueError
 from aqueue.folder.layout import Folder
-from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
-from aqueue.model.claim import Sight, Taken
+from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.events import Event, RunAborted, RunAccepted, RunEnded, RunStarted
 from aqueue.model.outcome import Outcome
 from aqueue.model.run import ENDED, Run
 from aqueue.model.server import Server
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.policy.limits import Limits
 from aqueue.server.schedules import Planned, Planner
 from aqueue.store.lifecycle import Store
@@ -40,7 +40,7 @@ class Delivery:
         schedule_files: that were read.
     """
 
-    def __init__(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> None:
+    def __init__(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> None:
         self.files = files
         self.schedule_files = schedule_files
         self.ids: list[list[list[int]]] = []
@@ -59,7 +59,7 @@ class Delivery:
         self.answered.set()
 
 
-class Agenda(msgspec.Struct, frozen=True, kw_only=True):
+class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     """What has come together since the last round.
 
     Attributes:
@@ -78,13 +78,13 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
         orders: that somebody has left where the database could not take them.
     """
 
-    files: Sequence[Sequence[Claimed]]
+    files: Sequence[Sequence[ClaimedFile]]
     schedule_files: Sequence[ScheduleFile]
     outcomes: Sequence[Outcome]
     limits: Limits
     now: float
     clock_was_set: tuple[str, float] | None = None
-    sight: Sight | None
+    sight: GpuView | None
     rung: bool
     beating: bool
     making: bool
@@ -100,7 +100,7 @@ class Agenda(msgspec.Struct, frozen=True, kw_only=True):
         return len(requests) <= _FEW and all(request.sweep is None for request in requests)
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a round did, and what there is to know after it.
 
     Attributes:
@@ -122,7 +122,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[tuple[Outcome, Run]]
     adopted: list[tuple[Run, str]]
     held: set[tuple[int, int]] | None
-    taken: Taken | None
+    taken: ClaimResult | None
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
@@ -148,7 +148,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 
-class Rounds:
+class Cycle:
     """Does rounds for one server.
 
     Args:
@@ -163,7 +163,7 @@ class Rounds:
         self._planner = planner
         self._roll_call = roll_call
 
-    def do(self, agenda: Agenda, connection: sqlite3.Connection) -> Done:
+    def do(self, agenda: CycleInput, connection: sqlite3.Connection) -> CycleResult:
         """Record what has come, and claim the runs that may start now.
 
         Args:
@@ -183,7 +183,7 @@ class Rounds:
             store.beat(server, limits, now)
             store.follow_clock(now)
         asked = agenda.rung or agenda.beating
-        return Done(
+        return CycleResult(
             known=known,
             ids=ids,
             planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
@@ -198,7 +198,7 @@ class Rounds:
             let_go=len(store.let_go),
         )
 
-    def _accept(self, store: Store, file: Claimed, known: Collection[str], now: float) -> list[list[int]]:
+    def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> list[list[int]]:
         """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
         if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
@@ -217,7 +217,7 @@ def _record(store: Store, order: Order, now: float) -> None:
         store.cancel(run, order.reason, now)
 
 
-def accepted(agenda: Agenda, done: Done) -> Iterator[tuple[Claimed, Request, list[int]]]:
+def accepted(agenda: CycleInput, done: CycleResult) -> Iterator[tuple[ClaimedFile, Submission, list[int]]]:
     """What is new in the store: each request with its file and the ids of its runs."""
     for files, ids_of_files in zip(agenda.files, done.ids, strict=True):
         for file, ids_of_requests in zip(files, ids_of_files, strict=True):
@@ -227,14 +227,14 @@ def accepted(agenda: Agenda, done: Done) -> Iterator[tuple[Claimed, Request, lis
                         yield file, request, ids
 
 
-def news_of_accepted(file: Claimed, request: Request, ids: Sequence[int]) -> RunAccepted:
+def news_of_accepted(file: ClaimedFile, request: Submission, ids: Sequence[int]) -> RunAccepted:
     """What there is to tell of a request that was accepted."""
     task = request.task
     size = None if request.sweep is None else len(ids)
     return RunAccepted(ids[0], task.name, task.queue or task.name, file.source, task.hold, size)
 
 
-def news_of_attempts(done: Done) -> Iterator[Event]:
+def news_of_attempts(done: CycleResult) -> Iterator[Event]:
     """What there is to tell of attempts: first those that are over, then those that begin or go on."""
     for _, run in done.ended:
         yield RunEnded(run, run.took or 0.0)
@@ -246,7 +246,7 @@ def news_of_attempts(done: Done) -> Iterator[Event]:
         yield RunStarted(run, adopted=True)
 
 
-def answer(deliveries: Sequence[Delivery], done: Done) -> None:
+def answer(deliveries: Sequence[Delivery], done: CycleResult) -> None:
     """Tell those who wait for it what became of their files."""
     refused = chain(done.planned.refused, repeat(None))
     for delivery, ids in zip(deliveries, done.ids, strict=True):

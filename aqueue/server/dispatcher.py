@@ -15,25 +15,25 @@ import anyio.abc
 
 from aqueue.clock import Clock, boot
 from aqueue.errors import BusyError, DiskFullError
-from aqueue.executors.local.headroom import DISK_FULL_PAUSE, Room
+from aqueue.executors.local.headroom import DISK_FULL_PAUSE, Headroom
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
-from aqueue.gpus.monitor import CardWatch
+from aqueue.gpus.monitor import GpuMonitor
 from aqueue.gpus.probe import Gpus
-from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
-from aqueue.model.claim import Sight
+from aqueue.model.claim import GpuView
 from aqueue.model.events import Notice, Report
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import (
-    Agenda,
+    Cycle,
+    CycleInput,
+    CycleResult,
     Delivery,
-    Done,
     RollCall,
-    Rounds,
     accepted,
     answer,
     news_of_accepted,
@@ -84,7 +84,7 @@ class Dispatcher:
         self._server = server
         self._leave = leave
         self._orders = OrderFile(str(folder.orders))
-        self._rounds = Rounds(folder, server, planner, roll_call)
+        self._rounds = Cycle(folder, server, planner, roll_call)
         self._limits = limits
         self._new_runner = new_runner
         self._planner = planner
@@ -104,8 +104,8 @@ class Dispatcher:
         self._ahead = clock.ahead()
         self._draining = False
         self._is_full = False
-        self._room = Room(folder, clock, report, tell)
-        self._cards = CardWatch(gpus, clock, self._look_around, report)
+        self._room = Headroom(folder, clock, report, tell)
+        self._cards = GpuMonitor(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
         self.failed: set[int] = set()
@@ -139,7 +139,7 @@ class Dispatcher:
         for runner in self._runners:
             runner.stop(why)
 
-    async def accept(self, files: Sequence[Claimed], schedule_files: Sequence[ScheduleFile]) -> Delivery:
+    async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> Delivery:
         """Put claimed files, and what schedule files say, into the store, unless this has come to its end."""
         delivery = Delivery(files, schedule_files)
         if not self._is_over:
@@ -242,12 +242,14 @@ class Dispatcher:
         self._look_out(done.outlook)
         return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
 
-    def _agenda(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: Sight | None) -> Agenda:
+    def _agenda(
+        self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: GpuView | None
+    ) -> CycleInput:
         """What the next round is about. On its way out, a server makes and starts nothing, and leaves the rest."""
         now, stays = self._clock.now(), not self._draining
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
-        return Agenda(
+        return CycleInput(
             files=[delivery.files for delivery in deliveries],
             schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
             outcomes=outcomes,
@@ -270,7 +272,7 @@ class Dispatcher:
         self._ahead = ahead
         return boot(), ahead
 
-    def _obey(self, done: Done) -> None:
+    def _obey(self, done: CycleResult) -> None:
         """Do what people want of this server and its runs."""
         stopped = dict(done.cancellations)
         for runner in self._runners:
@@ -341,7 +343,7 @@ class Dispatcher:
         self._runners.add(runner)
         return runner
 
-    def _let_go(self, runners: Iterable[Runner], done: Done) -> None:
+    def _let_go(self, runners: Iterable[Runner], done: CycleResult) -> None:
         """Leave those runs alone that others took over while this server slept, even if they gave them back."""
         if done.held is None:
             return
@@ -351,7 +353,7 @@ class Dispatcher:
                 runner.disown()
                 self._runners.discard(runner)
 
-    def _tell(self, agenda: Agenda, done: Done) -> None:
+    def _tell(self, agenda: CycleInput, done: CycleResult) -> None:
         new = list(accepted(agenda, done))
         self._report(*(news_of_accepted(*one) for one in new))
         for _, request, ids in new:

@@ -12,7 +12,7 @@ from aqueue.folder.layout import Folder
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
 from aqueue.model.run import Run, State
-from aqueue.policy.cron import MOST_CAUGHT_UP, MOST_COUNTED
+from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED
 from aqueue.policy.limits import Limits
 from aqueue.store.schedules import Changed, Decided, Timetable
 from aqueue.units import spell
@@ -121,10 +121,10 @@ class Planner:
     def _tell_decision(self, decided: Decided) -> None:
         name = decided.schedule.name
         if decided.left_out:
-            number = f"{decided.left_out}{' or more' if decided.left_out >= MOST_COUNTED else ''}"
+            number = f"{decided.left_out}{' or more' if decided.left_out >= MAX_COUNTED else ''}"
             more = f"{number} missed times in its window of {spell(decided.schedule.catchup_window)} are left out"
             self._report(
-                Notice(f"schedule {name}: {more}; the newest {MOST_CAUGHT_UP} are made up for", urgent=True)
+                Notice(f"schedule {name}: {more}; the newest {MAX_CAUGHT_UP} are made up for", urgent=True)
             )
         self._caught_up[name] += decided.caught_up
         if decided.is_done and (count := self._caught_up.pop(name)):

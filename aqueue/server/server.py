@@ -19,17 +19,17 @@ from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, 
 from aqueue.executors.local.open_files import raise_limit
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
-from aqueue.folder.server_locks import Presence, forget, is_up
+from aqueue.folder.server_locks import ServerLock, forget, is_up
 from aqueue.formats.placeholders import OWN_VARIABLES
 from aqueue.gpus.probe import Gpus
-from aqueue.intake.config_reload import Settings
+from aqueue.intake.config_reload import ConfigReload
 from aqueue.intake.inbox import Inbox
-from aqueue.intake.loop import Intake
-from aqueue.intake.resolve import Preparation
-from aqueue.isolation.pins import Keeper
+from aqueue.intake.loop import IntakeLoop
+from aqueue.intake.resolve import Resolver
+from aqueue.isolation.pins import Pins
 from aqueue.model.config import Config
 from aqueue.model.events import Detail, Notice, Report
-from aqueue.model.gpu import CardId, owned
+from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import Run
 from aqueue.model.server import Leaving
 from aqueue.model.server import Server as ServerRecord
@@ -71,7 +71,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
     ignore_schedules: bool = False
     queues: tuple[str, ...] | None = None
-    gpus: tuple[CardId, ...] | None = None
+    gpus: tuple[GpuId, ...] | None = None
     log: str | None = None
     when_ready: Callable[[], None] = _nothing
 
@@ -110,10 +110,10 @@ class _Server:
         self,
         folder: Folder,
         options: Options,
-        settings: Settings,
+        settings: ConfigReload,
         clock: Clock,
         report: Report,
-        presence: Presence,
+        presence: ServerLock,
         database: Database,
     ) -> None:
         self._folder = folder
@@ -147,10 +147,10 @@ class _Server:
             clock=clock,
             report=report,
         )
-        self._keeper = Keeper(folder.scratch, self._write_from_thread, self._warn)
-        preparation = Preparation(self._write_from_thread, self._keeper)
+        self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
+        preparation = Resolver(self._write_from_thread, self._keeper)
         self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, preparation)
-        self._intake = Intake(
+        self._intake = IntakeLoop(
             folder,
             self._inbox,
             settings,
@@ -165,11 +165,11 @@ class _Server:
     async def open(
         cls, stack: AsyncExitStack, folder: Folder, options: Options, clock: Clock, report: Report
     ) -> "_Server":
-        settings = Settings(folder, os.environ, report)
+        settings = ConfigReload(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
         OrderFile(str(folder.orders)).prepare()
-        presence = Presence.announce(folder.servers)
+        presence = ServerLock.announce(folder.servers)
         stack.callback(presence.release)
         return cls(folder, options, settings, clock, report, presence, database)
 

@@ -12,16 +12,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from aqueue.model.claim import NO_SIGHT, Sight, Taken
-from aqueue.model.gpu import Demand, HeldCard, Look
+from aqueue.model.claim import NO_VIEW, ClaimResult, GpuView
+from aqueue.model.gpu import Allocation, GpuReading, GpuRequest
 from aqueue.model.run import Run
-from aqueue.policy.gpu_placement import Blocked, Board, Placed, SetAside, with_doubts
+from aqueue.policy.gpu_placement import Allocator, Blocked, Placed, Reservation, with_doubts
 from aqueue.policy.limits import Limits, Openings, Usage
 from aqueue.store.gpus import DIRECT
 from aqueue.store.runs import ALL, as_json
 from aqueue.store.servers import Servers
 
-_demand_decoder = msgspec.json.Decoder(Demand)
+_demand_decoder = msgspec.json.Decoder(GpuRequest)
 
 _CLAIM: Final = (
     "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
@@ -44,7 +44,7 @@ class Turn(NamedTuple):
     priority: int
     run: int
     queue: str
-    asked: Demand | None
+    asked: GpuRequest | None
     found: Placed | Blocked
 
 
@@ -55,7 +55,7 @@ class Claims(Servers):
         connection: inside a transaction that may write.
     """
 
-    def claim(self, server: str, limits: Limits, now: float, sight: Sight = NO_SIGHT) -> Taken:
+    def claim(self, server: str, limits: Limits, now: float, sight: GpuView = NO_VIEW) -> ClaimResult:
         """Give `server` the runs that may start now, with the cards they ask for; none once it is to leave."""
         is_leaving, is_ready = self._execute(
             "SELECT EXISTS (SELECT 1 FROM servers WHERE id = ? AND leaving IS NOT NULL),"
@@ -64,7 +64,7 @@ class Claims(Servers):
         ).fetchone()
         if is_leaving:
             # It may not have heard of that yet.
-            return Taken([], sight.look)
+            return ClaimResult([], sight.look)
         if is_ready:
             # To ask first takes a quarter of the time of an update that finds nothing.
             self._execute(f"UPDATE runs SET ready_at = NULL WHERE {_READY}", (now,))
@@ -72,13 +72,13 @@ class Claims(Servers):
         look = self._remember_look(server, sight, limits, now) if sight.is_news else sight.look
         (asks_for_cards,) = self._execute("SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')").fetchone()
         if not asks_for_cards and not limits.disabled_by:
-            return Taken(self._claim_without_cards(server, limits, usage, now), look)
+            return ClaimResult(self._claim_without_cards(server, limits, usage, now), look)
         demands = self.demands()
         board = self.board(look, limits, now)
         claimed: list[Run] = []
         blocked: list[Blocked] = []
         lacking: list[tuple[int, str]] = []
-        kept: list[SetAside] = []
+        kept: list[Reservation] = []
         others = self.set_aside_by_others(server, now)
         # Once queues are enabled again, direct runs wait for their turn as all others do.
         for direct in (True, False) if limits.disabled_by else (False,):
@@ -95,7 +95,7 @@ class Claims(Servers):
                         lacking.append((turn.run, turn.found.lack))
         text = as_json(kept) if kept else None
         self._execute("UPDATE servers SET set_aside = ? WHERE id = ? AND set_aside IS NOT ?", (text, server, text))
-        return Taken(
+        return ClaimResult(
             claimed,
             look,
             needs_look=any(found.needs_look for found in blocked),
@@ -103,17 +103,17 @@ class Claims(Servers):
             lacking=tuple(lacking),
         )
 
-    def board(self, look: Look | None, limits: Limits, now: float) -> Board:
+    def board(self, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
         """The cards of a server, with all that is known of them."""
-        return Board(look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
+        return Allocator(look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
 
     def turns(
         self,
         usage: Usage,
         limits: Limits,
-        board: Board,
+        board: Allocator,
         demands: Sequence[str],
-        others: Sequence[SetAside] = (),
+        others: Sequence[Reservation] = (),
         *,
         direct: bool = False,
         keeps_slots: bool = True,
@@ -185,7 +185,7 @@ class Claims(Servers):
         ).fetchone()
         return found
 
-    def _claim(self, server: str, run: int, cards: Sequence[HeldCard], now: float) -> Run:
+    def _claim(self, server: str, run: int, cards: Sequence[Allocation], now: float) -> Run:
         (claimed,) = self._runs(_CLAIM, (now, server, cards_as_text(cards), run))
         return claimed
 
@@ -198,7 +198,7 @@ class Claims(Servers):
             usage.add(queue, limits)
         return claimed
 
-    def _give_back(self, cards: Sequence[HeldCard], now: float) -> None:
+    def _give_back(self, cards: Sequence[Allocation], now: float) -> None:
         """Take note that nobody has these cards any more."""
         for card in cards:
             self._execute(
@@ -207,7 +207,7 @@ class Claims(Servers):
                 (card.key, now),
             )
 
-    def _remember_look(self, server: str, sight: Sight, limits: Limits, now: float) -> Look | None:
+    def _remember_look(self, server: str, sight: GpuView, limits: Limits, now: float) -> GpuReading | None:
         """Take up a new look, and let those know of it who ask why a run waits."""
         if sight.look is None:
             return None
@@ -224,6 +224,6 @@ def _condition(openings: Openings) -> tuple[str, Collection[str]]:
     return f"queue {which} ({', '.join('?' * len(queues))})", queues
 
 
-def cards_as_text(cards: Sequence[HeldCard]) -> str | None:
+def cards_as_text(cards: Sequence[Allocation]) -> str | None:
     """Cards as the store has them; None for none."""
     return msgspec.json.encode(cards).decode() if cards else None

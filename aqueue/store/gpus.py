@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from aqueue.model.gpu import Demand, Look
-from aqueue.policy.gpu_placement import Lease, SetAside
+from aqueue.model.gpu import GpuReading, GpuRequest
+from aqueue.policy.gpu_placement import Lease, Reservation
 from aqueue.store.lines import Lines
 from aqueue.store.runs import RUNS, as_json
 
@@ -19,7 +19,7 @@ DIRECT: Final = (
 """In place of the heads of lines: all runs that do not stand in line."""
 
 
-class CardQueries(Lines):
+class GpuQueries(Lines):
     """Answers about cards, as it is at one moment.
 
     Args:
@@ -44,26 +44,26 @@ class CardQueries(Lines):
         """When each card, by its key, was last given back."""
         return dict(self._execute("SELECT key, freed_at FROM cards").fetchall())
 
-    def look(self, servers: Iterable[str] | None = None) -> Look | None:
+    def look(self, servers: Iterable[str] | None = None) -> GpuReading | None:
         """The latest look that one of these servers, or of all, took at the GPUs; None if none has."""
         which = "1" if servers is None else "id IN (SELECT value FROM json_each(:servers))"
         looks = [
-            msgspec.json.decode(text, type=Look)
+            msgspec.json.decode(text, type=GpuReading)
             for (text,) in self._execute(
                 f"SELECT look FROM servers WHERE look IS NOT NULL AND {which}", {"servers": as_json(servers or ())}
             )
         ]
         return max(looks, key=lambda look: look.began_at, default=None)
 
-    def set_aside_by_others(self, server: str, now: float) -> list[SetAside]:
+    def set_aside_by_others(self, server: str, now: float) -> list[Reservation]:
         """What other servers keep for runs that wait, in the order of their turns."""
-        found: list[SetAside] = []
+        found: list[Reservation] = []
         for (text,) in self._execute(
             "SELECT set_aside FROM servers"
             " WHERE set_aside IS NOT NULL AND id <> ? AND leaving IS NULL AND heartbeat_at > ?",
             (server, now - _BELIEVED_SECONDS),
         ):
-            found += msgspec.json.decode(text, type=list[SetAside])
+            found += msgspec.json.decode(text, type=list[Reservation])
         waiting = self._execute(
             "SELECT id FROM runs WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))",
             (as_json({slot.run for slot in found}),),
@@ -81,15 +81,15 @@ class CardQueries(Lines):
         )
         return [demand for (demand,) in rows]
 
-    def waiting_for_cards(self) -> list[tuple[int, str, Demand]]:
+    def waiting_for_cards(self) -> list[tuple[int, str, GpuRequest]]:
         """The runs in line that ask for cards, in the order of their ids: id, queue, and what each asks for."""
-        known: dict[str, Demand] = {}
+        known: dict[str, GpuRequest] = {}
         found = []
         for id_, queue, text in self._execute(
             "SELECT id, queue, demand FROM runs INDEXED BY runs_in_line"
             " WHERE state = 'queued' AND ready_at IS NULL AND demand <> '' ORDER BY id"
         ):
             if text not in known:
-                known[text] = msgspec.json.decode(text, type=Demand)
+                known[text] = msgspec.json.decode(text, type=GpuRequest)
             found.append((id_, queue, known[text]))
         return found

@@ -11,11 +11,11 @@ import msgspec
 
 from aqueue.errors import RunError
 from aqueue.model.outcome import End, Outcome
-from aqueue.model.run import ENDED, FOLLOWERS, NOT_YET, Run, State
+from aqueue.model.run import ENDED, NOT_YET, TRANSITIONS, Run, State
 from aqueue.policy.retry import judge
 from aqueue.store.claims import cards_as_text
 from aqueue.store.runs import IS_OVER, as_json, metrics_as_text
-from aqueue.store.submissions import Arrivals
+from aqueue.store.submissions import Submissions
 
 _BY_HAND = "retried by hand"
 _REPLACED: Final = (
@@ -34,7 +34,7 @@ _REPLACED: Final = (
 """What a retry replaces: all that says how a run ended."""
 
 
-class Store(Arrivals):
+class Store(Submissions):
     """What aqueue remembers.
 
     Args:
@@ -318,7 +318,7 @@ class Store(Arrivals):
 
     def _move(self, run: Run, state: State, **changes: Any) -> None:
         """Bring a run into another state, from the one it was read in."""
-        if state not in FOLLOWERS[run.state]:
+        if state not in TRANSITIONS[run.state]:
             raise ValueError(f"{state} does not follow {run.state}")
         assignments = "".join(f", {column} = :{column}" for column in changes)
         self._execute(

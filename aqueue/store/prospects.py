@@ -5,16 +5,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from aqueue.model.gpu import Demand, Look
+from aqueue.model.gpu import GpuReading, GpuRequest
 from aqueue.model.run import NOT_YET
 from aqueue.model.server import Leaving, Server
-from aqueue.policy.gpu_placement import Board
+from aqueue.policy.gpu_placement import Allocator
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
 from aqueue.store.claims import Claims
 from aqueue.store.runs import RUNS, Outlook, as_json
 
-_MOST_TOLD: Final = 5
+_MAX_TOLD: Final = 5
 _WAITS: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
 _STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
 _KIND: Final = "queue, demand, direct, state = 'running'"
@@ -84,7 +84,7 @@ class Prospects(Claims):
     def left_behind(self, server: Server, limits: Limits, now: float) -> list[str]:
         """Return what to say of the runs that are left in the queues of a server: why each of the first waits."""
         served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
-        values = {"queues": as_json(limits.serves or ()), "most": _MOST_TOLD}
+        values = {"queues": as_json(limits.serves or ()), "most": _MAX_TOLD}
         which = f"state IN ('queued', 'held') AND {served}"
         (count,) = self._execute(f"SELECT count(*) FROM runs WHERE {which}", values).fetchone()
         runs = self._runs(f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
@@ -180,11 +180,11 @@ class Prospects(Claims):
         # A driver that is there and fails for the moment may come back by itself.
         if look is None or (look.problem is not None and not look.is_without_driver):
             return True
-        demand = msgspec.json.decode(kind.demand, type=Demand)
+        demand = msgspec.json.decode(kind.demand, type=GpuRequest)
         return not self._board_of(server, look, limits, now).lack(demand, limits.confinement(kind.queue))
 
-    def _board_of(self, server: Server, look: Look | None, limits: Limits, now: float) -> Board:
-        return Board(look, (), {}, limits.rules, server.owns, now)
+    def _board_of(self, server: Server, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
+        return Allocator(look, (), {}, limits.rules, server.owns, now)
 
 
 def _as_it_is(server: Server, limits: Limits) -> Server:

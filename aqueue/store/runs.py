@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aqueue.errors import RunError
-from aqueue.model.gpu import HeldCard
+from aqueue.model.gpu import Allocation
 from aqueue.model.run import ENDED, Attempt, Metric, Run, State, Trigger
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.model.server import Leaving, Server
@@ -37,7 +37,7 @@ _SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
 _Values = Sequence[Any] | Mapping[str, Any]
 _task_decoder = msgspec.json.Decoder(Task)
 _schedule_decoder = msgspec.json.Decoder(Schedule)
-_cards_decoder = msgspec.json.Decoder(tuple[HeldCard, ...])
+_cards_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
 
 
 class Outlook(NamedTuple):
@@ -358,7 +358,7 @@ def _metrics(text: str) -> dict[str, Metric]:
     return found
 
 
-def _cards(text: str | None) -> tuple[HeldCard, ...]:
+def _cards(text: str | None) -> tuple[Allocation, ...]:
     return _cards_decoder.decode(text) if text else ()
 
 

@@ -8,11 +8,11 @@ from aqueue.errors import ScheduleError
 from aqueue.model.run import NOT_YET, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
-from aqueue.store.gpus import CardQueries
+from aqueue.store.gpus import GpuQueries
 from aqueue.store.runs import as_json
 
 
-class Servers(CardQueries):
+class Servers(GpuQueries):
     """What aqueue remembers of those who do the work.
 
     Args:

@@ -11,7 +11,7 @@ import msgspec
 from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
 from aqueue.model.run import NOT_YET, State, Trigger
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Snapshot, Task
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.runs import as_json
@@ -19,7 +19,7 @@ from aqueue.store.runs import as_json
 _task_encoder: Final = msgspec.json.Encoder()
 
 
-class Arrivals(Dependencies):
+class Submissions(Dependencies):
     """What aqueue remembers, as far as new runs are concerned.
 
     Args:
@@ -87,7 +87,7 @@ class Arrivals(Dependencies):
         return row[0] if row else None
 
     def enqueue(
-        self, requests: Sequence[Request], now: float, *, trigger: Trigger, run_id: str | None = None
+        self, requests: Sequence[Submission], now: float, *, trigger: Trigger, run_id: str | None = None
     ) -> list[list[int]]:
         """Remember the runs that are requested together.
 
@@ -105,7 +105,7 @@ class Arrivals(Dependencies):
         self._settle_all(requests, sets, ids, now)
         return ids
 
-    def accept(self, source: str, requests: Sequence[Request], now: float) -> list[list[int]]:
+    def accept(self, source: str, requests: Sequence[Submission], now: float) -> list[list[int]]:
         """Remember the runs of a file that was dropped, once, whoever says it and however often.
 
         What they were to come after and is not known any more has been forgotten, which is as good as over.
@@ -139,7 +139,7 @@ class Arrivals(Dependencies):
             raise AssertionError("only what is known already is added twice")
         return id_
 
-    def _prerequisites(self, request: Request, *, forgiving: bool = False) -> int | None:
+    def _prerequisites(self, request: Submission, *, forgiving: bool = False) -> int | None:
         """A set with those prerequisites of a request that are known already; None if it has none at all."""
         if not request.after and not request.needs:
             return None
@@ -154,7 +154,7 @@ class Arrivals(Dependencies):
 
     def _settle_all(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[Submission],
         sets: Sequence[int | None],
         ids: Sequence[Sequence[int]],
         now: float,

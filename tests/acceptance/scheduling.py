@@ -20,7 +20,7 @@ DAY = datetime(2030, 5, 1, tzinfo=UTC)
 STILL = "queue: still"
 """The queue that the configuration keeps from starting anything."""
 
-MOST_MINUTES = "0-49 * * * *"
+MAX_MINUTES = "0-49 * * * *"
 """A thousand times in 20 hours, and none in the last minutes of each."""
 
 _IS_SCHEDULE = re.compile("^(schedule|at):", re.MULTILINE)
@@ -48,7 +48,7 @@ def every(minutes: int, first: datetime, last: datetime) -> list[str]:
 
 
 def most_minutes(first: datetime, last: datetime) -> list[str]:
-    """The due times of `MOST_MINUTES`."""
+    """The due times of `MAX_MINUTES`."""
     return [due for due in every(1, first, last) if due[3:5] < "50"]
 
 

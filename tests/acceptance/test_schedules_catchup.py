@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.driving import Server
-from tests.acceptance.scheduling import MOST_MINUTES, STILL, ClockedPlace, at, caught_up, every, live, most_minutes
+from tests.acceptance.scheduling import MAX_MINUTES, STILL, ClockedPlace, at, caught_up, every, live, most_minutes
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
@@ -75,7 +75,7 @@ def test_they_wait_behind_all_others_of_their_queue(place: ClockedPlace) -> None
 def test_crashes_in_mid_catchup_neither_lose_nor_repeat_a_run(place: ClockedPlace) -> None:
     names = [f"s{number}" for number in range(4)]
     for name in names:
-        place.schedule(name, MOST_MINUTES, "catchup_window: 2d", STILL)
+        place.schedule(name, MAX_MINUTES, "catchup_window: 2d", STILL)
     place.serve_at("00:55").kill()
     counts = []
     for hour in range(16, 20):
@@ -110,7 +110,7 @@ def test_a_schedule_that_is_seen_for_the_first_time_has_none(place: ClockedPlace
 
 
 def test_of_too_many_the_newest_thousand_are_made_and_it_says_how_many_are_not(place: ClockedPlace) -> None:
-    place.schedule("job", MOST_MINUTES, "catchup_window: 2d", STILL)
+    place.schedule("job", MAX_MINUTES, "catchup_window: 2d", STILL)
     place.serve_at("00:55").kill()
     server = place.serve_at(at("00:55", 1))
     place.make(*caught_up("job", *most_minutes(at("05:00"), at("00:49", 1))))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.scheduling import MOST_MINUTES, STILL, ClockedPlace, at, caught_up, every, live, most_minutes
+from tests.acceptance.scheduling import MAX_MINUTES, STILL, ClockedPlace, at, caught_up, every, live, most_minutes
 
 pytestmark = pytest.mark.at_length
 
@@ -130,7 +130,7 @@ def test_two_servers_make_each_run_once(place: ClockedPlace) -> None:
 def test_two_servers_that_start_at_once_catch_up_once(place: ClockedPlace) -> None:
     names = [f"s{number}" for number in range(3)]
     for name in names:
-        place.schedule(name, MOST_MINUTES, "catchup_window: 1d", STILL)
+        place.schedule(name, MAX_MINUTES, "catchup_window: 1d", STILL)
     place.serve_at("12:55").kill()
     place.clock.set(at("22:55"))
     servers = [place.serve(wait=False) for _ in range(3)]
@@ -143,7 +143,7 @@ def test_two_servers_that_start_at_once_catch_up_once(place: ClockedPlace) -> No
 def test_what_is_due_now_is_on_time_while_thousands_are_caught_up(place: ClockedPlace) -> None:
     names = [f"late-{number}" for number in range(10)]
     for name in names:
-        place.schedule(name, MOST_MINUTES, "catchup_window: 2d", STILL)
+        place.schedule(name, MAX_MINUTES, "catchup_window: 2d", STILL)
     place.schedule("now", "* * * * *")
     place.serve_at("00:50:30").kill()
     place.clock.set(at("20:57:30"))

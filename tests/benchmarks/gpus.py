@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from aqueue.folder.layout import Folder
-from aqueue.model.claim import Sight
-from aqueue.model.gpu import Card, Look
+from aqueue.model.claim import GpuView
+from aqueue.model.gpu import Gpu, GpuReading
 from aqueue.model.run import Trigger
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
@@ -21,7 +21,7 @@ from aqueue.store.lifecycle import Store
 from tests.benchmarks.bench import Bell, Bench, ms, until
 from tests.nvml.fake import FakeCards
 
-CARDS = 8
+GPUS = 8
 GIB = 1 << 30
 
 
@@ -40,14 +40,14 @@ def choice(bench: Bench, many: int) -> None:
             store = Store(connection)
             for index in range(many):
                 store.add(_task(index), 1.0, trigger=Trigger.MANUAL)
-            look = Look(began_at=time.time(), ended_at=time.time(), cards=tuple(map(_card, range(CARDS))))
+            look = GpuReading(began_at=time.time(), ended_at=time.time(), cards=tuple(map(_card, range(GPUS))))
             began = time.perf_counter()
-            given = store.claim("server", Limits(jobs=CARDS), time.time(), Sight(look))
+            given = store.claim("server", Limits(jobs=GPUS), time.time(), GpuView(look))
             taken.append(time.perf_counter() - began)
             if not given.runs:
                 raise AssertionError(given)
     bench.row(
-        f"choosing among {CARDS} GPUs for {many:,} waiting runs",
+        f"choosing among {GPUS} GPUs for {many:,} waiting runs",
         f"median {ms(statistics.median(taken))}, at most {ms(max(taken))}",
         "40 kinds of demand, each run in a queue of its own",
         "under 5 ms",
@@ -79,6 +79,6 @@ def _task(index: int) -> Task:
     return Task(name=f"train-{index}", command="true", working_dir="/", gpus=index % 8 + 1, gpu_memory=memory)
 
 
-def _card(index: int) -> Card:
-    distances = {f"GPU-{other}": 0 if other // 4 == index // 4 else 50 for other in range(CARDS) if other != index}
-    return Card(key=f"GPU-{index}", index=index, total=24 * GIB, free=24 * GIB, processes=(), distances=distances)
+def _card(index: int) -> Gpu:
+    distances = {f"GPU-{other}": 0 if other // 4 == index // 4 else 50 for other in range(GPUS) if other != index}
+    return Gpu(key=f"GPU-{index}", index=index, total=24 * GIB, free=24 * GIB, processes=(), distances=distances)

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
-from aqueue.intake.claimed_files import Claimed
-from aqueue.model.submission import Request
+from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task
 from aqueue.store.lifecycle import Store
 
 
-def tasks_of(file: Claimed) -> list[Task]:
+def tasks_of(file: ClaimedFile) -> list[Task]:
     return [task for request in file.requests for task in request.tasks()]
 
 
 def accept(store: Store, source: str, tasks: Iterable[Task], now: float) -> list[int]:
-    return accept_requests(store, source, [Request(task=task) for task in tasks], now)
+    return accept_requests(store, source, [Submission(task=task) for task in tasks], now)
 
 
-def accept_requests(store: Store, source: str, requests: Sequence[Request], now: float) -> list[int]:
+def accept_requests(store: Store, source: str, requests: Sequence[Submission], now: float) -> list[int]:
     return [id_ for ids in store.accept(source, requests, now) for id_ in ids]

@@ -12,7 +12,7 @@ from aqueue.folder.layout import Folder
 from aqueue.store.database import connect
 from tests.integration.attempts import Attempts
 from tests.integration.dropping import Taker
-from tests.integration.keeping import Keeper
+from tests.integration.keeping import Pins
 from tests.integration.planning import Plan
 
 
@@ -56,8 +56,8 @@ def taker(new_taker: Callable[[], Taker]) -> Taker:
 
 
 @pytest.fixture
-def keeper(taker: Taker) -> Keeper:
-    return Keeper(taker)
+def keeper(taker: Taker) -> Pins:
+    return Pins(taker)
 
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

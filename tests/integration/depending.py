@@ -9,7 +9,7 @@ from typing import Any
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, Trigger
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
@@ -29,9 +29,9 @@ def wants(
     any_end: bool = False,
     runs: int = 0,
     **task: Any,
-) -> Request:
+) -> Submission:
     """A request for one run; or, if `runs` says so, for a sweep of so many."""
-    return Request(
+    return Submission(
         task=Task(name=name, command="true", working_dir="/", **task),
         sweep=Sweep(axes={"n": tuple(range(runs))}) if runs else None,
         after=tuple(after),
@@ -69,7 +69,7 @@ class Chain:
 
     # What happens
 
-    def enqueue(self, *requests: Request) -> list[int]:
+    def enqueue(self, *requests: Submission) -> list[int]:
         """Queue what is requested together; returns the ids of all runs."""
         with self.open() as store:
             ids = store.enqueue(requests, self.now(), trigger=Trigger.MANUAL)
@@ -80,7 +80,7 @@ class Chain:
         self.enqueue(wants("a"))
         self.enqueue(wants("b", after=["a"], **b))
 
-    def accept(self, source: str, *requests: Request) -> list[int]:
+    def accept(self, source: str, *requests: Submission) -> list[int]:
         with self.open() as store:
             ids = store.accept(source, requests, self.now())
         return [id_ for runs in ids for id_ in runs]

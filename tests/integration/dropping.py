@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from aqueue.folder.layout import Folder
-from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.inbox import Inbox
 from aqueue.model.config import Config
 from aqueue.model.events import Event, FileRejected, Notice
@@ -20,7 +20,7 @@ class Taker:
         self.folder = folder
         self.inbox = Inbox(folder, self._asked_for_config, self._report, has_schedules)
         self.config = Config()
-        self.taken: list[Claimed] = []
+        self.taken: list[ClaimedFile] = []
         self.rejected: list[FileRejected] = []
         self.notices: list[Notice] = []
         self._act: Callable[[], object] | None = None

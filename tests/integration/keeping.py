@@ -15,7 +15,7 @@ TASK = "command: 'true'\n"
 IN_FORCE = "the last good version stays in force"
 
 
-class Keeper:
+class Pins:
     """An inbox whose news about schedules go to a store that takes everything but what it is told to refuse."""
 
     def __init__(self, taker: Taker) -> None:

@@ -27,7 +27,7 @@ _LONGEST_PAUSE: Final = 60.0
 _CHECK_SECONDS = 0.1
 
 
-class Room:
+class Headroom:
     """Knows whether runs can be started, and says so when that changes.
 
     Args:

@@ -34,7 +34,7 @@ REFUSALS: Final = (NO_PROCESS, NO_ROOM, NO_CHECKOUT, NO_WORKING_DIR)
 UNFINISHED: Final = "unfinished"
 """What stands behind the command's exit code where there was no process to save its outputs with."""
 
-_LARGEST_METRICS: Final = (1 << 20) + 1
+_MAX_METRICS: Final = (1 << 20) + 1
 
 _IDENTITY: Final = (
     "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
@@ -80,7 +80,7 @@ $5") >>"$1.log" 2>&1 ;;
   set -- "$1" $?
   trap '{at_worst}; exit $2' EXIT
   if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
-    head -c {_LARGEST_METRICS} metrics.json >"$1.metrics.json"
+    head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
   fi
 {after}else
   set -- "$1" "{NO_WORKING_DIR} no working directory"

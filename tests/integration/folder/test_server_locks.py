@@ -12,14 +12,14 @@ import pytest
 
 from aqueue.executors.local.procfs import is_alive
 from aqueue.folder.layout import Folder
-from aqueue.folder.server_locks import Presence, forget, is_up, told_by
+from aqueue.folder.server_locks import ServerLock, forget, is_up, told_by
 
 _SERVER = """\
 import sys, time
 from pathlib import Path
 from aqueue.executors.local import process
-from aqueue.folder.server_locks import Presence
-presence = Presence.announce(Path(sys.argv[1]))
+from aqueue.folder.server_locks import ServerLock
+presence = ServerLock.announce(Path(sys.argv[1]))
 run = process.spawn(sys.argv[2], "/", ["sleep", "300"], {"PATH": "/usr/bin:/bin"})
 print(presence.id, run.pid, flush=True)
 if sys.stdin.read() == "release":
@@ -73,14 +73,14 @@ def test_a_server_that_released_its_sign_is_not_up(folder: Folder, server: Serve
 
 
 def test_a_server_is_up_for_itself_too(folder: Folder) -> None:
-    presence = Presence.announce(folder.servers)
+    presence = ServerLock.announce(folder.servers)
     assert is_up(folder.servers, presence.id)
     presence.release()
     assert not is_up(folder.servers, presence.id)
 
 
 def test_servers_have_different_ids(folder: Folder) -> None:
-    presences = [Presence.announce(folder.servers) for _ in range(3)]
+    presences = [ServerLock.announce(folder.servers) for _ in range(3)]
     assert len({presence.id for presence in presences}) == 3
     for presence in presences:
         presence.release()
@@ -103,7 +103,7 @@ def test_asking_does_not_make_others_believe_that_a_dead_server_is_up(folder: Fo
 
 
 def test_a_server_tells_in_its_file_what_is_in_its_way_and_needs_no_more_room_for_that(folder: Folder) -> None:
-    presence = Presence.announce(folder.servers)
+    presence = ServerLock.announce(folder.servers)
     path = folder.servers / presence.id
     size = path.stat().st_size
     for why in ("the disk is full", "", "é" * 1000):

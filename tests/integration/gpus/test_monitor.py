@@ -9,17 +9,17 @@ import pytest
 from aqueue.clock import Clock
 from aqueue.folder.layout import Folder
 from aqueue.gpus import monitor as module
-from aqueue.gpus.monitor import FIRST_PAUSE, LONGEST_PAUSE, PROMPT_SECONDS, WITHOUT_DRIVER, CardWatch
+from aqueue.gpus.monitor import FIRST_PAUSE, LONGEST_PAUSE, PROMPT_SECONDS, WITHOUT_DRIVER, GpuMonitor
 from aqueue.gpus.probe import Gpus
-from aqueue.model.claim import Sight, Taken
+from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.config import Rules
 from aqueue.model.events import Event, Notice
-from aqueue.model.gpu import Card, Look
+from aqueue.model.gpu import Gpu, GpuReading
 from aqueue.model.task import Task
 from tests.clock import SetClock
 from tests.waiting import eventually_async
 
-CARD = Card(key="GPU-0", index=0, total=1 << 30, free=1 << 30, processes=())
+CARD = Gpu(key="GPU-0", index=0, total=1 << 30, free=1 << 30, processes=())
 
 
 class Scripted(Gpus):
@@ -29,16 +29,16 @@ class Scripted(Gpus):
         super().__init__(folder)
         self._clock = clock
         self.problem: str | None = None
-        self.cards: Sequence[Card] = (CARD,)
+        self.cards: Sequence[Gpu] = (CARD,)
         self.looks = 0
         self.closed = 0
         self.may_answer = anyio.Event()
         self.may_answer.set()
 
-    async def look(self) -> Look:
+    async def look(self) -> GpuReading:
         self.looks += 1
         await self.may_answer.wait()
-        return Look(
+        return GpuReading(
             began_at=self._clock.now(),
             ended_at=self._clock.now(),
             cards=() if self.problem else tuple(self.cards),
@@ -57,7 +57,7 @@ class World:
         self.gpus = Scripted(folder, self.clock)
         self.told: list[Event] = []
         self.woken = 0
-        self.watch = CardWatch(self.gpus, self.clock, self._wake, self._tell)
+        self.watch = GpuMonitor(self.gpus, self.clock, self._wake, self._tell)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -69,7 +69,7 @@ class World:
         """A round in which runs wait or not; returns how many looks there were after it."""
         before, sight = self.gpus.looks, self.watch.sight
         async with anyio.create_task_group() as tasks:
-            taken = Taken([], sight.look, needs_look=needs_look, is_vetoed=is_vetoed)
+            taken = ClaimResult([], sight.look, needs_look=needs_look, is_vetoed=is_vetoed)
             self.watch.follow(sight, taken, tasks)
         return self.gpus.looks - before
 
@@ -84,14 +84,14 @@ async def test_nobody_looks_while_no_run_waits_for_that(world: World) -> None:
         assert await world.round() == 0
         assert math.isinf(world.watch.seconds_left())
         world.clock.time += 3600
-    assert world.watch.sight == Sight()
+    assert world.watch.sight == GpuView()
 
 
 async def test_a_run_that_needs_a_look_gets_one_and_the_server_is_woken(world: World) -> None:
     assert await world.round(needs_look=True) == 1
     assert world.woken == 1
     assert world.watch.sight.is_news
-    assert world.watch.sight.look == Look(began_at=1000.0, ended_at=1000.0, cards=(CARD,))
+    assert world.watch.sight.look == GpuReading(began_at=1000.0, ended_at=1000.0, cards=(CARD,))
     assert await world.round() == 0
     assert not world.watch.sight.is_news
     assert math.isinf(world.watch.seconds_left())
@@ -148,7 +148,7 @@ async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_
     sight = world.watch.sight
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
-            world.watch.follow(world.watch.sight, Taken([], None, needs_look=True), tasks)
+            world.watch.follow(world.watch.sight, ClaimResult([], None, needs_look=True), tasks)
             await eventually_async(lambda: world.gpus.looks == 1)
             assert world.watch.seconds_left() == pytest.approx(PROMPT_SECONDS)
             assert world.watch.sight.is_prompt
@@ -159,7 +159,7 @@ async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_
     assert world.gpus.looks == 1
     assert world.watch.sight.is_news
     async with anyio.create_task_group() as tasks:
-        world.watch.follow(sight, Taken([], None, needs_look=True), tasks)
+        world.watch.follow(sight, ClaimResult([], None, needs_look=True), tasks)
     assert world.gpus.looks == 1
     assert world.watch.sight.is_news
 
@@ -184,7 +184,7 @@ async def test_the_library_is_kept_while_somebody_looks(world: World, monkeypatc
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.02)
     world.gpus.may_answer = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        world.watch.follow(world.watch.sight, Taken([], None, needs_look=True), tasks)
+        world.watch.follow(world.watch.sight, ClaimResult([], None, needs_look=True), tasks)
         await eventually_async(lambda: world.gpus.looks == 1)
         tasks.start_soon(world.watch.close_when_idle)
         await anyio.sleep(0.1)

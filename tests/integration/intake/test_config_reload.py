@@ -10,7 +10,7 @@ import pytest
 from aqueue.errors import FileError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.formats import last_good_config
-from aqueue.intake.config_reload import Settings
+from aqueue.intake.config_reload import ConfigReload
 from aqueue.model.config import Config
 from aqueue.model.events import Event, Notice
 from tests.integration.conftest import as_user
@@ -28,7 +28,7 @@ class Held:
         self.file = folder.config
         self.file.write_text(text)
         self.reported: list[Event] = []
-        self.settings = Settings(folder, environment, self._report)
+        self.settings = ConfigReload(folder, environment, self._report)
 
     def _report(self, *events: Event) -> None:
         self.reported += events

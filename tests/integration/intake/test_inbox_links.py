@@ -9,7 +9,7 @@ from aqueue.folder import linked
 from aqueue.folder.layout import Folder
 from tests.integration.accepting import tasks_of
 from tests.integration.dropping import Taker
-from tests.integration.keeping import BAD, BETTER, Keeper, names, rejected, save
+from tests.integration.keeping import BAD, BETTER, Pins, names, rejected, save
 from tests.unit.users import NOBODY, needs_root
 
 GOOD = "command: 'true'\n"
@@ -172,7 +172,7 @@ def test_a_copy_of_which_the_link_was_never_claimed_is_removed_after_a_while(fol
 
 
 def test_a_schedule_file_may_be_a_link_and_an_edit_of_its_target_is_taken_up(
-    folder: Folder, keeper: Keeper, target: Path
+    folder: Folder, keeper: Pins, target: Path
 ) -> None:
     save(target)
     (folder.path / "nightly.yaml").symlink_to(target)

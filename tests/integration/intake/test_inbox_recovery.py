@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from aqueue.folder.layout import Folder
-from aqueue.intake.claimed_files import Claimed
+from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.filing import Claim
 from aqueue.model.run import State
 from aqueue.store.lifecycle import Store
@@ -32,18 +32,18 @@ class Heir:
         self._store = store
         self.taker = taker
 
-    def recover(self) -> list[Claimed]:
+    def recover(self) -> list[ClaimedFile]:
         last = self._store.last_id()
         return self._inbox.recover(lambda: last)
 
-    def accept(self, files: list[Claimed]) -> list[int]:
+    def accept(self, files: list[ClaimedFile]) -> list[int]:
         ids = [accept_requests(self._store, file.name, file.requests, NOW) for file in files]
         for file, ids_of_file in zip(files, ids, strict=True):
             self._inbox.file_away(file, ids_of_file)
         return [id_ for ids_of_file in ids for id_ in ids_of_file]
 
 
-def claim(folder: Folder, taker: Taker, name: str, text: str = GOOD) -> Claimed:
+def claim(folder: Folder, taker: Taker, name: str, text: str = GOOD) -> ClaimedFile:
     """Have a file claimed by a server that then dies."""
     path = folder.path / name
     path.parent.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import pytest
 from aqueue.folder import settled
 from aqueue.folder.layout import Folder
 from aqueue.folder.settling import QUIET
-from aqueue.intake.config_reload import Settings
+from aqueue.intake.config_reload import ConfigReload
 from tests.integration.dropping import Taker
 from tests.waiting import eventually
 
@@ -91,7 +91,7 @@ def test_a_schedule_file_waits_for_quiet_too(folder: Folder, taker: Taker) -> No
 @pytest.mark.usefixtures("mounted_as")
 def test_an_edit_of_the_configuration_waits_for_quiet_too(folder: Folder) -> None:
     folder.config.write_text("jobs: 2\n")
-    settings = Settings(folder, {}, lambda *_: None)
+    settings = ConfigReload(folder, {}, lambda *_: None)
     folder.config.write_text("jobs: 1")
     assert not settings.look()
     with folder.config.open("a") as file:

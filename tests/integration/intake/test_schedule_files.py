@@ -8,10 +8,10 @@ import pytest
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from tests.integration.conftest import as_user
-from tests.integration.keeping import BETTER, GOOD, TASK, Keeper, names, save
+from tests.integration.keeping import BETTER, GOOD, TASK, Pins, names, save
 
 
-def test_a_schedule_file_stays_and_is_news(folder: Folder, keeper: Keeper) -> None:
+def test_a_schedule_file_stays_and_is_news(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     assert names(keeper.settle()) == [("nightly.yaml", ["nightly"])]
     assert file.read_text() == GOOD
@@ -20,19 +20,19 @@ def test_a_schedule_file_stays_and_is_news(folder: Folder, keeper: Keeper) -> No
     assert os.listdir(folder.incoming) == []
 
 
-def test_all_schedules_of_a_file_are_news_together(folder: Folder, keeper: Keeper) -> None:
+def test_all_schedules_of_a_file_are_news_together(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "all.yaml", f"name: a\n{GOOD}---\nname: b\n{GOOD}")
     assert names(keeper.settle()) == [("all.yaml", ["a", "b"])]
 
 
-def test_the_queue_of_a_schedule_in_a_sub_folder_is_that_folder(folder: Folder, keeper: Keeper) -> None:
+def test_the_queue_of_a_schedule_in_a_sub_folder_is_that_folder(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "gpu" / "nightly.yaml")
     (file,) = keeper.settle()
     assert (file.name, file.schedules[0].task.queue) == ("gpu/nightly.yaml", "gpu")
 
 
 def test_an_unchanged_file_is_not_read_again_in_a_scan_but_is_when_it_is_hinted_at(
-    folder: Folder, keeper: Keeper
+    folder: Folder, keeper: Pins
 ) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
@@ -42,7 +42,7 @@ def test_an_unchanged_file_is_not_read_again_in_a_scan_but_is_when_it_is_hinted_
     assert names(keeper.look(file, folder.path)) == [("nightly.yaml", ["nightly"])]
 
 
-def test_all_are_read_again_when_the_configuration_has_changed(folder: Folder, keeper: Keeper) -> None:
+def test_all_are_read_again_when_the_configuration_has_changed(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "nightly.yaml")
     (first,) = keeper.settle()
     keeper.taker.config = msgspec.structs.replace(Config(), timezone="Asia/Tokyo")
@@ -52,7 +52,7 @@ def test_all_are_read_again_when_the_configuration_has_changed(folder: Folder, k
 
 
 @pytest.mark.parametrize("hinted", [True, False])
-def test_an_edit_is_news_in_a_scan_too(folder: Folder, keeper: Keeper, hinted: bool) -> None:
+def test_an_edit_is_news_in_a_scan_too(folder: Folder, keeper: Pins, hinted: bool) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, BETTER)
@@ -61,7 +61,7 @@ def test_an_edit_is_news_in_a_scan_too(folder: Folder, keeper: Keeper, hinted: b
 
 
 @pytest.mark.parametrize("hinted", [True, False])
-def test_a_file_that_is_gone_gets_a_second_look_and_ends(folder: Folder, keeper: Keeper, hinted: bool) -> None:
+def test_a_file_that_is_gone_gets_a_second_look_and_ends(folder: Folder, keeper: Pins, hinted: bool) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     file.unlink()
@@ -73,7 +73,7 @@ def test_a_file_that_is_gone_gets_a_second_look_and_ends(folder: Folder, keeper:
     assert keeper.settle() == []
 
 
-def test_a_file_that_is_back_in_time_has_never_been_gone(folder: Folder, keeper: Keeper) -> None:
+def test_a_file_that_is_back_in_time_has_never_been_gone(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     file.unlink()
@@ -84,7 +84,7 @@ def test_a_file_that_is_back_in_time_has_never_been_gone(folder: Folder, keeper:
     assert not keeper.taker.inbox.is_in_doubt
 
 
-def test_a_file_that_vanishes_again_gets_another_second_look(folder: Folder, keeper: Keeper) -> None:
+def test_a_file_that_vanishes_again_gets_another_second_look(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     for _ in range(3):
@@ -94,14 +94,14 @@ def test_a_file_that_vanishes_again_gets_another_second_look(folder: Folder, kee
         assert names(keeper.settle()) == [("nightly.yaml", ["nightly"])]
 
 
-def test_one_that_was_known_and_is_gone_at_the_start_ends(folder: Folder, keeper: Keeper) -> None:
+def test_one_that_was_known_and_is_gone_at_the_start_ends(folder: Folder, keeper: Pins) -> None:
     keeper.files.know(["nightly.yaml", "gpu/other.yaml"])
     assert keeper.look(folder.path) == []
     assert keeper.taker.inbox.is_in_doubt
     assert sorted(names(keeper.settle())) == [("gpu/other.yaml", []), ("nightly.yaml", [])]
 
 
-def test_a_directory_in_the_place_of_a_file_ends_it(folder: Folder, keeper: Keeper) -> None:
+def test_a_directory_in_the_place_of_a_file_ends_it(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     file.unlink()
@@ -111,7 +111,7 @@ def test_a_directory_in_the_place_of_a_file_ends_it(folder: Folder, keeper: Keep
 
 
 @as_user
-def test_a_sub_folder_that_cannot_be_read_ends_nothing(folder: Folder, keeper: Keeper) -> None:
+def test_a_sub_folder_that_cannot_be_read_ends_nothing(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "gpu" / "nightly.yaml")
     keeper.settle()
     file.parent.chmod(0)
@@ -129,7 +129,7 @@ def test_a_sub_folder_that_cannot_be_read_ends_nothing(folder: Folder, keeper: K
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_sub_folder_that_is_deleted_ends_what_was_in_it(folder: Folder, keeper: Keeper, at_once: bool) -> None:
+def test_a_sub_folder_that_is_deleted_ends_what_was_in_it(folder: Folder, keeper: Pins, at_once: bool) -> None:
     file = save(folder.path / "gpu" / "nightly.yaml")
     save(folder.path / "other.yaml")
     keeper.settle()
@@ -140,14 +140,14 @@ def test_a_sub_folder_that_is_deleted_ends_what_was_in_it(folder: Folder, keeper
     assert names(keeper.settle()) == [("gpu/nightly.yaml", [])]
 
 
-def test_a_file_that_moves_is_news_where_it_is_before_it_ends_where_it_was(folder: Folder, keeper: Keeper) -> None:
+def test_a_file_that_moves_is_news_where_it_is_before_it_ends_where_it_was(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml", f"name: n\n{GOOD}")
     keeper.settle()
     file.rename(folder.path / "moved.yaml")
     assert names(keeper.settle()) == [("moved.yaml", ["n"]), ("nightly.yaml", [])]
 
 
-def test_a_schedule_that_is_edited_into_a_task_ends_and_the_task_is_taken(folder: Folder, keeper: Keeper) -> None:
+def test_a_schedule_that_is_edited_into_a_task_ends_and_the_task_is_taken(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, TASK)
@@ -160,7 +160,7 @@ def test_a_schedule_that_is_edited_into_a_task_ends_and_the_task_is_taken(folder
 # Where queues are disabled
 
 
-def test_where_queues_are_disabled_tasks_stay_and_schedules_are_read(folder: Folder, keeper: Keeper) -> None:
+def test_where_queues_are_disabled_tasks_stay_and_schedules_are_read(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "nightly.yaml")
     task, bad = save(folder.path / "task.yaml", TASK), save(folder.path / "bad.yaml", "command: [\n")
     keeper.taker.config = msgspec.structs.replace(Config(), disabled_by="aqueue.yaml")
@@ -175,9 +175,7 @@ def test_where_queues_are_disabled_tasks_stay_and_schedules_are_read(folder: Fol
     assert [file.source for file in keeper.taker.rejected] == ["bad.yaml"]
 
 
-def test_where_they_are_disabled_a_schedule_that_is_edited_into_a_task_ends(
-    folder: Folder, keeper: Keeper
-) -> None:
+def test_where_they_are_disabled_a_schedule_that_is_edited_into_a_task_ends(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.taker.config = msgspec.structs.replace(Config(), disabled_by="aqueue.yaml")
     keeper.settle()

@@ -9,10 +9,10 @@ import pytest
 from aqueue.folder.layout import Folder
 from tests.integration.conftest import as_user
 from tests.integration.dropping import Taker
-from tests.integration.keeping import BAD, BETTER, GOOD, IN_FORCE, TASK, Keeper, names, rejected, save
+from tests.integration.keeping import BAD, BETTER, GOOD, IN_FORCE, TASK, Pins, names, rejected, save
 
 
-def test_a_bad_file_whose_schedules_were_never_in_force_is_rejected(folder: Folder, keeper: Keeper) -> None:
+def test_a_bad_file_whose_schedules_were_never_in_force_is_rejected(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "nightly.yaml", BAD)
     assert keeper.settle() == []
     assert [file.moved_to for file in keeper.taker.rejected] == ["rejected/nightly.yaml"]
@@ -21,7 +21,7 @@ def test_a_bad_file_whose_schedules_were_never_in_force_is_rejected(folder: Fold
 
 @pytest.mark.parametrize("place", ["nightly.yaml", "gpu/nightly.yaml"])
 def test_a_bad_edit_stays_and_a_copy_of_it_is_kept_with_what_is_wrong(
-    folder: Folder, keeper: Keeper, place: str
+    folder: Folder, keeper: Pins, place: str
 ) -> None:
     file = save(folder.path / place)
     keeper.settle()
@@ -37,7 +37,7 @@ def test_a_bad_edit_stays_and_a_copy_of_it_is_kept_with_what_is_wrong(
     assert keeper.settle() == []
 
 
-def test_all_mistakes_of_a_bad_edit_are_told(folder: Folder, keeper: Keeper) -> None:
+def test_all_mistakes_of_a_bad_edit_are_told(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, "command: x\nhold: 1\nschedule: [x, y]\n")
@@ -49,7 +49,7 @@ def test_all_mistakes_of_a_bad_edit_are_told(folder: Folder, keeper: Keeper) -> 
     assert keeper.notices[-1].endswith(f"; {IN_FORCE}")
 
 
-def test_another_bad_edit_takes_the_place_of_the_first(folder: Folder, keeper: Keeper) -> None:
+def test_another_bad_edit_takes_the_place_of_the_first(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     for text in (BAD, BAD, BAD.replace("61", "62")):
@@ -61,7 +61,7 @@ def test_another_bad_edit_takes_the_place_of_the_first(folder: Folder, keeper: K
 
 
 @pytest.mark.parametrize("how", ["mended", "deleted", "made a task"])
-def test_a_copy_is_removed_once_the_file_is_mended_or_gone(folder: Folder, keeper: Keeper, how: str) -> None:
+def test_a_copy_is_removed_once_the_file_is_mended_or_gone(folder: Folder, keeper: Pins, how: str) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, BAD)
@@ -75,13 +75,13 @@ def test_a_copy_is_removed_once_the_file_is_mended_or_gone(folder: Folder, keepe
 
 
 def test_a_copy_of_an_earlier_server_is_removed_too(
-    folder: Folder, keeper: Keeper, new_taker: Callable[[], Taker]
+    folder: Folder, keeper: Pins, new_taker: Callable[[], Taker]
 ) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, BAD)
     keeper.settle()
-    later = Keeper(new_taker())
+    later = Pins(new_taker())
     later.files.know(["nightly.yaml"])
     (news,) = later.settle()
     assert "schedule: '61 * * * *'" in news.error
@@ -91,7 +91,7 @@ def test_a_copy_of_an_earlier_server_is_removed_too(
     assert rejected(folder) == {}
 
 
-def test_the_copies_of_several_servers_are_all_removed(folder: Folder, keeper: Keeper) -> None:
+def test_the_copies_of_several_servers_are_all_removed(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     save(file, BAD)
@@ -104,7 +104,7 @@ def test_the_copies_of_several_servers_are_all_removed(folder: Folder, keeper: K
     assert rejected(folder) == {}
 
 
-def test_a_copy_never_takes_the_place_of_a_file_that_was_rejected(folder: Folder, keeper: Keeper) -> None:
+def test_a_copy_never_takes_the_place_of_a_file_that_was_rejected(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml", "command: [\n")
     keeper.settle()
     kept = rejected(folder)
@@ -119,7 +119,7 @@ def test_a_copy_never_takes_the_place_of_a_file_that_was_rejected(folder: Folder
     assert rejected(folder) == kept
 
 
-def test_a_copy_is_not_removed_from_another_file_of_that_name(folder: Folder, keeper: Keeper) -> None:
+def test_a_copy_is_not_removed_from_another_file_of_that_name(folder: Folder, keeper: Pins) -> None:
     for name in ("nightly.yaml", "nightly-2.yaml"):
         save(folder.path / name)
     keeper.settle()
@@ -136,7 +136,7 @@ def test_a_copy_is_not_removed_from_another_file_of_that_name(folder: Folder, ke
     assert list(rejected(folder)) == ["nightly-2.yaml", "nightly-2.yaml.error"]
 
 
-def test_a_copy_is_not_taken_for_that_of_a_file_whose_name_it_has(folder: Folder, keeper: Keeper) -> None:
+def test_a_copy_is_not_taken_for_that_of_a_file_whose_name_it_has(folder: Folder, keeper: Pins) -> None:
     save(folder.path / "nightly.yaml", "command: [\n")
     keeper.settle()
     for name in ("nightly.yaml", "nightly-2.yaml"):
@@ -150,7 +150,7 @@ def test_a_copy_is_not_taken_for_that_of_a_file_whose_name_it_has(folder: Folder
     assert error.startswith("nightly.yaml:")
 
 
-def test_a_copy_is_removed_although_somebody_made_room_in_its_place(folder: Folder, keeper: Keeper) -> None:
+def test_a_copy_is_removed_although_somebody_made_room_in_its_place(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml", "command: [\n")
     keeper.settle()
     save(file)
@@ -164,7 +164,7 @@ def test_a_copy_is_removed_although_somebody_made_room_in_its_place(folder: Fold
     assert rejected(folder) == {}
 
 
-def test_an_empty_file_is_a_bad_edit_only_after_a_while(folder: Folder, keeper: Keeper) -> None:
+def test_an_empty_file_is_a_bad_edit_only_after_a_while(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     file.write_text("")
@@ -179,7 +179,7 @@ def test_an_empty_file_is_a_bad_edit_only_after_a_while(folder: Folder, keeper: 
     [("link", "is a symbolic link to nowhere, which is not there"), ("pipe", "is not a regular file")],
 )
 def test_what_is_no_file_in_the_place_of_one_is_a_bad_edit(
-    folder: Folder, keeper: Keeper, what: str, why: str
+    folder: Folder, keeper: Pins, what: str, why: str
 ) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
@@ -193,7 +193,7 @@ def test_what_is_no_file_in_the_place_of_one_is_a_bad_edit(
     assert rejected(folder)["nightly.yaml"] == ""
 
 
-def test_where_there_is_no_room_for_a_copy_the_error_is_news_all_the_same(folder: Folder, keeper: Keeper) -> None:
+def test_where_there_is_no_room_for_a_copy_the_error_is_news_all_the_same(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "gpu" / "nightly.yaml")
     keeper.settle()
     folder.rejected.mkdir(exist_ok=True)
@@ -206,7 +206,7 @@ def test_where_there_is_no_room_for_a_copy_the_error_is_news_all_the_same(folder
 
 
 @as_user
-def test_a_file_that_cannot_be_read_any_more_is_a_bad_edit(folder: Folder, keeper: Keeper) -> None:
+def test_a_file_that_cannot_be_read_any_more_is_a_bad_edit(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
     file.chmod(0)
@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_read_any_more_is_a_bad_edit(folder: Folder, keepe
     assert "permission denied" in news.error
 
 
-def test_a_file_whose_name_is_not_text_is_told_so(folder: Folder, keeper: Keeper) -> None:
+def test_a_file_whose_name_is_not_text_is_told_so(folder: Folder, keeper: Pins) -> None:
     with open(os.fsencode(folder.path) + b"/n\xff.yaml", "w") as file:
         file.write(f"name: n\n{GOOD}")
     assert keeper.settle() == []
@@ -225,7 +225,7 @@ def test_a_file_whose_name_is_not_text_is_told_so(folder: Folder, keeper: Keeper
 # Refused by the store
 
 
-def test_a_new_file_that_the_store_refuses_is_rejected(folder: Folder, keeper: Keeper) -> None:
+def test_a_new_file_that_the_store_refuses_is_rejected(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "second.yaml")
     keeper.refused = {"second.yaml"}
     keeper.settle()
@@ -240,7 +240,7 @@ def test_a_new_file_that_the_store_refuses_is_rejected(folder: Folder, keeper: K
     assert names(keeper.settle()) == [("second.yaml", ["second"])]
 
 
-def test_an_edit_that_the_store_refuses_is_a_bad_edit_until_it_is_mended(folder: Folder, keeper: Keeper) -> None:
+def test_an_edit_that_the_store_refuses_is_a_bad_edit_until_it_is_mended(folder: Folder, keeper: Pins) -> None:
     file = save(folder.path / "second.yaml")
     keeper.settle()
     keeper.refused = {"second.yaml"}

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import pytest
 
 from aqueue.folder.layout import Folder
-from aqueue.isolation.pins import Keeper, Taken
+from aqueue.isolation.pins import Pins, Snapshots
 from aqueue.model.run import State, Trigger
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation
 from aqueue.store.database import Work, connect, transaction
 from aqueue.store.lifecycle import Store
@@ -30,17 +30,17 @@ class Shelf:
         self.folder = folder
         self.repository = repository
         self.warnings: list[str] = []
-        self.keeper = Keeper(folder.scratch, self.write, self.warnings.append)
+        self.keeper = Pins(folder.scratch, self.write, self.warnings.append)
 
     def write(self, work: Work[T]) -> T:
         with transaction(self.connection, self.folder):
             return work(self.connection)
 
-    def keep(self, taken: Taken | None = None, **changes: Any) -> Request:
+    def keep(self, taken: Snapshots | None = None, **changes: Any) -> Submission:
         task = a_task(**{"working_dir": str(self.repository.path), "isolate": Isolation()} | changes)
-        return self.keeper.keep(Request(task=task), {} if taken is None else taken)
+        return self.keeper.keep(Submission(task=task), {} if taken is None else taken)
 
-    def queue(self, request: Request) -> int:
+    def queue(self, request: Submission) -> int:
         ((id_,),) = self.write(
             lambda connection: Store(connection).enqueue([request], 1.0, trigger=Trigger.MANUAL)
         )
@@ -77,14 +77,14 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
         yield Shelf(connection, folder, Repository.create(tmp_path / "code"))
 
 
-def commit_of(request: Request) -> str:
+def commit_of(request: Submission) -> str:
     assert request.task.isolate is not None
     assert request.task.isolate.snapshot is not None
     return request.task.isolate.snapshot.commit
 
 
 def test_what_is_queued_together_has_the_same_code(shelf: Shelf) -> None:
-    taken: Taken = {}
+    taken: Snapshots = {}
     first = shelf.keep(taken)
     shelf.repository.write("code.py", "2\n")
     assert commit_of(shelf.keep(taken)) == commit_of(first)

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from aqueue.folder.layout import Folder
-from aqueue.model.claim import NO_SIGHT, Sight, Taken
+from aqueue.model.claim import NO_VIEW, ClaimResult, GpuView
 from aqueue.model.config import Queue, Rules
-from aqueue.model.gpu import Card, CardProcess, Demand, HeldCard, Look, text_of
+from aqueue.model.gpu import Allocation, Gpu, GpuProcess, GpuReading, GpuRequest, text_of
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.task import Priority, Retries, Task
-from aqueue.policy.gpu_placement import Blocked, Lease, Placed, SetAside
+from aqueue.policy.gpu_placement import Blocked, Lease, Placed, Reservation
 from aqueue.policy.limits import Limits
 from aqueue.store.database import connect, transaction
 from aqueue.store.lifecycle import Store
@@ -24,7 +24,7 @@ from tests.integration.recording import NOW, Book
 from tests.integration.store.test_plans import plans
 
 GIB = 1 << 30
-STRANGER = (CardProcess(pid=77, user="ann", name="python"),)
+STRANGER = (GpuProcess(pid=77, user="ann", name="python"),)
 LINKED = Queue(name="lane", max_concurrency=1000)
 
 
@@ -39,14 +39,14 @@ class Machine(Book):
     def change(self, index: int, **changes: Any) -> None:
         self.cards[index] = msgspec.structs.replace(self.cards[index], **changes)
 
-    def look(self) -> Look:
-        return Look(began_at=self.now, ended_at=self.now, cards=tuple(self.cards))
+    def look(self) -> GpuReading:
+        return GpuReading(began_at=self.now, ended_at=self.now, cards=tuple(self.cards))
 
-    def take(self, server: str = "me", sight: Sight | None = None, **limits: Any) -> Taken:
+    def take(self, server: str = "me", sight: GpuView | None = None, **limits: Any) -> ClaimResult:
         """Claim a second later than the last time, by a fresh look if no other is given."""
         self.now += 1
         known = Limits(**{"jobs": 1000} | limits)
-        return self.store.claim(server, known, self.now, Sight(self.look()) if sight is None else sight)
+        return self.store.claim(server, known, self.now, GpuView(self.look()) if sight is None else sight)
 
     def given(self, server: str = "me", **limits: Any) -> dict[int, list[str]]:
         """What each run that starts now is given."""
@@ -60,9 +60,9 @@ class Machine(Book):
         return self.get(run)
 
 
-def a_card(index: int, **changes: Any) -> Card:
+def a_card(index: int, **changes: Any) -> Gpu:
     plain: dict[str, Any] = {"total": 24 * GIB, "free": 24 * GIB, "processes": ()}
-    return Card(key=f"GPU-{index}{index}{index}{index}", index=index, **plain | changes)
+    return Gpu(key=f"GPU-{index}{index}{index}{index}", index=index, **plain | changes)
 
 
 def labels(run: Run) -> list[str]:
@@ -84,7 +84,7 @@ def machine(connection: sqlite3.Connection) -> Machine:
 def test_a_run_has_its_cards_in_the_store_while_it_runs(machine: Machine) -> None:
     run = machine.add(gpus=2, gpu_memory=GIB)
     (taken,) = machine.take().runs
-    assert taken.cards == (HeldCard("GPU-0000", "0"), HeldCard("GPU-1111", "1"))
+    assert taken.cards == (Allocation("GPU-0000", "0"), Allocation("GPU-1111", "1"))
     assert machine.get(run) == taken
     assert machine.store.leases() == [
         Lease(run=run.id, key=f"GPU-{index * 4}", label=index, memory=GIB, started_at=machine.now)
@@ -97,7 +97,7 @@ def test_a_run_has_its_cards_in_the_store_while_it_runs(machine: Machine) -> Non
 def test_a_run_that_asks_for_no_card_has_none(machine: Machine) -> None:
     for name, gpus in (("a", None), ("b", 0)):
         machine.add(name, gpus=gpus)
-    assert [run.cards for run in machine.take(sight=NO_SIGHT).runs] == [(), ()]
+    assert [run.cards for run in machine.take(sight=NO_VIEW).runs] == [(), ()]
     assert machine.store.leases() == []
 
 
@@ -105,7 +105,7 @@ def test_an_instance_is_remembered_as_one(machine: Machine) -> None:
     machine.cards = [a_card(0, instance=1)]
     machine.add(gpus=("0:1",))
     (taken,) = machine.take().runs
-    assert machine.get(taken).cards == (HeldCard("GPU-0000", "0:1", is_instance=True),)
+    assert machine.get(taken).cards == (Allocation("GPU-0000", "0:1", is_instance=True),)
 
 
 def test_each_card_has_one_run_over_all_servers_or_as_many_as_there_are_slots(machine: Machine) -> None:
@@ -134,7 +134,7 @@ def test_servers_that_decide_at_the_same_moment_never_give_one_slot_twice(folder
     machine = Machine(connection, cards=3)
     for number in range(8):
         machine.add(f"t{number}", gpus=1)
-    sight = Sight(machine.look())
+    sight = GpuView(machine.look())
     together = threading.Barrier(4)
 
     def claim_once(server: str) -> None:
@@ -174,7 +174,7 @@ def test_a_run_that_goes_back_to_the_queue_has_no_cards_any_more_but_its_attempt
     assert (waiting.state, waiting.cards) == (State.QUEUED, ())
     machine.take()
     second = machine.get(run).cards
-    assert [labels(machine.get(run)), first] == [["1"], (HeldCard("GPU-0000", "0"),)]
+    assert [labels(machine.get(run)), first] == [["1"], (Allocation("GPU-0000", "0"),)]
     over = machine.end(run)
     assert [attempt.cards for attempt in machine.store.attempts(over)] == [first, second]
     assert over.cards == second
@@ -262,7 +262,7 @@ def test_the_card_that_was_given_back_longest_ago_is_given_next(machine: Machine
 def test_without_a_look_no_card_is_given_and_one_is_asked_for(machine: Machine) -> None:
     machine.add("cards", gpus=1)
     other = machine.add("other")
-    taken = machine.take(sight=NO_SIGHT)
+    taken = machine.take(sight=NO_VIEW)
     assert [run.id for run in taken.runs] == [other.id]
     assert (taken.needs_look, taken.is_vetoed) == (True, False)
     assert taken.look is None
@@ -270,7 +270,7 @@ def test_without_a_look_no_card_is_given_and_one_is_asked_for(machine: Machine) 
 
 def test_by_a_stale_look_no_card_is_given_and_another_is_asked_for(machine: Machine) -> None:
     run = machine.add(gpus=1)
-    stale = Sight(machine.look())
+    stale = GpuView(machine.look())
     machine.now += 60
     taken = machine.take(sight=stale)
     assert (taken.runs, taken.needs_look, taken.is_vetoed) == ([], True, False)
@@ -280,7 +280,7 @@ def test_by_a_stale_look_no_card_is_given_and_another_is_asked_for(machine: Mach
 def test_by_a_look_from_before_a_card_was_given_back_it_is_not_given(machine: Machine) -> None:
     first = machine.add("a", gpus=2)
     machine.take()
-    early = Sight(machine.look())
+    early = GpuView(machine.look())
     machine.end(first)
     second = machine.add("b", gpus=1)
     taken = machine.take(sight=early)
@@ -289,9 +289,9 @@ def test_by_a_look_from_before_a_card_was_given_back_it_is_not_given(machine: Ma
 
 
 def test_no_look_is_asked_for_when_no_run_asks_for_cards_or_all_have_them(machine: Machine) -> None:
-    assert machine.take(sight=NO_SIGHT) == Taken([])
+    assert machine.take(sight=NO_VIEW) == ClaimResult([])
     machine.add("plain")
-    assert not machine.take(sight=NO_SIGHT).needs_look
+    assert not machine.take(sight=NO_VIEW).needs_look
     machine.add("cards", gpus=2)
     taken = machine.take()
     assert (len(taken.runs), taken.needs_look, taken.is_vetoed) == (1, False, False)
@@ -301,7 +301,7 @@ def test_a_run_that_waits_only_for_runs_of_ours_asks_for_no_look(machine: Machin
     machine.add("a", gpus=2)
     machine.take()
     machine.add("b", gpus=1)
-    for sight in (None, Sight(Look(began_at=NOW - 600, ended_at=NOW - 600, cards=tuple(machine.cards)))):
+    for sight in (None, GpuView(GpuReading(began_at=NOW - 600, ended_at=NOW - 600, cards=tuple(machine.cards)))):
         taken = machine.take(sight=sight)
         assert (taken.runs, taken.needs_look, taken.is_vetoed) == ([], False, False)
 
@@ -333,13 +333,13 @@ def test_a_new_look_is_remembered_for_those_who_ask(machine: Machine) -> None:
     machine.enter("you")
     look = machine.look()
     assert machine.store.look() is None
-    assert machine.take("me", Sight(look, None, is_news=True)).look == look
+    assert machine.take("me", GpuView(look, None, is_news=True)).look == look
     assert machine.store.look() == machine.store.look(["me"]) == look
     assert machine.store.look(["you"]) is None
     later = machine.look()
-    assert machine.take("me", Sight(later)).look == later
+    assert machine.take("me", GpuView(later)).look == later
     assert machine.store.look() == look, "it is no news"
-    machine.take("you", Sight(later, None, is_news=True))
+    machine.take("you", GpuView(later, None, is_news=True))
     assert machine.store.look() == later
 
 
@@ -349,11 +349,11 @@ class Container(Machine):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection, cards=1)
         self.enter("me")
-        self.last: Look | None = None
+        self.last: GpuReading | None = None
         self.change(0, processes=None)
 
-    def news(self, **limits: Any) -> Taken:
-        taken = self.take(sight=Sight(self.look(), self.last, is_news=True), **limits)
+    def news(self, **limits: Any) -> ClaimResult:
+        taken = self.take(sight=GpuView(self.look(), self.last, is_news=True), **limits)
         self.last = taken.look
         return taken
 
@@ -374,7 +374,7 @@ def test_where_processes_cannot_be_seen_memory_in_use_in_two_looks_in_a_row_is_s
     assert taken.look is not None
     assert taken.look.cards[0].doubts == 2
     assert container.store.look() == taken.look
-    assert container.take(sight=Sight(taken.look)).runs == []
+    assert container.take(sight=GpuView(taken.look)).runs == []
     container.change(0, free=24 * GIB)
     assert [labels(run) for run in container.news().runs] == [["0"]]
 
@@ -442,7 +442,9 @@ def test_a_card_that_fails_is_no_matter_for_runs_without_cards_and_on_other_card
 def test_a_driver_that_is_not_there_is_no_matter_for_runs_without_cards(machine: Machine) -> None:
     machine.add("a", gpus=1)
     plain = machine.add("b")
-    taken = machine.take(sight=Sight(Look(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver is not there")))
+    taken = machine.take(
+        sight=GpuView(GpuReading(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver is not there"))
+    )
     assert [run.id for run in taken.runs] == [plain.id]
     assert (taken.needs_look, taken.is_vetoed) == (False, True)
 
@@ -469,7 +471,7 @@ def test_what_two_servers_have_set_aside_for_one_run_is_in_the_order_of_turns(
     machine: Machine, connection: sqlite3.Connection
 ) -> None:
     first, second = machine.add(gpus=1), machine.add(gpus=1)
-    kept = [SetAside(Priority.LOW, run.id, "GPU-0000", "0", None) for run in (second, first)]
+    kept = [Reservation(Priority.LOW, run.id, "GPU-0000", "0", None) for run in (second, first)]
     for server in ("left", "right"):
         connection.execute(
             "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at, set_aside)"
@@ -509,7 +511,7 @@ def test_runs_that_wait_say_why_in_the_order_of_their_turns(machine: Machine) ->
     usage = machine.store.usage("me", limits)
     turns = list(machine.store.turns(usage, limits, board, machine.store.demands(), only_looking=True))
     assert [turn.run for turn in turns] == [run.id for run in runs]
-    assert [turn.asked for turn in turns] == [Demand(2), Demand(1, (0,)), Demand(1, (1,)), None]
+    assert [turn.asked for turn in turns] == [GpuRequest(2), GpuRequest(1, (0,)), GpuRequest(1, (1,)), None]
     reasons = [turn.found.reason for turn in turns if isinstance(turn.found, Blocked)]
     assert reasons == [
         "waits for GPUs: python (pid 77, ann) is on GPU 1; GPU 0 has run 1 on it",
@@ -548,7 +550,7 @@ def test_a_run_that_waits_keeps_nobody_back_in_a_confined_queue_that_asks_for_th
     machine.add("first", gpus=(0,))
     machine.take()
     machine.change(0, free=8 * GIB)
-    early = Sight(machine.look())
+    early = GpuView(machine.look())
     machine.end(1)
     waits = machine.add("a", gpus=1, gpu_memory=GIB)
     confined = machine.add("b", queue="lane", gpus=1, gpu_memory=GIB)
@@ -589,8 +591,8 @@ def test_a_direct_run_gets_its_cards_where_queues_are_disabled(machine: Machine)
     machine.add("waits", gpus=1)
     assert machine.store.demands(direct=True) == ['{"count":1}']
     off: dict[str, Any] = {"disabled_by": "so", "jobs": 1}
-    assert not machine.take(sight=NO_SIGHT, **off).runs
-    assert machine.take(sight=NO_SIGHT, **off).needs_look
+    assert not machine.take(sight=NO_VIEW, **off).runs
+    assert machine.take(sight=NO_VIEW, **off).needs_look
     assert machine.given(**off) == {ids[0]: ["0"], ids[1]: ["1"]}
     assert machine.given(**off) == {}
     machine.end(1)
@@ -641,7 +643,7 @@ def test_runs_that_wait_for_cards_are_known_with_what_they_ask_for(machine: Mach
     for name, gpus in (("a", 1), ("b", None), ("c", (0, 1)), ("d", 0)):
         machine.add(name, gpus=gpus)
     machine.add("e", queue="lane", gpus=1, hold=True)
-    assert machine.store.waiting_for_cards() == [(1, "a", Demand(1)), (3, "c", Demand(2, (0, 1)))]
+    assert machine.store.waiting_for_cards() == [(1, "a", GpuRequest(1)), (3, "c", GpuRequest(2, (0, 1)))]
 
 
 def test_those_count_as_ahead_of_a_run_that_ask_for_the_same(machine: Machine) -> None:

@@ -8,9 +8,9 @@ from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aqueue.model.claim import Sight, Taken
+from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.config import Queue, Rules
-from aqueue.model.gpu import Card, CardId, CardProcess, Demand, Look
+from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, Run, State, Trigger
 from aqueue.model.server import Server
@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.at_length]
 
 GIB = 1 << 30
 TOTAL = 24 * GIB
-SERVERS: dict[str, tuple[tuple[CardId, ...], ...]] = {
+SERVERS: dict[str, tuple[tuple[GpuId, ...], ...]] = {
     "all": (),
     "left": ((0, 1),),
     "right": ((1, 2, 3), (0, 1, 2)),
 }
 LANE = Queue(name="lane", max_concurrency=3, gpus=(0, 2))
-DEMANDS: list[tuple[int | tuple[CardId, ...] | None, int | None]] = [
+DEMANDS: list[tuple[int | tuple[GpuId, ...] | None, int | None]] = [
     *[(1, None)] * 3,
     (None, None),
     (0, None),
@@ -86,7 +86,7 @@ class Cards(RuleBasedStateMachine):
         self.broken: set[int] = set()
         self.up: list[str] = []
         self.giver: dict[tuple[int, int], str] = {}
-        self.last: dict[str, Look | None] = dict.fromkeys(SERVERS)
+        self.last: dict[str, GpuReading | None] = dict.fromkeys(SERVERS)
 
     def teardown(self) -> None:
         self.connection.close()
@@ -104,17 +104,17 @@ class Cards(RuleBasedStateMachine):
         queues = {"lane": LANE} | {name: Queue(name=name, max_concurrency=4) for name in "ab"}
         return Limits(jobs=2, queues=queues, rules=self.sharing, owns=SERVERS[server])
 
-    def look(self) -> Look:
+    def look(self) -> GpuReading:
         """Each run of ours has allocated what it asked for."""
         found = []
         for index in range(self.cards):
             key = f"GPU-{index}"
             on_it = [lease for lease in self.store.leases() if lease.key == key]
-            processes = [CardProcess(pid=1, run=lease.run, memory=lease.memory) for lease in on_it]
+            processes = [GpuProcess(pid=1, run=lease.run, memory=lease.memory) for lease in on_it]
             if index in self.strangers:
-                processes.append(CardProcess(pid=77))
+                processes.append(GpuProcess(pid=77))
             found.append(
-                Card(
+                Gpu(
                     key=key,
                     index=index,
                     total=TOTAL,
@@ -123,7 +123,7 @@ class Cards(RuleBasedStateMachine):
                     error="does not answer" if index in self.broken else None,
                 )
             )
-        return Look(began_at=self.now, ended_at=self.now, cards=tuple(found))
+        return GpuReading(began_at=self.now, ended_at=self.now, cards=tuple(found))
 
     # One rule, so that no example is without most of what can happen.
     @rule(data=st.data())
@@ -157,7 +157,7 @@ class Cards(RuleBasedStateMachine):
         server = self.data.draw(st.sampled_from(self.up))
         look = self.last[server]
         freed_at = self.store.freed_at()
-        taken = self._taken(server, Sight(look))
+        taken = self._taken(server, GpuView(look))
         with_cards = [run for run in taken.runs if run.cards]
         if with_cards:
             assert look is not None
@@ -209,7 +209,7 @@ class Cards(RuleBasedStateMachine):
             len(self._usable(demand, run.queue, server)) >= demand.count for server in self.up
         )
 
-    def _usable(self, demand: Demand, queue: str, server: str) -> set[int]:
+    def _usable(self, demand: GpuRequest, queue: str, server: str) -> set[int]:
         """The cards that a run may get from a server, if nothing else is on them."""
         usable = set(range(self.cards))
         confinements = [
@@ -248,14 +248,14 @@ class Cards(RuleBasedStateMachine):
 
     def _claims(self, server: str) -> None:
         """By a look of this very moment."""
-        sight = Sight(self.look(), self.last[server], is_news=True)
+        sight = GpuView(self.look(), self.last[server], is_news=True)
         usable = {index for index in range(self.cards) if index not in self.strangers | self.broken}
         taken = self._taken(server, sight)
         assert not taken.needs_look
         assert all(card.label in map(str, usable) for run in taken.runs for card in run.cards)
         self.last[server] = taken.look
 
-    def _taken(self, server: str, sight: Sight) -> Taken:
+    def _taken(self, server: str, sight: GpuView) -> ClaimResult:
         taken = self.store.claim(server, self.limits(server), self.now, sight)
         for run in taken.runs:
             assert run == self.store.get(run.id)

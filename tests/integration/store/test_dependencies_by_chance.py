@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aqueue.errors import RunError
 from aqueue.model.outcome import End
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Retries
 from tests.integration.depending import Chain, wants
 from tests.unit.blank import blank_database
@@ -23,7 +23,7 @@ from tests.unit.world import NOWHERE
 pytestmark = [pytest.mark.timeout(600), pytest.mark.at_length]
 
 OVER = ("succeeded", "failed", "aborted")
-MOST_RUNS = 14
+MAX_RUNS = 14
 
 
 class Node:
@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
     def possible(self) -> list[str]:
         model = self.model
         happenings = ["runs_are_forgotten"] if model.named(*OVER) else []
-        if len(model.nodes) < MOST_RUNS:
+        if len(model.nodes) < MAX_RUNS:
             happenings += ["a_file_is_queued"] * 3
         if model.named("running"):
             happenings += ["an_attempt_ends"] * 6
@@ -171,7 +171,7 @@ class Life(RuleBasedStateMachine):
     def a_file_is_queued(self) -> None:
         """With tasks that come after earlier runs, and need tasks of the file that stand before or behind them."""
         self.files += 1
-        requests: list[Request] = []
+        requests: list[Submission] = []
         made: dict[str, Node] = {}
         needed: dict[str, list[str]] = {}
         for number in range(self.draw(st.integers(1, 3))):

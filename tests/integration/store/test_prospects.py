@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
-from aqueue.model.claim import Sight
+from aqueue.model.claim import GpuView
 from aqueue.model.config import Queue
-from aqueue.model.gpu import CardProcess, Look
+from aqueue.model.gpu import GpuProcess, GpuReading
 from aqueue.model.run import Run, Trigger
 from aqueue.model.task import Retries, Task
 from aqueue.policy.limits import Limits
 from tests.integration.recording import NOW, Book
 from tests.integration.store.test_claims_gpus import a_card
 
-STRANGER = (CardProcess(pid=77, user="ann", name="python"),)
-TWO_CARDS = Look(began_at=NOW, ended_at=NOW, cards=(a_card(0), a_card(1)))
-NO_DRIVER = Look(began_at=NOW, ended_at=NOW, problem="there is no NVIDIA driver here", is_without_driver=True)
-FAILING = Look(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver does not answer")
+STRANGER = (GpuProcess(pid=77, user="ann", name="python"),)
+TWO_CARDS = GpuReading(began_at=NOW, ended_at=NOW, cards=(a_card(0), a_card(1)))
+NO_DRIVER = GpuReading(
+    began_at=NOW, ended_at=NOW, problem="there is no NVIDIA driver here", is_without_driver=True
+)
+FAILING = GpuReading(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver does not answer")
 NIGHT = {"night": Queue(name="night", paused=True)}
 
 
@@ -31,8 +33,8 @@ class Office(Book):
         self.limits = Limits(jobs=1000)
         self.enter("me")
 
-    def look(self, look: Look) -> None:
-        self.store.claim("me", self.limits, NOW, Sight(look, is_news=True))
+    def look(self, look: GpuReading) -> None:
+        self.store.claim("me", self.limits, NOW, GpuView(look, is_news=True))
 
     def after(self, *runs: Run, name: str, **changes: Any) -> Run:
         """Add a run that comes after others."""
@@ -149,7 +151,7 @@ def the_driver_fails_for_the_moment(office: Office) -> None:
 def a_stranger_is_on_the_gpus(office: Office) -> None:
     office.add("job", gpus=1)
     cards = (a_card(0, processes=STRANGER), a_card(1, processes=STRANGER))
-    office.look(Look(began_at=NOW, ended_at=NOW, cards=cards))
+    office.look(GpuReading(began_at=NOW, ended_at=NOW, cards=cards))
 
 
 def it_is_running(office: Office) -> None:

@@ -5,16 +5,18 @@ import pytest
 from aqueue.cli.known_params import check
 from aqueue.cli.params import params_in
 from aqueue.errors import UsageError
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
 from tests.unit.records import a_task
 
-TRAIN = Request(task=a_task(name="train", params={"lr": 0.1, "net.depth": 3}))
-SWEEP = Request(task=a_task(name="sweep"), sweep=Sweep(axes={"seed": (1, 2)}, include=({"note": "x"},)))
-REPORT = Request(task=a_task(name="report"))
+TRAIN = Submission(task=a_task(name="train", params={"lr": 0.1, "net.depth": 3}))
+SWEEP = Submission(task=a_task(name="sweep"), sweep=Sweep(axes={"seed": (1, 2)}, include=({"note": "x"},)))
+REPORT = Submission(task=a_task(name="report"))
 
 
-def refused(*words: str, requests: tuple[Request, ...] = (TRAIN,), new: tuple[str, ...] = ()) -> tuple[str, str]:
+def refused(
+    *words: str, requests: tuple[Submission, ...] = (TRAIN,), new: tuple[str, ...] = ()
+) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
         check(params_in(words, new=new), requests)
     return caught.value.message, caught.value.hint
@@ -62,7 +64,7 @@ def test_a_word_that_no_command_sees_is_refused(word: str, hint: str) -> None:
 
 
 def test_a_word_that_no_command_sees_is_refused_where_there_are_no_params_too() -> None:
-    assert refused("all", requests=(Request(task=a_task(command="make")),)) == (
+    assert refused("all", requests=(Submission(task=a_task(command="make")),)) == (
         "all goes nowhere: the command has no $1 and no $@",
         "a param is written K=V",
     )
@@ -78,20 +80,20 @@ def test_a_word_that_no_command_sees_is_refused_where_there_are_no_params_too() 
     ],
 )  # fmt: skip
 def test_a_word_is_taken_where_a_command_may_look_at_it(command: str) -> None:
-    check(params_in(["--lr=0.5"]), [Request(task=a_task(command=command, params={"lr": 1})), TRAIN])
+    check(params_in(["--lr=0.5"]), [Submission(task=a_task(command=command, params={"lr": 1})), TRAIN])
 
 
 @pytest.mark.parametrize(
     "command", ["train $lr", "echo $$ $? $!", "for x in a; do ./run.sh; done", "cd .. && ./x"]
 )
 def test_a_word_is_refused_where_no_command_looks_at_it(command: str) -> None:
-    refused("word", requests=(Request(task=a_task(command=command)),))
+    refused("word", requests=(Submission(task=a_task(command=command)),))
 
 
 def test_what_other_shells_and_lists_make_of_words_is_up_to_them() -> None:
-    check(params_in(["word"]), [Request(task=a_task(command="echo $argv", shell="/usr/bin/fish"))])
-    check(params_in(["word"]), [Request(task=a_task(command=("echo",)))])
-    refused("word", requests=(Request(task=a_task(command="echo", shell="/bin/bash")),))
+    check(params_in(["word"]), [Submission(task=a_task(command="echo $argv", shell="/usr/bin/fish"))])
+    check(params_in(["word"]), [Submission(task=a_task(command=("echo",)))])
+    refused("word", requests=(Submission(task=a_task(command="echo", shell="/bin/bash")),))
 
 
 def test_a_task_without_params_takes_any() -> None:

@@ -4,13 +4,13 @@ import pytest
 
 from aqueue.cli.params import params_in
 from aqueue.errors import UsageError
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
 from tests.unit.records import a_task
 
 
 def applied(
-    *words: str, requests: list[Request], samples: int | None = None
+    *words: str, requests: list[Submission], samples: int | None = None
 ) -> dict[str, list[dict[str, object]]]:
     """The params of all runs of each task."""
     given = params_in(words, samples, None)
@@ -18,9 +18,9 @@ def applied(
     return {request.task.name: [dict(task.params) for task in request.tasks()] for request in found}
 
 
-TRAIN = Request(task=a_task(name="train", params={"lr": 0.1}))
-SWEEP = Request(task=a_task(name="sweep"), sweep=Sweep(axes={"lr": (0.1, 0.2)}, exclude=({"lr": 0.2, "n": 1},)))
-REPORT = Request(task=a_task(name="report"))
+TRAIN = Submission(task=a_task(name="train", params={"lr": 0.1}))
+SWEEP = Submission(task=a_task(name="sweep"), sweep=Sweep(axes={"lr": (0.1, 0.2)}, exclude=({"lr": 0.2, "n": 1},)))
+REPORT = Submission(task=a_task(name="report"))
 
 
 def test_one_value_goes_to_all_tasks() -> None:

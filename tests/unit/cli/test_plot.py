@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aqueue.cli.plot import MOST_SERIES, Picture, Series, save
+from aqueue.cli.plot import MAX_SERIES, Picture, Series, save
 from aqueue.errors import RunError
 from aqueue.model.values import Scalar
 
@@ -118,7 +118,7 @@ def test_what_has_no_logarithm_is_refused(tmp_path: Path, log: str, what: str) -
 
 
 def test_more_series_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
-    series = [Series(str(number), [(1, float(number))]) for number in range(MOST_SERIES + 1)]
+    series = [Series(str(number), [(1, float(number))]) for number in range(MAX_SERIES + 1)]
     with pytest.raises(RunError, match="seed has 13 values"):
         save(a_picture(by="seed", series=series), tmp_path / "plot.png")
     save(a_picture(by="seed", series=series[1:]), tmp_path / "plot.png")

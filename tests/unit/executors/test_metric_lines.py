@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqueue.executors.metric_lines import BLOCK, MOST_WORK, Search
+from aqueue.executors.metric_lines import BLOCK, MAX_WORK, Search
 
 LINES = st.lists(
     st.sampled_from(
@@ -83,7 +83,7 @@ def test_what_is_found_is_what_reading_it_line_by_line_finds(begin: list[str], r
 def test_however_large_an_output_is_only_so_much_of_it_is_read(period: bytes) -> None:
     output = Output(period, 300 << 30)
     found = output.search()
-    assert output.read <= MOST_WORK + 4 * BLOCK
+    assert output.read <= MAX_WORK + 4 * BLOCK
     assert found.is_partial == bool(found.found or found.malformed)
 
 

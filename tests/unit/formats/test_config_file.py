@@ -7,7 +7,7 @@ from aqueue.folder.layout import Folder
 from aqueue.formats.config_file import parse
 from aqueue.formats.last_good_config import load
 from aqueue.model.config import Config, Defaults, Queue, Rules
-from aqueue.model.gpu import CARDS
+from aqueue.model.gpu import GPUS
 from aqueue.model.task import Retries
 
 LENGTH = "a length of time such as 10s, 5m or 1h30m, got"
@@ -137,7 +137,7 @@ def test_a_key_may_be_written_in_several_ways(text: str, field: str, value: obje
         ("timezone:", f"1:10: {TIMEZONE} nothing", ""),
         ("jobs:", "1:6: jobs: expected a number from 1 upwards, got nothing", ""),
         ("defaults: {timeout: }", f"1:21: defaults.timeout: expected {LENGTH} nothing", ""),
-        ("gpus:\n  devices: ~", f"2:12: gpus.devices: expected {CARDS}, got nothing", ""),
+        ("gpus:\n  devices: ~", f"2:12: gpus.devices: expected {GPUS}, got nothing", ""),
         ("timezone: ''", f"1:11: {TIMEZONE} ''", ""),
         ("timezone: 1", f"1:11: {TIMEZONE} 1", ""),
         ("timezone: [UTC]", f"1:11: {TIMEZONE} a list", ""),

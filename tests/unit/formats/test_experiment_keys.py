@@ -7,7 +7,7 @@ import pytest
 from aqueue.errors import FileError
 from aqueue.formats.task_file import Content, parse
 from aqueue.model.config import Defaults
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation, Keep
 from aqueue.model.values import Spelled
 
@@ -154,7 +154,7 @@ def content_of(text: str) -> Content:
     return parse(text, "train.yaml", DEFAULTS)
 
 
-def request_in(*lines: str) -> Request:
+def request_in(*lines: str) -> Submission:
     (request,) = content_of("\n".join(["command: x", *lines])).requests
     return request
 

@@ -5,7 +5,7 @@ import pytest
 from aqueue.errors import FileError
 from aqueue.formats.task_file import parse
 from aqueue.model.config import Defaults
-from aqueue.model.gpu import Demand
+from aqueue.model.gpu import GpuRequest
 from aqueue.model.task import Task
 
 DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base")
@@ -32,26 +32,26 @@ def error_in(lines: str) -> tuple[str, str]:
         ("gpus: 0", None),
         ("gpu_memory: 0", None),
         ("gpus: 0\ngpu_memory: 0", None),
-        ("gpus: 1", Demand(1)),
-        ("gpus: 4", Demand(4)),
-        ("gpus: 1024", Demand(1024)),
-        ("gpus: [2]", Demand(1, (2,))),
-        ("gpus: [2, 0]", Demand(2, (2, 0))),
-        ("gpus: ['2', 0]", Demand(2, (2, 0))),
-        ("gpus: [0:1, 1:0]", Demand(2, ("0:1", "1:0"))),
-        ("gpus:\n- GPU-5d0c2a41\n- MIG-77\n- 3", Demand(3, ("GPU-5d0c2a41", "MIG-77", 3))),
-        ("gpu_memory: 20GiB", Demand(1, memory=20 << 30)),
-        ("gpu_memory: 1.5G", Demand(1, memory=3 << 29)),
-        ("gpu_memory: 500 MiB", Demand(1, memory=500 << 20)),
-        ("gpu_memory: '1048576'", Demand(1, memory=1 << 20)),
-        ("gpu_memory: 1048576", Demand(1, memory=1 << 20)),
-        ("gpus: 2\ngpu_memory: 20GiB", Demand(2, memory=20 << 30)),
-        ("gpus: [1]\ngpu_memory: 20GiB", Demand(1, (1,), 20 << 30)),
-        ("gpus: 2\ngpu_memory: 0", Demand(2)),
+        ("gpus: 1", GpuRequest(1)),
+        ("gpus: 4", GpuRequest(4)),
+        ("gpus: 1024", GpuRequest(1024)),
+        ("gpus: [2]", GpuRequest(1, (2,))),
+        ("gpus: [2, 0]", GpuRequest(2, (2, 0))),
+        ("gpus: ['2', 0]", GpuRequest(2, (2, 0))),
+        ("gpus: [0:1, 1:0]", GpuRequest(2, ("0:1", "1:0"))),
+        ("gpus:\n- GPU-5d0c2a41\n- MIG-77\n- 3", GpuRequest(3, ("GPU-5d0c2a41", "MIG-77", 3))),
+        ("gpu_memory: 20GiB", GpuRequest(1, memory=20 << 30)),
+        ("gpu_memory: 1.5G", GpuRequest(1, memory=3 << 29)),
+        ("gpu_memory: 500 MiB", GpuRequest(1, memory=500 << 20)),
+        ("gpu_memory: '1048576'", GpuRequest(1, memory=1 << 20)),
+        ("gpu_memory: 1048576", GpuRequest(1, memory=1 << 20)),
+        ("gpus: 2\ngpu_memory: 20GiB", GpuRequest(2, memory=20 << 30)),
+        ("gpus: [1]\ngpu_memory: 20GiB", GpuRequest(1, (1,), 20 << 30)),
+        ("gpus: 2\ngpu_memory: 0", GpuRequest(2)),
     ],
 )
 def test_a_task_asks_for_so_many_cards_or_for_these_and_for_so_much_memory_on_each(
-    lines: str, demand: Demand | None
+    lines: str, demand: GpuRequest | None
 ) -> None:
     assert one(lines).demand == demand
 
@@ -137,7 +137,7 @@ def test_a_task_that_says_nothing_of_gpus_may_say_which_it_sees(lines: str) -> N
 
 def test_what_all_tasks_see_gives_way_to_what_one_asks_for() -> None:
     defaults = Defaults(name="train", working_dir="/", base="/", env={"CUDA_VISIBLE_DEVICES": "3"})
-    assert one("gpus: 1", defaults).demand == Demand(1)
+    assert one("gpus: 1", defaults).demand == GpuRequest(1)
 
 
 def test_the_error_is_that_of_the_document_in_which_it_is() -> None:

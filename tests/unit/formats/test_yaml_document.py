@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqueue.errors import FileError
-from aqueue.formats.yaml_document import LARGEST, MOST_VALUES, Document, decode, parse_scalar, read
+from aqueue.formats.yaml_document import MAX_BYTES, MAX_VALUES, Document, decode, parse_scalar, read
 
 # YAML escapes characters beyond these otherwise than JSON does.
 texts = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
@@ -175,7 +175,7 @@ def test_an_alias_within_itself_is_refused() -> None:
     assert "nested too deeply" in error_in("a: &a [*a]").message
 
 
-@pytest.mark.parametrize(("count", "fits"), [(MOST_VALUES - 1, True), (MOST_VALUES, False)])
+@pytest.mark.parametrize(("count", "fits"), [(MAX_VALUES - 1, True), (MAX_VALUES, False)])
 def test_a_document_has_a_largest_number_of_values(count: int, fits: bool) -> None:
     text = "\n".join(["- x"] * count)
     if fits:
@@ -317,7 +317,7 @@ def test_what_yaml_does_not_take_for_a_call_is_refused_with_a_way_to_write_it(te
 
 
 def test_a_call_is_one_value_however_long_it_is() -> None:
-    text = ", ".join(["x"] * (MOST_VALUES + 1))
+    text = ", ".join(["x"] * (MAX_VALUES + 1))
     assert one(f"{{a: choice({text}), b: 1}}").value == {"a": f"choice({text})", "b": 1}
 
 
@@ -345,10 +345,10 @@ def test_what_is_not_utf_8_is_refused_at_the_first_character_that_is_not(content
 
 
 def test_a_file_of_one_mebibyte_is_read_and_a_larger_one_refused() -> None:
-    assert LARGEST == 1024 * 1024
-    assert len(decode(b"x" * LARGEST, "x.yaml")) == LARGEST
+    assert MAX_BYTES == 1024 * 1024
+    assert len(decode(b"x" * MAX_BYTES, "x.yaml")) == MAX_BYTES
     with pytest.raises(FileError) as caught:
-        decode(b"x" * (LARGEST + 1), "x.yaml")
+        decode(b"x" * (MAX_BYTES + 1), "x.yaml")
     assert caught.value.message == "x.yaml: is larger than 1 MiB"
     assert caught.value.hint
 

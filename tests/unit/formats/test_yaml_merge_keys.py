@@ -5,7 +5,7 @@ import pytest
 from aqueue.errors import FileError
 from aqueue.formats import config_file
 from aqueue.formats.task_file import parse
-from aqueue.formats.yaml_document import MOST_VALUES, Document, read
+from aqueue.formats.yaml_document import MAX_VALUES, Document, read
 from aqueue.model.config import Defaults
 from aqueue.model.task import Task
 
@@ -148,7 +148,7 @@ def test_a_long_chain_of_merges_is_refused_and_does_no_harm() -> None:
     links = [f"  - &a{number} {{<<: *a{number - 1}}}" for number in range(1, 5_000)]
     text = "\n".join(["x-a:", "  - &a0 {p: 1}", *links, "b: {<<: *a4999}"])
     assert "nested too deeply" in error_in(text)[0]
-    assert MOST_VALUES > 5_000
+    assert MAX_VALUES > 5_000
 
 
 def test_an_alias_of_an_anchor_in_another_document_says_that_anchors_end_with_theirs() -> None:

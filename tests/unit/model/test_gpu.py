@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue.model.gpu import Card, CardId, HeldCard, check_ids, owned, parse_ids, within
+from aqueue.model.gpu import Allocation, Gpu, GpuId, check_ids, owned, parse_ids, within
 from aqueue.units import parse_size, spell_size
 
 UUID = "GPU-5d0c2a41-77f3-4c1e-9a53-0f0a3c6e2b10"
@@ -13,9 +13,9 @@ MIG = "MIG-aa11bb22-77f3-4c1e-9a53-0f0a3c6e2b10"
 GIB = 1 << 30
 
 
-def a_card(index: int = 2, **changes: Any) -> Card:
+def a_card(index: int = 2, **changes: Any) -> Gpu:
     plain: dict[str, Any] = {"key": UUID, "index": index}
-    return Card(**plain | changes)
+    return Gpu(**plain | changes)
 
 
 WHOLE = a_card()
@@ -26,22 +26,22 @@ INSTANCE = a_card(0, key=MIG, instance=1)
 
 
 @pytest.mark.parametrize("id_", [2, "2", UUID, "GPU-5d0c2a41", "GPU-5"])
-def test_a_card_is_meant_by_its_index_and_by_the_beginning_of_its_uuid(id_: CardId) -> None:
+def test_a_card_is_meant_by_its_index_and_by_the_beginning_of_its_uuid(id_: GpuId) -> None:
     assert WHOLE.is_meant_by(id_)
 
 
 @pytest.mark.parametrize("id_", [0, 22, "22", "2:0", "GPU-", "GPU-6", UUID + "1", "MIG-5d0c2a41", "", "G"])
-def test_a_card_is_not_meant_by_what_is_only_like_it(id_: CardId) -> None:
+def test_a_card_is_not_meant_by_what_is_only_like_it(id_: GpuId) -> None:
     assert not WHOLE.is_meant_by(id_)
 
 
 @pytest.mark.parametrize("id_", ["0:1", MIG, "MIG-aa11"])
-def test_an_instance_is_meant_by_its_gpu_and_number_and_by_its_uuid(id_: CardId) -> None:
+def test_an_instance_is_meant_by_its_gpu_and_number_and_by_its_uuid(id_: GpuId) -> None:
     assert INSTANCE.is_meant_by(id_)
 
 
 @pytest.mark.parametrize("id_", [0, "0", 1, "1", "0:0", "0:11", "1:1", "GPU-aa11", "MIG-"])
-def test_an_instance_is_not_meant_by_the_index_of_its_gpu(id_: CardId) -> None:
+def test_an_instance_is_not_meant_by_the_index_of_its_gpu(id_: GpuId) -> None:
     assert not INSTANCE.is_meant_by(id_)
 
 
@@ -73,8 +73,8 @@ def test_how_much_is_in_use_is_known_only_with_both_numbers() -> None:
 
 
 def test_a_run_remembers_a_card_by_its_key_and_label_and_whether_it_is_an_instance() -> None:
-    assert WHOLE.held == HeldCard(UUID, "2", False)
-    assert INSTANCE.held == HeldCard(MIG, "0:1", True)
+    assert WHOLE.held == Allocation(UUID, "2", False)
+    assert INSTANCE.held == Allocation(MIG, "0:1", True)
 
 
 # Lists of cards
@@ -92,7 +92,7 @@ def test_a_run_remembers_a_card_by_its_key_and_label_and_whether_it_is_an_instan
         ([9999], (9999,)),
     ],
 )
-def test_cards_are_listed_by_indices_and_uuids(written: list[CardId], ids: tuple[CardId, ...]) -> None:
+def test_cards_are_listed_by_indices_and_uuids(written: list[GpuId], ids: tuple[GpuId, ...]) -> None:
     assert check_ids(written) == ids
 
 
@@ -123,7 +123,7 @@ def test_cards_are_listed_by_indices_and_uuids(written: list[CardId], ids: tuple
         ["٣"],
     ],
 )
-def test_a_list_with_none_with_one_twice_or_with_anything_else_in_it_is_refused(written: list[CardId]) -> None:
+def test_a_list_with_none_with_one_twice_or_with_anything_else_in_it_is_refused(written: list[GpuId]) -> None:
     with pytest.raises(ValueError):
         check_ids(written)
 
@@ -146,7 +146,7 @@ def test_a_list_with_none_with_one_twice_or_with_anything_else_in_it_is_refused(
     ],
 )
 def test_of_a_list_in_a_variable_what_follows_the_first_that_is_no_card_does_not_count(
-    written: str, ids: tuple[CardId, ...]
+    written: str, ids: tuple[GpuId, ...]
 ) -> None:
     assert parse_ids(written) == ids
 

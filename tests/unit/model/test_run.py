@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aqueue.model.run import ENDED, FOLLOWERS, Run, State
-from aqueue.policy.retry import MOST_LOSSES
+from aqueue.model.run import ENDED, TRANSITIONS, Run, State
+from aqueue.policy.retry import MAX_LOSSES
 from aqueue.store.runs import Outlook
 from tests.unit.queues_world import QueuesWorld
 
@@ -50,7 +50,7 @@ class Life(QueuesWorld, RuleBasedStateMachine):
                 same = {"server": before.server, "cancel": before.cancel, "ready_at": ready_at}
                 assert msgspec.structs.replace(run, **same) == before
             else:
-                assert run.state in FOLLOWERS[before.state], f"{before.state} → {run.state}"
+                assert run.state in TRANSITIONS[before.state], f"{before.state} → {run.state}"
                 assert run.attempt - before.attempt == (run.state is State.RUNNING)
         self.last = {run.id: run for run in self.runs()}
 
@@ -93,7 +93,7 @@ class Life(QueuesWorld, RuleBasedStateMachine):
             assert run.cancel is None or run.state is State.RUNNING
             assert run.ready_at is None or run.state in (State.QUEUED, State.HELD)
             assert run.failures <= run.task.retries.limit + (run.state in ENDED)
-            assert run.losses <= MOST_LOSSES
+            assert run.losses <= MAX_LOSSES
             assert run.exit_code is None or run.state is not State.RUNNING
 
     @invariant()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue.model.run import ENDED, FOLLOWERS, State
+from aqueue.model.run import ENDED, TRANSITIONS, State
 from aqueue.model.task import PARAM, Priority, Retries, Task, check_tags, is_name, parse_tags
 from aqueue.model.values import plain_text
 
@@ -38,21 +38,21 @@ tasks = st.builds(
 
 
 def test_every_state_has_its_followers() -> None:
-    assert set(FOLLOWERS) == set(State)
+    assert set(TRANSITIONS) == set(State)
 
 
 def test_no_state_follows_itself() -> None:
-    assert not [state for state, followers in FOLLOWERS.items() if state in followers]
+    assert not [state for state, followers in TRANSITIONS.items() if state in followers]
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_a_run_that_is_over_can_only_be_queued_again(state: State) -> None:
-    assert FOLLOWERS[state] == {State.QUEUED}
+    assert TRANSITIONS[state] == {State.QUEUED}
 
 
 def test_only_a_queued_run_starts_and_only_one_that_ran_succeeds_or_fails() -> None:
     def before(state: State) -> set[State]:
-        return {earlier for earlier, followers in FOLLOWERS.items() if state in followers}
+        return {earlier for earlier, followers in TRANSITIONS.items() if state in followers}
 
     assert before(State.RUNNING) == {State.QUEUED}
     # Or a retry was taken back before it began.
@@ -63,7 +63,7 @@ def test_only_a_queued_run_starts_and_only_one_that_ran_succeeds_or_fails() -> N
 @pytest.mark.parametrize("first", sorted(State))
 def test_from_every_state_there_is_a_way_to_every_other(first: State) -> None:
     reached = {first}
-    while (further := reached.union(*(FOLLOWERS[state] for state in reached))) != reached:
+    while (further := reached.union(*(TRANSITIONS[state] for state in reached))) != reached:
         reached = further
     assert reached == set(State)
 

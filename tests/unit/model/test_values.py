@@ -15,7 +15,7 @@ from aqueue.formats.sweep_syntax import parse_axis
 from aqueue.formats.task_file import parse
 from aqueue.formats.yaml_document import parse_scalar, parse_value
 from aqueue.model.config import Defaults
-from aqueue.model.submission import Request
+from aqueue.model.submission import Submission
 from aqueue.model.sweep import SweepError, combinations
 from aqueue.model.task import Task
 from aqueue.model.values import Scalar, Spelled, plain_text, spelled, stands_for
@@ -30,7 +30,7 @@ word = r"[A-Za-z0-9_./+]{1,12}"
 written = st.sampled_from(SPELLINGS) | st.from_regex(number, fullmatch=True) | st.from_regex(word, fullmatch=True)
 
 
-def requests_in(text: str) -> list[Request]:
+def requests_in(text: str) -> list[Submission]:
     return parse(text, "train.yaml", DEFAULTS).requests
 
 

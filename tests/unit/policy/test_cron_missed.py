@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from aqueue.model.task import is_name
-from aqueue.policy.cron import MOST_CAUGHT_UP, MOST_COUNTED, Missed, instant, live, missed, run_id, zone
+from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED, Missed, instant, live, missed, run_id, zone
 from tests.unit.walls import a_schedule
 
 NOON = 1_782_820_800.0  # 2026-06-30T12:00:00Z
@@ -58,20 +58,20 @@ def test_a_single_time_that_was_missed_is_caught_up_within_the_window() -> None:
 def test_no_more_than_the_newest_thousand_are_caught_up_oldest_first() -> None:
     every = a_schedule("* * * * *", catchup_window=2 * DAY)
     what = missed(every, NOON - 2 * DAY, NOON)
-    assert what.caught_up == [NOON - 60 * minutes for minutes in range(MOST_CAUGHT_UP + 1, 1, -1)]
+    assert what.caught_up == [NOON - 60 * minutes for minutes in range(MAX_CAUGHT_UP + 1, 1, -1)]
     # The last minute is live, and the one of two days ago was handled before.
-    assert what.left_out == what.forgotten == 2 * 24 * 60 - 2 - MOST_CAUGHT_UP
+    assert what.left_out == what.forgotten == 2 * 24 * 60 - 2 - MAX_CAUGHT_UP
 
 
 def test_a_thousand_are_caught_up_without_leaving_one_out() -> None:
     every = a_schedule("* * * * *", catchup_window=DAY)
-    what = missed(every, NOON - 60 * (MOST_CAUGHT_UP + 2), NOON)
-    assert (len(what.caught_up), what.left_out, what.forgotten) == (MOST_CAUGHT_UP, 0, 0)
+    what = missed(every, NOON - 60 * (MAX_CAUGHT_UP + 2), NOON)
+    assert (len(what.caught_up), what.left_out, what.forgotten) == (MAX_CAUGHT_UP, 0, 0)
 
 
 def test_those_of_many_years_are_counted_to_where_it_is_enough() -> None:
     every = a_schedule("* * * * *")
-    assert missed(every, NOON - 3 * 365 * DAY, NOON) == Missed([], 0, MOST_COUNTED)
+    assert missed(every, NOON - 3 * 365 * DAY, NOON) == Missed([], 0, MAX_COUNTED)
 
 
 # How a moment is written

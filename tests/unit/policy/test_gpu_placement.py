@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from aqueue.model.config import Rules
-from aqueue.model.gpu import Card, CardId, CardProcess, Demand, Look
-from aqueue.policy.gpu_placement import Blocked, Board, Lease, Placed, with_doubts
+from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
+from aqueue.policy.gpu_placement import Allocator, Blocked, Lease, Placed, with_doubts
 from aqueue.policy.gpu_supply import known_cards, lacks
 
 NOW = 1_800_000_000.0
@@ -14,7 +14,7 @@ GIB = 1 << 30
 NO_DRIVER = "the NVIDIA driver is not there"
 
 
-def a_card(index: int = 0, gib: float | None = None, **changes: Any) -> Card:
+def a_card(index: int = 0, gib: float | None = None, **changes: Any) -> Gpu:
     """A card of 24 GiB on which nothing is, with this much free."""
     free = None if gib is None else round(gib * GIB)
     plain: dict[str, Any] = {
@@ -24,14 +24,14 @@ def a_card(index: int = 0, gib: float | None = None, **changes: Any) -> Card:
         "free": 24 * GIB if free is None else free,
         "processes": (),
     }
-    return Card(**plain | changes)
+    return Gpu(**plain | changes)
 
 
-def a_process(pid: int = 77, gib: float | None = 4, **changes: Any) -> CardProcess:
-    return CardProcess(pid=pid, memory=None if gib is None else round(gib * GIB), **changes)
+def a_process(pid: int = 77, gib: float | None = 4, **changes: Any) -> GpuProcess:
+    return GpuProcess(pid=pid, memory=None if gib is None else round(gib * GIB), **changes)
 
 
-def a_lease(card: Card, run: int = 90, gib: float | None = None, age: float = 3600.0, **changes: Any) -> Lease:
+def a_lease(card: Gpu, run: int = 90, gib: float | None = None, age: float = 3600.0, **changes: Any) -> Lease:
     """A slot that a run has had for an hour."""
     memory = None if gib is None else round(gib * GIB)
     lease = Lease(run=run, key=card.key, label=card.label, memory=memory, started_at=NOW - age)
@@ -39,31 +39,31 @@ def a_lease(card: Card, run: int = 90, gib: float | None = None, age: float = 36
 
 
 def a_board(
-    *cards: Card,
+    *cards: Gpu,
     leases: Iterable[Lease] = (),
     freed_at: Mapping[str, float] | None = None,
-    owns: Sequence[Sequence[CardId]] = (),
+    owns: Sequence[Sequence[GpuId]] = (),
     age: float = 0.0,
     took: float = 0.0,
     problem: str | None = None,
     **rules: Any,
-) -> Board:
+) -> Allocator:
     is_without = problem == NO_DRIVER
-    look = Look(
+    look = GpuReading(
         began_at=NOW - age - took, ended_at=NOW - age, cards=cards, problem=problem, is_without_driver=is_without
     )
-    return Board(look, leases, freed_at or {}, Rules(**rules), owns, NOW)
+    return Allocator(look, leases, freed_at or {}, Rules(**rules), owns, NOW)
 
 
-def cards(*indices: int) -> list[Card]:
+def cards(*indices: int) -> list[Gpu]:
     return [a_card(index) for index in indices]
 
 
-def needs(count: int = 1, gib: float | None = None) -> Demand:
-    return Demand(count, memory=None if gib is None else round(gib * GIB))
+def needs(count: int = 1, gib: float | None = None) -> GpuRequest:
+    return GpuRequest(count, memory=None if gib is None else round(gib * GIB))
 
 
-def needs_these(*ids: CardId, gib: float | None = None) -> Demand:
+def needs_these(*ids: GpuId, gib: float | None = None) -> GpuRequest:
     return msgspec.structs.replace(needs(len(ids), gib), ids=ids)
 
 
@@ -132,7 +132,7 @@ def test_a_run_that_waits_only_for_runs_of_ours_needs_no_other_look() -> None:
 
 
 def test_a_slot_is_that_of_a_card_of_which_only_one_side_knows_the_uuid() -> None:
-    declared = Card(key="0", index=0, is_declared=True)
+    declared = Gpu(key="0", index=0, is_declared=True)
     assert a_lease(a_card(0)).is_on(declared)
     assert a_lease(declared).is_on(a_card(0))
     assert not a_lease(a_card(0)).is_on(a_card(0, key="GPU-other"))
@@ -187,7 +187,7 @@ def test_a_card_on_which_nothing_is_comes_before_one_that_has_another_slot() -> 
     assert given(board.place(1, needs())) == ["1"]
 
 
-def linked(index: int, *neighbours: int, far: Sequence[int] = ()) -> Card:
+def linked(index: int, *neighbours: int, far: Sequence[int] = ()) -> Gpu:
     distances = dict.fromkeys((a_card(other).key for other in neighbours), 0)
     return a_card(index, distances=distances | dict.fromkeys((a_card(other).key for other in far), 40))
 
@@ -285,22 +285,22 @@ def test_a_card_is_used_again_once_it_is_free_again() -> None:
     assert given(a_board(a_card(0)).place(1, needs())) == ["0"]
 
 
-def looked_at(times: int, *, leases: Sequence[Lease] = (), ignore: int = 500 << 20, **changes: Any) -> Look:
+def looked_at(times: int, *, leases: Sequence[Lease] = (), ignore: int = 500 << 20, **changes: Any) -> GpuReading:
     """What comes of as many looks in a row at a card whose processes cannot be seen."""
-    last: Look | None = None
+    last: GpuReading | None = None
     for number in range(times):
-        look = Look(
+        look = GpuReading(
             began_at=NOW - times + number + 1,
             ended_at=NOW - times + number + 1,
             cards=(a_card(0, **{"processes": None} | changes),),
         )
-        last = with_doubts(look, last, Board(look, leases, {}, Rules(ignore_memory=ignore), (), NOW))
+        last = with_doubts(look, last, Allocator(look, leases, {}, Rules(ignore_memory=ignore), (), NOW))
     assert last is not None
     return last
 
 
-def placed_by(look: Look, **rules: Any) -> Placed | Blocked:
-    return Board(look, [], {}, Rules(**rules), (), NOW).place(1, needs())
+def placed_by(look: GpuReading, **rules: Any) -> Placed | Blocked:
+    return Allocator(look, [], {}, Rules(**rules), (), NOW).place(1, needs())
 
 
 def test_memory_in_use_that_nobody_accounts_for_in_two_looks_in_a_row_is_somebody_elses() -> None:
@@ -314,8 +314,8 @@ def test_memory_in_use_that_nobody_accounts_for_in_two_looks_in_a_row_is_somebod
 
 def test_a_look_without_it_begins_anew() -> None:
     before = looked_at(3, gib=20)
-    look = Look(began_at=NOW, ended_at=NOW, cards=(a_card(0, processes=None),))
-    board = Board(look, [], {}, Rules(), (), NOW)
+    look = GpuReading(began_at=NOW, ended_at=NOW, cards=(a_card(0, processes=None),))
+    board = Allocator(look, [], {}, Rules(), (), NOW)
     assert with_doubts(look, before, board).cards[0].doubts == 0
 
 
@@ -345,20 +345,22 @@ def test_there_is_no_doubt_about_a_card_whose_processes_or_memory_are_known_or_u
 
 
 def test_there_is_no_doubt_about_memory_that_may_be_that_of_the_run_before() -> None:
-    look = Look(began_at=NOW - 1, ended_at=NOW - 1, cards=(a_card(0, 10, processes=None),))
+    look = GpuReading(began_at=NOW - 1, ended_at=NOW - 1, cards=(a_card(0, 10, processes=None),))
     for freed_at, doubts in ((NOW - 0.5, 0), (NOW - 1.5, 1)):
-        board = Board(look, [], {look.cards[0].key: freed_at}, Rules(), (), NOW)
+        board = Allocator(look, [], {look.cards[0].key: freed_at}, Rules(), (), NOW)
         assert with_doubts(look, None, board).cards[0].doubts == doubts
 
 
 def test_doubts_about_one_card_are_not_about_another() -> None:
-    before = Look(
+    before = GpuReading(
         began_at=NOW - 1,
         ended_at=NOW - 1,
         cards=(a_card(0, 10, processes=None, doubts=3), a_card(1, processes=None)),
     )
-    look = Look(began_at=NOW, ended_at=NOW, cards=(a_card(1, 10, processes=None), a_card(0, 10, processes=None)))
-    after = with_doubts(look, before, Board(look, [], {}, Rules(), (), NOW))
+    look = GpuReading(
+        began_at=NOW, ended_at=NOW, cards=(a_card(1, 10, processes=None), a_card(0, 10, processes=None))
+    )
+    after = with_doubts(look, before, Allocator(look, [], {}, Rules(), (), NOW))
     assert [card.doubts for card in after.cards] == [1, 4]
     assert (after.began_at, after.problem) == (NOW, None)
 
@@ -384,7 +386,7 @@ def test_memory_that_is_not_known_is_not_free() -> None:
 def test_a_run_in_its_first_minute_counts_with_what_it_asked_for() -> None:
     (zero,) = cards(0)
 
-    def free_beside(age: float, card: Card = zero) -> Placed | Blocked:
+    def free_beside(age: float, card: Gpu = zero) -> Placed | Blocked:
         board = a_board(card, leases=[a_lease(card, gib=10, age=age)], slots=2)
         return board.place(1, needs(gib=15))
 
@@ -436,7 +438,7 @@ def test_what_somebody_can_do_something_about_is_named_first_and_not_all_of_many
 
 
 def test_without_a_look_nothing_is_given_and_nothing_is_said_yet() -> None:
-    board = Board(None, [], {}, Rules(), (), NOW)
+    board = Allocator(None, [], {}, Rules(), (), NOW)
     assert asks_for_a_look(board.place(1, needs()))
     assert board.cards == []
 
@@ -528,7 +530,7 @@ def test_a_machine_without_a_driver_says_that() -> None:
         (needs_these("0:1"), "asks for GPU 0:1, and there is none"),
     ],
 )
-def test_cards_that_are_lacking_are_named(demand: Demand, why: str | None) -> None:
+def test_cards_that_are_lacking_are_named(demand: GpuRequest, why: str | None) -> None:
     sizes = (8, 24, 80)
     machine = [a_card(index, size, total=size * GIB) for index, size in enumerate(sizes)]
     assert lacks(demand, machine) == why
@@ -720,7 +722,7 @@ def test_memory_that_a_run_of_ours_may_give_back_before_it_ends_is_looked_at_aga
 
 
 def test_there_are_the_cards_that_were_found_or_of_them_those_that_were_declared() -> None:
-    look = Look(began_at=NOW, ended_at=NOW, cards=tuple(cards(0, 1, 2)))
+    look = GpuReading(began_at=NOW, ended_at=NOW, cards=tuple(cards(0, 1, 2)))
     assert known_cards(look, Rules()) == cards(0, 1, 2)
     assert known_cards(look, Rules(devices=(2, "GPU-0000", 9))) == cards(0, 2)
     assert known_cards(None, Rules()) == []
@@ -728,9 +730,9 @@ def test_there_are_the_cards_that_were_found_or_of_them_those_that_were_declared
 
 
 def test_without_a_driver_there_are_the_cards_that_were_declared_by_index() -> None:
-    look = Look(began_at=NOW, ended_at=NOW, problem=NO_DRIVER, is_without_driver=True)
+    look = GpuReading(began_at=NOW, ended_at=NOW, problem=NO_DRIVER, is_without_driver=True)
     assert known_cards(look, Rules()) == []
-    declared = [Card(key=str(index), index=index, is_declared=True) for index in (0, 3)]
+    declared = [Gpu(key=str(index), index=index, is_declared=True) for index in (0, 3)]
     assert known_cards(look, Rules(devices=(0, "GPU-77", 3))) == declared
 
 
@@ -753,7 +755,7 @@ def test_of_declared_cards_it_is_not_known_how_much_memory_is_free() -> None:
 
 
 def test_a_slot_that_was_given_while_the_driver_was_there_is_taken_once_it_is_gone_and_the_reverse() -> None:
-    known, declared = a_card(0), Card(key="0", index=0, is_declared=True)
+    known, declared = a_card(0), Gpu(key="0", index=0, is_declared=True)
     gone = a_board(problem=NO_DRIVER, devices=(0,), leases=[a_lease(known)])
     assert reason(gone.place(1, needs())) == "waits for GPUs: GPU 0 has run 90 on it"
     back = a_board(known, leases=[a_lease(declared)])

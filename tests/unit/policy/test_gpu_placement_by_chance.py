@@ -8,8 +8,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from aqueue.model.config import Rules
-from aqueue.model.gpu import Card, CardId, CardProcess, Demand, Look
-from aqueue.policy.gpu_placement import Board, Lease, Placed
+from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
+from aqueue.policy.gpu_placement import Allocator, Lease, Placed
 
 NOW = 1_800_000_000.0
 GIB = 1 << 30
@@ -19,24 +19,24 @@ MINUTE = 60.0
 class Machine(msgspec.Struct, frozen=True):
     """Cards with what is on them, and how they are given away."""
 
-    cards: list[Card]
+    cards: list[Gpu]
     leases: list[Lease]
     freed_at: dict[str, float]
     rules: Rules
-    owns: list[list[CardId]]
+    owns: list[list[GpuId]]
 
-    def board(self, age: float = 0.0) -> Board:
-        look = Look(began_at=NOW - age, ended_at=NOW - age, cards=tuple(self.cards))
-        return Board(look, self.leases, self.freed_at, self.rules, self.owns, NOW)
+    def board(self, age: float = 0.0) -> Allocator:
+        look = GpuReading(began_at=NOW - age, ended_at=NOW - age, cards=tuple(self.cards))
+        return Allocator(look, self.leases, self.freed_at, self.rules, self.owns, NOW)
 
 
-def named(mask: int, cards: Sequence[Card]) -> list[CardId]:
+def named(mask: int, cards: Sequence[Gpu]) -> list[GpuId]:
     """Those of the cards whose bit is set, some by their labels and some by their keys."""
     chosen = [card for card in cards if mask >> card.index & 1]
     return [card.key if mask >> card.index + 1 & 1 else label_or_index(card) for card in chosen]
 
 
-def label_or_index(card: Card) -> CardId:
+def label_or_index(card: Gpu) -> GpuId:
     return card.index if card.instance is None else card.label
 
 
@@ -68,7 +68,7 @@ QUESTIONS = st.sampled_from(
 def machines(draw: st.DrawFn) -> Machine:
     """Up to eight cards, of which one is an instance, with processes of ours and perhaps of others."""
     slots = draw(st.integers(1, 3))
-    cards: list[Card] = []
+    cards: list[Gpu] = []
     leases: list[Lease] = []
     freed_at: dict[str, float] = {}
     for index in range(draw(st.integers(1, 8))):
@@ -77,17 +77,17 @@ def machines(draw: st.DrawFn) -> Machine:
         on_it = []
         for run in range(90, 90 + min(runs, slots)):
             has, memory, age, freed_before = draw(ON_IT)
-            on_it.append(CardProcess(pid=2, run=run, memory=has))
+            on_it.append(GpuProcess(pid=2, run=run, memory=has))
             leases.append(Lease(run=run, key=key, label=str(index), memory=memory, started_at=NOW - age))
             if freed_before is not None:
                 freed_at[key] = NOW - freed_before
-        card = Card(
+        card = Gpu(
             key=key,
             index=index,
             instance=1 if index == 1 else None,
             total=gib * GIB,
             free=None if part is None else round(gib * part * GIB),
-            processes=None if foreign is None else (*on_it, *(CardProcess(pid=1, run=run) for run in foreign)),
+            processes=None if foreign is None else (*on_it, *(GpuProcess(pid=1, run=run) for run in foreign)),
             doubts=doubts,
             distances={f"GPU-{other}x": index ^ other for other in range(0, 8, 2)},
             error=error,
@@ -98,7 +98,7 @@ def machines(draw: st.DrawFn) -> Machine:
     return Machine(cards, leases, freed_at, rules, [named(mask, cards) for mask in masks])
 
 
-Asked = tuple[Demand, list[CardId] | None]
+Asked = tuple[GpuRequest, list[GpuId] | None]
 
 
 @st.composite
@@ -109,7 +109,7 @@ def questions(draw: st.DrawFn, machine: Machine) -> list[Asked]:
     for count, memory, has_ids, is_confined in draw(st.lists(QUESTIONS, min_size=1, max_size=8)):
         ids = named(draw(masks), cards) if has_ids else []
         confined_to = named(draw(masks), cards) if is_confined else None
-        asked.append((Demand(len(ids) or min(count, len(cards) + 1), tuple(ids), memory), confined_to))
+        asked.append((GpuRequest(len(ids) or min(count, len(cards) + 1), tuple(ids), memory), confined_to))
     return asked
 
 
@@ -121,7 +121,7 @@ class Scene(msgspec.Struct, frozen=True):
 SCENES = machines().flatmap(lambda machine: st.builds(Scene, st.just(machine), questions(machine)))
 
 
-def may_have(machine: Machine, asked: Asked, card: Card, taken: Sequence[Lease]) -> bool:
+def may_have(machine: Machine, asked: Asked, card: Gpu, taken: Sequence[Lease]) -> bool:
     """Whether a run may have a slot of the card beside these, said in the plainest way."""
     demand, confined_to = asked
     for ids in [*machine.owns, demand.ids or None, confined_to]:
@@ -220,27 +220,29 @@ class Work:
     def leases(self) -> list[Lease]:
         return [lease for leases in self.running.values() for lease in leases]
 
-    def board(self) -> Board:
+    def board(self) -> Allocator:
         cards = []
         for index, size in enumerate(self.sizes):
             key = f"GPU-{index}x"
             on_it = [lease for lease in self.leases if lease.key == key]
             cards.append(
-                Card(
+                Gpu(
                     key=key,
                     index=index,
                     total=size,
                     free=size - sum(lease.memory or 0 for lease in on_it),
-                    processes=tuple(CardProcess(pid=1, run=lease.run, memory=lease.memory) for lease in on_it),
+                    processes=tuple(GpuProcess(pid=1, run=lease.run, memory=lease.memory) for lease in on_it),
                 )
             )
-        return Board(Look(began_at=NOW, ended_at=NOW, cards=tuple(cards)), self.leases, {}, self.rules, (), NOW)
+        return Allocator(
+            GpuReading(began_at=NOW, ended_at=NOW, cards=tuple(cards)), self.leases, {}, self.rules, (), NOW
+        )
 
-    def start_others(self, board: Board, most: int) -> int:
+    def start_others(self, board: Allocator, most: int) -> int:
         """As many others as there is room for, each of which needs one card."""
         for count in range(most):
             memory = self.data.draw(st.sampled_from(self.memories))
-            found = board.place(self.next_run, Demand(1, memory=memory))
+            found = board.place(self.next_run, GpuRequest(1, memory=memory))
             if not isinstance(found, Placed):
                 return count
             self.running[self.next_run] = [
@@ -253,7 +255,7 @@ class Work:
         del self.running[run]
 
 
-def wait_of(work: Work, demand: Demand) -> None:
+def wait_of(work: Work, demand: GpuRequest) -> None:
     """A run comes that needs this, with others behind it without end: it starts once all before it have ended."""
     taken = work.data.draw(st.integers(0, len(work.sizes) * work.rules.slots))
     work.start_others(work.board(), taken)
@@ -277,7 +279,7 @@ def wait_of(work: Work, demand: Demand) -> None:
 def test_a_run_that_needs_all_cards_is_not_starved_by_those_that_need_one(
     data: st.DataObject, cards: int, slots: int
 ) -> None:
-    wait_of(Work(data, [24 * GIB] * cards, slots), Demand(cards))
+    wait_of(Work(data, [24 * GIB] * cards, slots), GpuRequest(cards))
 
 
 @given(st.data(), st.integers(2, 6), st.integers(1, 3))
@@ -285,7 +287,7 @@ def test_a_run_that_needs_these_very_cards_is_not_starved_by_those_that_take_any
     data: st.DataObject, cards: int, slots: int
 ) -> None:
     ids = tuple(data.draw(st.lists(st.integers(0, cards - 1), min_size=1, unique=True)))
-    wait_of(Work(data, [24 * GIB] * cards, slots), Demand(len(ids), ids))
+    wait_of(Work(data, [24 * GIB] * cards, slots), GpuRequest(len(ids), ids))
 
 
 @given(st.data(), st.lists(st.sampled_from([24, 24, 8]), min_size=1, max_size=4), st.integers(1, 3))
@@ -295,4 +297,4 @@ def test_a_run_that_needs_much_memory_is_not_starved_by_those_that_need_little(
     needed = data.draw(st.integers(1, max(sizes)))
     count = data.draw(st.integers(1, sum(size >= needed for size in sizes)))
     work = Work(data, [size * GIB for size in sizes], slots, [None, GIB, 5 * GIB, 10 * GIB])
-    wait_of(work, Demand(count, memory=needed * GIB))
+    wait_of(work, GpuRequest(count, memory=needed * GIB))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqueue.model.outcome import End, Outcome
-from aqueue.model.run import FOLLOWERS, Run, State
+from aqueue.model.run import TRANSITIONS, Run, State
 from aqueue.model.task import Retries
-from aqueue.policy.retry import MOST_LOSSES, Verdict, explain, judge
+from aqueue.policy.retry import MAX_LOSSES, Verdict, explain, judge
 from tests.unit.records import a_run, a_task
 
 
@@ -82,7 +82,7 @@ def test_a_run_of_which_nothing_ran_is_queued_as_it_was() -> None:
 
 def test_a_lost_run_is_queued_again_three_times_and_then_given_up() -> None:
     run, verdicts = a_run(), []
-    for _ in range(MOST_LOSSES + 1):
+    for _ in range(MAX_LOSSES + 1):
         verdicts.append(after(run, End.LOST, why="the machine was restarted"))
         run = a_run(losses=verdicts[-1].losses)
     assert [verdict.state for verdict in verdicts] == [State.QUEUED] * 3 + [State.FAILED]
@@ -180,7 +180,7 @@ def test_a_better_explanation_that_is_known_already_is_kept() -> None:
     code=st.none() | st.integers(0, 255),
     limit=st.integers(0, 3),
     failures=st.integers(0, 4),
-    losses=st.integers(0, MOST_LOSSES),
+    losses=st.integers(0, MAX_LOSSES),
     requeue=st.booleans(),
     cancel=st.none() | st.just("cancelled"),
 )
@@ -189,9 +189,9 @@ def test_every_outcome_leads_to_a_state_that_may_follow(
 ) -> None:
     task = a_task(retries=Retries(limit=limit), requeue=requeue)
     verdict = after(a_run(task, failures=failures, losses=losses, cancel=cancel), end, code, why="so")
-    assert verdict.state in FOLLOWERS[State.RUNNING]
+    assert verdict.state in TRANSITIONS[State.RUNNING]
     assert (verdict.state is State.QUEUED) <= (cancel is None)
     assert (verdict.ready_at is not None) <= (verdict.state is State.QUEUED)
     assert failures <= verdict.failures <= failures + 1
-    assert losses <= verdict.losses <= MOST_LOSSES
+    assert losses <= verdict.losses <= MAX_LOSSES
     assert verdict.reason or verdict.state is State.SUCCEEDED or end is End.NEVER_STARTED

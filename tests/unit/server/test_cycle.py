@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from aqueue.model.claim import Taken
-from aqueue.model.gpu import HeldCard
+from aqueue.model.claim import ClaimResult
+from aqueue.model.gpu import Allocation
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
-from aqueue.server.cycle import Done
+from aqueue.server.cycle import CycleResult
 from aqueue.server.schedules import Planned
 from aqueue.store.runs import Outlook
 from tests.unit.records import a_run
 
-CARD = HeldCard(key="GPU-0", label="0")
+CARD = Allocation(key="GPU-0", label="0")
 
 
 def ended(**changes: Any) -> list[tuple[Outcome, Run]]:
@@ -21,7 +21,7 @@ def ended(**changes: Any) -> list[tuple[Outcome, Run]]:
     return [(Outcome(run=run, end=End.EXITED, at=1002.0, exit_code=0), run)]
 
 
-def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> Done:
+def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> CycleResult:
     """A round in which nothing happened but this."""
     nothing: dict[str, Any] = {
         "known": (),
@@ -36,7 +36,7 @@ def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> 
         "record": None,
         "outlook": Outlook(busy=True, waiting=True, next_ready=None, servers=servers),
     }
-    return Done(**nothing | changes, taken=Taken(claimed or []))
+    return CycleResult(**nothing | changes, taken=ClaimResult(claimed or []))
 
 
 @pytest.mark.parametrize(

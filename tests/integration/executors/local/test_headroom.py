@@ -1,6 +1,6 @@
 """Whether there is room for a run to be started, as far as that shows only when one is."""
 
-from aqueue.executors.local.headroom import Room
+from aqueue.executors.local.headroom import Headroom
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
 from tests.clock import SetClock
@@ -13,7 +13,7 @@ def test_what_was_missed_is_tried_again_after_longer_and_longer_and_told_of_once
         told.extend(events)
 
     clock = SetClock()
-    room = Room(folder, clock, report)
+    room = Headroom(folder, clock, report)
     assert room.has_room()
     for seconds in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
         for _ in range(3):
@@ -30,7 +30,7 @@ def test_what_was_missed_is_tried_again_after_longer_and_longer_and_told_of_once
 
 def test_whoever_asks_is_told_why_nothing_is_started_until_something_is(folder: Folder) -> None:
     told: list[str] = []
-    room = Room(folder, SetClock(), lambda *_: None, told.append)
+    room = Headroom(folder, SetClock(), lambda *_: None, told.append)
     assert room.has_room()
     room.is_short("the disk is full")
     room.is_short("the disk is full")
