@@ -1,4 +1,4 @@
-"""Issue 3, row 9: a saved edit takes effect at once, a pause lasts, and no start delays another queue."""
+"""A saved edit takes effect at once, a pause lasts, and no start delays another queue."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Issue 4, rows 3 and 4: what was due while no server was up becomes a run, once, whatever happens."""
+"""What was due while no server was up becomes a run, once, whatever happens."""
 
 import random
 import signal

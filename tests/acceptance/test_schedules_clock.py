@@ -1,4 +1,4 @@
-"""Issue 4, rows 2 to 4: a living server on time, and when the wall clock jumps: a suspend, a clock set right."""
+"""A living server on time, and when the wall clock jumps: a suspend, a clock set right."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Issue 4, rows 8 and 9: what commands say of schedules and do with them, and when a server with some may go."""
+"""What commands say of schedules and do with them, and when a server with some may go."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Issue 4: a schedule is what its file says, from the moment in which it is saved."""
+"""A schedule is what its file says, from the moment in which it is saved."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Issue 4: each name is that of one schedule, whatever files and servers do at the same time."""
+"""Each name is that of one schedule, whatever files and servers do at the same time."""
 
 import subprocess
 from collections.abc import Iterator

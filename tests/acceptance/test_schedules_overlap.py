@@ -1,4 +1,4 @@
-"""Issue 4, rows 5 to 7: due times that meet earlier runs, and queues that are disabled."""
+"""Due times that meet earlier runs, and queues that are disabled."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Issue 4: what `status` and `schedules` show when not all is well."""
+"""What `status` and `schedules` show when not all is well."""
 
 import json
 import sqlite3

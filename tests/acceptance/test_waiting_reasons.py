@@ -1,4 +1,4 @@
-"""From Guild's queues, row 17: every waiting run says what it waits for, in `ls`, in `show` and in their JSON."""
+"""Every waiting run says what it waits for, in `ls`, in `show` and in their JSON."""
 
 import pytest
 

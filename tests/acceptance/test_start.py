@@ -1,4 +1,4 @@
-"""From DVC's queue start, rows 10 and 12: `aqueue start`; what both verbs print and show."""
+"""`aqueue start`: what it starts, for how long, and what it prints."""
 
 import stat
 import subprocess
@@ -21,9 +21,6 @@ OPEN_UMASK = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 def nothing_is_left(place: Place) -> Iterator[None]:
     yield
     end_all(place)
-
-
-# Row 10
 
 
 def test_start_makes_a_folder_and_returns_once_a_server_serves_it(place: Place) -> None:
@@ -177,9 +174,6 @@ def test_a_folder_is_found_from_elsewhere_and_its_runs_are_in_its_parent(place: 
     (there / "queue/a.yaml").write_text("command: touch ran\n")
     place.appears("there/ran")
     place.run("stop", "--kill", "--dir", str(there / "queue"))
-
-
-# Row 12
 
 
 @pytest.mark.parametrize("verb", ["start", "stop"])

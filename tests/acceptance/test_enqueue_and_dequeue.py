@@ -1,4 +1,4 @@
-"""Issue 3, rows 6 and 7: Dagu's enqueue and dequeue."""
+"""`aqueue enqueue` and `aqueue dequeue`: what they take, and what becomes of runs that are taken off."""
 
 import re
 from subprocess import DEVNULL

@@ -1,4 +1,4 @@
-"""Issue 3, rows 1, 2, 4, 5 and 8: what Dagu's queues do."""
+"""Queues that are configured, also as Dagu writes them: limits, priorities, and what disables them."""
 
 import json
 from collections import Counter

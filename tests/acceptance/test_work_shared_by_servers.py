@@ -1,4 +1,4 @@
-"""From Guild's queues: staging, several servers, `wait_for_running`, listing and stopping; rows 13 to 16."""
+"""Several servers share the work: staging, `wait_for_running`, listing and stopping."""
 
 import json
 from collections import Counter
@@ -37,9 +37,6 @@ def most_at_a_time(place: Place) -> int:
     return most
 
 
-# Row 13
-
-
 def test_what_was_queued_while_no_server_is_up_starts_in_the_order_staged(place: Place) -> None:
     place.init()
     place.path("filed.yaml").write_text("command: echo filed >>order\n")
@@ -74,9 +71,6 @@ def test_a_held_run_waits_for_its_release_and_then_has_its_place_in_line_again(p
     place.run("wait")
     assert sorted(place.lines("order")) == ["0", "1", "2", "3", "held"]
     server.says("succeeded", times=2)
-
-
-# Row 14
 
 
 def test_two_servers_share_the_work_exactly_once_each_within_the_limit_over_both(place: Place) -> None:
@@ -175,9 +169,6 @@ def test_a_server_of_some_queues_drains_when_these_are_empty(place: Place) -> No
     assert not place.path("not").exists()
 
 
-# Row 15
-
-
 def test_a_queue_that_waits_for_running_starts_only_when_nothing_else_runs_anywhere(place: Place) -> None:
     place.drop("aqueue.yaml", "queues: {config: [{name: alone, max_concurrency: 3, wait_for_running: true}]}\n")
     for options in ((), ("--queue", "other")):
@@ -216,9 +207,6 @@ def test_two_servers_that_decide_at_the_same_moment_never_start_two_that_wait_fo
     place.run("wait", "-q")
     assert len(began(place)) == 60
     assert most_at_a_time(place) == 1
-
-
-# Row 16
 
 
 def test_ls_shows_the_runs_of_each_state_and_of_several(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Issue 3, row 3: slots are counted over all servers; the dead hold none; the stopped lose no run."""
+"""Slots are counted over all servers: the dead hold none, and the stopped lose no run."""
 
 import contextlib
 import json

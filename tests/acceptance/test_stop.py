@@ -1,4 +1,4 @@
-"""From DVC's queue start, row 11: `aqueue stop`."""
+"""`aqueue stop`: what it waits for, and what it ends."""
 
 import signal
 import time
