@@ -14,6 +14,7 @@ from aqueue.cli.messages import say_warning
 from aqueue.cli.output import say
 from aqueue.client.session import config_or_default, environment, now, working_dir
 from aqueue.errors import FileError, FolderError
+from aqueue.folder import trust
 from aqueue.folder.layout import CONFIG_NAME, find
 from aqueue.formats import config_file
 from aqueue.model.config import Config
@@ -121,10 +122,10 @@ def _show_next(schedule: Schedule) -> None:
 
 
 def content_of(file: str) -> bytes:
-    """What is in a file.
+    """Return what is in a file that is named on the command line.
 
     Raises:
-        FileError: it cannot be read.
+        FileError: it cannot be read, or somebody else can change what is in it.
     """
     from aqueue.formats import yaml_document
 
@@ -132,6 +133,9 @@ def content_of(file: str) -> bytes:
         if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
             raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
         with Path(file).open("rb") as opened:
+            path = os.path.abspath(file)  # noqa: PTH100 - resolve() would follow links
+            if fault := trust.fault_of_named_file(path, os.fstat(opened.fileno())):
+                raise FileError(file, 0, 0, *fault)
             return opened.read(yaml_document.MAX_BYTES + 1)
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None

@@ -84,6 +84,21 @@ def fault_of_task_file(path: str, status: os.stat_result) -> Fault | None:
     return fault or (fault_on_the_way(path) if posixpath.islink(path) else None)
 
 
+def fault_of_named_file(path: str, status: os.stat_result) -> Fault | None:
+    """Return why a file that a person names is not to be run; None if only this user can change it.
+
+    Its directory may be one that others put files into, such as /tmp, as long as they cannot replace this one.
+
+    Args:
+        path: where it is, from the root; perhaps a link to it.
+        status: of the file itself.
+
+    Raises:
+        OSError: what leads to it cannot be looked at.
+    """
+    return fault_of(path, status) or fault_on_the_way(path)
+
+
 def fault_of_configuration(path: str, status: os.stat_result) -> Fault | None:
     """Return why a configuration is not to be read; None if only this user can change it.
 

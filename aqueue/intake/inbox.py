@@ -237,6 +237,10 @@ class Inbox(ClaimedFiles):
             self._settling.look_at(path, seen.since + _SECOND_LOOK)
             return
         self._forget(path)
+        if self._is_scheduled(path):
+            self.schedule_files.paths.add(path)
+            self.schedule_files.put_fault(path, FileError(self._name(path), 0, 0, *fault))
+            return
         self._complain(path, seen, f"{self._name(path)} cannot be taken: {fault.text}; {fault.hint}")
 
     def _refuse(self, path: str, error: FileError, seen: Seen) -> None:

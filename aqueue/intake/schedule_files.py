@@ -63,15 +63,19 @@ class ScheduleFiles:
 
     def put_error(self, path: str, error: FileError) -> None:
         """A file whose schedules are in force has been read, and is bad."""
-        name = self._name(path)
+        self.put_fault(path, error)
+        with contextlib.suppress(OSError):
+            self._rejected.copy(_content(path), self._name(path), error.text())
+
+    def put_fault(self, path: str, error: FileError) -> None:
+        """A file whose schedules are in force is not to be read as it lies there."""
+        self.paths.add(path)
         text = error.text()
         if self._errors.get(path) != text:
             self._errors[path] = text
             *others, last = error.lines()
             self._report(*(Notice(said, urgent=True) for said in [*others, f"{last}; {IN_FORCE}"]))
-        with contextlib.suppress(OSError):
-            self._rejected.copy(_content(path), name, text)
-        self._news.append(ScheduleFile(name, error=text))
+        self._news.append(ScheduleFile(self._name(path), error=text))
 
     def end(self, path: str) -> None:
         """A file is gone, or is no schedule file any more."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.driving import Place
+from tests.waiting import eventually
 
 SECRET = "hunter2"
 
@@ -224,3 +225,42 @@ def test_a_waiting_file_that_others_can_write_to_is_taken_after_the_chmod_that_i
     assert os.system(f"chmod o-w {place.folder}/exposed.yaml") == 0
     place.becomes("exposed", "succeeded")
     assert server.text.count("cannot be taken") == 1
+
+
+@pytest.mark.parametrize("where", ["queue/exposed.yaml", "elsewhere.yaml"])
+def test_a_file_that_others_can_write_to_is_neither_good_nor_queued_by_its_name(place: Place, where: str) -> None:
+    place.run("init")
+    file = place.path(where)
+    file.write_text("command: touch ran\n")
+    file.chmod(0o666)
+    what = f"error: {where}: everybody can write to it, and so run commands in your name\n"
+    assert place.refuse("enqueue", where, code=2) == f"{what}chmod o-w {file}\n"
+    checked = place.refuse("check", where, code=2)
+    assert checked.startswith(what)
+    assert os.system(checked.strip().rpartition("\n")[2]) == 0
+    assert place.run("check", where)
+    assert place.run("enqueue", where) == "1\n"
+
+
+def test_a_file_is_not_queued_by_its_name_where_others_can_put_another_in_its_place(place: Place) -> None:
+    place.run("init")
+    shared = place.path("shared")
+    shared.mkdir()
+    (shared / "x.yaml").write_text("command: 'true'\n")
+    shared.chmod(0o757)
+    assert f"everybody can write to {shared}" in place.refuse("enqueue", "shared/x.yaml", code=2)
+    shared.chmod(0o1757)
+    place.run("enqueue", "shared/x.yaml")
+
+
+def test_schedules_says_that_the_file_of_one_is_refused_and_why(place: Place) -> None:
+    place.run("init")
+    server = place.serve()
+    place.task("nightly", "true", "schedule: '0 2 * * *'")
+    server.says("nightly")
+    (place.folder / "nightly.yaml").chmod(0o666)
+    server.says("in force")
+    shown = place.run("schedules")
+    assert "everybody can write to it, and so run commands in your name; chmod o-w" in shown
+    (place.folder / "nightly.yaml").chmod(0o644)
+    eventually(lambda: "everybody" not in place.run("schedules"))

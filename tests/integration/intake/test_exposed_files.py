@@ -83,7 +83,7 @@ def test_a_sub_folder_that_others_can_write_to_by_now_is_not_taken_from(folder: 
     assert taker.names == ["x"]
 
 
-def test_a_schedule_that_becomes_writable_stays_as_it_was(folder: Folder, taker: Taker) -> None:
+def test_a_schedule_that_becomes_writable_stays_as_it_was_and_knows_why(folder: Folder, taker: Taker) -> None:
     path = folder.path / "x.yaml"
     path.write_text(SCHEDULE)
     taker.settle()
@@ -92,8 +92,11 @@ def test_a_schedule_that_becomes_writable_stays_as_it_was(folder: Folder, taker:
     path.write_text(SCHEDULE.replace("2", "3"))
     path.chmod(0o666)
     taker.settle()
-    assert taker.inbox.schedule_files.take_news() == []
+    (refused,) = taker.inbox.schedule_files.take_news()
+    assert refused.schedules == []
+    assert refused.error == f"x.yaml: everybody can write to it, and so run commands in your name\nchmod o-w {path}"
     assert path.exists()
+    assert not folder.rejected.exists()
     path.chmod(0o644)
     taker.settle()
     (news,) = taker.inbox.schedule_files.take_news()
