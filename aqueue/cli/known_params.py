@@ -1,4 +1,4 @@
-"""Params of a command line that no task knows, and words that no command would see: refused, and not dropped."""
+"""Params of a command line that no task knows, or that are written as none is: refused, and not dropped."""
 
 import re
 import shlex
@@ -21,7 +21,10 @@ _LOOKS: Final = re.compile(
     | \bfor\s+\w+\s*(;|\n|do\b)""",
     re.VERBOSE,
 )
-_LIKE_A_PARAM: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)(?:[=:](.*))?", re.ASCII | re.DOTALL)
+_LIKE_A_PARAM: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)(?:\s*[=:](.*))?", re.ASCII | re.DOTALL)
+# The value after a colon may as well be the rest of a URL, or of a path on a drive.
+_ASSIGNMENT: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)\s*(?:=|:(?![/\\]))(.*)", re.ASCII | re.DOTALL)
+_OPTION: Final = re.compile(r"--?([A-Za-z_][\w.-]*)", re.ASCII)
 _SHOWN = 12
 
 
@@ -52,6 +55,31 @@ def check(given: Params, requests: Sequence[Submission]) -> None:
     if given.positional and not any(_takes_positional(request.task) for request in requests):
         word = given.positional[0]
         raise UsageError(f"{shlex.quote(word)} goes nowhere: the command has no $1 and no $@", _hint(word, known))
+    if known:
+        _refuse_assignments(given.doubtful, known)
+
+
+def _refuse_assignments(words: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse words that a command would get, and that look like values for params that it has.
+
+    Raises:
+        UsageError: with the first of them.
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        if meant := _meant(word, following, known):
+            hint = f"{meant} To pass it to the command as it is, put it behind a second --"
+            raise UsageError(f"{shlex.quote(word)} is not how a param is given, which is K=V", hint)
+
+
+def _meant(word: str, following: str, known: Sequence[str]) -> str:
+    """Return what to say of a word that looks like a value for a param; empty if it does not."""
+    if word.startswith("="):
+        return "say which param it is for: K=V."
+    if (option := _OPTION.fullmatch(word)) and (name := option[1].replace("-", "_")) in known:
+        return f"did you mean {name}={shlex.quote(following) if following else '…'}?"
+    found = _ASSIGNMENT.fullmatch(word)
+    near = nearest(found[1].replace("-", "_"), known) if found else ""
+    return f"did you mean {near}={shlex.quote(found[2].strip())}?" if found and near else ""
 
 
 def _takes_positional(task: Task) -> bool:

@@ -26,6 +26,7 @@ class Params(msgspec.Struct, frozen=True):
         axes: params with several, each of which makes runs of its own.
         new: those of them that the files do not have, on purpose.
         positional: `$1`, `$2` … of a shell command.
+        doubtful: those of them that stand before a second `--`, and so may be meant as params.
         samples, seed: of all sweeps; None: as the file says.
     """
 
@@ -35,6 +36,7 @@ class Params(msgspec.Struct, frozen=True):
     samples: int | None
     seed: int | None
     new: frozenset[str] = frozenset()
+    doubtful: tuple[str, ...] = ()
 
     def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
         """A request with these params in place of its own.
@@ -91,7 +93,7 @@ def params_in(
     """Read the params of a command line.
 
     Args:
-        words: what comes after `--`.
+        words: what comes after `--`; what comes after a second one is positional, whatever it looks like.
         new: params that the files do not have, as `--new` gives them.
 
     Raises:
@@ -99,6 +101,8 @@ def params_in(
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
+    end = words.index("--") if "--" in words else len(words)
+    words, literal = words[:end], tuple(words[end + 1 :])
     for word in new:
         if not _is_named(word):
             raise UsageError(f"--new {word}: expected a param and its value", "write it as in --new lr=0.1")
@@ -114,8 +118,9 @@ def params_in(
             axes[key] = axis
         else:
             named[key] = _value(key, value)
-    positional = tuple(word for word in words if not _is_named(word))
-    return Params(named, axes, positional, samples, seed, frozenset(word.partition("=")[0] for word in new))
+    doubtful = tuple(word for word in words if not _is_named(word))
+    names = frozenset(word.partition("=")[0] for word in new)
+    return Params(named, axes, doubtful + literal, samples, seed, names, doubtful)
 
 
 def _is_named(word: str) -> bool:

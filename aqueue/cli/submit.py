@@ -151,7 +151,8 @@ def enqueue(
     """Queue the tasks of each FILE, which stays where it is, and print the ids of their runs.
 
     Several files are queued all or none. PARAMS, after --, are K=V for a param of theirs, or positional: $1, $2 …
-    of a shell command. Several values make runs of all combinations: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
+    of a shell command, as is all that comes after a second --. Several values make runs of all combinations:
+    'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
     # Imported here: `add` reads no file.
     from aqueue.cli import named_files

@@ -80,7 +80,52 @@ def test_a_word_that_no_command_sees_is_refused_where_there_are_no_params_too() 
     ],
 )  # fmt: skip
 def test_a_word_is_taken_where_a_command_may_look_at_it(command: str) -> None:
-    check(params_in(["--lr=0.5"]), [Submission(task=a_task(command=command, params={"lr": 1})), TRAIN])
+    check(params_in(["--epochs=5"]), [Submission(task=a_task(command=command, params={"lr": 1})), TRAIN])
+
+
+LOOKS = Submission(task=a_task(command='train "$@"', params={"lr": 0.1, "learning_rate": 1}))
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--lr=0.5",), "lr=0.5"), (("-lr=3",), "lr=3"), (("+lr=3",), "lr=3"), (("lr:0.5",), "lr=0.5"),
+        (("lr: 0.5",), "lr=0.5"), (("lr =0.5",), "lr=0.5"), (("lr = 0.5",), "lr=0.5"), (("--LR=5",), "lr=5"),
+        (("--lrr=5",), "lr=5"), (("in", "--lr", "0.5"), "lr=0.5"), (("--lr",), "lr=…"),
+        (("lr=1", "--lr=2"), "lr=2"),
+        (("--learning-rate", "a b"), "learning_rate='a b'"), (("--learning-rate=2",), "learning_rate=2"),
+    ],
+)  # fmt: skip
+def test_a_word_that_looks_like_a_value_of_a_param_is_refused_where_a_command_may_look_at_it_too(
+    words: tuple[str, ...], meant: str
+) -> None:
+    for requests in (
+        (LOOKS,),
+        (REPORT, LOOKS),
+        (Submission(task=a_task(command=("x",), params={"lr": 1, "learning_rate": 1})),),
+    ):
+        message, hint = refused(*words, requests=requests)
+        assert message.endswith("is not how a param is given, which is K=V")
+        assert hint == f"did you mean {meant}? To pass it to the command as it is, put it behind a second --"
+
+
+def test_a_value_without_a_param_is_refused() -> None:
+    assert refused("=0.5", requests=(LOOKS,))[1].startswith("say which param it is for: K=V.")
+
+
+@pytest.mark.parametrize(
+    "word", ["--epochs=3", "model/lr=3", "lr", "lr.txt", "--", "lr://x/y", "L:\\data", "-", "--verbose"]
+)
+def test_other_words_are_positional(word: str) -> None:
+    check(params_in([word]), [LOOKS])
+
+
+def test_what_comes_after_a_second_dash_dash_is_positional_whatever_it_looks_like() -> None:
+    given = params_in(["lr=2", "in", "--", "--lr=0.5", "lr=3", "--"])
+    check(given, [LOOKS])
+    assert given.named == {"lr": 2}
+    assert given.positional == ("in", "--lr=0.5", "lr=3", "--")
+    refused("--", "lr=3", requests=(TRAIN,))
 
 
 @pytest.mark.parametrize(
