@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aqueue.errors import FileError, RunError, SnapshotError
 from aqueue.formats.task_file import Content
-from aqueue.isolation.pins import Pins, Snapshots, Write
+from aqueue.isolation.pins import Do, Pins, Snapshots
 from aqueue.model.submission import Submission
 from aqueue.store.lifecycle import Store
 
@@ -13,12 +13,12 @@ class Resolver:
     """Makes what files ask for ready for the store.
 
     Args:
-        write: to the store.
+        read: asks the store.
         keeper: of code.
     """
 
-    def __init__(self, write: Write, keeper: Pins) -> None:
-        self._write = write
+    def __init__(self, read: Do, keeper: Pins) -> None:
+        self._read = read
         self._keeper = keeper
         self._taken: Snapshots = {}
 
@@ -49,7 +49,7 @@ class Resolver:
             DiskFullError: there is no room to keep its code.
             BusyError: the store cannot be asked.
         """
-        if self._write(lambda connection: bool(Store(connection).runs_of(name))):
+        if self._read(lambda connection: bool(Store(connection).runs_of(name))):
             return content.requests
         return self._with_code(content)
 
@@ -67,7 +67,7 @@ class Resolver:
 
     def _check_known(self, content: Content) -> None:
         after = [request.after for request in content.requests]
-        unknown = self._write(lambda connection: _unknown(Store(connection), after))
+        unknown = self._read(lambda connection: _unknown(Store(connection), after))
         if unknown:
             raise FileError.together(_located(content, *place) for place in unknown)
 

@@ -29,8 +29,8 @@ Snapshots = dict[tuple[str, Isolation], Snapshot]
 """What has been kept already, for each working directory and the way in which its code is needed."""
 
 
-class Write(Protocol):
-    """Does a piece of work in a transaction of its own, and returns what it returns."""
+class Do(Protocol):
+    """Does a piece of work on the store, all of it at one moment, and returns what it returns."""
 
     def __call__(self, work: Work[T], /) -> T:
         """Do it."""
@@ -47,7 +47,7 @@ class Pins:
     """
 
     def __init__(
-        self, scratch: Path, write: Write, warn: Callable[[str], None], origin: Origin | None = None
+        self, scratch: Path, write: Do, warn: Callable[[str], None], origin: Origin | None = None
     ) -> None:
         self._scratch = scratch
         self._write = write

@@ -148,7 +148,7 @@ class _Server:
             report=report,
         )
         self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
-        preparation = Resolver(self._write_from_thread, self._keeper)
+        preparation = Resolver(self._read_from_thread, self._keeper)
         self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, preparation)
         self._intake = IntakeLoop(
             folder,
@@ -262,11 +262,14 @@ class _Server:
     def _write_from_thread(self, work: Work[T]) -> T:
         return anyio.from_thread.run(self._database.write, work)
 
+    def _read_from_thread(self, work: Work[T]) -> T:
+        return anyio.from_thread.run(self._database.read, work)
+
     def _has_schedules(self, file: str) -> bool:
-        return self._write_from_thread(lambda connection: bool(Store(connection).schedules(file)))
+        return self._read_from_thread(lambda connection: bool(Store(connection).schedules(file)))
 
     def _last_id(self) -> int:
-        return self._write_from_thread(lambda connection: Store(connection).last_id())
+        return self._read_from_thread(lambda connection: Store(connection).last_id())
 
     def _wake(self) -> None:
         if self._config is not self._known_config:

@@ -1,25 +1,24 @@
 """The database file: how it is opened, and how it is written without being half done.
 
 A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go. So there is no
-moment at which a cancelled task could leave a transaction open. It runs in aiosqlite's thread, which can wait for
+moment at which a cancelled task could leave a transaction open. It runs in a thread of its own, which can wait for
 other processes, and for the disk. A small one does not wait for anything, and is done sooner than the way there
 and back takes: so that is done right where it is asked for, unless somebody else is writing just then, it takes
 long after all, or the log is to be brought into the database file first.
 """
 
+import asyncio
 import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Self, TypeVar
 
 from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError
 from aqueue.folder.layout import Folder
 from aqueue.store.migrations import MIGRATIONS
-
-if TYPE_CHECKING:
-    import aiosqlite
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -126,12 +125,13 @@ class Database:
     """The server's connections, for its event loop.
 
     Args:
-        connection: in a thread of its own.
+        connection: for the thread that does what may take long; one thread, so all of it is done in order.
         here: in the thread of the event loop; it neither waits for others nor for the disk.
     """
 
-    def __init__(self, connection: "aiosqlite.Connection", here: sqlite3.Connection, folder: Folder) -> None:
+    def __init__(self, connection: sqlite3.Connection, here: sqlite3.Connection, folder: Folder) -> None:
         self._connection = connection
+        self._thread = ThreadPoolExecutor(1, "aqueue-store")
         self._here = here
         self._folder = folder
         self._inode = folder.database.stat().st_ino
@@ -144,9 +144,6 @@ class Database:
     @classmethod
     async def open(cls, folder: Folder) -> Self:
         """Open the database of `folder`; see `connect` for what it raises."""
-        import aiosqlite
-
-        # Opened before aiosqlite gets it, whose thread would outlive an error in there.
         opened = connect(folder, check_same_thread=False)
         try:
             here = connect(folder)
@@ -157,7 +154,7 @@ class Database:
         # was committed from the log into the database file.
         here.execute("PRAGMA busy_timeout = 0")
         here.execute("PRAGMA wal_autocheckpoint = 0")
-        return cls(await aiosqlite.Connection(lambda: opened, iter_chunk_size=64), here, folder)
+        return cls(opened, here, folder)
 
     async def write(self, work: Work[T], *, is_small: bool = False) -> T:
         """Do `work` in one transaction.
@@ -175,10 +172,23 @@ class Database:
             self._give_up_at = time.monotonic() + _SMALL_SECONDS
             with contextlib.suppress(BusyError):
                 return self._transact(self._here, work)
-        # aiosqlite has no public call for a function of one's own; each of its public ones is this very
-        # call around a single statement.
-        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._connection._execute)
-        return await execute(lambda: self._transact(self._connection._conn, work))
+        return await self._in_thread(lambda: self._transact(self._connection, work))
+
+    async def read(self, work: Work[T]) -> T:
+        """Do `work`, which only reads, on the database as it is at one moment; nobody is kept from writing.
+
+        Raises:
+            DatabaseError: it cannot be read.
+        """
+
+        def read() -> T:
+            with snapshot(self._connection, self._folder):
+                return work(self._connection)
+
+        return await self._in_thread(read)
+
+    async def _in_thread(self, do: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     def _transact(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         with transaction(connection, self._folder):
@@ -220,7 +230,8 @@ class Database:
     async def close(self) -> None:
         """Close the connections and end the thread."""
         self._here.close()
-        await self._connection.close()
+        await self._in_thread(self._connection.close)
+        self._thread.shutdown()
 
 
 def make_durable(folder: Folder) -> None:

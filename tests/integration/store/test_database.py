@@ -319,6 +319,31 @@ async def test_what_was_written_is_there_for_others_at_once(notes: Database, use
     connection.close()
 
 
+async def test_to_read_waits_for_nobody_who_writes(notes: Database, used: Folder) -> None:
+    await notes.write(note("hello"))
+    other = connect(used)
+    with transaction(other, used):
+        other.execute("DELETE FROM notes")
+        assert await asyncio.wait_for(notes.read(texts), 5.0) == ["hello"]
+    other.close()
+    assert await notes.read(texts) == []
+
+
+async def test_what_is_read_has_all_that_was_written_before(notes: Database) -> None:
+    writing = [asyncio.ensure_future(notes.write(note(str(number)))) for number in range(20)]
+    reading = asyncio.ensure_future(notes.read(texts))
+    assert await reading == [str(number) for number in range(20)]
+    await asyncio.gather(*writing)
+
+
+async def test_a_closed_database_leaves_no_thread_behind(used: Folder) -> None:
+    threads = threading.active_count()
+    database = await Database.open(used)
+    await database.write(note("hello"))
+    await database.close()
+    assert threading.active_count() == threads
+
+
 def test_a_database_that_somebody_keeps_locked_is_explained(used: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(db, "BUSY_SECONDS", 0.05)
     greedy, patient = connect(used), connect(used)
