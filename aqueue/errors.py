@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a person can mend."""
+"""Errors that a user can fix."""
 
 import errno
 from collections.abc import Iterable

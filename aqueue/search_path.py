@@ -1,4 +1,4 @@
-"""Where Python looks for modules: not in the directory that a command happens to be given in.
+"""Python's search path without the directory that a command happens to be given in.
 
 There, a project may well have a `queue.py` or `random.py` of its own.
 """

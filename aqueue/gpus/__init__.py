@@ -1,1 +1,1 @@
-"""What NVIDIA's library says of the machine's GPUs, asked for in a process of its own. Read `probe` first."""
+"""The machine's GPUs, as NVIDIA's library reports them in a process of its own. Read `probe` first."""

@@ -1,4 +1,4 @@
-"""When a server looks at its GPUs, and what it saw last. Nobody looks while no run waits for that."""
+"""A monitor of the GPUs: reads them while a run waits for that, and keeps the last reading."""
 
 import math
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from aqueue.policy.gpu_placement import FRESH_SECONDS
 from aqueue.policy.gpu_supply import never
 
 FIRST_PAUSE: Final = 0.1
-"""Seconds after which a card that was not free is looked at again; then twice as many, and so on."""
+"""Seconds after which a GPU that was not free is looked at again; then twice as many, and so on."""
 
 LONGEST_PAUSE: Final = 5.0
-"""Seconds between two looks at cards that stay as they are."""
+"""Seconds between two looks at GPUs that stay as they are."""
 
 WITHOUT_DRIVER: Final = 30.0
 """Seconds after which a driver that was not there is looked for again."""
@@ -57,12 +57,12 @@ class GpuMonitor:
 
     @property
     def sight(self) -> GpuView:
-        """What was seen last."""
+        """Return what was seen last."""
         is_prompt = not self._is_looking or self._clock.monotonic() - self._asked_at < PROMPT_SECONDS
         return self._sight._replace(is_prompt=is_prompt)
 
     def expect(self, run: int, task: Task) -> None:
-        """A run was accepted: say so if it asks for more than there is, once that is known."""
+        """Remember an accepted run, to report it if it asks for more GPUs than there are."""
         if task.demand is not None:
             self._accepted.setdefault(task.demand, []).append((run, task.name))
 
@@ -105,7 +105,7 @@ class GpuMonitor:
         return abs(self._clock.now() - look.ended_at) <= FRESH_SECONDS
 
     def seconds_left(self) -> float:
-        """For how long there is nothing to do here."""
+        """Return for how long there is nothing to do here."""
         if self._is_looking:
             # Those that kept out of the way of a run that needs the look are not kept for longer.
             left = self._asked_at + PROMPT_SECONDS - self._clock.monotonic()
@@ -128,7 +128,7 @@ class GpuMonitor:
     async def _look(self) -> None:
         now = self._clock.monotonic()
         if now - self._renewed_at > WITHOUT_DRIVER:
-            # The library knows only the cards that were there when it was loaded, and keeps them from being reset.
+            # The library knows only the GPUs that were there when it was loaded, and keeps them from being reset.
             if self._is_vetoed:
                 self._gpus.close()
             self._renewed_at = now

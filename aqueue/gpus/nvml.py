@@ -1,7 +1,7 @@
 """A process of its own that looks at the machine's GPUs through NVIDIA's library; see `gpus` for who starts it.
 
 For each line on its standard input it writes one look as a line of JSON. A call into the driver can hang for as
-long as a card is sick, and a library that does not fit the driver any more fits only in a new process; so the
+long as a GPU is sick, and a library that does not fit the driver any more fits only in a new process; so the
 server keeps all that at the distance of a pipe. It ends with its input.
 """
 
@@ -23,10 +23,10 @@ import pynvml
 from aqueue.model.gpu import HANGS, Gpu, GpuProcess, GpuReading
 
 INIT_SECONDS: Final = 25.0
-"""How long the driver may take to begin; without persistence mode it wakes every card first."""
+"""How long the driver may take to begin; without persistence mode it wakes every GPU first."""
 
 CARD_SECONDS: Final = 2.0
-"""How long a card may take to answer; the others are not kept waiting any longer."""
+"""How long a GPU may take to answer; the others are not kept waiting any longer."""
 
 _HOST_PIDS: Final = 0xEFFFFFFC
 """The number of the first namespace of pids; include/linux/proc_ns.h. In any other, others cannot be seen."""
@@ -87,20 +87,20 @@ class Machine:
         self._sees_processes = _sees_processes()
         self._init: _Ask | None = None
         self._asked: dict[int, _Ask] = {}
-        # What does not change, and a card that fails later may not tell any more; by the driver's numbers.
+        # What does not change, and a GPU that fails later may not tell any more; by the driver's numbers.
         self._buses: dict[int, str] = {}
         self._keys: dict[int, str] = {}
         self._distances: dict[str, dict[str, int]] = {}
 
     def look(self) -> GpuReading:
-        """Look at all cards at once."""
+        """Look at all GPUs at once."""
         began_at = time.time()
         if self._init is None or (self._init.error and not self._init.is_alive()):
             self._init = _Ask(_begin)
         self._init.join(INIT_SECONDS)
         problem = HANGS if self._init.is_alive() else self._init.error
         if problem is not None:
-            # Some of the words for a card that fails are also those for a driver that does.
+            # Some of the words for a GPU that fails are also those for a driver that does.
             whole = problem if problem.startswith(("the ", "there ")) else f"the NVIDIA driver {problem}"
             is_without = whole in _WITHOUT_DRIVER
             return GpuReading(began_at=began_at, ended_at=time.time(), problem=whole, is_without_driver=is_without)
@@ -120,7 +120,7 @@ class Machine:
         return GpuReading(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
 
     def _look_at_each(self, count: int) -> list[list[Gpu]]:
-        """For each GPU, in the driver's order, the card or the instances that it is."""
+        """Yield for each GPU, in the driver's order, the GPU or the instances that it is."""
         until = time.monotonic() + CARD_SECONDS
         waited_for = []
         for number in range(count):
@@ -142,7 +142,7 @@ class Machine:
         return found
 
     def _in_order_of_buses(self, found: list[list[Gpu]]) -> list[list[Gpu]]:
-        """The GPUs as CUDA numbers them; one that never told its bus stays where the driver has it."""
+        """Return the GPUs as CUDA numbers them; one that never told its bus stays where the driver has it."""
         known = iter(
             sorted((number for number in range(len(found)) if number in self._buses), key=self._buses.__getitem__)
         )
@@ -188,17 +188,17 @@ class Machine:
         return GpuProcess(pid=pid, memory=memory, user=user, name=name, run=run)
 
     def _with_distances(self, cards: list[Gpu], numbers: Mapping[str, int]) -> list[Gpu]:
-        """The cards, each with its distances to the others, which are asked for once: they do not change."""
+        """Return the GPUs, each with its distances to the others. They never change: they are asked for once."""
         if len(numbers) > 1 and numbers.keys() - self._distances.keys():
             asking = _Ask(partial(_distances, numbers))
             asking.join(CARD_SECONDS)
-            # Where they are not told, it does not matter which cards are taken together.
+            # Where they are not told, it does not matter which GPUs are taken together.
             self._distances = (None if asking.is_alive() else asking.answer) or {key: {} for key in numbers}
         return [msgspec.structs.replace(card, distances=self._distances.get(card.key, {})) for card in cards]
 
 
 def in_words(error: pynvml.NVMLError) -> str:
-    """What an error of NVIDIA's library means."""
+    """Return what an error of NVIDIA's library means."""
     return _PROBLEMS.get(error.value) or f"fails: {str(error).lower()}"
 
 
@@ -208,7 +208,7 @@ def _begin() -> int:
 
 
 def _told(ask: Callable[[Any], Any], handle: Any) -> Any:
-    """What the driver says; None where it does not say such things."""
+    """Return what the driver says; None where it does not say such things."""
     try:
         return ask(handle)
     except pynvml.NVMLLibraryMismatchError:
@@ -227,7 +227,7 @@ def _memory(handle: Any) -> tuple[int, int]:
 
 
 def _instances(handle: Any) -> dict[int, Any] | None:
-    """The handles of a partitioned GPU's instances by their numbers; None if it is not partitioned."""
+    """Return the handles of a partitioned GPU's instances by their numbers; None if it is not partitioned."""
     mode = _told(pynvml.nvmlDeviceGetMigMode, handle)
     if mode is None or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
         return None
@@ -240,7 +240,7 @@ def _instances(handle: Any) -> dict[int, Any] | None:
 
 
 def _distances(numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """How far each of the cards is from the others; instances of one GPU are as near as can be."""
+    """Return how far each of the GPUs is from the others; instances of one GPU are as near as can be."""
     handles = {key: pynvml.nvmlDeviceGetHandleByIndex(number) for key, number in numbers.items()}
     return {
         key: {
@@ -264,7 +264,7 @@ def _distance(one: Any, other: Any) -> int:
 
 
 def _sees_processes() -> bool:
-    """Whether the pids that the driver tells are those of this process's world; in a container they are not."""
+    """Return True if the driver tells the pids that this process sees; in a container it does not."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino == _HOST_PIDS  # noqa: PTH116 - a link to follow
     except OSError:

@@ -1,4 +1,4 @@
-"""Which GPUs there are and what they are busy with: asks a process of its own, see `nvml`."""
+"""Readings of the GPUs, taken by a process of its own; see `nvml`."""
 
 import contextlib
 import math
@@ -21,7 +21,7 @@ ANSWER_SECONDS: Final = 30.0
 """After how long a process that does not answer is given up; it gives up the driver before."""
 
 _RENEW_SECONDS: Final = 5.0
-"""How often a card that fails is reason enough for a new process; the others are needed meanwhile."""
+"""How often a GPU that fails is reason enough for a new process; the others are needed meanwhile."""
 
 _NO_ANSWER: Final = "the NVIDIA driver does not answer"
 _LINE: Final = b"\n"
@@ -50,7 +50,7 @@ class Gpus:
         self._renewed_at = -math.inf
 
     async def look(self) -> GpuReading:
-        """Look at all cards, however long that takes; it does not raise."""
+        """Look at all GPUs, however long that takes; it does not raise."""
         began_at = time.time()
         talk = self._conversation(began_at)
         try:
@@ -69,7 +69,7 @@ class Gpus:
         return self._failed(began_at, _NO_ANSWER)
 
     def look_now(self) -> GpuReading:
-        """The same for those who have nothing else to do meanwhile."""
+        """Return the same for those who have nothing else to do meanwhile."""
         began_at = time.time()
         until = time.monotonic() + ANSWER_SECONDS
         talk = self._conversation(began_at)
@@ -159,7 +159,7 @@ class Gpus:
             return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
         fails = any(card.error not in (None, HANGS) for card in look.cards)
         if look.problem is not None or (fails and time.monotonic() - self._renewed_at > _RENEW_SECONDS):
-            # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a card
+            # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a GPU
             # cannot be reset.
             self._renewed_at = time.monotonic()
             self.close()

@@ -75,7 +75,7 @@ class Stopped(BaseException):
 
 
 class Plan:
-    """What is to be done for an attempt; all its directories are absolute paths.
+    """The work to do around an attempt; all directories are absolute paths.
 
     Attributes:
         source: the working directory that the user knows.
@@ -108,7 +108,7 @@ class Plan:
 
     @property
     def working_dir(self) -> str:
-        """Where the command runs."""
+        """Return where the command runs."""
         return self.source if self.checkout is None else os.path.join(self.checkout, self.prefix)
 
 
@@ -186,14 +186,14 @@ def save_metrics(plan: Plan, attempt: str) -> None:
 
 
 def git_environment() -> dict[str, str]:
-    """The environment for git, less what says which repository to use; its messages are in English."""
+    """Return the environment for git, less what says which repository to use; its messages are in English."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_REPOSITORY}
     # Not LC_ALL: a filter of the user's is to see the locale that it sees otherwise.
     return environment | {"LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 def git_complaint(errors: bytes) -> str:
-    """The line that says most of what git wrote to its standard error."""
+    """Return the line that says most of what git wrote to its standard error."""
     lines = errors.decode(errors="replace").strip().split("\n")
     # The first is the cause; what follows are consequences, or advice.
     for line in lines:
@@ -205,7 +205,7 @@ def git_complaint(errors: bytes) -> str:
 
 
 def _complaint_of_a_filter(lines: list[str]) -> str:
-    """The line that says why a filter, such as that of Git LFS, failed, of which git only says that it did."""
+    """Return the line that says why a filter, such as that of Git LFS, failed; git itself does not."""
     said = [line for line in lines if line.strip() and not line.startswith(_OF_GIT)]
     for line in said:
         if line.endswith("not found") and line.count(": ") > 1:
@@ -214,7 +214,7 @@ def _complaint_of_a_filter(lines: list[str]) -> str:
 
 
 def tells_of_no_room(errors: bytes) -> bool:
-    """Whether git failed because the disk is full, by what it wrote to its standard error."""
+    """Return True if git failed because the disk is full, by what it wrote to its standard error."""
     # Of these it does not say why, and there is hardly another reason.
     words = (b"unable to write file '", b"unable to write new index file")
     return _tells_of(_NO_ROOM_ERRORS, errors) or any(word in errors for word in words)
@@ -353,7 +353,7 @@ def _take_out(plan: Plan, path: str) -> None:
     checkout = os.path.realpath(plan.checkout) if plan.checkout else None
 
     def is_followed(link: str) -> bool:
-        """Whether what the link leads to is gone, or elsewhere, as seen from where it is copied to."""
+        """Return True if what the link leads to is gone, or elsewhere, as seen from where it is copied to."""
         text = os.readlink(link)
         if os.path.isabs(text):
             return checkout is not None and _is_within(os.path.realpath(link), checkout)
@@ -363,7 +363,7 @@ def _take_out(plan: Plan, path: str) -> None:
 
 
 def _find(base: str, pattern: str) -> Iterator[str]:
-    """What a path or a pattern stands for, as paths from `base`; a pattern that is also a path is that path."""
+    """Return the paths from `base` that a pattern stands for; one that is also a path is that path."""
     path = os.path.normpath(pattern)
     if os.path.exists(os.path.join(base, path)):
         return iter([path])
@@ -371,7 +371,7 @@ def _find(base: str, pattern: str) -> Iterator[str]:
 
 
 def _match(base: str, path: str, parts: list[str]) -> Iterator[str]:
-    """What fits a pattern below `path`, which is in `base`; no links to directories but those that it names."""
+    """Yield what fits a pattern below `path`, which is in `base`; only links that it names are followed."""
     from fnmatch import fnmatchcase
 
     part, *rest = parts
@@ -394,7 +394,7 @@ def _match(base: str, path: str, parts: list[str]) -> Iterator[str]:
 
 
 def _destination(root: str, path: str) -> str:
-    """Where something goes in `root`; the directories on the way are made.
+    """Return where something goes in `root`; the directories on the way are made.
 
     Raises:
         CheckoutError: that would be outside of it.
@@ -431,13 +431,13 @@ def _make_writable(directory: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A text as git reads it between quotes."""
+    """Return a text as git reads it between quotes."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
 
 
 def _ignored(path: str) -> str:
-    """A path from the top as a line of `info/exclude`, where `?` may be any letter."""
+    """Return a path from the top as a line of `info/exclude`, where `?` may be any letter."""
     special = {"\n": "?"} | {letter: f"\\{letter}" for letter in "\\*?[ "}
     return "/" + "".join(special.get(letter, letter) for letter in os.path.normpath(path))
 

@@ -1,4 +1,4 @@
-"""Where a checkout comes from: the directory that the user knows, and the code.
+"""The origin of a checkout: the user's directory, and the commit.
 
 A checkout goes with its run. A command that is given in one, and queues more work, means the directory that the
 checkout was made of.
@@ -16,7 +16,7 @@ _CHECKOUT = re.compile(r"checkout-(\d+)")
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkout was made of.
+    """The origin of a checkout.
 
     Attributes:
         checkout: the top of the checkout.

@@ -55,7 +55,7 @@ class Pins:
         self._origin = origin
 
     def keep(self, request: Submission, taken: Snapshots) -> Submission:
-        """The request, which knows the code that its runs need, as it is now.
+        """Return the request, which knows the code that its runs need, as it is now.
 
         Args:
             taken: is used, and added to: what is queued together has the same code.

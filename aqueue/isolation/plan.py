@@ -1,4 +1,4 @@
-"""What the program around an attempt (see `checkout`) is told: the checkout to make, and the outputs to save."""
+"""Plans for the program around an attempt (see `checkout`): the checkout to make, the outputs to save."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from aqueue.model.task import Keep, Task
 
 
 def is_needed(task: Task) -> bool:
-    """Whether an attempt of the task needs a plan."""
+    """Return True if an attempt of the task needs a plan."""
     return task.isolate is not None or bool(task.outputs)
 
 

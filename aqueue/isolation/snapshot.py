@@ -84,7 +84,7 @@ def take_again(snapshot: Snapshot, isolation: Isolation, scratch: Path) -> Snaps
 
 
 def left_out(working_dir: str, isolation: Isolation, paths: Iterable[str]) -> list[str]:
-    """Those of some files that are there, but will not be in a checkout, because git does not track them.
+    """Return those of some files that are there, but will not be in a checkout, because git does not track them.
 
     Args:
         working_dir: what they are relative to.
@@ -109,7 +109,7 @@ def left_out(working_dir: str, isolation: Isolation, paths: Iterable[str]) -> li
 
 
 def new_ref(commit: str) -> str:
-    """A name for a ref that keeps a commit; it is like no other."""
+    """Return a name for a ref that keeps a commit; it is like no other."""
     return f"{REFS}/{commit[:12]}-{secrets.token_hex(4)}"
 
 
@@ -150,14 +150,14 @@ class _Entry(NamedTuple):
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """What `git ls-files -s -v` says of it."""
+        """Return what `git ls-files -s -v` says of it."""
         about, _, path = line.partition(b"\t")
         tag, mode, object_id, stage = about.split()
         return cls(tag.decode(), mode, object_id, stage, os.fsdecode(path))
 
     @property
     def is_hidden(self) -> bool:
-        """Whether git was told not to look if it is edited."""
+        """Return True if git was told not to look if it is edited."""
         return self.tag == "S" or self.tag.islower()
 
 
@@ -215,7 +215,7 @@ class _Code:
         return cls(working_dir, repository, prefix, top, variables)
 
     def unusual_entries(self) -> list[_Entry]:
-        """What the index has but files that git looks at as it does by default."""
+        """Return what the index has but files that git looks at as it does by default."""
         lines = self._run("ls-files", "-s", "-v", "-z").split(b"\0")[:-1]
         return [_Entry.parse(line) for line in lines if not line.startswith(_USUAL)]
 
@@ -256,7 +256,7 @@ class _Code:
             )
 
     def commit(self) -> str:
-        """The id of a commit of what is in the index."""
+        """Return the id of a commit of what is in the index."""
         tree = self._run("write-tree").strip()
         head, _, content = self._run("cat-file", "--batch", told=b"HEAD\n").partition(b"\n")
         parent: tuple[str, ...] = ()
@@ -276,12 +276,12 @@ class _Code:
         return made.strip().decode()
 
     def _how_to_bring(self, path: str) -> str:
-        """What to do to have a path, from the top, brought along."""
+        """Return what to do to have a path, from the top, brought along."""
         where = "choose a `working_dir` that it is in, and " if self._named(path).startswith("../") else ""
         return f"{where}list it under `link` or `copy` of `isolate`"
 
     def _named(self, path: str) -> str:
-        """A path, from the top, as it is called in the working directory."""
+        """Return a path, from the top, as it is called in the working directory."""
         return posixpath.relpath(path, self.prefix or ".")
 
     def _run(self, *arguments: str, told: bytes | None = None, variables: Mapping[str, str] = {}) -> bytes:
@@ -290,7 +290,7 @@ class _Code:
 
 
 def _is_brought(path: str, isolation: Isolation, prefix: str) -> bool:
-    """Whether a path, from the top, is in what is copied or linked, which is written from `prefix` on."""
+    """Return True if a path, from the top, is in what is copied or linked, which is written from `prefix` on."""
     listed = (posixpath.normpath(posixpath.join(prefix, each)) for each in isolation.copy + isolation.link)
     return any(path == each or path.startswith(each + "/") for each in listed)
 

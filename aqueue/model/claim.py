@@ -1,4 +1,4 @@
-"""What a server has seen of the GPUs, and the runs it is given."""
+"""Claims: what a server has seen of the GPUs, and the runs that it is given."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from aqueue.model.run import Run
 
 
 class GpuView(NamedTuple):
-    """What a server has seen of the cards.
+    """The readings of the GPUs that a server has.
 
     Attributes:
         look: the last look; None if there was none.
@@ -27,14 +27,14 @@ NO_VIEW: Final = GpuView()
 
 
 class ClaimResult(NamedTuple):
-    """What a server was given.
+    """The result of a claim: runs to start, and what their GPUs still need.
 
     Attributes:
         runs: they are running now, each with its next attempt.
         look: the last look, with what it meant for our own runs.
-        needs_look: whether more may be given once somebody has looked at the cards.
+        needs_look: whether more may be given once somebody has looked at the GPUs.
         is_vetoed: whether a run waits only for what looks will show.
-        lacking: runs that ask for cards that there are not, each with the words for that.
+        lacking: runs that ask for GPUs that there are not, each with the words for that.
     """
 
     runs: list[Run]

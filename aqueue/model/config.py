@@ -9,7 +9,7 @@ from aqueue.model.task import Retries
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task gets that its file does not say.
+    """Defaults for keys that a task file omits.
 
     Attributes:
         name: None where a file must name its tasks.
@@ -39,7 +39,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         max_concurrency: how many of its runs may run at the same time.
         wait_for_running: whether it starts a run only while no other run of the folder is running.
         paused: whether the configuration keeps it from starting anything.
-        gpus: the only cards that its runs get; None: all.
+        gpus: the only GPUs that its runs get; None: all.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How cards are given away; `gpus:` in aqueue.yaml.
+    """Rules for allocating GPUs; `gpus:` in aqueue.yaml.
 
     Attributes:
-        slots: how many runs may share a card.
-        share_with_others: whether other people's processes on a card do not matter.
-        ignore_memory: bytes in use on a card that do not matter.
+        slots: how many runs may share a GPU.
+        share_with_others: whether other people's processes on a GPU do not matter.
+        ignore_memory: bytes in use on a GPU that do not matter.
         by_uuid: whether commands are told UUIDs rather than indices.
-        devices: the only cards there are; None: all that are found.
+        devices: the only GPUs there are; None: all that are found.
     """
 
     slots: int = 1
@@ -68,7 +68,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """How a folder is served. All lengths of time are seconds.
+    """The configuration of a folder. All durations are in seconds.
 
     Attributes:
         jobs: runs at the same time in queues that nobody configured.
@@ -102,7 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
-        """What a task gets that its file does not say; see `Defaults`."""
+        """Return what a task gets that its file does not say; see `Defaults`."""
         return Defaults(
             name=name,
             queue=queue,

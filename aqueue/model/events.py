@@ -1,4 +1,4 @@
-"""What a server tells about itself while it serves."""
+"""Events that a server reports while it serves."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,6 +1,6 @@
 """GPUs as the rest of aqueue talks about them: what a look at the machine saw, and what a run asks for. Pure.
 
-A card is what a run can be given: a whole GPU, or one instance of a GPU that is partitioned (MIG).
+A GPU is what a run can be given: a whole GPU, or one instance of a GPU that is partitioned (MIG).
 """
 
 import re
@@ -15,10 +15,10 @@ GpuId = int | str
 _ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
 
 GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-"""The variables by which programs, CUDA and containers are told their cards."""
+"""The variables by which programs, CUDA and containers are told their GPUs."""
 
 HANGS: Final = "does not answer"
-"""What is said of a card, or a driver, that takes too long."""
+"""What is said of a GPU, or a driver, that takes too long."""
 
 MAX_GPUS: Final = 1024
 """How many a run may ask for."""
@@ -27,7 +27,7 @@ GPUS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
 
 
 class GpuRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The cards that a run asks for.
+    """The GPUs that a run asks for.
 
     Attributes:
         count: how many.
@@ -41,10 +41,10 @@ class GpuRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Allocation(msgspec.Struct, frozen=True, array_like=True):
-    """A card that an attempt has, as the store remembers it.
+    """A GPU that an attempt has, as the store remembers it.
 
     Attributes:
-        key: the card's UUID; its label where nothing is known of it but that somebody declared it.
+        key: the GPU's UUID; its label where nothing is known of it but that somebody declared it.
         label: what people call it.
         is_instance: whether it is an instance of a partitioned GPU.
     """
@@ -55,7 +55,7 @@ class Allocation(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """A compute process on a card.
+    """A compute process on a GPU.
 
     Attributes:
         memory: bytes that it has there; None if the driver does not say.
@@ -71,14 +71,14 @@ class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look saw of one card. Memory is in bytes.
+    """One GPU, as a reading shows it. Memory is in bytes.
 
     Attributes:
-        key: its UUID, by which it is the same card after every restart.
+        key: its UUID, by which it is the same GPU after every restart.
         index: its GPU's place in the order of PCI buses, from 0.
         instance: its own number among the instances of that GPU; None for a whole GPU.
         processes: the compute processes on it; None where they cannot be seen.
-        distances: how far the other cards are, by their keys: 0 with NVLink in between, more the longer the way.
+        distances: how far the other GPUs are, by their keys: 0 with NVLink in between, more the longer the way.
         error: why it cannot be used now.
         is_declared: whether all that is known of it is what `aqueue.yaml` says.
         doubts: in how many looks in a row it had memory in use that nobody accounts for.
@@ -98,7 +98,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What people call it: `0`, and `0:1` for an instance."""
+        """Return what people call it: `0`, and `0:1` for an instance."""
         return str(self.index) if self.instance is None else f"{self.index}:{self.instance}"
 
     @property
@@ -108,11 +108,11 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held(self) -> Allocation:
-        """The card as it is given to a run."""
+        """Return the GPU as it is given to a run."""
         return Allocation(self.key, self.label, self.instance is not None)
 
     def is_meant_by(self, id_: GpuId) -> bool:
-        """Whether a person who writes `id_` means this card."""
+        """Return True if a person who writes `id_` means this GPU."""
         written = str(id_)
         if self.instance is None and written == str(self.index):
             return True
@@ -120,7 +120,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What there was to see of the machine's cards at one moment.
+    """One reading of the machine's GPUs.
 
     Attributes:
         began_at, ended_at: seconds since the epoch.
@@ -136,17 +136,17 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text_of(demand: GpuRequest | None) -> str:
-    """A demand such that the same is always the same text; empty for none."""
+    """Return a demand such that the same is always the same text; empty for none."""
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
 def within(cards: Iterable[Gpu], ids: Sequence[GpuId]) -> list[Gpu]:
-    """Those of the cards that one of `ids` means."""
+    """Return those of the GPUs that one of `ids` means."""
     return [card for card in cards if any(map(card.is_meant_by, ids))]
 
 
 def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
-    """The cards that somebody lists.
+    """Return the GPUs that somebody lists.
 
     Raises:
         ValueError: there are none, one stands there twice, or is neither an index nor a UUID.
@@ -160,7 +160,7 @@ def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
 
 
 def resolved(cards: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list[GpuId]]:
-    """A card for each of the ids, none twice, and the ids for which there is none left."""
+    """Return a GPU for each of the ids, none twice, and the ids for which there is none left."""
     found: dict[GpuId, Gpu] = {}
     # One that means several is given what the others leave.
     for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
@@ -186,7 +186,7 @@ def parse_ids(written: str) -> tuple[GpuId, ...]:
 
 
 def owned(given: tuple[GpuId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[GpuId, ...], ...]:
-    """What a server is told of its cards, by an option and by the environment that it is started in."""
+    """Return what a server is told of its GPUs, by an option and by the environment that it is started in."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     inherited = None if visible is None else parse_ids(visible)
     return tuple(ids for ids in (given, inherited) if ids is not None)

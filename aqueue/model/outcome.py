@@ -26,7 +26,7 @@ class End(Enum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one attempt of a run ended.
+    """The end of one attempt of a run.
 
     Attributes:
         exit_code: as a shell gives it, 128 + n for signal n; None when there is none.
@@ -44,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> int | None:
-        """The signal that ended the process, as far as its exit code tells."""
+        """Return the signal that ended the process, as far as its exit code tells."""
         number = (self.exit_code or 0) - 128
         return number if number in _SIGNALS else None
 

@@ -15,7 +15,7 @@ NOT_YET: Final = float("inf")
 
 
 class State(StrEnum):
-    """Where a run is in its life. It never says why; `Run.reason` does."""
+    """The state of a run. It never says why; `Run.reason` does."""
 
     HELD = "held"
     QUEUED = "queued"
@@ -40,7 +40,7 @@ TRANSITIONS: Final = {
 
 
 class Trigger(StrEnum):
-    """What made a run. All but `file` are Dagu's trigger types."""
+    """The origin of a run. All but `file` are Dagu's trigger types."""
 
     FILE = "file"
     MANUAL = "manual"

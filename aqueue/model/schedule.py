@@ -8,7 +8,7 @@ from aqueue.model.task import Task
 
 
 class Overlap(StrEnum):
-    """What becomes of a due time while earlier runs of the schedule are not over."""
+    """The rule for a due time while earlier runs of the schedule are not over."""
 
     ALL = "all"
     """Its run waits for its turn."""
@@ -19,7 +19,7 @@ class Overlap(StrEnum):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a task is due, again and again.
+    """A schedule: the times at which a task is due.
 
     Attributes:
         task: what becomes a run at each due time; it and the schedule have one name.
@@ -38,7 +38,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """Its name in the folder, and that of its runs."""
+        """Return its name in the folder, which is that of its runs."""
         return self.task.name
 
 

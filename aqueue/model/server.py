@@ -8,7 +8,7 @@ from aqueue.model.gpu import GpuId
 
 
 class Leaving(StrEnum):
-    """How a server is to go."""
+    """The way in which a server is asked to leave."""
 
     WHEN_DONE = "when done"
     """It starts nothing more, and goes when what it runs is over."""
@@ -31,7 +31,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         stays_for: how many seconds without work it was then asked to stay, if it would leave earlier.
         disabled_by: what says that it may start nothing; None if nothing does.
         leaving: how it is to go, once it is.
-        owns: it has only cards that each of these lists means.
+        owns: it has only GPUs that each of these lists means.
     """
 
     id: str
@@ -55,5 +55,5 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.jobs, self.raised_to)
 
     def serves(self, queue: str) -> bool:
-        """Whether it starts runs of this queue."""
+        """Return True if it starts runs of this queue."""
         return self.leaving is None and (self.queues is None or queue in self.queues)

@@ -1,4 +1,4 @@
-"""What is requested together: one run, or all those of a sweep, and what they come after. Pure."""
+"""Submissions: one run, or all those of a sweep, and the runs that they come after. Pure."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """What a document of a task file, or a command, asks for.
+    """One submission: a document of a task file, or a command.
 
     Attributes:
         task: as it is written.
@@ -29,7 +29,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     after_any: bool = False
 
     def tasks(self) -> list[Task]:
-        """What each of its runs executes, in the order of the runs.
+        """Return what each of its runs executes, in the order of the runs.
 
         Those of a sweep are named `train-1`, `train-2` …, and have a group in common.
 
@@ -50,14 +50,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def is_named_in(self, after: Collection[str]) -> bool:
-        """Whether one of these entries of `after` means its task, its group, or one of its runs."""
+        """Return True if one of these entries of `after` means its task, its group, or one of its runs."""
         name, group = self.task.name, self.task.group or (self.task.name if self.sweep is not None else None)
         if name in after or (group is not None and f"group:{group}" in after):
             return True
         return self.sweep is not None and any(entry.startswith(f"{name}-") for entry in after)
 
     def last_name(self) -> str:
-        """The name of its last run, than which none is longer.
+        """Return the name of its last run, than which none is longer.
 
         Raises:
             SweepError: its sweep makes no sense.

@@ -33,12 +33,12 @@ class SweepError(ValueError):
 
     @property
     def message(self) -> str:
-        """What is wrong."""
+        """Return what is wrong."""
         return str(self).partition("; ")[0]
 
     @property
     def hint(self) -> str:
-        """What to do about it; empty if that is all."""
+        """Return what to do about it; empty if that is all."""
         return str(self).partition("; ")[2]
 
 
@@ -58,7 +58,7 @@ class Span(msgspec.Struct, frozen=True):
     is_log: bool = False
 
     def at(self, part: float) -> float:
-        """The number that is this part, from 0 to 1, of the way from the least to the largest."""
+        """Return the number that is this part, from 0 to 1, of the way from the least to the largest."""
         if self.is_log:
             low, width = _logarithms(self.low, self.high)
             number = float(_EXACT.exp(_EXACT.fma(Decimal(part), width, low)))
@@ -72,7 +72,7 @@ Axis = tuple[Value, ...] | Span
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be combined.
+    """A sweep: the axes to combine.
 
     Attributes:
         axes: for each param, what it may be.
@@ -91,7 +91,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def combinations(sweep: Sweep) -> list[Combination]:
-    """The params of each run, in order.
+    """Return the params of each run, in order.
 
     Without `samples` these are all combinations in the order of the axes, the last of which changes fastest, less
     what is excluded. With `samples` they are so many of them, no two the same, in the order in which they were
@@ -145,7 +145,7 @@ def _check(sweep: Sweep) -> None:
 
 
 def _identity(value: Value) -> tuple[bool, Scalar]:
-    """What is equal for values that are the same, which to Python True and 1 are."""
+    """Return what is equal for values that are the same, which to Python True and 1 are."""
     scalar = stands_for(value)
     return isinstance(scalar, bool), scalar
 
@@ -165,7 +165,7 @@ def _pairs(combination: Combination, names: Iterable[str], by_text: Container[st
 
 
 def _exclusion(sweep: Sweep) -> Callable[[Combination], bool]:
-    """What tells whether a combination is to be left out."""
+    """Return what tells whether a combination is to be left out."""
     by_text = _told_apart_by_text(sweep)
     by_names: dict[tuple[str, ...], set[_Pairs]] = {}
     for excluded in sweep.exclude:
@@ -203,7 +203,7 @@ def _samples(sweep: Sweep, count: int) -> list[Combination]:
 
 
 def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) -> list[Combination]:
-    """The first cards of a deck that is shuffled."""
+    """Return the first GPUs of a deck that is shuffled."""
     if count > len(grid):
         raise SweepError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
     for index in range(count):

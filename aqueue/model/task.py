@@ -32,17 +32,17 @@ class Priority(IntEnum):
 
     @property
     def word(self) -> str:
-        """The priority as it is written in a task file."""
+        """Return the priority as it is written in a task file."""
         return "high" if self is Priority.HIGH else "low"
 
     @classmethod
     def of(cls, word: str) -> "Priority":
-        """The priority that is written as `word`, `high` or `low`."""
+        """Return the priority that is written as `word`, `high` or `low`."""
         return cls[word.upper()]
 
 
 class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How often, how soon and after what a failed run is tried again.
+    """The rules for retrying a failed run.
 
     Attributes:
         limit: attempts after the first.
@@ -59,7 +59,7 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
     exit_codes: tuple[int, ...] = ()
 
     def seconds_before(self, retry: int) -> float:
-        """The delay in seconds before retry number `retry`, counted from 1."""
+        """Return the delay in seconds before retry number `retry`, counted from 1."""
         if not self.delay:
             return 0.0
         try:
@@ -71,7 +71,7 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Keep(StrEnum):
-    """Which checkouts stay once the attempts in them are over."""
+    """The rule for keeping checkouts once their attempts are over."""
 
     ALWAYS = "always"
     FAILED = "failed"
@@ -94,7 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How each attempt has a checkout of its own.
+    """The rules for giving each attempt a checkout of its own.
 
     Attributes:
         copy, link: untracked things that it needs, copied or linked: paths within the working directory.
@@ -109,7 +109,7 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to run, with every default filled in.
+    """A task with every default filled in.
 
     Attributes:
         command: a string for `shell`, or the arguments of a program that is run as it is.
@@ -155,12 +155,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The code that its attempts check out; None if they do not, or it is not queued yet."""
+        """Return the code that its attempts check out; None if they do not, or it is not queued yet."""
         return self.isolate.snapshot if self.isolate is not None else None
 
     @property
     def demand(self) -> GpuRequest | None:
-        """The cards that it asks for; None if it asks for none."""
+        """Return the GPUs that it asks for; None if it asks for none."""
         if not self.gpus:
             return None
         if isinstance(self.gpus, int):
@@ -169,7 +169,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def is_name(text: str) -> bool:
-    """Whether this may be a name, a run_id or a queue."""
+    """Return True if this may be a name, a run_id or a queue."""
     return _NAME.fullmatch(text) is not None and text not in (".", "..")
 
 
@@ -196,7 +196,7 @@ def parse_tags(written: str) -> tuple[str, ...]:
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """The tags, each once.
+    """Return the tags, each once.
 
     Raises:
         ValueError: one of them is not `key` or `key=value`.

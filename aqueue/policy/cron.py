@@ -1,4 +1,4 @@
-"""When a schedule is due, and what it has missed. Pure: moments are seconds since the epoch.
+"""Due times of schedules, and missed ones. Pure: times are seconds since the epoch.
 
 What an expression means is cronsim's business, whose language is that of Debian's cron. Which moments it stands
 for where clocks are changed is decided here, by the rules of Debian's cron(8): an expression whose minute or hour
@@ -39,7 +39,7 @@ _DAY = 86400.0
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """What becomes of the due times that were missed.
+    """The result for due times that were missed.
 
     Attributes:
         caught_up: those that are made up for, oldest first.
@@ -53,7 +53,7 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 def run_id(due: float) -> str:
-    """What identifies the run of a due time among those of its name: the time in UTC.
+    """Return what identifies the run of a due time among those of its name: the time in UTC.
 
     >>> run_id(1798131600.0)
     '20261224T170000Z'
@@ -64,7 +64,7 @@ def run_id(due: float) -> str:
 
 
 def instant(written: datetime, timezone: str) -> float:
-    """The moment that somebody wrote down, in that timezone if it names none itself."""
+    """Return the moment that somebody wrote down, in that timezone if it names none itself."""
     if written.tzinfo is not None:
         return written.timestamp()
     return _first(written, zone(timezone))
@@ -72,7 +72,7 @@ def instant(written: datetime, timezone: str) -> float:
 
 @lru_cache
 def zone(timezone: str) -> ZoneInfo:
-    """The timezone of that name.
+    """Return the timezone of that name.
 
     Raises:
         ValueError: there is none.
@@ -84,7 +84,7 @@ def zone(timezone: str) -> ZoneInfo:
 
 
 def due_times(schedule: Schedule, after: float) -> Iterator[float]:
-    """The moments after `after` at which a schedule is due, one after the other; perhaps without end."""
+    """Yield the moments after `after` at which a schedule is due, one after the other; perhaps without end."""
     if schedule.at is not None:
         yield from (at for at in (schedule.at,) if at > after)
         return
@@ -97,18 +97,18 @@ def due_times(schedule: Schedule, after: float) -> Iterator[float]:
 
 
 def next_due(schedule: Schedule, after: float) -> float | None:
-    """The first moment after `after` at which a schedule is due; None if there is none."""
+    """Return the first moment after `after` at which a schedule is due; None if there is none."""
     return next(due_times(schedule, after), None)
 
 
 def live(schedule: Schedule, after: float, now: float) -> list[float]:
-    """The due times after `after` up to `now` that are not missed yet, oldest first."""
+    """Return the due times after `after` up to `now` that are not missed yet, oldest first."""
     # A minute late, to the instant, is not over a minute late.
     return _up_to(schedule, max(after, math.nextafter(now - LIVE_SECONDS, -math.inf)), now)
 
 
 def missed(schedule: Schedule, after: float, now: float) -> Missed:
-    """What becomes of the due times after `after` that are missed by `now`."""
+    """Return what becomes of the due times after `after` that are missed by `now`."""
     until = math.nextafter(now - LIVE_SECONDS, -math.inf)
     opens = min(max(after, now - schedule.catchup_window), until)
     newest = _newest(schedule, opens, until)
@@ -119,7 +119,7 @@ def missed(schedule: Schedule, after: float, now: float) -> Missed:
 
 
 def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
-    """The moments of one expression, in their order, from about `after` on."""
+    """Yield the moments of one expression, in their order, from about `after` on."""
     keeps_rhythm = any(field.startswith("*") for field in expression.split()[:2])
     before, afterwards = (_offset(where, moment) for moment in (after - _DAY, after + _DAY))
     # What a clock has shown before it was put back, it shows again.
@@ -140,7 +140,7 @@ def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
 
 
 def _passes(wall: datetime, where: ZoneInfo) -> tuple[float, float]:
-    """When a clock on the wall shows that time, first and again: the same but where it is changed; see PEP 495.
+    """Return when a wall clock shows that time, first and again; they differ where it is changed, see PEP 495.
 
     In a gap, where it never does, the second comes before the first.
     """
@@ -148,7 +148,7 @@ def _passes(wall: datetime, where: ZoneInfo) -> tuple[float, float]:
 
 
 def _first(wall: datetime, where: ZoneInfo) -> float:
-    """When a clock on the wall first shows that time, or what comes next if it never does."""
+    """Return when a clock on the wall first shows that time, or what comes next if it never does."""
     while True:
         first, second = _passes(wall, where)
         if second >= first:
@@ -166,7 +166,7 @@ def _up_to(schedule: Schedule, after: float, until: float) -> list[float]:
 
 
 def _newest(schedule: Schedule, after: float, until: float) -> list[float]:
-    """The last due times after `after` up to `until`, as many as are ever made up for."""
+    """Return the last due times after `after` up to `until`, as many as are ever made up for."""
     span = _DAY
     while True:
         start = max(after, until - span)

@@ -1,6 +1,6 @@
-"""Which cards a run is given, or why it has to wait for them. Pure.
+"""Choosing the GPUs of a run, or the reason why it waits for them. Pure.
 
-What our own runs have is a matter of the store's leases. A look at the machine tells which cards there are, and
+What our own runs have is a matter of the store's leases. A look at the machine tells which GPUs there are, and
 vetoes: another's process, too little memory, a failure. What a look does not tell never counts as free.
 """
 
@@ -16,7 +16,7 @@ from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_
 from aqueue.units import spell_size
 
 FRESH_SECONDS: Final = 2.0
-"""How old a look may be by which cards are given away."""
+"""How old a look may be by which GPUs are given away."""
 
 _SETTLING_SECONDS: Final = 60.0
 """How long a run counts with the memory it asked for, as it may not have allocated it yet."""
@@ -27,7 +27,7 @@ _FARTHEST: Final = 1000
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot of a card that a run has.
+    """One slot of a GPU that a run has.
 
     Attributes:
         memory: bytes that it asked for.
@@ -42,12 +42,12 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: bool = False
 
     def is_on(self, card: Gpu) -> bool:
-        """Whether this is a slot of that card, also where only one side knows its UUID."""
+        """Return True if this is a slot of that GPU, also where only one side knows its UUID."""
         return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True):
-    """A slot of a card that a server keeps for a run that waits."""
+    """A slot of a GPU that a server keeps for a run that waits."""
 
     priority: int
     run: int
@@ -57,17 +57,17 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The cards that a run gets."""
+    """The GPUs that a run gets."""
 
     cards: tuple[Gpu, ...]
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run gets none.
+    """The reasons why a run gets no GPUs.
 
     Attributes:
-        obstacles: what is in the way on each card that is not free.
-        lack: why there never are such cards; empty if there are.
+        obstacles: what is in the way on each GPU that is not free.
+        lack: why there never are such GPUs; empty if there are.
         needs_look: whether it may get some as soon as there is a fresh look.
     """
 
@@ -77,12 +77,12 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_vetoed(self) -> bool:
-        """Whether a later look may change that, without any run of ours coming to its end."""
+        """Return True if a later look may change that, without any run of ours coming to its end."""
         return bool(self.lack) or any(obstacle.is_seen for obstacle in self.obstacles)
 
     @property
     def reason(self) -> str:
-        """In words, why it waits."""
+        """Return in words why it waits."""
         if self.needs_look:
             return "its GPUs are being looked at"
         if self.lack:
@@ -94,7 +94,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Obstacle(msgspec.Struct, frozen=True):
-    """What keeps a card from being given to a run.
+    """A reason why one GPU is not given to a run.
 
     Attributes:
         explain: says it in words; claims do not ask for them.
@@ -108,13 +108,13 @@ class _Obstacle(msgspec.Struct, frozen=True):
 
 
 class Allocator:
-    """The cards of one server at one moment, and who has them. It changes as cards are given away.
+    """The GPUs of one server at one moment, and who has them. It changes as GPUs are given away.
 
     Args:
         look: what was seen last; None if nobody has looked yet.
         leases: the slots that running runs have, of all servers.
-        freed_at: when each card, by its key, was last given back.
-        owns: the server has only cards that each of these lists means.
+        freed_at: when each GPU, by its key, was last given back.
+        owns: the server has only GPUs that each of these lists means.
         now: seconds since the epoch.
     """
 
@@ -142,14 +142,14 @@ class Allocator:
 
     @property
     def seen_at(self) -> float | None:
-        """When the cards were looked at; None if nobody has."""
+        """Return when the GPUs were looked at; None if nobody has."""
         return self._look.began_at if self._look is not None else None
 
     def place(self, run: int, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> Placed | Blocked:
-        """Give a run the cards it asks for, or set aside for it those of them that are free.
+        """Give a run the GPUs it asks for, or set aside for it those of them that are free.
 
         Args:
-            confined_to: the only cards that its queue may use; None: all.
+            confined_to: the only GPUs that its queue may use; None: all.
         """
         if self._look is None:
             return Blocked(needs_look=True)
@@ -186,17 +186,17 @@ class Allocator:
         )
 
     def set_aside_for(self, run: int, priority: int, demand: GpuRequest) -> list[Reservation]:
-        """What is kept for a run: whichever of its cards falls free first, so a slot of each."""
+        """Return what is kept for a run: whichever of its GPUs falls free first, so a slot of each."""
         return [
             Reservation(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())
         ]
 
     def leases_on(self, card: Gpu) -> list[Lease]:
-        """The slots of a card that are taken."""
+        """Return the slots of a GPU that are taken."""
         return self._leases[card.key]
 
     def foreign(self, card: Gpu) -> str | None:
-        """What there is on a card that is not ours, in words; None if nothing is."""
+        """Return what there is on a GPU that is not ours, in words; None if nothing is."""
         ours = {lease.run for lease in self._leases[card.key]}
         for process in card.processes or ():
             if process.run not in ours:
@@ -210,7 +210,7 @@ class Allocator:
         return None
 
     def is_unaccounted(self, card: Gpu) -> bool:
-        """Whether more memory is in use on a card, whose processes cannot be seen, than our runs asked for."""
+        """Return True if processes that cannot be seen use more memory of a GPU than our runs asked for."""
         taken = self._leases[card.key]
         if card.processes is not None or card.used is None or not self._is_current(card):
             return False
@@ -223,7 +223,7 @@ class Allocator:
                 self._leases[card.key].append(lease)
 
     def _is_current(self, card: Gpu) -> bool:
-        """Whether the card was looked at since it was last given back."""
+        """Return True if the GPU was looked at since it was last given back."""
         freed_at = self._freed_at.get(card.key, 0.0)
         began_at = self._look.began_at if self._look else 0.0
         # A moment in the future says only that the clock was put back.
@@ -257,13 +257,13 @@ class Allocator:
         return _Obstacle(explain, is_ours=bool(taken))
 
     def _left(self, card: Gpu) -> int | None:
-        """Bytes that are free on a card and not about to be taken; None if that is not known."""
+        """Bytes that are free on a GPU and not about to be taken; None if that is not known."""
         if card.free is None:
             return None
         return card.free - sum(self._to_come(lease, card) for lease in self._leases[card.key])
 
     def _to_come(self, lease: Lease, card: Gpu) -> int:
-        """Bytes that a run on the card has asked for and may not have allocated yet."""
+        """Bytes that a run on the GPU has asked for and may not have allocated yet."""
         if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
             return 0
         has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
@@ -295,7 +295,7 @@ class Allocator:
             self._leases[card.key].append(lease)
 
     def _choose(self, demand: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
-        """The best of the cards: near each other; then such that large ones, or the longest idle, serve best."""
+        """Return the best of the GPUs: near each other, then those whose size or idle time fits best."""
 
         def preference(card: Gpu) -> tuple[float, ...]:
             if demand.memory is not None and (left := self._left(card)) is not None:
@@ -311,10 +311,10 @@ class Allocator:
         return sorted(chosen, key=_place)
 
     def lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> str:
-        """Say why there never are such cards here; empty if there are, whoever has them now, or nobody has looked.
+        """Say why there never are such GPUs here; empty if there are, whoever has them now, or nobody has looked.
 
         Args:
-            confined_to: the only cards that its queue may use; None: all.
+            confined_to: the only GPUs that its queue may use; None: all.
         """
         if self._look is None or not lacks(demand, _within(self.cards, confined_to)):
             return ""
@@ -332,7 +332,7 @@ class Allocator:
 
 
 def with_doubts(look: GpuReading, before: GpuReading | None, board: Allocator) -> GpuReading:
-    """The look with a note at each card on which memory is in use that nobody accounts for.
+    """Return the look with a note at each GPU on which memory is in use that nobody accounts for.
 
     Args:
         before: the last one; None if this is the first.

@@ -8,7 +8,7 @@ from aqueue.units import spell_size
 
 
 def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
-    """The cards there are: those that were found, or without NVML those that somebody declared."""
+    """Return the GPUs there are: those that were found, or without NVML those that somebody declared."""
     found = list(look.cards) if look is not None else []
     if rules.devices is None:
         return found
@@ -18,7 +18,7 @@ def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
 
 
 def lacks(demand: GpuRequest, cards: Sequence[Gpu]) -> str | None:
-    """Why these cards can never be what is asked for; None if they can."""
+    """Return why these GPUs can never be what is asked for; None if they can."""
     if demand.ids:
         cards, missing = resolved(cards, demand.ids)
         if missing:
@@ -33,7 +33,7 @@ def lacks(demand: GpuRequest, cards: Sequence[Gpu]) -> str | None:
 
 
 def never(demand: GpuRequest, look: GpuReading, rules: Rules) -> str | None:
-    """Why a run that asks for this has to wait for other cards than there are; None if it does not."""
+    """Return why a run that asks for this has to wait for other GPUs than there are; None if it does not."""
     cards = known_cards(look, rules)
     if look.problem is not None and not cards:
         return f"waits for GPUs: {look.problem}"
@@ -41,17 +41,17 @@ def never(demand: GpuRequest, look: GpuReading, rules: Rules) -> str | None:
 
 
 def _within(cards: Sequence[Gpu], ids: Sequence[GpuId] | None) -> Sequence[Gpu]:
-    """Those of the cards that are meant; all if no `ids` are given."""
+    """Return those of the GPUs that are meant; all if no `ids` are given."""
     return cards if ids is None else within(cards, ids)
 
 
 def _large(cards: Sequence[Gpu], demand: GpuRequest) -> Sequence[Gpu]:
-    """Those of the cards that have as much memory as is asked for, as far as that is known."""
+    """Return those of the GPUs that have as much memory as is asked for, as far as that is known."""
     return [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
 
 
 def described(demand: GpuRequest) -> str:
-    """What is asked for."""
+    """Return what is asked for."""
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
         return f"GPU {', '.join(map(str, demand.ids))}{memory}"

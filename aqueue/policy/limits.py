@@ -1,4 +1,4 @@
-"""How many runs may go on at the same time, and where another may start. Pure."""
+"""Limits on the number of runs at a time, and the queues in which another may start. Pure."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ from aqueue.model.gpu import GpuId
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What may run at the same time.
+    """Limits on what may run at the same time.
 
     Attributes:
         jobs: runs of one server, over all queues that nobody configured.
@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         serves: the only queues that the server serves; None for all.
         disabled_by: what says that nothing may be started; None if nothing does.
         rules: how GPUs are given away.
-        owns: the server has only cards that each of these lists means.
+        owns: the server has only GPUs that each of these lists means.
     """
 
     jobs: int = 1
@@ -32,12 +32,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     owns: Sequence[Sequence[GpuId]] = ()
 
     def slots(self, queue: str) -> int:
-        """How many runs of `queue` may run at the same time: one where nobody configured it."""
+        """Return how many runs of `queue` may run at the same time: one where nobody configured it."""
         configured = self.queues.get(queue)
         return configured.max_concurrency if configured else 1
 
     def confinement(self, queue: str) -> tuple[GpuId, ...] | None:
-        """The only cards that runs of `queue` get; None: all."""
+        """Return the only GPUs that runs of `queue` get; None: all."""
         configured = self.queues.get(queue)
         return configured.gpus if configured else None
 
@@ -50,15 +50,15 @@ class Openings(msgspec.Struct, frozen=True):
 
     @property
     def any(self) -> bool:
-        """Whether there can be one at all."""
+        """Return True if there can be one at all."""
         return self.only is None or bool(self.only)
 
     def include(self, queue: str) -> bool:
-        """Whether the first in line of that queue may start."""
+        """Return True if the first in line of that queue may start."""
         return queue not in self.all_but if self.only is None else queue in self.only
 
     def without(self, closed: Collection[str], only: Collection[str] | None) -> "Openings":
-        """The same without some queues, and if `only` says some, with none but those."""
+        """Return the same without some queues, and if `only` says some, with none but those."""
         if only is not None:
             return Openings(only=[queue for queue in only if queue not in closed and self.include(queue)])
         if self.only is None:
@@ -67,7 +67,7 @@ class Openings(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """What is running, and what is kept from it.
+    """The runs that go on now, counted against the limits.
 
     Attributes:
         queues: runs in each queue, of all servers.
@@ -82,7 +82,7 @@ class Usage(msgspec.Struct, kw_only=True):
     paused: Collection[str] = ()
 
     def openings(self, limits: Limits) -> Openings:
-        """Where a run may be started now."""
+        """Return where a run may be started now."""
         if limits.disabled_by or self.runs >= limits.runs:
             return Openings(only=())
         closed = {queue for queue, running in self.queues.items() if running >= limits.slots(queue)}
@@ -95,7 +95,7 @@ class Usage(msgspec.Struct, kw_only=True):
         return _openings(only, closed)
 
     def openings_for_direct(self, limits: Limits) -> Openings:
-        """Where a run may be started now that does not have to wait for a slot, nor for queues to be enabled."""
+        """Return where a run may be started now that waits neither for a slot nor for queues to be enabled."""
         if self.runs >= limits.runs:
             return Openings(only=())
         return _openings(limits.serves, self._paused(limits))

@@ -1,4 +1,4 @@
-"""What the end of an attempt makes of its run: over, or tried again. Pure."""
+"""Deciding what follows the end of an attempt: its run is over, or tried again. Pure."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ _NOT_FOUND = re.compile(
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What an outcome makes of the run.
+    """The decision on a run whose attempt has ended.
 
     Attributes:
         state: the run's next state.

@@ -1,4 +1,4 @@
-"""Why a run waits. Pure."""
+"""Reasons why a run waits. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from aqueue.units import spell
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """What a waiting run has before it.
+    """The position of a waiting run: what is ahead of it, and who serves.
 
     Attributes:
         servers: those that are up.
