@@ -15,10 +15,12 @@ class Targets(msgspec.Struct, frozen=True):
     Attributes:
         directories: those to watch beyond the folder.
         links: for each path whose change matters, the links that lead over it.
+        identities: what tells each of the directories from another that takes its place.
     """
 
     directories: frozenset[str] = frozenset()
     links: Mapping[str, frozenset[str]] = {}
+    identities: frozenset[tuple[str, int, int]] = frozenset()
 
     def affected(self, paths: Collection[str]) -> set[str]:
         """Return the links that lead somewhere else, or to something else, once these paths have changed."""
@@ -50,7 +52,17 @@ def targets_of(paths: Collection[str], watched: Collection[str]) -> Targets:
         if directory not in known and is_open(directory):
             directories.add(directory)
         by_known_name[os.path.join(known.get(directory, directory), name)] = frozenset(through)
-    return Targets(frozenset(directories), by_known_name)
+    identities = frozenset(identity for each in directories for identity in _identity(each))
+    return Targets(frozenset(directories), by_known_name, identities)
+
+
+def _identity(directory: str) -> list[tuple[str, int, int]]:
+    """Return what tells a directory from others that have had its name; nothing if it is gone by now."""
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return []
+    return [(directory, status.st_dev, status.st_ino)]
 
 
 def _entries(link: str) -> list[str]:

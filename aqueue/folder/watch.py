@@ -16,6 +16,7 @@ _SHORTEST_STEP: Final = 0.001
 _LONGEST_STEP: Final = 0.025
 _SHARE: Final = 0.005
 _DELETED: Final = 3
+_LOOK_SECONDS: Final = 2.0
 _LIMITS: Final = (
     ("watch limit", "watch", "fs.inotify.max_user_watches=1048576"),
     ("Too many open files", "instance", "fs.inotify.max_user_instances=1024"),
@@ -43,6 +44,7 @@ class Watch:
         self._watched: set[str] = set()
         self._followed: set[str] = set()
         self._targets = Targets()
+        self._looked_at = 0.0
         self._source = self._open()
 
     def __enter__(self) -> Self:
@@ -71,8 +73,10 @@ class Watch:
         """
         if seconds <= 0:
             return set()
-        if self._followed != self._to_follow() and self._lead_elsewhere():
+        if (self._followed != self._to_follow() or self._look_is_due()) and self._lead_elsewhere():
             return self._reopen()
+        if self._targets.links:
+            seconds = min(seconds, _LOOK_SECONDS)
         try:
             found = self._pace.watch(self._source, seconds)
         except WatchfilesRustInternalError:
@@ -106,8 +110,13 @@ class Watch:
     def _to_follow(self) -> set[str]:
         return {str(self._folder.config), *self._awaited}
 
+    def _look_is_due(self) -> bool:
+        """Whether links are to be looked at: nobody tells of a directory that comes on their way."""
+        return bool(self._targets.links) and time.monotonic() >= self._looked_at + _LOOK_SECONDS
+
     def _lead_elsewhere(self) -> bool:
         """Whether links do not lead any more to where they led when they were looked at last."""
+        self._looked_at = time.monotonic()
         self._followed = self._to_follow()
         return targets_of(self._followed, self._watched) != self._targets
 

@@ -92,6 +92,38 @@ def test_where_links_lead_somewhere_else_what_they_lead_to_then_is_watched(
     assert hints_about(watch, folder.config) == {str(folder.config)}
 
 
+def removed(directory: Path) -> None:
+    shutil.rmtree(directory)
+
+
+def renamed(directory: Path) -> None:
+    directory.rename(directory.with_name("gone"))
+
+
+def renamed_above(directory: Path) -> None:
+    renamed(directory.parent)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("gone", [removed, renamed, renamed_above])
+def test_a_directory_that_takes_the_place_of_one_on_the_way_is_watched(
+    folder: Folder, gone: Callable[[Path], None], seen: bool
+) -> None:
+    target = folder.parent / "conf" / "v1" / "real.yaml"
+    target.parent.mkdir(parents=True)
+    target.write_text("jobs: 1\n")
+    folder.config.symlink_to(target)
+    with Watch(folder) as watch:
+        gone(target.parent)
+        if seen:
+            watch.wait(0.2)
+        target.parent.mkdir(parents=True)
+        target.write_text("jobs: 2\n")
+        assert str(folder.path) in hints_about(watch, folder.path)
+        saved_by_rename(target)
+        assert hints_about(watch, folder.config) == {str(folder.config)}
+
+
 def test_what_else_is_where_links_lead_is_nobodys_business(folder: Folder) -> None:
     beside = folder.parent / "real.yaml"
     beside.write_text("jobs: 1\n")
