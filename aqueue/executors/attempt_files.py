@@ -88,13 +88,28 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def fence_changed_at(attempt: str) -> float:
-    """When the wrapper wrote into its fence last: once there is an exit code, when the attempt ended.
+def ended_at(attempt: str, started_at: float | None, now: float) -> float:
+    """Return when an attempt wrote its exit code, by the clock as it goes now.
 
-    Returns:
-        seconds since the epoch; infinity if there is no fence any more.
+    The clock may have been set since the attempt began, before its end or after it. The files have the time of the
+    clock as it went when they were written; what that was then, the lock tells, which is as old as the attempt.
+
+    Args:
+        attempt: the path of its files.
+        started_at: when it began, by the clock as it goes now; None if that is not known.
+        now: by that clock, too.
     """
+    written = _changed_at(attempt + ".pid")
+    if started_at is None:
+        return min(written, now)
+    moved = written + started_at - _changed_at(attempt + ".lock")
+    possible = (moment for moment in (written, moved) if started_at <= moment <= now)
+    return next(possible, min(max(written, started_at), now))
+
+
+def _changed_at(path: str) -> float:
+    """Return when a file was written last, in seconds since the epoch; infinity if it is gone."""
     try:
-        return Path(attempt + ".pid").stat().st_mtime
+        return Path(path).stat().st_mtime
     except OSError:
         return math.inf

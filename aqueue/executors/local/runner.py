@@ -336,7 +336,7 @@ class Runner:
     def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
         """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
         if fence.exit_code is not None:
-            ended_at = min(attempt_files.fence_changed_at(self._attempt), self._clock.now())
+            ended_at = attempt_files.ended_at(self._attempt, self.run.started_at, self._clock.now())
             return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
         if fence.is_garbled:
             return self._outcome(End.LOST, why=_LOST_GARBLED.format(self._attempt))

@@ -94,7 +94,9 @@ def test_a_schedule_that_becomes_writable_stays_as_it_was_and_knows_why(folder: 
     taker.settle()
     (refused,) = taker.inbox.schedule_files.take_news()
     assert refused.schedules == []
-    assert refused.error == f"x.yaml: everybody can write to it, and so run commands in your name\nchmod o-w {path}"
+    what, remedy = refused.error.split("\n")
+    assert what == "x.yaml: everybody can write to it, and so run commands in your name"
+    assert remedy == f"chmod o-w {path}"
     assert path.exists()
     assert not folder.rejected.exists()
     path.chmod(0o644)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aqueue.clock import Clock, boot
@@ -134,8 +135,26 @@ async def test_an_attempt_that_ended_before_a_restart_of_the_machine_has_the_rig
 async def test_what_ended_meanwhile_has_the_time_of_its_end(new_legacy: NewLegacy, dead_pid: int) -> None:
     legacy = new_legacy()
     legacy.had_fence(f"{dead_pid}\n7\n")
-    os.utime(legacy.path + ".pid", (1.7e9, 1.7e9))
-    assert (await legacy.heir.adopt(HERE)).at == 1.7e9
+    ended = (legacy.run.started_at or 0.0) + 0.01
+    eventually(lambda: time.time() > ended)
+    os.utime(legacy.path + ".pid", (ended, ended))
+    assert (await legacy.heir.adopt(HERE)).at == pytest.approx(ended, abs=1e-5)
+
+
+@pytest.mark.parametrize("jump", [-18000.0, 18000.0])
+async def test_what_ended_before_the_clock_was_set_took_as_long_as_it_did(
+    new_legacy: NewLegacy, folder: Folder, jump: float
+) -> None:
+    class Set(Clock):
+        def now(self) -> float:
+            return super().now() + jump
+
+    legacy = new_legacy("sleep 0.3")
+    started = legacy.had_started()
+    eventually(lambda: not is_alive(started.pid))
+    began = (legacy.run.started_at or 0.0) + jump
+    heir = Runner(msgspec.structs.replace(legacy.run, started_at=began), folder, Set(), {}, grace=1.0)
+    assert 0.2 < (await heir.adopt(HERE)).at - began < time.time() + jump - began
 
 
 async def test_an_adopted_attempt_that_is_stopped_has_the_exit_code_of_that(new_legacy: NewLegacy) -> None:
