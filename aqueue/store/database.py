@@ -1,24 +1,25 @@
 """The database file: how it is opened, and how it is written without being half done.
 
 A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go. So there is no
-moment at which a cancelled task could leave a transaction open. It runs in a thread of its own, which can wait for
+moment at which a cancelled task could leave a transaction open. It runs in aiosqlite's thread, which can wait for
 other processes, and for the disk. A small one does not wait for anything, and is done sooner than the way there
 and back takes: so that is done right where it is asked for, unless somebody else is writing just then, it takes
 long after all, or the log is to be brought into the database file first.
 """
 
-import asyncio
 import contextlib
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError
 from aqueue.folder.layout import Folder
 from aqueue.store.migrations import MIGRATIONS
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -41,11 +42,14 @@ _FULL = {
 _UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connection:
+def connect(
+    folder: Folder, *, check_same_thread: bool = True, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """Open the database of `folder`; make it if the folder is new.
 
     Args:
         check_same_thread: refuse to be used by another thread than this.
+        factory: the class of the connection.
 
     Raises:
         DatabaseError: it cannot be opened or is not one of ours. A folder that has had runs never gets a
@@ -67,6 +71,7 @@ def connect(folder: Folder, *, check_same_thread: bool = True) -> sqlite3.Connec
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=check_same_thread,
+                factory=factory,
             )
             if is_new:
                 # It cannot be had any more once anything is in the file, and the log's mark is the first thing.
@@ -121,17 +126,49 @@ def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3
             connection.execute("ROLLBACK")
 
 
+class _Script(str):
+    """A piece of work in the form of a script: aiosqlite hands a script to its thread as it is."""
+
+    __slots__ = ("do",)
+
+    def __new__(cls, do: Callable[[], None]) -> Self:
+        """Make a script that does `do` when it is executed."""
+        script = super().__new__(cls)
+        script.do = do
+        return script
+
+    do: Callable[[], None]
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can execute a piece of work: aiosqlite takes statements and scripts, but no functions."""
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Do a piece of work, or what any connection does with a script."""
+        if not isinstance(sql_script, _Script):
+            return super().executescript(sql_script)
+        sql_script.do()
+        return self.cursor()
+
+
 class Database:
     """The server's connections, for its event loop.
 
     Args:
-        connection: for the thread that does what may take long; one thread, so all of it is done in order.
+        thread: aiosqlite's, which does what may take long; one thread, so all of it is done in order.
+        connection: the one that the thread has.
         here: in the thread of the event loop; it neither waits for others nor for the disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection, here: sqlite3.Connection, folder: Folder) -> None:
+    def __init__(
+        self,
+        thread: "aiosqlite.Connection",
+        connection: sqlite3.Connection,
+        here: sqlite3.Connection,
+        folder: Folder,
+    ) -> None:
+        self._thread = thread
         self._connection = connection
-        self._thread = ThreadPoolExecutor(1, "aqueue-store")
         self._here = here
         self._folder = folder
         self._inode = folder.database.stat().st_ino
@@ -144,7 +181,10 @@ class Database:
     @classmethod
     async def open(cls, folder: Folder) -> Self:
         """Open the database of `folder`; see `connect` for what it raises."""
-        opened = connect(folder, check_same_thread=False)
+        import aiosqlite
+
+        # Opened before aiosqlite gets it, whose thread would outlive an error in there.
+        opened = connect(folder, check_same_thread=False, factory=_Connection)
         try:
             here = connect(folder)
         except BaseException:
@@ -154,7 +194,7 @@ class Database:
         # was committed from the log into the database file.
         here.execute("PRAGMA busy_timeout = 0")
         here.execute("PRAGMA wal_autocheckpoint = 0")
-        return cls(opened, here, folder)
+        return cls(await aiosqlite.connect(folder.database, factory=lambda *_, **__: opened), opened, here, folder)
 
     async def write(self, work: Work[T], *, is_small: bool = False) -> T:
         """Do `work` in one transaction.
@@ -188,7 +228,9 @@ class Database:
         return await self._in_thread(read)
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, do)
+        done: list[T] = []
+        await self._thread.executescript(_Script(lambda: done.append(do())))
+        return done[0]
 
     def _transact(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         with transaction(connection, self._folder):
@@ -230,8 +272,7 @@ class Database:
     async def close(self) -> None:
         """Close the connections and end the thread."""
         self._here.close()
-        await self._in_thread(self._connection.close)
-        self._thread.shutdown()
+        await self._thread.close()
 
 
 def make_durable(folder: Folder) -> None:
