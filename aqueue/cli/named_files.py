@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aqueue.cli import place
 from aqueue.cli.check import content_of
 from aqueue.cli.params import Params
+from aqueue.client.session import environment
 from aqueue.errors import AqueueError, FileError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
@@ -82,6 +83,20 @@ def requested(
         if wrong := [*tasks_together.unmet_needs([*zip(content.documents, requests, strict=True)])]:
             raise FileError.together(wrong)
     return found
+
+
+def unknown_names(contents: "Sequence[Content]", requests: Sequence[Sequence[Submission]]) -> list[str]:
+    """Return what to say of each `${NAME}` that only a server's environment may have."""
+    from aqueue.formats import names
+
+    found = []
+    for content, changed in zip(contents, requests, strict=True):
+        for document, request in zip(content.documents, changed, strict=True):
+            try:
+                names.check(document, request, environment())
+            except FileError as error:
+                found += [message for message, _ in error.problems()]
+    return [f"{message}, unless the server's has it" for message in found]
 
 
 def refuse_one_name(

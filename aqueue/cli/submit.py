@@ -198,6 +198,8 @@ def enqueue(
             say_if_unserved(store, folder)
             for request in together:
                 say_if_lacking(store, config, request.task)
+    for text in named_files.unknown_names(contents, requests):
+        say_warning(text)
     for request in together:
         _warn_of_cards(request.task, "or write it into `env` of the file")
     written = [str(id_) for of_file in ids for runs in of_file for id_ in runs]

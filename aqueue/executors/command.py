@@ -1,8 +1,9 @@
 """What a command is, to the last variable of its environment."""
 
 import errno
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from aqueue.executors import command
@@ -69,7 +70,7 @@ def environment(
     for name, text in task.base_env.items():
         variables[name] = _filled_in(text, params, variables)
     for name, text in task.env.items():
-        variables[name] = text if task.is_literal else _filled_in(text, params, variables, task.env)
+        variables[name] = text if task.is_literal else _filled_in(text, params, variables, task.env, name)
     variables.update(own)
     return variables
 
@@ -79,9 +80,13 @@ def _texts(task: Task) -> dict[str, str]:
 
 
 def _filled_in(
-    text: str, params: Mapping[str, str], variables: Mapping[str, str], below: Container[str] = ()
+    text: str,
+    params: Mapping[str, str],
+    variables: Mapping[str, str],
+    below: Mapping[str, str] = MappingProxyType({}),
+    entry: str = "",
 ) -> str:
-    return fill_in(text, lambda name: value_of(name, params, variables, below))
+    return fill_in(text, lambda name: value_of(name, params, variables, below, entry))
 
 
 def _own_variables(run: Run, folder: Folder) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The names that a task uses: those of its params, and those that are to be filled in."""
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping
 
 from aqueue.errors import FileError
 from aqueue.formats import yaml_document
@@ -50,17 +50,29 @@ def check(document: Document, request: Submission, variables: Container[str] | N
             if "." in name and name in params:
                 hint = f"a string is the shell's: write ${variable_of(name)} there"
                 raise document.error(f"command: no shell can read ${{{name}}}", hint, at=("command",))
+    if errors := [*_wrong_names(document, request, variables)]:
+        raise FileError.together(errors)
+
+
+def _wrong_names(document: Document, request: Submission, variables: Container[str] | None) -> Iterator[FileError]:
+    """Return what is wrong with each `${NAME}` that a run would not know."""
+    task, params = request.task, params_of(request)
     own = [*params, *map(variable_of, params), *task.base_env, *OWN_VARIABLES]
     known = [*own, *task.env]
-    errors: list[FileError] = []
-    for at, name, below in _to_be_filled_in(task):
+    places = [*_to_be_filled_in(task)]
+    lacking = _lacking(request, {name for _, name, _ in places})
+    for at, name, below in places:
         is_unknown = variables is not None and name not in variables and (name in below or name not in known)
-        if name not in own and (is_unknown or is_misspelt(name, known)):
-            error = UnknownNameError(name, known, below)
-            what = ".".join(step for step in at if isinstance(step, str))
-            errors.append(document.error(f"{what}: {error.message}", error.hint, at=at))
-    if errors:
-        raise FileError.together(errors)
+        if name in lacking and (name in below or name not in task.env):
+            message = f"the run {lacking[name]} has no param {name}"
+            hint = f"give all runs one, as in params: {{{name}: 1}}"
+        elif name not in own and (is_unknown or is_misspelt(name, known)):
+            error = UnknownNameError(name, known, below, str(at[1]) if below else "")
+            message, hint = error.message, error.hint
+        else:
+            continue
+        what = ".".join(step for step in at if isinstance(step, str))
+        yield document.error(f"{what}: {message}", hint, at=at)
 
 
 def _uses_names(task: Task) -> bool:
@@ -69,13 +81,32 @@ def _uses_names(task: Task) -> bool:
     return any("${" in text for text in (*texts, *task.env.values())) or any("." in name for name in task.params)
 
 
-def _to_be_filled_in(task: Task) -> Iterator[tuple[yaml_document.Path, str, Sequence[str]]]:
+def _lacking(request: Submission, names: Collection[str]) -> dict[str, str]:
+    """Return which of these names are params of only some runs, each with the first run without it."""
+    task, sweep = request.task, request.sweep
+    everywhere = {*task.params, *task.base_env, *OWN_VARIABLES}
+    everywhere |= {variable_of(name) for name in task.params}
+    left = {*names} - everywhere
+    # Each combination has all axes, but for what `include` adds.
+    if sweep is None or not sweep.include or not left:
+        return {}
+    some = {way for name in params_of(request) for way in (name, variable_of(name))} & left
+    found: dict[str, str] = {}
+    for run in request.tasks() if some else ():
+        had = {way for name in run.params for way in (name, variable_of(name))}
+        for name in some - had - found.keys():
+            found[name] = run.name
+    return found
+
+
+def _to_be_filled_in(task: Task) -> Iterator[tuple[yaml_document.Path, str, Mapping[str, str]]]:
     """Return where which name stands, and which entries of `env` are not known there yet."""
-    entries = [*task.env]
-    for number, variable in enumerate(entries):
-        yield from ((("env", variable), name, entries[number:]) for name in names_in(task.env[variable]))
+    below = dict(task.env)
+    for variable, text in task.env.items():
+        yield from ((("env", variable), name, below) for name in names_in(text))
+        below = {name: text for name, text in below.items() if name != variable}
     for index, word in enumerate(task.command if not isinstance(task.command, str) else ()):
-        yield from ((("command", index), name, ()) for name in names_in(word))
+        yield from ((("command", index), name, {}) for name in names_in(word))
 
 
 def _at_param(document: Document, name: str) -> yaml_document.Path:

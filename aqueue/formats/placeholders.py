@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 OWN_VARIABLES: Final = (
@@ -29,15 +30,31 @@ class UnknownNameError(ValueError):
         name: what is between the braces.
         known: the names that a task knows itself.
         below: entries of `env` that are not there yet.
+        entry: the one of them that uses the name.
     """
 
-    def __init__(self, name: str, known: Collection[str], below: Container[str]) -> None:
+    def __init__(self, name: str, known: Collection[str], below: Mapping[str, str], entry: str = "") -> None:
         near = nearest(name, known)
         self.hint = f"did you mean ${{{near}}}?" if near else _literally(name)
-        if name in below:
+        if name == entry:
+            self.hint = f"this is the entry for {name} itself, and there is no other"
+        elif name in below and _leads_to(entry, name, below):
+            self.hint = f"{entry} and {name} are made of each other, in a circle: write one of them out"
+        elif name in below:
             self.hint = f"write the entry for {name} above this one"
         self.message = f"${{{name}}} is neither a param nor a variable of its environment"
         super().__init__(f"{self.message}; {self.hint}")
+
+
+def _leads_to(entry: str, name: str, entries: Mapping[str, str]) -> bool:
+    """Return whether the entry for `name` uses another one, itself or by way of others."""
+    had, left = set[str](), [name]
+    while left:
+        if (one := left.pop()) in had or one not in entries:
+            continue
+        had.add(one)
+        left += names_in(entries[one])
+    return entry in had
 
 
 def _literally(name: str) -> str:
@@ -61,12 +78,17 @@ def names_in(text: str) -> Iterator[str]:
 
 
 def value_of(
-    name: str, params: Mapping[str, str], variables: Mapping[str, str], below: Container[str] = ()
+    name: str,
+    params: Mapping[str, str],
+    variables: Mapping[str, str],
+    below: Mapping[str, str] = MappingProxyType({}),
+    entry: str = "",
 ) -> str:
     """Return the value of a param, or else of a variable; an own variable that the run does not have is empty.
 
     Args:
         below: entries of `env` that are not among the variables yet.
+        entry: the one of them that the text is for.
 
     Raises:
         UnknownNameError: there is neither.
@@ -77,7 +99,7 @@ def value_of(
         return variables[name]
     if name in OWN_VARIABLES:
         return ""
-    raise UnknownNameError(name, [*params, *OWN_VARIABLES], below)
+    raise UnknownNameError(name, [*params, *OWN_VARIABLES], below, entry)
 
 
 def is_misspelt(name: str, known: Collection[str]) -> bool:

@@ -83,6 +83,15 @@ def test_a_name_that_is_neither_is_found_by_check_or_fails_the_run_with_a_senten
     )
 
 
+def test_a_name_that_nobody_here_knows_is_queued_with_a_warning(place: Place) -> None:
+    place.init()
+    place.path("two.yaml").write_text("command: [echo, '${FAR}']\n---\nname: b\ncommand: [echo, '${AWAY}']\n")
+    queued = place.ask("enqueue", "two.yaml").stderr
+    assert "warning: two.yaml:1:17: command: ${FAR} is neither a param nor a variable of its environment" in queued
+    assert "two.yaml:4:17: command: ${AWAY}" in queued
+    assert "warning" not in place.ask("enqueue", "two.yaml", env={"FAR": "", "AWAY": ""}).stderr
+
+
 def test_what_is_typed_on_a_command_line_is_not_filled_in_again(place: Place) -> None:
     place.init()
     place.run("add", "-n", "typed", "--env", "A=${HOME} $${x}", "--", "sh", "-c", 'echo "$0 $A"', "${HOME} $${x}")

@@ -157,12 +157,47 @@ def test_a_check_knows_the_variables_that_there_are_here() -> None:
 
 def test_a_check_finds_what_refers_to_an_entry_below_it() -> None:
     lines = ("command: x", "env: {A: '${B}', B: '${A} ${B}'}")
-    assert problem(*lines, variables=()) == (
-        f"2:10: env.A: ${{B}} {NEITHER}",
-        "write the entry for B above this one",
-    )
+    hint = "A and B are made of each other, in a circle: write one of them out"
+    assert problem(*lines, variables=()) == (f"2:10: env.A: ${{B}} {NEITHER}", hint)
     content = content_of(*lines)
     check(content.documents[0], content.requests[0], ("B",))
+    lines = ("command: x", "env: {A: '${B}', B: '${C}', C: 1}")
+    assert problem(*lines, variables=())[1] == "write the entry for B above this one"
+    lines = ("command: x", "env: {A: '${B}', B: '${C}', C: '${A}'}")
+    assert problem(*lines, variables=())[1] == hint
+
+
+def test_an_entry_that_is_made_of_itself_is_told_so() -> None:
+    hint = "this is the entry for S itself, and there is no other"
+    assert problem("command: x", "env: {S: '${S}'}", variables=()) == (f"2:10: env.S: ${{S}} {NEITHER}", hint)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["command: [echo, '${zz}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}]}"],
+        ["command: [echo, '${zz}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}]}", "env: {zz: '${zz}'}"],
+        ["command: [echo, '${lr}']", "matrix: {seed: [1], include: [{lr: a, seed: 2}]}"],
+        ["env: {A: '${z_z}'}", "command: x", "matrix: {lr: [a, b], include: [{lr: a, z.z: 3}]}"],
+    ],
+)
+def test_a_param_that_only_some_combinations_have_is_refused_where_all_use_it(lines: list[str]) -> None:
+    message, hint = problem(*lines)
+    assert "the run train-2 has no param " in message or "the run train-1 has no param lr" in message
+    assert hint.startswith("give all runs one, as in params: {")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["command: [echo, '${zz}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}]}", "params: {zz: 1}"],
+        ["command: [echo, '${zz}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}]}", "env: {zz: 1}"],
+        ["command: [echo, '${zz}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}, {lr: b, zz: 4}]}"],
+        ["command: [echo, '${lr}']", "matrix: {lr: [a, b], include: [{lr: a, zz: 3}]}"],
+    ],
+)
+def test_a_param_that_all_combinations_have_is_accepted(lines: list[str]) -> None:
+    assert content_of(*lines).tasks
 
 
 @pytest.mark.parametrize("name", ["AQUEUE.ID", "a..b", ".a", "a.", "a.b-c"])
