@@ -81,11 +81,11 @@ def serve(
 
     from aqueue.cli.console import Narrator
     from aqueue.clock import Clock
-    from aqueue.executors.local.open_files import keep_open_files
+    from aqueue.executors.local.open_files import close_inherited_files_on_exec
     from aqueue.server.server import Options
     from aqueue.server.server import serve as serve_folder
 
-    keep_open_files()
+    close_inherited_files_on_exec()
     # A writer who opens a file that is being read for the inbox makes the kernel send this; see leases.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     # Where whoever started this ignores it, the kernel tells nobody how a process ended.

@@ -39,8 +39,8 @@ def raise_limit() -> OpenFiles:
     return OpenFiles(most, before, max(1, most - len(_descriptors()) - _SPARE))
 
 
-def keep_open_files() -> None:
-    """Keep what this process inherited, such as a lock of the shell that started it, from all that it spawns."""
+def close_inherited_files_on_exec() -> None:
+    """Have what this process inherited, such as a lock of the shell that started it, closed in all that it spawns."""
     for descriptor in _descriptors():
         with contextlib.suppress(OSError):
             if descriptor > 2:
