@@ -40,7 +40,7 @@ def raise_limit() -> OpenFiles:
 
 
 def close_inherited_files_on_exec() -> None:
-    """Have what this process inherited, such as a lock of the shell that started it, closed in all that it spawns."""
+    """Close what this process inherited, such as a lock of the shell that started it, in all that it spawns."""
     for descriptor in _descriptors():
         with contextlib.suppress(OSError):
             if descriptor > 2:
