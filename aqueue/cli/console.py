@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from datetime import datetime
 
 import click
@@ -82,7 +81,8 @@ class Narrator:
         shown = f"{word:<9}"
         if self._colour and word in _COLOURS:
             shown = click.style(shown, fg=_COLOURS[word])
-        at = time.strftime("%H:%M:%S")
+        # By the clock that says what is due: the kernel has another, for those who ask only for seconds, that lags.
+        at = f"{datetime.now():%H:%M:%S}"
         return f"{click.style(at, dim=True) if self._colour else at} {shown} {text}\n"
 
 

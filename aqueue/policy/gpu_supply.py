@@ -25,6 +25,8 @@ def lacks(demand: GpuRequest, cards: Sequence[Gpu]) -> str | None:
             return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
     if len(cards) < demand.count:
         return f"asks for {described(demand)}, and there {_there(len(cards))}"
+    if demand.memory is not None and any(card.is_declared for card in cards):
+        return f"asks for {described(demand)}, and without NVML it is not known how much memory a GPU has"
     large = _large(cards, demand)
     if len(large) >= demand.count:
         return None

@@ -54,7 +54,8 @@ def waiting_for(
     if all(disabled_by):
         return f"queues are disabled: {disabled_by[0]}"
     if not servers:
-        return _its_server(run, line)
+        # It is to be known before a server is started for it.
+        return _its_pause(run, line, limits) or _its_server(run, line)
     return _its_turn(run, line, limits, now) or hindrance or _its_slot(run, line, limits, servers)
 
 
@@ -75,12 +76,18 @@ def _its_server(run: Run, line: Line) -> str:
     return "no server is up; `aqueue serve` starts one"
 
 
-def _its_turn(run: Run, line: Line, limits: Limits, now: float) -> str | None:
+def _its_pause(run: Run, line: Line, limits: Limits) -> str | None:
     configured = limits.queues.get(run.queue)
     if line.is_paused:
         return f"queue {run.queue} is paused; `aqueue resume {run.queue}` lets it go on"
     if configured is not None and configured.paused:
         return f"queue {run.queue} is paused in aqueue.yaml"
+    return None
+
+
+def _its_turn(run: Run, line: Line, limits: Limits, now: float) -> str | None:
+    if pause := _its_pause(run, line, limits):
+        return pause
     if run.ready_at is not None and run.ready_at > now:
         return f"retry in {spell(run.ready_at - now)}"
     if line.ahead:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aqueue.model.claim import GpuView
-from aqueue.model.config import Queue
+from aqueue.model.config import Queue, Rules
 from aqueue.model.gpu import GpuProcess, GpuReading
 from aqueue.model.run import Run, Trigger
 from aqueue.model.task import Retries, Task
@@ -103,6 +103,12 @@ def without_a_driver(office: Office) -> None:
     office.look(NO_DRIVER)
 
 
+def in_need_of_memory_that_nobody_can_tell(office: Office) -> None:
+    office.limits = Limits(rules=Rules(devices=(0, 1)))
+    office.add("job", gpus=1, gpu_memory=20 << 30)
+    office.look(NO_DRIVER)
+
+
 def after_what_is_held(office: Office) -> None:
     before = office.add("before", hold=True)
     office.after(office.after(before, name="between"), name="job")
@@ -121,6 +127,7 @@ STUCK = [
     impossible,
     impossible_in_its_queue,
     without_a_driver,
+    in_need_of_memory_that_nobody_can_tell,
     after_what_is_held,
     retried_later_in_a_paused_queue,
 ]

@@ -540,6 +540,17 @@ def test_a_card_of_unknown_size_may_be_large_enough() -> None:
     assert lacks(needs(2, gib=80), [a_card(0, total=None, free=None), a_card(1, total=80 * GIB)]) is None
 
 
+def test_a_card_that_is_only_declared_never_has_the_memory_that_is_asked_for() -> None:
+    def board() -> Allocator:
+        return a_board(problem=NO_DRIVER, devices=(0, 1))
+
+    words = "asks for 1 GPU with 20 GiB, and without NVML it is not known how much memory a GPU has"
+    assert lack(board().place(1, needs(gib=20))) == words
+    assert "asks for GPU 1 with 20 GiB, and without NVML" in lack(board().place(1, needs_these(1, gib=20)))
+    assert lack(board().place(1, needs(3, gib=20))) == "asks for 3 GPUs with 20 GiB, and there are 2"
+    assert given(board().place(1, needs(2))) == ["0", "1"]
+
+
 def test_the_largest_card_is_never_said_to_have_what_it_lacks() -> None:
     nearly = a_card(0, total=24564 << 20, free=24564 << 20)
     words = lacks(needs(gib=24), [nearly])
@@ -747,11 +758,6 @@ def test_declared_cards_are_given_however_old_the_look_is() -> None:
     assert given(board.place(2, needs())) == ["0"]
     assert reason(board.place(3, needs())) == "waits for GPUs: GPU 0 has run 2 on it; GPU 1 has run 1 on it"
     assert reason(board.place(4, needs(3))) == "asks for 3 GPUs, and there are 2"
-
-
-def test_of_declared_cards_it_is_not_known_how_much_memory_is_free() -> None:
-    words = "waits for GPUs: how much memory is free on GPU 0 is not known"
-    assert reason(a_board(problem=NO_DRIVER, devices=(0,)).place(1, needs(gib=1))) == words
 
 
 def test_a_slot_that_was_given_while_the_driver_was_there_is_taken_once_it_is_gone_and_the_reverse() -> None:

@@ -61,6 +61,14 @@ def test_a_run_waits_for_a_server() -> None:
     assert reason(servers=[], ahead=2) == "no server is up; `aqueue serve` starts one"
 
 
+def test_that_its_queue_is_paused_is_said_before_that_no_server_is_up() -> None:
+    pause = "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    for servers in ([], [a_server(leaving=Leaving.WHEN_DONE)]):
+        assert reason(servers=servers, is_paused=True) == pause
+        in_file = Limits(queues={"gpu": Queue(name="gpu", paused=True)})
+        assert reason(servers=servers, limits=in_file) == "queue gpu is paused in aqueue.yaml"
+
+
 def test_a_run_waits_for_what_keeps_all_its_servers_from_starting_anything() -> None:
     full = {"here": "the disk is full"}
     assert reason(hindered=full) == "nothing is started: the disk is full"
