@@ -8,11 +8,11 @@ import click
 
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import listed, say_if_unserved, say_warning, say_what_hangs_on
+from aqueue.cli.messages import listed, note, say_warning, say_what_hangs_on
 from aqueue.cli.options import DURATION, F, directory_option
-from aqueue.cli.ordering import cancel_without_room
 from aqueue.cli.output import report, say
 from aqueue.client import pruning
+from aqueue.client.prospects import unserved
 from aqueue.client.session import (
     changing,
     config_in_force,
@@ -25,12 +25,15 @@ from aqueue.client.session import (
     refuse_if_disabled,
     resolve_all,
 )
+from aqueue.client.without_room import cancel_without_room
 from aqueue.errors import DiskFullError, RunError
 from aqueue.model.run import ENDED, Run, State
 from aqueue.store import database, vacuum
 from aqueue.store.lifecycle import Store
 
 T = TypeVar("T")
+
+_SHOWN = 5
 
 _SERVED_SECONDS = 0.05
 """About how long a server may be kept from its database, for once."""
@@ -72,7 +75,7 @@ def cancel(directory: str | None, runs: tuple[str, ...], group: str | None) -> N
             dependents = [run for run in before if run.id not in spared]
             is_served = bool(living_servers(store, folder))
     except DiskFullError as error:
-        cancel_without_room(folder, chosen, error)
+        _say_stopped(cancel_without_room(folder, chosen, error))
         return
     for run, state in zip(chosen, cancelled, strict=True):
         if state in (State.SUCCEEDED, State.FAILED):
@@ -105,7 +108,7 @@ def retry(directory: str | None, runs: tuple[str, ...], group: str | None, faile
             raise _nothing_changed(error, chosen) from None
         back = map(store.get, sorted(store.let_go - {run.id for run in chosen}))
         others = [run for run in back if run is not None]
-        say_if_unserved(store, folder)
+        note(unserved(store, folder))
     if others:
         say(f"{listed(others)} after that, and {'waits' if len(others) == 1 else 'wait'} again", err=True)
 
@@ -127,7 +130,7 @@ def release(directory: str | None, runs: tuple[str, ...], group: str | None) -> 
     folder = find_folder(directory)
     with changing(folder) as store:
         _each(_chosen(store, runs, group, lambda run: run.state is State.HELD), store.release)
-        say_if_unserved(store, folder)
+        note(unserved(store, folder))
 
 
 @click.command()
@@ -185,6 +188,12 @@ def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
         except RunError as error:
             raise _nothing_changed(error, runs) from None
     return done
+
+
+def _say_stopped(runs: Sequence[Run]) -> None:
+    which = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN]) + (" …" if len(runs) > _SHOWN else "")
+    runs_are = f"run {which} is" if len(runs) == 1 else f"runs {which} are"
+    note(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room")
 
 
 def _cancel(store: Store, run: Run) -> State:

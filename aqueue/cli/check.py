@@ -1,8 +1,6 @@
-"""The verb that says what is wrong with a file without queueing it, and how files are read that were named."""
+"""The verb that says what is wrong with a file without queueing it."""
 
 import contextlib
-import os
-import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +10,9 @@ import click
 
 from aqueue.cli.messages import say_warning
 from aqueue.cli.output import say
+from aqueue.client.named_files import content_of
 from aqueue.client.session import config_or_default, environment, now, working_dir
 from aqueue.errors import FileError, FolderError
-from aqueue.folder import trust
 from aqueue.folder.layout import CONFIG_NAME, find
 from aqueue.formats import config_file
 from aqueue.model.config import Config
@@ -119,23 +117,3 @@ def _show_next(schedule: Schedule) -> None:
     say(f"  {schedule.name}: {schedules.in_words(schedule)}")
     for moment in schedules.next_times(schedule, now(), 5) or ["never: its time has passed"]:
         say(f"    {moment}")
-
-
-def content_of(file: str) -> bytes:
-    """Return what is in a file that is named on the command line.
-
-    Raises:
-        FileError: it cannot be read, or somebody else can change what is in it.
-    """
-    from aqueue.formats import yaml_document
-
-    try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
-            raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
-        with Path(file).open("rb") as opened:
-            path = os.path.abspath(file)  # noqa: PTH100 - resolve() would follow links
-            if fault := trust.fault_of_named_file(path, os.fstat(opened.fileno())):
-                raise FileError(file, 0, 0, *fault)
-            return opened.read(yaml_document.MAX_BYTES + 1)
-    except OSError as error:
-        raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None

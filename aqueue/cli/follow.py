@@ -11,9 +11,10 @@ import click
 
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_if_unserved, say_warning
+from aqueue.cli.messages import note, say_warning
 from aqueue.cli.options import COUNT, directory_option
 from aqueue.cli.output import say
+from aqueue.client.prospects import unserved
 from aqueue.client.session import newest_of_each, opened, resolve_all
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError
@@ -51,7 +52,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
             else:
                 waiting = store.select(states=[State.QUEUED, State.RUNNING])
             if any(run.state not in ENDED for run in waiting):
-                say_if_unserved(store, folder)
+                note(unserved(store, folder))
         succeeded = True
         wait_for_news = _news(folder)
         left = {run.id for run in waiting}
@@ -111,7 +112,7 @@ def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> 
             _show(folder, found, attempt or found.attempt)
             return
         if found.state not in ENDED:
-            _read(connection, folder, lambda store: say_if_unserved(store, folder))
+            _read(connection, folder, lambda store: note(unserved(store, folder)))
         _follow(connection, folder, found, attempt)
 
 

@@ -7,9 +7,10 @@ import click
 
 from aqueue.cli.completion import complete_queue, complete_schedule
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_if_unserved, say_warning, say_what_hangs_on
+from aqueue.cli.messages import note, say_warning, say_what_hangs_on
 from aqueue.cli.options import NAME_TYPE, F, directory_option
 from aqueue.cli.output import report, say
+from aqueue.client.prospects import unserved
 from aqueue.client.session import changing, config_or_default, now
 from aqueue.errors import QueueError, RunError
 from aqueue.folder.layout import Folder
@@ -73,7 +74,7 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
     with changing(folder) as store:
         was_paused = store.resume(str(queue))
         if was_paused and store.first(str(queue)) is not None:
-            say_if_unserved(store, folder)
+            note(unserved(store, folder))
     configured = config_or_default(folder, say_warning).queues.get(str(queue))
     if configured is not None and configured.paused:
         raise QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")

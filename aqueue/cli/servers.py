@@ -21,7 +21,6 @@ from aqueue.cli.options import (
     refuse_both,
     served_option,
 )
-from aqueue.cli.ordering import dismiss_without_room
 from aqueue.cli.output import report, say
 from aqueue.cli.unclaimed import folder_to_serve, yes_option
 from aqueue.client.session import (
@@ -34,6 +33,7 @@ from aqueue.client.session import (
     now,
     opened,
 )
+from aqueue.client.without_room import dismiss_without_room
 from aqueue.errors import AqueueError, DiskFullError
 from aqueue.executors.local.procfs import is_alive
 from aqueue.folder import server_locks

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue.cli.params import params_in
+from aqueue.client.params import params_in
 from aqueue.executors.command import environment
 from aqueue.folder.layout import Folder
 from aqueue.formats.sweep_syntax import parse_axis

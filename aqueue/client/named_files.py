@@ -1,17 +1,19 @@
-"""The files that `aqueue enqueue` is given: read together, changed by what the command line says, or refused."""
+"""Task files that are named, not dropped: read together, changed by what is asked for besides, or refused."""
 
 import os
 import shlex
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aqueue.cli import place
-from aqueue.cli.check import content_of
-from aqueue.cli.params import Params
+from aqueue.client import place
+from aqueue.client.params import Params
 from aqueue.client.session import environment
+from aqueue.client.submit import Wishes, after_something, with_wishes
 from aqueue.errors import AqueueError, FileError, UsageError
+from aqueue.folder import trust
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.submission import Submission
@@ -32,6 +34,35 @@ def all_or_none(files: Sequence[str]) -> Iterator[None]:
         if len(files) > 1:
             error.message += "; nothing was queued"
         raise
+
+
+def requests_in(
+    folder: Folder,
+    config: Config,
+    files: Sequence[str],
+    wishes: Wishes,
+    given: Params,
+    *,
+    run_id: str | None = None,
+    working_dir: str = ".",
+) -> tuple[list[list[Submission]], list[str]]:
+    """Return what each of these task files asks for, with these wishes and params, and what may not be meant.
+
+    Args:
+        run_id: that the only run is to have.
+        working_dir: where a task runs that does not say.
+
+    Raises:
+        FileError: there is an error in one of them.
+        UsageError: they cannot take that.
+    """
+    name = wishes.get("name")
+    contents = parse(folder, config, files, name=name, working_dir=working_dir)
+    refuse_one_name(files, contents, run_id, name)
+    requests = requested(contents, with_wishes(wishes), given)
+    if wishes.get("after_any"):
+        requests = [[after_something(request) for request in of_file] for of_file in requests]
+    return requests, [*unknown_names(contents, requests)]
 
 
 def parse(
@@ -70,7 +101,7 @@ def requested(
         UsageError: one of them cannot take the params.
         FileError: with these params, a file has no runs that another of its tasks needs.
     """
-    from aqueue.cli import known_params
+    from aqueue.client import known_params
     from aqueue.formats import tasks_together
 
     written = [content.requests or [Submission(task=task) for task in content.tasks] for content in contents]
@@ -111,6 +142,26 @@ def refuse_one_name(
     if count > 1 and (run_id or name):
         have = f"{files[0]} has" if len(files) == 1 else f"{len(files)} files have"
         raise UsageError(f"{have} {count} tasks", "--run-id and --name are for a file with one")
+
+
+def content_of(file: str) -> bytes:
+    """Return what is in a file that is named on the command line.
+
+    Raises:
+        FileError: it cannot be read, or somebody else can change what is in it.
+    """
+    from aqueue.formats import yaml_document
+
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
+            raise FileError(file, 0, 0, "is not a regular file", "give the file itself")
+        with Path(file).open("rb") as opened:
+            path = os.path.abspath(file)  # noqa: PTH100 - resolve() would follow links
+            if fault := trust.fault_of_named_file(path, os.fstat(opened.fileno())):
+                raise FileError(file, 0, 0, *fault)
+            return opened.read(yaml_document.MAX_BYTES + 1)
+    except OSError as error:
+        raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None
 
 
 def _parse(folder: Folder, config: Config, file: str, name: str | None, working_dir: str) -> "Content":

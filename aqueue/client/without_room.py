@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-from aqueue.cli.output import say
 from aqueue.client.session import config_or_default, living_servers, reading
 from aqueue.errors import DiskFullError
 from aqueue.folder.layout import Folder
@@ -11,14 +10,15 @@ from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 
-_SHOWN = 5
 
-
-def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullError) -> None:
+def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullError) -> list[Run]:
     """Have runs cancelled although the disk is full; stop those that run here if no server is up to do it.
 
     Args:
         error: what the database has said.
+
+    Returns:
+        those that were not over.
 
     Raises:
         DiskFullError: that cannot be done either.
@@ -32,9 +32,7 @@ def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullErro
         is_served = bool(living_servers(store, folder))
     if not is_served:
         _stop(folder, running)
-    which = ", ".join(f"{run.id} {run.name}" for run in left[:_SHOWN]) + (" …" if len(left) > _SHOWN else "")
-    runs_are = f"run {which} is" if len(left) == 1 else f"runs {which} are"
-    say(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room", err=True)
+    return left
 
 
 def dismiss_without_room(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from aqueue.cli.params import Params
+from aqueue.client.params import Params
 from aqueue.errors import UsageError
 from aqueue.formats.names import params_of, two_of_one_variable
 from aqueue.formats.placeholders import nearest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aqueue.cli.params import params_in
+from aqueue.client.params import params_in
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
@@ -55,11 +55,12 @@ def test_brackets_that_are_not_closed_are_refused(word: str) -> None:
         params_in([word], None, None)
 
 
-def test_numbers_with_commas_between_them_are_one_text_and_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert params_in(["lr=0.1,0.01"], None, None).named == {"lr": "0.1,0.01"}
-    assert "lr=[0.1,0.01]" in capsys.readouterr().err
-    params_in(["name=a,b"], None, None)
-    assert capsys.readouterr().err == ""
+def test_numbers_with_commas_between_them_are_one_text_and_it_says_so() -> None:
+    given = params_in(["lr=0.1,0.01"])
+    assert given.named == {"lr": "0.1,0.01"}
+    (note,) = given.notes
+    assert "lr=[0.1,0.01]" in note
+    assert params_in(["name=a,b"]).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,7 @@ def test_numbers_with_commas_between_them_are_one_text_and_it_says_so(capsys: py
     ],
 )
 def test_one_value_that_looks_like_several_is_taken_with_a_word_on_how_they_are_written(
-    word: str, several: str, capsys: pytest.CaptureFixture[str]
+    word: str, several: str
 ) -> None:
-    params_in([word])
-    said = capsys.readouterr().err
-    assert said == (f"{word}: one value, a text; several are written '{several}'\n" if several else "")
+    expected = [f"{word}: one value, a text; several are written '{several}'"] if several else []
+    assert [*params_in([word]).notes] == expected

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aqueue.cli.output import say
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.task import PARAM, is_name, is_param
@@ -28,6 +27,7 @@ class Params(msgspec.Struct, frozen=True):
         positional: `$1`, `$2` … of a shell command.
         doubtful: those of them that stand before a second `--`, and so may be meant as params.
         samples, seed: of all sweeps; None: as the file says.
+        notes: about values that look like several, for a person.
     """
 
     named: dict[str, Value]
@@ -37,6 +37,7 @@ class Params(msgspec.Struct, frozen=True):
     seed: int | None
     new: frozenset[str] = frozenset()
     doubtful: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
         """A request with these params in place of its own.
@@ -101,6 +102,7 @@ def params_in(
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
+    notes = []
     end = words.index("--") if "--" in words else len(words)
     words, literal = words[:end], tuple(words[end + 1 :])
     for word in new:
@@ -118,9 +120,11 @@ def params_in(
             axes[key] = axis
         else:
             named[key] = _value(key, value)
+            if several := _several(value):
+                notes.append(f"{word}: one value, a text; several are written '{key}={several}'")
     doubtful = tuple(word for word in words if not _is_named(word))
     names = frozenset(word.partition("=")[0] for word in new)
-    return Params(named, axes, doubtful + literal, samples, seed, names, doubtful)
+    return Params(named, axes, doubtful + literal, samples, seed, names, doubtful, tuple(notes))
 
 
 def _is_named(word: str) -> bool:
@@ -143,11 +147,10 @@ def _axis(key: str, written: str) -> "Axis | None":
 def _value(key: str, written: str) -> Value:
     from aqueue.formats.yaml_document import parse_value
 
-    word = f"{key}={written}"
     if written.startswith("["):
-        raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
-    if several := _several(written):
-        say(f"{word}: one value, a text; several are written '{key}={several}'", err=True)
+        raise UsageError(
+            f"{key}={written}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'"
+        )
     return parse_value(written)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aqueue.cli.known_params import check
-from aqueue.cli.params import params_in
+from aqueue.client.known_params import check
+from aqueue.client.params import params_in
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep

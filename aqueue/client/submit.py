@@ -1,0 +1,218 @@
+"""Queueing: one command, or the tasks of files, with what is asked for besides."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import msgspec
+
+from aqueue.client import place
+from aqueue.client.prospects import lacking, unserved
+from aqueue.client.session import Warn, changing, environment, keep_code, now, working_dir
+from aqueue.errors import UsageError
+from aqueue.folder.layout import Folder
+from aqueue.model.config import Config
+from aqueue.model.gpu import GPU_VARIABLES, GpuId
+from aqueue.model.run import Trigger
+from aqueue.model.submission import Submission
+from aqueue.model.task import VARIABLE, Isolation, Priority, Task
+
+_CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+
+
+class Wishes(TypedDict, total=False):
+    """What a task is to have whatever its file says. What is None, False or empty leaves it as it is.
+
+    Attributes:
+        name, queue, group: names; the queue of a task that names none is its own.
+        priority: `high` or `low`.
+        tags: more of them, each `key=value` or `key`.
+        gpus: how many, or which; 0 hides all.
+        gpu_memory: bytes that must be free on each of them.
+        after: the runs, names and groups (`group:NAME`) that must have succeeded before it starts.
+        after_any: start it however those have ended.
+        isolate: run it in a checkout of the code as it is now.
+    """
+
+    name: str | None
+    queue: str | None
+    priority: str | None
+    tags: Sequence[str]
+    gpus: int | tuple[GpuId, ...] | None
+    gpu_memory: int | None
+    after: Sequence[str]
+    after_any: bool
+    isolate: bool
+    group: str | None
+
+
+class Submitted(NamedTuple):
+    """What was queued.
+
+    Attributes:
+        ids: of the runs, for each list of submissions and each submission in it.
+        unserved: why they wait for a server; None if one is there.
+        doubts: what a person may not have meant.
+    """
+
+    ids: list[list[list[int]]]
+    unserved: str | None
+    doubts: list[str]
+
+    def all_ids(self) -> list[int]:
+        """Return the ids of all runs, in their order."""
+        return [id_ for of_file in self.ids for runs in of_file for id_ in runs]
+
+
+def submit(
+    folder: Folder,
+    config: Config,
+    submissions: Sequence[Sequence[Submission]],
+    warn: Warn,
+    *,
+    trigger: Trigger = Trigger.MANUAL,
+    run_id: str | None = None,
+) -> Submitted:
+    """Queue the runs of all submissions, or none.
+
+    Args:
+        submissions: those of each file.
+        warn: is told what a person may not have meant about the code that is kept for them.
+        run_id: of the only run.
+
+    Raises:
+        RunError: one of them is to come after a run that is not known, or there is one with this run_id.
+        SnapshotError, DiskFullError: some of their code cannot be kept.
+    """
+    together = [submission for of_file in submissions for submission in of_file]
+    if run_id and any(submission.sweep for submission in together):
+        raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
+    kept = iter(keep_code(folder, together, warn, place.origin_here()))
+    with changing(folder) as store:
+        ids = [
+            store.enqueue([*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id)
+            for of_file in submissions
+        ]
+        doubts = [lacking(store, config, submission.task) for submission in together]
+        return Submitted(ids, unserved(store, folder), [text for text in doubts if text is not None])
+
+
+def command(
+    config: Config,
+    words: str | Sequence[str],
+    wishes: Wishes,
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    hold: bool = False,
+) -> Submission:
+    """Return what asks for one run of a command, in this directory and with the PATH of this environment.
+
+    Args:
+        words: a string for /bin/sh, or a program and its arguments.
+        timeout: in seconds; 0: for ever; None: as configured.
+
+    Raises:
+        UsageError: some of it excludes the rest.
+        FolderError: this directory is not there any more.
+    """
+    variables = env or {}
+    gpus = _gpus(wishes)
+    task = Task(
+        name=wishes.get("name") or _made_up_name(words),
+        command=words if isinstance(words, str) else tuple(words),
+        working_dir=str(working_dir()),
+        queue=wishes.get("queue"),
+        priority=Priority.of(wishes.get("priority") or "low"),
+        base_env=config.env,
+        env=place.carried(_CARRIED) | {**variables},
+        is_literal=True,
+        timeout=config.timeout if timeout is None else timeout or None,
+        retries=config.retries,
+        log_limit=config.log_limit,
+        tags=tuple(wishes.get("tags", ())),
+        hold=hold,
+        isolate=Isolation() if wishes.get("isolate") else None,
+        group=wishes.get("group"),
+        **gpus,
+    )
+    for variable in GPU_VARIABLES if wishes.get("gpus") is not None or wishes.get("gpu_memory") else ():
+        if variable in variables:
+            raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
+    after, after_any = tuple(wishes.get("after", ())), wishes.get("after_any", False)
+    return after_something(Submission(task=place.moved_out(task), after=after, after_any=after_any))
+
+
+def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
+    """Return a function that makes of what a file asks for what is to be queued."""
+    priority = wishes.get("priority")
+    changes = {
+        "name": wishes.get("name"),
+        "queue": wishes.get("queue"),
+        "priority": Priority.of(priority) if priority else None,
+        "isolate": Isolation() if wishes.get("isolate") else None,
+        "group": wishes.get("group"),
+    }
+    given = {field: value for field, value in changes.items() if value is not None}
+
+    def changed(request: Submission) -> Submission:
+        tags = tuple(dict.fromkeys([*request.task.tags, *wishes.get("tags", ())]))
+        task = msgspec.structs.replace(request.task, tags=tags, **given, **_gpus(wishes, request.task))
+        entries = tuple(dict.fromkeys([*request.after, *wishes.get("after", ())]))
+        after_any = request.after_any or wishes.get("after_any", False)
+        return msgspec.structs.replace(request, task=place.moved_out(task), after=entries, after_any=after_any)
+
+    return changed
+
+
+def after_something(request: Submission) -> Submission:
+    """Refuse a request that is to come after whatever, and nothing is named.
+
+    Raises:
+        UsageError: it is.
+    """
+    if request.after_any and not request.after and not request.needs:
+        raise UsageError("--after-any: there is nothing to come after", "say what: --after RUN")
+    return request
+
+
+def check_variable(name: str) -> None:
+    """Refuse a variable that no task may be given.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not VARIABLE.fullmatch(name) or name.startswith("AQUEUE_"):
+        raise UsageError(f"--env {name}: cannot be set", "use letters, digits and '_', and not AQUEUE_…")
+
+
+def ignores_our_gpus(task: Task) -> str | None:
+    """Return the choice of GPUs that this environment has made and the run does not get; None if there is none."""
+    chosen = environment().get("CUDA_VISIBLE_DEVICES")
+    is_ours = chosen == environment().get("AQUEUE_GPUS")
+    is_said = task.gpus is not None or "CUDA_VISIBLE_DEVICES" in task.base_env | task.env | task.params
+    return None if is_ours or is_said else chosen
+
+
+def _gpus(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:
+    """Return what is wished of GPUs, over what the task says; memory alone is that of one GPU."""
+    gpus, gpu_memory = wishes.get("gpus"), wishes.get("gpu_memory")
+    if gpus is None:
+        gpus = task.gpus if task is not None else None
+    if gpu_memory is None:
+        gpu_memory = task.gpu_memory if task is not None and gpus != 0 else None
+    elif gpus is None:
+        gpus = 1
+    elif gpus == 0 and gpu_memory:
+        raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or say how many: --gpus 1")
+    return {"gpus": gpus, "gpu_memory": gpu_memory or None}
+
+
+def _made_up_name(words: str | Sequence[str]) -> str:
+    """Return the program's name and something of its own: two commands without a name are two tasks."""
+    first = words if isinstance(words, str) else words[0]
+    program = Path((first.split() or [""])[0]).name
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '', program)[:50].strip('.') or 'command'}-{os.urandom(3).hex()}"
