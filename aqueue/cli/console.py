@@ -81,7 +81,7 @@ class Narrator:
         shown = f"{word:<9}"
         if self._colour and word in _COLOURS:
             shown = click.style(shown, fg=_COLOURS[word])
-        # By the clock that says what is due: the kernel has another, for those who ask only for seconds, that lags.
+        # By the clock that says what is due: the one that time.strftime() goes by lags behind it.
         at = f"{datetime.now():%H:%M:%S}"
         return f"{click.style(at, dim=True) if self._colour else at} {shown} {text}\n"
 
