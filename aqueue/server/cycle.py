@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import msgspec
@@ -29,7 +29,22 @@ from aqueue.store.schedules import Timetable
 _FEW: Final = 64
 """How many new runs one transaction puts into the store in a few milliseconds."""
 
-RollCall = Callable[[Sequence[Server], float], tuple[Collection[str], Collection[str]]]
+
+class RollCall(NamedTuple):
+    """Which servers of a folder are there.
+
+    Attributes:
+        fresh: the ids of those that give a sign of life.
+        gone: the ids of those that never will again; one that is stopped is neither.
+        woke_at: when this server last found that it had slept.
+    """
+
+    fresh: Collection[str]
+    gone: Collection[str]
+    woke_at: float
+
+
+CallRoll = Callable[[Sequence[Server], float], RollCall]
 
 
 class Delivery:
@@ -96,6 +111,9 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
         if self.rung or self.beating or self.making or self.schedule_files or self.clock_was_set:
             return False
+        if self.adopting:
+            # It asks the system for each of the other servers, and may find many runs to take over.
+            return False
         requests = [request for files in self.files for file in files for request in file.requests]
         return len(requests) <= _FEW and all(request.sweep is None for request in requests)
 
@@ -107,6 +125,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         known: the names of files that were in the store already.
         ids: of the runs that were accepted: for each delivery, file and request.
         let_go: how many runs need not wait for others any more.
+        roll_call: which servers are there; None if that was not asked.
         adopted: runs of servers that are gone, each with the boot of its server.
         held: the runs of this server with the numbers of their attempts; None if that was not asked.
         taken: the runs that may start now; None where nothing is to be started.
@@ -120,6 +139,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
     let_go: int
     planned: Planned
     ended: list[tuple[Outcome, Run]]
+    roll_call: RollCall | None
     adopted: list[tuple[Run, str]]
     held: set[tuple[int, int]] | None
     taken: ClaimResult | None
@@ -154,14 +174,14 @@ class Cycle:
     Args:
         server: the server's id.
         planner: looks after schedules.
-        roll_call: tells the ids of the servers that give a sign of life from those that are gone.
+        call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
     """
 
-    def __init__(self, folder: Folder, server: str, planner: Planner, roll_call: RollCall) -> None:
+    def __init__(self, folder: Folder, server: str, planner: Planner, call_roll: CallRoll) -> None:
         self._folder = folder
         self._server = server
         self._planner = planner
-        self._roll_call = roll_call
+        self._call_roll = call_roll
 
     def do(self, agenda: CycleInput, connection: sqlite3.Connection) -> CycleResult:
         """Record what has come, and claim the runs that may start now.
@@ -178,7 +198,7 @@ class Cycle:
         known = {file.name for file in left_behind if store.runs_of(file.name)}
         ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
         ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.finish(outcome, server))]
-        servers = store.servers() if agenda.adopting else []
+        roll_call = self._call_roll(store.servers(), now) if agenda.adopting else None
         if agenda.beating:
             store.beat(server, limits, now)
             store.follow_clock(now)
@@ -188,7 +208,8 @@ class Cycle:
             ids=ids,
             planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
             ended=ended,
-            adopted=store.adopt(server, *self._roll_call(servers, now)) if agenda.adopting else [],
+            roll_call=roll_call,
+            adopted=[] if roll_call is None else store.adopt(server, roll_call.fresh, roll_call.gone),
             held=store.held_by(server) if agenda.beating else None,
             taken=store.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
             cancellations=store.cancellations(server) if asked else [],

@@ -29,6 +29,7 @@ from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import (
+    CallRoll,
     Cycle,
     CycleInput,
     CycleResult,
@@ -53,7 +54,8 @@ class Dispatcher:
     Args:
         server: the server's id.
         limits: asked anew in each round.
-        roll_call: tells the ids of the servers that give a sign of life from those that are gone.
+        call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
+        bury: clears away what is left of servers, once the store has forgotten them.
         new_runner: makes the runner of a claimed run.
         planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
@@ -69,7 +71,8 @@ class Dispatcher:
         database: Database,
         server: str,
         limits: Callable[[], Limits],
-        roll_call: RollCall,
+        call_roll: CallRoll,
+        bury: Callable[[RollCall], None],
         new_runner: Callable[[Run], Runner],
         planner: Planner,
         take_orders: Callable[[Server], None],
@@ -84,7 +87,8 @@ class Dispatcher:
         self._server = server
         self._leave = leave
         self._orders = OrderFile(str(folder.orders))
-        self._rounds = Cycle(folder, server, planner, roll_call)
+        self._rounds = Cycle(folder, server, planner, call_roll)
+        self._bury = bury
         self._limits = limits
         self._new_runner = new_runner
         self._planner = planner
@@ -102,7 +106,8 @@ class Dispatcher:
         self._has_company = False
         self._plan_at = 0.0
         self._ahead = clock.ahead()
-        self._draining = False
+        self.is_draining = False
+        """Whether it starts nothing more."""
         self._is_full = False
         self._room = Headroom(folder, clock, report, tell)
         self._cards = GpuMonitor(gpus, clock, self._look_around, report)
@@ -131,7 +136,7 @@ class Dispatcher:
 
     def drain(self) -> None:
         """Start nothing more."""
-        self._draining = True
+        self.is_draining = True
         self.wake()
 
     def stop_runs(self, why: str) -> None:
@@ -170,11 +175,11 @@ class Dispatcher:
             while True:
                 self._awake = anyio.Event()
                 pause = await self._round(tasks)
-                if self._draining and not self._runners and not self._deliveries:
+                if self.is_draining and not self._runners and not self._deliveries:
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
                     return
-                if self._draining and self._is_full and self._leave_to_next():
+                if self.is_draining and self._is_full and self._leave_to_next():
                     tasks.cancel_scope.cancel()
                     return
                 if pause is None:
@@ -234,6 +239,8 @@ class Dispatcher:
         if done.taken is not None:
             self._cards.warn(done.taken.look, self._limits().rules)
             self._cards.follow(sight, done.taken, tasks)
+        if done.roll_call is not None:
+            self._bury(done.roll_call)
         self._let_go(before, done)
         for run, its_boot in done.adopted:
             runner = self._add_runner(run)
@@ -246,7 +253,7 @@ class Dispatcher:
         self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: GpuView | None
     ) -> CycleInput:
         """What the next round is about. On its way out, a server makes and starts nothing, and leaves the rest."""
-        now, stays = self._clock.now(), not self._draining
+        now, stays = self._clock.now(), not self.is_draining
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
         return CycleInput(
@@ -325,13 +332,13 @@ class Dispatcher:
     def _until_next(self, outlook: Outlook) -> float | None:
         """For how many seconds there is nothing to do; None: until somebody says otherwise."""
         self._plan_at = math.inf
-        if self._planner.is_ready and not self._draining:
+        if self._planner.is_ready and not self.is_draining:
             self._plan_at = (
                 0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
             )
         moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
         pause = max(0.0, moment - self._clock.now())
-        if not self._draining:
+        if not self.is_draining:
             pause = min(pause, self._cards.seconds_left())
         return None if math.isinf(pause) else pause
 

@@ -1,10 +1,8 @@
 """A server: what it is made of, how it starts, and in which order it stops."""
 
 import contextlib
-import math
 import os
-import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TypeVar
@@ -14,12 +12,12 @@ import anyio.abc
 import anyio.from_thread
 import msgspec
 
-from aqueue.clock import Clock, boot
-from aqueue.errors import AqueueError, BusyError, DatabaseError, DiskFullError, FolderError, SnapshotError
+from aqueue.clock import Clock
+from aqueue.errors import AqueueError, BusyError, DiskFullError, FolderError, SnapshotError
 from aqueue.executors.local.open_files import raise_limit
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
-from aqueue.folder.server_locks import ServerLock, forget, is_up
+from aqueue.folder.server_locks import ServerLock
 from aqueue.formats.placeholders import OWN_VARIABLES
 from aqueue.gpus.probe import Gpus
 from aqueue.intake.config_reload import ConfigReload
@@ -31,12 +29,12 @@ from aqueue.model.config import Config
 from aqueue.model.events import Detail, Notice, Report
 from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import Run
-from aqueue.model.server import Leaving
 from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
 from aqueue.server.dispatcher import Dispatcher
+from aqueue.server.membership import Membership, new_record
 from aqueue.server.schedules import Planner
-from aqueue.server.signals import count_signals
+from aqueue.server.signals import obey_signals
 from aqueue.server.timer import RESCAN_SECONDS, repeat, until_idle
 from aqueue.store.database import Database, Work
 from aqueue.store.lifecycle import Store
@@ -44,8 +42,6 @@ from aqueue.store.orders import OrderFile
 from aqueue.threads import in_thread
 
 T = TypeVar("T")
-
-_STOPPED = "stopped with the server"
 
 
 def _nothing() -> None:
@@ -126,22 +122,31 @@ class _Server:
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         self._known_config = settings.config
         self._reconfigured = anyio.Event()
-        self._raised_to = 0
         self._owns = owned(options.gpus, self._environment)
         self._files = raise_limit()
-        self._is_leaving = False
-        self._woke_at = -math.inf
-        self._record = self._new_record()
+        self._membership = Membership(
+            folder,
+            database,
+            new_record(presence, self._limits_if_raised_to(0), clock, options.queues, options.log),
+            settings,
+            clock,
+            self._limits,
+            lambda: self._intake.rescan(left_for=0.0),
+            report,
+        )
         self._dispatcher = Dispatcher(
             folder=folder,
             database=database,
             server=presence.id,
             limits=self._limits,
-            roll_call=self._roll_call,
+            call_roll=self._membership.roll_call,
+            bury=self._membership.bury,
             new_runner=self._new_runner,
             planner=Planner(folder, report),
             take_orders=self._take_orders,
-            leave=lambda leaving: self._take_orders(msgspec.structs.replace(self._record, leaving=leaving)),
+            leave=lambda leaving: self._take_orders(
+                msgspec.structs.replace(self._membership.record, leaving=leaving)
+            ),
             tell=presence.tell,
             gpus=Gpus(folder),
             clock=clock,
@@ -178,8 +183,11 @@ class _Server:
         return self._settings.config
 
     def _limits(self) -> Limits:
+        return self._limits_if_raised_to(self._membership.record.raised_to)
+
+    def _limits_if_raised_to(self, jobs: int) -> Limits:
         return Limits(
-            jobs=max(self._options.jobs or self._config.jobs, self._raised_to),
+            jobs=max(self._options.jobs or self._config.jobs, jobs),
             runs=self._files.runs,
             queues=self._config.queues,
             serves=self._options.queues,
@@ -191,11 +199,11 @@ class _Server:
     @property
     def _idle_timeout(self) -> float | None:
         if self._options.drain:
-            return self._record.stays_for
+            return self._membership.record.stays_for
         if self._dispatcher.has_schedules and not self._options.ignore_schedules:
             return None
         seconds = self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
-        return None if seconds is None else max(seconds, self._record.stays_for)
+        return None if seconds is None else max(seconds, self._membership.record.stays_for)
 
     def _new_runner(self, run: Run) -> Runner:
         return Runner(
@@ -209,32 +217,23 @@ class _Server:
             report=self._report,
         )
 
-    def _new_record(self) -> ServerRecord:
-        now = self._clock.now()
-        return ServerRecord(
-            id=self._presence.id,
-            pid=os.getpid(),
-            boot=boot(),
-            jobs=self._limits().jobs,
-            started_at=now,
-            heartbeat_at=now,
-            queues=self._options.queues,
-            log=self._options.log,
-            wanted_at=now,
-            disabled_by=self._limits().disabled_by,
-            owns=self._owns,
-        )
-
     @property
     def failed(self) -> int:
         """Return the number of runs that have failed while this served."""
         return len(self._dispatcher.failed)
 
     async def run(self) -> None:
-        self._inbox.schedule_files.know(await self._database.write(self._enter))
+        self._inbox.schedule_files.know(await self._membership.enter())
         left = await in_thread(partial(self._inbox.recover, self._last_id))
         async with anyio.create_task_group() as services:
-            await services.start(count_signals, partial(self._obey_signal, services))
+            await services.start(
+                obey_signals,
+                self._dispatcher,
+                self._membership,
+                lambda: self._config.grace,
+                self._report,
+                services.cancel_scope.cancel,
+            )
             await services.start(self._intake.run, left)
             services.start_soon(self._beat)
             services.start_soon(repeat, RESCAN_SECONDS, self._rescan)
@@ -246,15 +245,10 @@ class _Server:
             services.cancel_scope.cancel()
         # With runs that go on without it, its record still has something to tell to the next server.
         if not self._dispatcher.running:
-            await _shielded(self._leave)
+            await _shielded(self._membership.leave)
 
-    def _enter(self, connection: sqlite3.Connection) -> list[str]:
-        """Be known, and get to know which files have schedules."""
-        store = Store(connection)
-        # Before anything is adopted: timeouts and delays count from moments in the store.
-        store.follow_set_clock(self._record.boot, self._clock.ahead())
-        store.enter(self._record)
-        return [schedule.file for schedule in store.schedules() if schedule.file is not None]
+    def _take_orders(self, record: ServerRecord) -> None:
+        self._membership.take_orders(record, self._dispatcher)
 
     def _warn(self, text: str) -> None:
         self._report(Notice(text, urgent=True))
@@ -278,51 +272,6 @@ class _Server:
             self._reconfigured.set()
         self._dispatcher.wake()
 
-    def _roll_call(self, servers: Sequence[ServerRecord], now: float) -> tuple[set[str], set[str]]:
-        """The servers that give a sign of life, and those that are gone; a stopped one is neither."""
-        fresh, gone, heard_at = {self._presence.id}, set(), {}
-        for server in servers:
-            # Before that, another configuration may have said how often there is to be one.
-            heard_at[server.id] = max(server.heartbeat_at, self._settings.changed_at)
-        # Whoever slept does not know who else did, until they had the time to say so.
-        if now - heard_at.pop(self._presence.id, now) > self._config.stale_after:
-            self._woke_at = now
-        self._woke_at = min(self._woke_at, now)
-        for id_, at in heard_at.items():
-            if not is_up(self._folder.servers, id_):
-                forget(self._folder.servers, id_)
-                gone.add(id_)
-            elif now - max(at, self._woke_at) <= self._config.stale_after:
-                fresh.add(id_)
-        if gone:
-            self._intake.rescan(left_for=0.0)
-        return fresh, gone
-
-    def _take_orders(self, record: ServerRecord) -> None:
-        """Do what the store says that this server is to do."""
-        before, self._record = self._record, record
-        if record.raised_to > self._raised_to:
-            self._raised_to = record.raised_to
-            self._report(Notice(f"up to {self._limits().jobs} runs at a time now"))
-            self._dispatcher.wake()
-        if record.wanted_at > before.wanted_at:
-            self._dispatcher.idle_since = None
-        if record.leaving is before.leaving:
-            return
-        if not self._is_leaving:
-            self._report(Notice("told to leave: nothing more is started"))
-            self._drain()
-        if record.leaving is Leaving.AT_ONCE:
-            self._dispatcher.stop_runs(_STOPPED)
-
-    def _drain(self) -> None:
-        self._is_leaving = True
-        self._dispatcher.drain()
-
-    async def _leave(self) -> None:
-        with contextlib.suppress(DatabaseError):
-            await self._database.write(lambda connection: Store(connection).leave(self._presence.id))
-
     async def _beat(self) -> None:
         while True:
             with anyio.move_on_after(self._config.heartbeat_interval):
@@ -341,62 +290,18 @@ class _Server:
         def idle_since() -> float | None:
             return self._dispatcher.idle_since if self._intake.is_settled else None
 
-        while not self._is_leaving:
+        despite = self._options.drain or self._options.ignore_schedules
+        while not self._dispatcher.is_draining:
             await until_idle(lambda: self._idle_timeout, idle_since, self._clock)
-            if (left := await self._is_free_to_go()) is not None:
+            if (left := await self._membership.leave_if_idle(despite_schedules=despite)) is not None:
                 nothing = "nothing can go on without a person" if left else "nothing is queued or running"
                 self._report(Detail(f"{nothing}: leaving"))
                 self._report(*(Notice(text, urgent=True) for text in left))
-                self._drain()
+                self._dispatcher.drain()
             else:
                 # Something has come that it was not told of yet.
                 self._dispatcher.idle_since = None
                 self._dispatcher.wake()
-
-    async def _is_free_to_go(self) -> list[str] | None:
-        """Have this server leave, unless there is something to do.
-
-        Returns:
-            What to say of the runs that are left, because only a person can have them started; None if it stays.
-        """
-        record, limits, now = self._record, self._limits(), self._clock.now()
-        despite = self._options.drain or self._options.ignore_schedules
-
-        def leave(connection: sqlite3.Connection) -> list[str] | None:
-            store = Store(connection)
-            if not store.leave_if_idle(record, limits, now, despite_schedules=despite):
-                return None
-            return store.left_behind(record, limits, now)
-
-        try:
-            return await self._database.write(leave)
-        except (DiskFullError, BusyError):
-            return None
-
-    def _obey_signal(self, services: anyio.abc.TaskGroup, count: int) -> bool:
-        """Do what a person wants who has pressed Ctrl-C so many times; returns whether to listen on."""
-        running = self._dispatcher.running
-        if count == 1:
-            self._drain()
-            services.start_soon(self._tell_others_of_leaving)
-            if running:
-                runs = f"{running} run" + ("s" if running > 1 else "")
-                self._report(
-                    Notice(f"waiting for {runs} to end; once more to stop them, a third time to leave them")
-                )
-        elif count == 2:
-            self._report(Notice(f"stopping what runs; within {self._config.grace:.0f} s it is killed"))
-            self._dispatcher.stop_runs(_STOPPED)
-        else:
-            self._report(Notice("leaving; the next server takes over what runs"))
-            services.cancel_scope.cancel()
-        return count < 3
-
-    async def _tell_others_of_leaving(self) -> None:
-        with contextlib.suppress(DatabaseError):
-            await self._database.write(
-                lambda connection: Store(connection).send_away(self._presence.id, Leaving.WHEN_DONE)
-            )
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

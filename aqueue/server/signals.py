@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which a server counts."""
+"""Ctrl-C and SIGTERM: the first drains a server, the second stops what runs, the third leaves that behind."""
 
 import contextlib
 import signal
@@ -7,16 +7,49 @@ from collections.abc import Callable, Iterator
 import anyio
 import anyio.abc
 
+from aqueue.model.events import Notice, Report
+from aqueue.server.dispatcher import Dispatcher
+from aqueue.server.membership import STOPPED, Membership
 
-async def count_signals(react: Callable[[int], bool], *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    """Call `react` at each SIGINT and SIGTERM with their number so far, until it returns False."""
+
+async def obey_signals(
+    dispatcher: Dispatcher,
+    membership: Membership,
+    grace: Callable[[], float],
+    report: Report,
+    leave: Callable[[], None],
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
+    """Do what a person wants who has pressed Ctrl-C so many times.
+
+    Args:
+        grace: for how many seconds a run that is stopped may go on.
+        leave: has the server leave at once.
+    """
     with _deaf_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
-        count = 0
-        async for _ in signals:
-            count += 1
-            if not react(count):
-                return
+        async with anyio.create_task_group() as tasks:
+            count = 0
+            async for _ in signals:
+                count += 1
+                if count == 1:
+                    dispatcher.drain()
+                    tasks.start_soon(membership.tell_others_of_leaving)
+                    _say_what_is_waited_for(dispatcher.running, report)
+                elif count == 2:
+                    report(Notice(f"stopping what runs; within {grace():.0f} s it is killed"))
+                    dispatcher.stop_runs(STOPPED)
+                else:
+                    report(Notice("leaving; the next server takes over what runs"))
+                    leave()
+                    return
+
+
+def _say_what_is_waited_for(running: int, report: Report) -> None:
+    if running:
+        runs = f"{running} run" + ("s" if running > 1 else "")
+        report(Notice(f"waiting for {runs} to end; once more to stop them, a third time to leave them"))
 
 
 @contextlib.contextmanager

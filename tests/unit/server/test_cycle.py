@@ -8,7 +8,8 @@ from aqueue.model.claim import ClaimResult
 from aqueue.model.gpu import Allocation
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
-from aqueue.server.cycle import CycleResult
+from aqueue.policy.limits import Limits
+from aqueue.server.cycle import CycleInput, CycleResult
 from aqueue.server.schedules import Planned
 from aqueue.store.runs import Outlook
 from tests.unit.records import a_run
@@ -30,6 +31,7 @@ def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> 
         "let_go": 0,
         "planned": Planned(refused=(), changed=(), made=(), decided=None, not_caught_up=()),
         "ended": [],
+        "roll_call": None,
         "adopted": [],
         "held": None,
         "cancellations": [],
@@ -65,3 +67,20 @@ def test_others_are_told_of_runs_that_came_and_are_not_all_started_here(
     claimed = [a_run(id=id_) for id_ in range(1, claims + 1)]
     ids = [[[list(range(1, come + 1))]]]
     assert done(ids=ids, claimed=claimed).concerns_others is is_told
+
+
+@pytest.mark.parametrize("adopting", [False, True])
+def test_a_round_in_which_runs_may_be_taken_over_is_not_small(adopting: bool) -> None:
+    agenda = CycleInput(
+        files=(),
+        schedule_files=(),
+        outcomes=(),
+        limits=Limits(),
+        now=1000.0,
+        sight=None,
+        rung=False,
+        beating=False,
+        making=False,
+        adopting=adopting,
+    )
+    assert agenda.is_small is not adopting
