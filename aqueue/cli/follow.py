@@ -19,6 +19,7 @@ from aqueue.client.session import newest_of_each, opened, resolve_all
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError
 from aqueue.executors import long_logs
+from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Run, State
 from aqueue.store.database import snapshot
@@ -185,6 +186,10 @@ def _copy(log: Path, position: int, limit: int | None) -> int:
             position = after
     except FileNotFoundError:
         return position
+    except OSError as error:
+        if not no_links.is_refused(error):
+            raise
+        raise RunError(f"{log} is a link that somebody has put there", f"`readlink {log}` says where to") from None
     out.flush()
     return position
 

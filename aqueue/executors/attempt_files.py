@@ -3,8 +3,13 @@
 import math
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+from aqueue.folder import no_links
+
+_MAX_FENCE: Final = 1 << 16
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -40,17 +45,36 @@ def close_fence(attempt: str) -> bool:
 
 
 def restore_fence(attempt: str, pid: int) -> None:
-    """Write the fence of a living process anew, so that its wrapper can append the exit code."""
-    Path(attempt + ".pid").write_text(f"{pid}\n")
+    """Write the fence of a living process anew, so that its wrapper can append the exit code.
+
+    Whatever stands in its place gives way: a link is not followed, and a directory is renamed.
+    """
+    fence, new = Path(attempt + ".pid"), Path(f"{attempt}.pid.{os.urandom(4).hex()}")
+    with open(new, "x", opener=no_links.opener) as file:
+        file.write(f"{pid}\n")
+    try:
+        new.replace(fence)
+    except IsADirectoryError:
+        fence.rename(f"{new}.was")
+        new.replace(fence)
+
+
+def remove_links(attempt: str) -> None:
+    """Remove the links that somebody has put where the files of an attempt that is about to begin are to be."""
+    for suffix in (".log", ".pid", ".lock", ".plan", ".metrics.json"):
+        no_links.remove(attempt + suffix)
 
 
 def read_fence(attempt: str) -> Fence | None:
-    """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count."""
+    """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count.
+
+    Of several lines after the pid, somebody else has written all but the last: the wrapper outlives its command.
+    """
     lines = _fence_lines(attempt)
     if lines is None:
         return None
     pid = _number(lines[0]) if lines else None
-    code, _, remark = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
+    code, _, remark = lines[-1].partition(" ") if len(lines) > 1 else ("", "", "")
     exit_code = _number(code)
     is_garbled = (pid is None and bool(lines)) or (exit_code is None and len(lines) > 1)
     return Fence(pid, exit_code, remark, is_garbled)
@@ -77,11 +101,19 @@ def has_come_to_its_fence(attempt: str) -> bool:
 
 def _fence_lines(attempt: str) -> list[str] | None:
     try:
-        return Path(attempt + ".pid").read_text(errors="replace").split("\n")[:-1]
+        with open(attempt + ".pid", errors="replace", opener=_open_to_read) as file:
+            return file.read(_MAX_FENCE).split("\n")[:-1]
     except FileNotFoundError:
         return None
-    except (IsADirectoryError, PermissionError):
-        return ["not to be read"]
+    except OSError as error:
+        if isinstance(error, IsADirectoryError | PermissionError) or no_links.is_refused(error):
+            return ["not to be read"]
+        raise
+
+
+def _open_to_read(path: str, flags: int) -> int:
+    # Nobody may ever write to what has been put in its place.
+    return no_links.opener(path, flags | os.O_NONBLOCK)
 
 
 def _number(text: str) -> int | None:
@@ -110,6 +142,6 @@ def ended_at(attempt: str, started_at: float | None, now: float) -> float:
 def _changed_at(path: str) -> float:
     """Return when a file was written last, in seconds since the epoch; infinity if it is gone."""
     try:
-        return Path(path).stat().st_mtime
+        return Path(path).lstat().st_mtime
     except OSError:
         return math.inf

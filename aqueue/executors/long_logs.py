@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from aqueue.folder import no_links
 from aqueue.units import spell_size
 
 UNSUPPORTED: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EPERM)
@@ -85,7 +86,7 @@ def settle(log: str, limit: int) -> None:
     Raises:
         OSError: it cannot be done, and the log is as it was.
     """
-    with open(log, "rb") as file:  # noqa: PTH123 - for each run
+    with open(log, "rb", opener=no_links.opener) as file:
         descriptor = file.fileno()
         gap = _find(descriptor, limit)
         status = os.fstat(descriptor)
@@ -122,7 +123,7 @@ def read(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes, i
     Raises:
         OSError: it cannot be read.
     """
-    with log.open("rb") as file:
+    with open(log, "rb", opener=no_links.opener) as file:
         while True:
             piece, position = _piece(file.fileno(), position, limit)
             if not piece:

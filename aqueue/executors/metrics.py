@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from aqueue.errors import EXHAUSTED
 from aqueue.executors.metric_lines import BLOCK, LONGEST_TEXT, Search, is_name
+from aqueue.folder import no_links
 from aqueue.model.run import Metric
 
 MOST: Final = 1000
@@ -130,7 +131,7 @@ def _last_before(attempt: str) -> int:
 
 
 def _of_log(attempt: str, size: int) -> Search:
-    with open(attempt + ".log", "rb") as file:  # noqa: PTH123 - for each run
+    with open(attempt + ".log", "rb", opener=no_links.opener) as file:
         return Search(lambda position, count: os.pread(file.fileno(), count, position), size)
 
 

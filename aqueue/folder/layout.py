@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from aqueue.errors import FolderError
-from aqueue.folder import trust
+from aqueue.folder import no_links, trust
 
 CONFIG_NAME: Final = "aqueue.yaml"
 SUFFIXES: Final = (".yaml", ".yml")
@@ -49,9 +49,8 @@ class Folder:
         return Path(f"{self.runs_text}/{run}")
 
     def make_run_dir(self, run: int) -> None:
-        """Make the directory for the files of a run, if it is not there."""
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(f"{self.runs_text}/{run}", 0o700)
+        """Make the directory for the files of a run, if it is not there; a link in its place is removed."""
+        no_links.make_directory(f"{self.runs_text}/{run}")
 
     def file_away(self, name: str, runs: Sequence[int]) -> None:
         """Move a file from `incoming/` to the folders of the runs that it became; remove it if none are left.

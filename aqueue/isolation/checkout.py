@@ -176,12 +176,12 @@ def finish(plan: Plan, exit_code: int) -> bool:
 
 def save_metrics(plan: Plan, attempt: str) -> None:
     """Save the metrics.json that the command has written in its checkout, where the wrapper could not do so."""
-    if plan.checkout is None or os.path.exists(attempt + ".metrics.json"):
+    if plan.checkout is None or os.path.lexists(attempt + ".metrics.json"):
         return
     written = os.path.join(plan.working_dir, "metrics.json")
     with contextlib.suppress(OSError):
         if os.stat(written).st_mtime_ns > os.stat(attempt + ".plan").st_mtime_ns:
-            with open(written, "rb") as source, open(attempt + ".metrics.json", "wb") as target:
+            with open(written, "rb") as source, open(attempt + ".metrics.json", "xb") as target:
                 target.write(source.read(_MAX_METRICS))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
 from aqueue.model.run import Run
@@ -47,7 +48,7 @@ def write(run: Run, folder: Folder) -> str:
         "run_dir": str(folder.run_dir(run.id)),
     }
     path = folder.attempt(run.id, run.attempt) + ".plan"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(plan))
     if checkout is None or snapshot is None:
@@ -62,7 +63,7 @@ def finish(attempt: str, exit_code: int) -> None:
         attempt: the path of the attempt's files, without their suffixes.
         exit_code: of the command.
     """
-    with contextlib.suppress(OSError), open(attempt + ".log", "ab") as log:  # noqa: PTH123 - a text already
+    with contextlib.suppress(OSError), open(attempt + ".log", "ab", opener=no_links.opener) as log:
         command = [*plan.PROGRAM, "finish", attempt, str(exit_code)]
         subprocess.run(  # noqa: S603 - aqueue itself
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False

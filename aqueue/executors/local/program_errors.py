@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from aqueue.folder import no_links
+
 NOT_STARTED: Final = (126, 127)
 """The exit codes of a shell that could not start a program."""
 
@@ -35,7 +37,7 @@ _ELF: Final = b"\x7fELF"
 def tail(log: Path) -> str:
     """Return the end of an output, in which a complaint would be; empty where there is none."""
     try:
-        with log.open("rb") as file:
+        with open(log, "rb", opener=no_links.opener) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
             return file.read().decode(errors="replace")
     except OSError:

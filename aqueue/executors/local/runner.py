@@ -17,6 +17,7 @@ from aqueue.executors import attempt_files, command, metrics
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import adoption, attempt_locks, log_keeping, process, procfs, program_errors, wrapper
 from aqueue.executors.local.process import Process
+from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
 from aqueue.model.events import Notice, Report
@@ -104,6 +105,7 @@ class Runner:
         """
         try:
             self._folder.make_run_dir(self.run.id)
+            attempt_files.remove_links(self._attempt)
             has_plan = plan.is_needed(self.run.task)
             directory = plan.write(self.run, self._folder) if has_plan else self.run.task.working_dir
             variables = command.environment(
@@ -194,7 +196,7 @@ class Runner:
             found, problem = metrics.read(self._attempt, size)
         notes += [problem] if problem else []
         if notes:
-            with contextlib.suppress(OSError), open(self._attempt + ".log", "a") as log:  # noqa: PTH123 - a text already
+            with contextlib.suppress(OSError), open(self._attempt + ".log", "a", opener=no_links.opener) as log:
                 log.writelines(f"aqueue: {note}\n" for note in notes)
         return found
 
@@ -227,6 +229,8 @@ class Runner:
         adopted = process.find(self._attempt, fence)
         if adopted is not None:
             with adopted:
+                if fence.pid is None:
+                    attempt_files.restore_fence(self._attempt, adopted.pid)
                 return await self._see_through(adopted)
         if fence.pid is None and not fence.is_garbled:
             return self._outcome(End.NEVER_STARTED)
@@ -270,7 +274,7 @@ class Runner:
         """What the fence says, once the wrapper has written its pid, if it lives to do so."""
         fence = Fence(None, None)
         with anyio.move_on_after(_FENCE_PATIENCE):
-            while (fence := attempt_files.read_fence(self._attempt) or fence).pid is None:
+            while (fence := attempt_files.read_fence(self._attempt) or fence).pid is None and not fence.is_garbled:
                 await anyio.sleep(0.05)
         return fence
 

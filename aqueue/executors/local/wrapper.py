@@ -80,13 +80,13 @@ $5") >>"$1.log" 2>&1 ;;
   set -- "$1" $?
   trap '{at_worst}; exit $2' EXIT
   if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
-    head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
+    [ -h "$1.metrics.json" ] || head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
   fi
 {after}else
   set -- "$1" "{NO_WORKING_DIR} no working directory"
 fi
 trap - EXIT
-echo "$2" >>"$1.pid"
+[ -h "$1.pid" ] || echo "$2" >>"$1.pid"
 exit ${{2%% *}}
 """
 

@@ -1,0 +1,33 @@
+"""Open files below `.aqueue` without following a link that a command has put in their place."""
+
+import contextlib
+import errno
+import os
+
+
+def opener(path: str, flags: int) -> int:
+    """Open a file for `open(..., opener=opener)`, and refuse a link with `ELOOP`."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory for this user alone, if it is not there; a link in its place is removed."""
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - a text already
+    except FileExistsError:
+        if remove(path):
+            os.mkdir(path, 0o700)  # noqa: PTH102 - a text already
+
+
+def remove(path: str) -> bool:
+    """Remove what is at a path if it is a link, and return True if so; what it leads to is left alone."""
+    if not os.path.islink(path):  # noqa: PTH114 - a text already, for each run
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - a text already
+    return True
+
+
+def is_refused(error: OSError) -> bool:
+    """Return True if a file was not opened because it is a link."""
+    return error.errno == errno.ELOOP
