@@ -124,8 +124,6 @@ def enqueue(
     config = config_in_force(folder, say_warning)
     refuse_if_disabled(config)
     given = params_in(params, samples, seed, new)
-    for text in given.notes:
-        note(text)
     with named_files.all_or_none(files):
         requests, doubts = named_files.requests_in(
             folder, config, files, wishes, given, run_id=run_id, working_dir=default_working_dir or "."

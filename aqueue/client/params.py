@@ -1,6 +1,7 @@
 """The params that a command line gives to the tasks of a file, and the sweeps that they make."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from aqueue.model.values import Value
 if TYPE_CHECKING:
     from aqueue.model.sweep import Axis
 
-_NUMBERS = re.compile(r"[-+.\deE]+(,[-+.\deE]+)+", re.ASCII)
+_SEVERAL = re.compile(r"\S+(\s+[A-Za-z_][\w.]*=\S*)+", re.ASCII)
 
 
 class Params(msgspec.Struct, frozen=True):
@@ -27,7 +28,6 @@ class Params(msgspec.Struct, frozen=True):
         positional: `$1`, `$2` … of a shell command.
         doubtful: those of them that stand before a second `--`, and so may be meant as params.
         samples, seed: of all sweeps; None: as the file says.
-        notes: about values that look like several, for a person.
     """
 
     named: dict[str, Value]
@@ -37,7 +37,6 @@ class Params(msgspec.Struct, frozen=True):
     seed: int | None
     new: frozenset[str] = frozenset()
     doubtful: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
     def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
         """A request with these params in place of its own.
@@ -61,12 +60,13 @@ class Params(msgspec.Struct, frozen=True):
             self._swept(one, requests).sweep for one in requests
         ):
             raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
-        from aqueue.model.sweep import SweepError
+        from aqueue.model.sweep import HOW_MANY, SweepError
 
         try:
             last = changed.last_name()
         except SweepError as error:
-            raise UsageError(f"{task.name}: {error.message}", error.hint) from None
+            hint = error.hint.replace(HOW_MANY, "with --samples 20")
+            raise UsageError(f"{task.name}: {error.message}", hint) from None
         if not is_name(last):
             raise UsageError(f"{last}: the name is too long for a sweep", "choose a shorter one with --name")
         return changed
@@ -102,7 +102,6 @@ def params_in(
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
-    notes = []
     end = words.index("--") if "--" in words else len(words)
     words, literal = words[:end], tuple(words[end + 1 :])
     for word in new:
@@ -120,11 +119,9 @@ def params_in(
             axes[key] = axis
         else:
             named[key] = _value(key, value)
-            if several := _several(value):
-                notes.append(f"{word}: one value, a text; several are written '{key}={several}'")
     doubtful = tuple(word for word in words if not _is_named(word))
     names = frozenset(word.partition("=")[0] for word in new)
-    return Params(named, axes, doubtful + literal, samples, seed, names, doubtful, tuple(notes))
+    return Params(named, axes, doubtful + literal, samples, seed, names, doubtful)
 
 
 def _is_named(word: str) -> bool:
@@ -141,28 +138,33 @@ def _axis(key: str, written: str) -> "Axis | None":
     try:
         return sweep_syntax.parse_axis(written)
     except sweeps.SweepError as error:
-        raise UsageError(f"{key}: {error.message}", error.hint) from None
+        hint = error.hint.replace(sweeps.AS_TEXT, f"for one text, write {_as_text(key, written)}")
+        raise UsageError(f"{key}: {error.message}", hint) from None
 
 
 def _value(key: str, written: str) -> Value:
-    from aqueue.formats.yaml_document import parse_value
+    from aqueue.formats.lookalikes import meant_by
+    from aqueue.formats.yaml_document import parse_value, quoted
 
+    word = f"{key}={written}"
     if written.startswith("["):
+        raise UsageError(f"{word}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'")
+    if (text := quoted(written)) is not None:
+        return text
+    as_text = f"for one text, write {_as_text(key, written)}"
+    if _SEVERAL.fullmatch(written):
         raise UsageError(
-            f"{key}={written}: its brackets are not closed", "quote it for the shell: 'lr=[0.1, 0.01]'"
+            f"{shlex.quote(word)} is one word, and looks like several",
+            f"for several params, write {word}; {as_text}",
         )
+    if meant := meant_by(written):
+        hint = f"for several, write '{key}={meant}'; {as_text}"
+        raise UsageError(f"{word} looks like several values, and is one", hint)
     return parse_value(written)
 
 
-def _several(written: str) -> str:
-    """Return how several values are written that a text may well mean; empty if it means itself."""
-    from aqueue.formats.lookalikes import meant_by
-
-    if _NUMBERS.fullmatch(written):
-        return f"[{written}]"
-    # With a colon it may be a time, and with commas or blanks anything.
-    meant = meant_by(written)
-    return "" if ":" in written or meant.startswith("[") else meant
+def _as_text(key: str, written: str) -> str:
+    return shlex.quote(f'{key}="{written}"')
 
 
 def _is_meant(request: Submission, param: str, requests: Sequence[Submission]) -> bool:

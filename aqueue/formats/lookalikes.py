@@ -25,10 +25,13 @@ _OURS: Final = ("range", "choice", "uniform", "loguniform")
 _THEIRS: Final = {
     **dict.fromkeys(("choices", "sample", "grid", "grid_search", "categorical"), "choice"),
     **dict.fromkeys(("arange", "randint", "randrange", "interval", "xrange"), "range"),
-    **dict.fromkeys(("linspace", "random", "quniform"), "uniform"),
-    **dict.fromkeys(("logspace", "geomspace", "log_uniform"), "loguniform"),
+    **dict.fromkeys(("random", "quniform"), "uniform"),
+    "log_uniform": "loguniform",
+    **dict.fromkeys(("linspace", "logspace", "geomspace"), ""),
 }
-"""Words of other tools, and of ours the nearest."""
+"""Words of other tools, and of ours the nearest; empty if only a list has those values."""
+
+_MOST_LISTED = 20
 
 
 def meant_by(text: str) -> str:
@@ -47,6 +50,11 @@ def meant_by(text: str) -> str:
     if found := _WORDS.fullmatch(text):
         return f"{found[1].lower()}({found[2]}, {found[3]})"
     return _function(text)
+
+
+def lacks_comma(text: str) -> bool:
+    """Return True if a text is numbers with nothing but blanks between them, as in [0.1 0.01]."""
+    return _BLANKS.fullmatch(text.strip()) is not None
 
 
 def is_range(text: str) -> bool:
@@ -96,11 +104,25 @@ def _function(text: str) -> str:
     """Return the call that something like one seems to mean."""
     found = _FUNCTION.fullmatch(text)
     name = found[1].lower() if found else ""
-    ours = name if name in _OURS else _THEIRS.get(name, "")
-    if not found or not ours:
+    if not found or (name not in _OURS and name not in _THEIRS):
         return ""
+    ours = name if name in _OURS else _THEIRS[name]
     inside = found[2].strip() if text.endswith((")", "]")) else ""
+    if not ours:
+        return _evenly(inside) if name == "linspace" else "[…]"
     between = _between_dots(inside)
     if ours == "range" and between.startswith("range("):
         return between
     return f"{ours}({inside})" if ours in ("range", "choice") and name in _OURS and inside else f"{ours}(…)"
+
+
+def _evenly(inside: str) -> str:
+    """Return the list of so many numbers between two; both are in it."""
+    written = [part.strip() for part in inside.split(",")]
+    if len(written) != 3 or not all(re.fullmatch(_NUMBER, part, re.ASCII) for part in written):
+        return "[…]"
+    if not _is_whole(written[2]) or not 2 <= (count := int(written[2])) <= _MOST_LISTED:
+        return "[…]"
+    low, high = Decimal(written[0]), Decimal(written[1])
+    numbers = [low + (high - low) * index / (count - 1) for index in range(count)]
+    return f"[{', '.join(f'{float(number):.6g}' for number in numbers)}]"

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from aqueue.formats.lookalikes import is_range, meant_by
+from aqueue.formats.lookalikes import meant_by
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import Document, describe
 from aqueue.model.values import plain_text
@@ -26,7 +26,7 @@ def check(document: Document, expected: str) -> None:
         if isinstance(value, list | dict):
             message = f"params.{name}: expected {expected}, got {describe(value)}"
             raise document.error(message, _hint(name, value), at=at)
-        if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or is_range(value)):
+        if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
             message = f"params.{name}: {describe(value)} would be one value here, a text"
             several = f"matrix: {{{name}: {meant_by(value) or value}}}"
             hint = f"for a run of each value, write {several}; if it is text, put it in quotes"

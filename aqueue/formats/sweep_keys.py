@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from aqueue.formats import yaml_document
-from aqueue.formats.lookalikes import is_range
+from aqueue.formats.lookalikes import meant_by
 from aqueue.formats.schedule_keys import Wrong
 from aqueue.formats.task_keys import Keys
 from aqueue.formats.yaml_calls import CALL
@@ -102,10 +102,12 @@ def _axis(document: Document, key: str, values: Any) -> "Axis":
     for index, value in enumerate(values if isinstance(values, list) else ()):
         _refuse_nul(document, ("matrix", key, index), value)
     _refuse_nul(document, ("matrix", key), values)
-    from aqueue.formats.sweep_syntax import parse_axis
+    from aqueue.formats.sweep_syntax import parse_axis, refuse_lacking_comma
     from aqueue.model.sweep import SweepError
 
     try:
+        if isinstance(values, list):
+            refuse_lacking_comma(values, lambda index: document.is_quoted(("matrix", key, index)))
         return parse_axis(values)
     except SweepError as error:
         raise document.error(f"matrix.{key}: {error.message}", error.hint, at=("matrix", key)) from None
@@ -122,11 +124,10 @@ def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong
             at: yaml_document.Path = ("matrix", key, index, name)
             if not is_param(name):
                 raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
-            if isinstance(value, str) and (CALL.match(value) or is_range(value)):
+            if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
                 message = f"matrix.{key}.{name}: {yaml_document.describe(value)} would be one value here, a text"
-                raise document.error(
-                    message, "write an entry for each value, or have them in the matrix itself", at=at
-                )
+                hint = "write an entry for each value, or have them in the matrix itself"
+                raise document.error(message, f"{hint}; if it is text, put it in quotes", at=at)
             if isinstance(value, dict | list):
                 message = f"matrix.{key}.{name}: expected a plain value, got {yaml_document.describe(value)}"
                 raise document.error(message, at=at)

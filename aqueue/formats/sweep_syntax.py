@@ -1,15 +1,15 @@
 """The forms in which a task file and a command line write several values of a param. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
 from typing import Any
 
 from aqueue.errors import FileError
-from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, meant_by
+from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import describe, read
-from aqueue.model.sweep import _AS_TEXT, _EXACT, MOST, Axis, Span, SweepError, _amount
+from aqueue.model.sweep import _EXACT, AS_TEXT, MOST, Axis, Span, SweepError, _amount
 from aqueue.model.values import Value, all_stand_for, is_number, plain_text, stands_for
 
 
@@ -67,15 +67,32 @@ def _parse(text: str) -> Axis:
 def _elements(text: str) -> list[Any]:
     """The elements of a list in YAML."""
     try:
-        found = [document.written for document in read(text, "")]
+        documents = [*read(text, "")]
     except FileError as error:
         _, _, problem = error.message.partition(": ")
         raise SweepError(f"{problem}; quote text that has brackets, a comma or a colon in it") from None
     except UnicodeEncodeError:
         raise SweepError("it is not UTF-8") from None
-    if len(found) != 1 or not isinstance(found[0], list):
+    if len(documents) != 1 or not isinstance(documents[0].written, list):
         raise SweepError("expected one list")
-    return found[0]
+    found: list[Any] = documents[0].written
+    refuse_lacking_comma(found, lambda index: documents[0].is_quoted((index,)))
+    return found
+
+
+def refuse_lacking_comma(elements: Sequence[Any], is_quoted: Callable[[int], bool]) -> None:
+    """Refuse numbers in a list that have only a blank between them.
+
+    Args:
+        is_quoted: tells of which elements, by their index, it is said that they are text.
+
+    Raises:
+        SweepError: at the first of them.
+    """
+    for index, element in enumerate(elements):
+        if isinstance(element, str) and lacks_comma(element) and not is_quoted(index):
+            hint = f"write commas: [{', '.join(element.split())}]; if it is text, put it in quotes"
+            raise SweepError(f"{describe(element)} is one value, a text; {hint}")
 
 
 def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
@@ -94,7 +111,7 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
             raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
     if len(elements) == 1 and len(between_colons(text := plain_text(elements[0]))) == 2:
-        raise SweepError(f"{from_guild('uniform', text)}; {_AS_TEXT}")
+        raise SweepError(f"{from_guild('uniform', text)}; {AS_TEXT}")
     if len(elements) == 1:
         _refuse_lookalike(elements[0], in_list=True)
     return tuple(elements)
@@ -107,9 +124,9 @@ def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
         SweepError: with how they are written.
     """
     meant = meant_by(value) if isinstance(value, str) else ""
-    if meant and not (in_list and meant.startswith("[")):
+    if meant and not (in_list and meant.startswith("[") and "(" not in value):
         end = ", whose end is not in it" if meant.startswith("range(") and "…" not in meant else ""
-        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {_AS_TEXT}")
+        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {AS_TEXT}")
 
 
 def _range(numbers: Sequence[float]) -> tuple[Value, ...]:

@@ -307,6 +307,17 @@ def _scalar(node: yaml.ScalarNode) -> Value:
     return parse_value(text)
 
 
+def quoted(text: str) -> str | None:
+    """Return the text that is in quotes; None if those are not around the whole of it."""
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        return None
+    try:
+        (document,) = read(text, "")
+    except (FileError, UnicodeEncodeError, ValueError):
+        return None
+    return document.value if isinstance(document.value, str) and document.is_quoted(()) else None
+
+
 def parse_value(text: str) -> Value:
     """Return the value that plain text, without quotes, is written for."""
     return spelled(text, parse_scalar(text))

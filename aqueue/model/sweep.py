@@ -20,7 +20,9 @@ MOST: Final = MAX_COMBINATIONS
 _MAX_TRIES = 20 * MOST
 """How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
 
-_AS_TEXT = "or, if it is text, put it under params"
+AS_TEXT: Final = "or, if it is text, put it under params"
+HOW_MANY: Final = "with samples: 20"
+"""Parts of hints that are true of a task file; a command line says it in another way."""
 
 _EXACT = Context(prec=25)
 """In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
@@ -180,10 +182,10 @@ def _grid(sweep: Sweep) -> list[Combination]:
     values: list[tuple[Value, ...]] = []
     for name, axis in sweep.axes.items():
         if isinstance(axis, Span):
-            raise SweepError(f"{name}: it may be any number in between; say how many to take, with samples: 20")
+            raise SweepError(f"{name}: it may be any number in between; say how many to take, {HOW_MANY}")
         values.append(axis)
     if (count := math.prod(map(len, values))) > MOST:
-        hint = "take fewer values, or pick some combinations with samples: 20"
+        hint = f"take fewer values, or pick some combinations {HOW_MANY}"
         raise SweepError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
     is_excluded = _exclusion(sweep)
     grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))

@@ -1,11 +1,14 @@
 """Params of a command line: which tasks of a file they go to, and which of them make sweeps."""
 
+import shlex
+
 import pytest
 
 from aqueue.client.params import params_in
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
+from aqueue.model.values import plain_text
 from tests.unit.records import a_task
 
 
@@ -55,29 +58,70 @@ def test_brackets_that_are_not_closed_are_refused(word: str) -> None:
         params_in([word], None, None)
 
 
-def test_numbers_with_commas_between_them_are_one_text_and_it_says_so() -> None:
-    given = params_in(["lr=0.1,0.01"])
-    assert given.named == {"lr": "0.1,0.01"}
-    (note,) = given.notes
-    assert "lr=[0.1,0.01]" in note
-    assert params_in(["name=a,b"]).notes == ()
+@pytest.mark.parametrize(
+    ("word", "several", "text"),
+    [
+        ("seed=1..5", "seed=range(1, 6)", "'seed=\"1..5\"'"),
+        ("seed=1-5", "seed=range(1, 6)", "'seed=\"1-5\"'"),
+        ("lr=0.1,0.01", "lr=[0.1, 0.01]", "'lr=\"0.1,0.01\"'"),
+        ("opt=adam,sgd", "opt=[adam, sgd]", "'opt=\"adam,sgd\"'"),
+        ("s=Range(1, 5)", "s=range(1, 5)", "'s=\"Range(1, 5)\"'"),
+        ("s=linspace(0,1,3)", "s=[0, 0.5, 1]", "'s=\"linspace(0,1,3)\"'"),
+    ],
+)
+def test_one_value_that_looks_like_several_is_refused_with_how_both_are_written(
+    word: str, several: str, text: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        params_in([word])
+    assert caught.value.message == f"{word} looks like several values, and is one"
+    assert caught.value.hint == f"for several, write '{several}'; for one text, write {text}"
+    given = params_in([several])
+    assert list(given.axes) == [word.partition("=")[0]]
+    (written,) = shlex.split(text)
+    assert params_in([written]).named == dict([word.split("=")])
 
 
 @pytest.mark.parametrize(
-    ("word", "several"),
-    [
-        ("seed=1..5", "seed=range(1, 6)"),
-        ("seed=1-5", "seed=range(1, 6)"),
-        ("lr=0.1,0.01", "lr=[0.1,0.01]"),
-        ("s=Range(1, 5)", "s=range(1, 5)"),
-        ("at=1:30", ""),
-        ("day=2026-11-22", ""),
-        ("opts=a,b", ""),
-        ("name=adam", ""),
-    ],
+    "word", ["day=2026-11-22", "at=12:05", "name=adam", "v=1.20", "x=-e 1 b", "url=http://a?b=c"]
 )
-def test_one_value_that_looks_like_several_is_taken_with_a_word_on_how_they_are_written(
-    word: str, several: str
-) -> None:
-    expected = [f"{word}: one value, a text; several are written '{several}'"] if several else []
-    assert [*params_in([word]).notes] == expected
+def test_one_value_that_looks_like_one_is_taken(word: str) -> None:
+    (value,) = params_in([word]).named.values()
+    assert plain_text(value) == word.partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ('x="[1, 2]"', "[1, 2]"), ("x='a'", "a"), ('x="1.20"', "1.20"), ('x="a" and "b"', '"a" and "b"'),
+        ('x="', '"'), ('x=""', ""), ('x="a', '"a'), ("x='it''s'", "it's"), ('x="a\\x"', '"a\\x"'),
+    ],
+)  # fmt: skip
+def test_quotes_around_the_whole_of_a_value_make_it_text(word: str, text: str) -> None:
+    assert params_in([word]).named == {"x": text}
+
+
+def test_two_params_in_one_word_are_refused() -> None:
+    with pytest.raises(UsageError, match="is one word, and looks like several") as caught:
+        params_in(["lr=0.1 seed=2"])
+    assert caught.value.hint == (
+        "for several params, write lr=0.1 seed=2; for one text, write 'lr=\"0.1 seed=2\"'"
+    )
+    assert params_in(['lr="0.1 seed=2"']).named == {"lr": "0.1 seed=2"}
+
+
+@pytest.mark.parametrize("word", ["lr=[0.1 0.2]", "lr=[1, 2 3]", "lr=choice(1 2)"])
+def test_a_comma_that_is_missing_is_told(word: str) -> None:
+    with pytest.raises(UsageError, match="is one value, a text") as caught:
+        params_in([word])
+    assert caught.value.hint.startswith("write commas: [")
+    assert params_in(["lr=['0.1 0.2', '3 4']"]).axes == {"lr": ("0.1 0.2", "3 4")}
+
+
+def test_hints_are_those_of_a_command_line() -> None:
+    with pytest.raises(UsageError) as caught:
+        applied("lr=uniform(0, 1)", requests=[TRAIN])
+    assert caught.value.hint == "say how many to take, with --samples 20"
+    with pytest.raises(UsageError) as caught:
+        params_in(["lr=[1..5]"])
+    assert caught.value.hint.endswith("for one text, write 'lr=\"[1..5]\"'")

@@ -18,7 +18,9 @@ TEXT = "put it under params"
         ("1:10:2", "range(1, 11, 2)"), ("1.5-2.5", "uniform(1.5, 2.5)"), ("0.1, 0.01", "[0.1, 0.01]"),
         ("adam,sgd", "[adam, sgd]"), ("1 2 3", "[1, 2, 3]"), ("range 1 5", "range(1, 5)"),
         ("Range(1, 5)", "range(1, 5)"), ("range (1, 5)", "range(1, 5)"), ("range(1..5)", "range(1, 6)"),
-        ("choices(a, b)", "choice(…)"), ("linspace(0, 1, 5)", "uniform(…)"), ("Range(1", "range(…)"),
+        ("choices(a, b)", "choice(…)"), ("linspace(0, 1, 5)", "[0, 0.25, 0.5, 0.75, 1]"),
+        ("linspace(0, 1)", "[…]"), ("linspace(0, 1, 99)", "[…]"), ("logspace(0, 1, 5)", "[…]"),
+        ("Range(1", "range(…)"),
     ],
 )  # fmt: skip
 def test_what_seems_to_be_meant_is_told_as_it_is_written_here(text: str, meant: str) -> None:

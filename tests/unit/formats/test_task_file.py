@@ -221,8 +221,44 @@ def test_any_text_is_either_tasks_or_an_error_with_a_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["'1..5'", '"range(1, 5)"', "1-5", "1:30", "a, b", "range", "../data", "|-\n    1..5"]
-)
-def test_text_in_params_is_text_where_it_is_quoted_or_may_well_be_meant(text: str) -> None:
+    "text",
+    [
+        "'1..5'", '"range(1, 5)"', "'1-5'", "'1:30'", "'a, b'", "12:05", "2026-11-22", "range", "../data",
+        "|-\n    1..5", "a, b c", "f(x)",
+    ],
+)  # fmt: skip
+def test_text_in_params_is_text_where_it_is_quoted_or_can_hardly_mean_several(text: str) -> None:
     (task,) = parse(f"command: x\nparams:\n  p: {text}\n", "t.yaml", DEFAULTS).tasks
     assert task.params["p"] == text.strip("'\"").removeprefix("|-\n    ")
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("0.1, 0.2", "[0.1, 0.2]"), ("1-5", "range(1, 6)"), ("1:5", "range(1, 6)"), ("a, b", "[a, b]"),
+        ("linspace(0,1,5)", "[0, 0.25, 0.5, 0.75, 1]"), ("1 2 3", "[1, 2, 3]"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_several_values_in_params_is_refused_with_how_they_are_written(
+    text: str, several: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        parse(f"command: x\nparams:\n  p: {text}\n", "t.yaml", DEFAULTS)
+    assert caught.value.hint == (
+        f"for a run of each value, write matrix: {{p: {several}}}; if it is text, put it in quotes"
+    )
+
+
+@pytest.mark.parametrize("entry", ["{lr: 0.1, p: 1-5}", "{lr: 0.1, p: 1 2}", "{lr: 0.1, p: linspace(0)}"])
+@pytest.mark.parametrize("key", ["include", "exclude"])
+def test_what_looks_like_several_values_in_include_is_refused(entry: str, key: str) -> None:
+    with pytest.raises(FileError, match="would be one value here, a text"):
+        parse(f"command: x\nmatrix: {{lr: [0.1], p: [a], {key}: [{entry}]}}\n", "t.yaml", DEFAULTS)
+
+
+@pytest.mark.parametrize("listed", ["[0.1 0.2]", "[0.1, 0.2 0.3]"])
+def test_a_comma_that_is_missing_in_a_list_is_told(listed: str) -> None:
+    with pytest.raises(FileError, match="is one value, a text") as caught:
+        parse(f"command: x\nmatrix: {{lr: {listed}}}\n", "t.yaml", DEFAULTS)
+    assert caught.value.hint.startswith("write commas: [0.")
+    assert parse("command: x\nmatrix: {lr: ['0.1 0.2']}\n", "t.yaml", DEFAULTS).tasks
