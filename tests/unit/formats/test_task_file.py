@@ -253,7 +253,7 @@ def test_what_looks_like_several_values_in_params_is_refused_with_how_they_are_w
 @pytest.mark.parametrize("key", ["include", "exclude"])
 def test_what_looks_like_several_values_in_include_is_refused(entry: str, key: str) -> None:
     with pytest.raises(FileError, match="would be one value here, a text"):
-        parse(f"command: x\nmatrix: {{lr: [0.1], p: [a], {key}: [{entry}]}}\n", "t.yaml", DEFAULTS)
+        parse(f"command: x\nmatrix: {{lr: [0.1, 0.2], p: [a], {key}: [{entry}]}}\n", "t.yaml", DEFAULTS)
 
 
 @pytest.mark.parametrize("listed", ["[0.1 0.2]", "[0.1, 0.2 0.3]"])
