@@ -1,7 +1,8 @@
-"""Start `python -m aqueue` without waiting for Python: as a fork of a process that has loaded the libraries.
+"""Start `python -m aqueue` without waiting for Python: as a fork of a process that has loaded all modules.
 
-The acceptance tests start thousands of processes, and most of their time would go into loading the same libraries
-again. Only those are there already: aqueue's own modules are loaded by each process, as ever.
+The acceptance tests start thousands of processes, and most of their time would go into loading the same modules
+again. A module of aqueue does nothing when it is loaded; that one which is not needed is not loaded, and none from
+the current directory, is tested with processes of their own.
 
 Data flows: the tests send arguments, directory, environment and files to a process that has loaded all; it forks
 the process that is meant, tells its pid, and later how it ended. The dynamic linker reads its variables once, when
@@ -15,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -25,6 +27,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+import aqueue
+
+_SCRIPTS: Final = ("aqueue.__main__", "aqueue.executors.local.restore", "aqueue.isolation.checkout")
+"""What runs by itself."""
 
 _LARGEST_REQUEST: Final = 1 << 20
 _LINKERS: Final = "LD_"
@@ -121,13 +128,14 @@ def _loaded(linkers: tuple[tuple[str, str], ...]) -> socket.socket:
 
 
 def _load() -> None:
-    for name in ("aqueue.cli", "aqueue.cli.serve", "aqueue.server.server", "rich.table", "pynvml"):
+    for module in pkgutil.walk_packages(aqueue.__path__, "aqueue."):
+        if module.name not in _SCRIPTS:
+            importlib.import_module(module.name)
+    for name in ("rich.table", "pynvml", "yaml"):
         importlib.import_module(name)
     # A server does without it where there is none.
     with contextlib.suppress(ImportError):
         importlib.import_module("uvloop")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "aqueue"]:
-        del sys.modules[name]
     # What is looked through for garbage, if only at the end, is copied for each process.
     gc.collect()
     gc.freeze()
