@@ -38,7 +38,7 @@ _SHOWN = 5
 @group_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet: bool) -> None:
-    """Wait until runs are over; without any, until nothing is queued or running.
+    """Wait until runs are over: those named, or all that are queued or running now.
 
     It ends, too, once all that is left needs a person before it can start. Exits with 1 if one of them did not
     succeed.
@@ -52,9 +52,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
                 waiting += newest_of_each(resolve_all(store, (), group)) if group is not None else []
             else:
                 waiting = store.select(states=[State.QUEUED, State.RUNNING])
-            if any(run.state not in ENDED for run in waiting):
-                note(unserved(store, folder))
-        succeeded = True
+        succeeded, has_said = True, False
         wait_for_news = _news(folder)
         left = {run.id for run in waiting}
         while True:
@@ -72,6 +70,9 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
                     say(_ended(run))
             if not left or stuck:
                 break
+            if not has_said:
+                has_said = True
+                note(_read(connection, folder, partial(unserved, where=folder)))
             wait_for_news()
     if stuck and not quiet:
         _say_why_left(stuck)
@@ -100,7 +101,9 @@ def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
 @click.command()
 @directory_option
 @click.argument("run", shell_complete=complete_run)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on until the run is over, or cannot start without a person."
+)
 @click.option("--attempt", type=COUNT, help="Of this attempt; default: the last.")
 def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
     """Show the output of a run."""
@@ -112,8 +115,6 @@ def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> 
         if not follow:
             _show(folder, found, attempt or found.attempt)
             return
-        if found.state not in ENDED:
-            _read(connection, folder, lambda store: note(unserved(store, folder)))
         _follow(connection, folder, found, attempt)
 
 
@@ -136,6 +137,7 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
 
     Raises:
         RunError: there was nothing to copy, not even an empty log.
+        Exit: only a person can have it started.
     """
     number, position = attempt or max(run.attempt, 1), 0
     directory, watching = folder.run_dir(run.id), False
@@ -143,7 +145,7 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
     wait_for_more = _news(folder)
     while True:
         # Read before the log is: what was written until it was over is all there then.
-        current = _read(connection, folder, partial(Store.get, id_=run.id))
+        current, stuck = _read(connection, folder, partial(_whereabouts, folder=folder, id_=run.id))
         log = folder.log(run.id, number)
         has_log = has_log or log.exists()
         position = _copy(log, position, run.task.log_limit)
@@ -162,19 +164,21 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
             # Looked at once more before waiting: the watch reports only what comes after it was made.
             watching = True
             wait_for_more = _news(folder, directory)
+        elif stuck:
+            _say_why_left(stuck)
+            raise click.exceptions.Exit(1)
         else:
-            if run.state is not State.RUNNING and not has_said:
-                has_said = _read(connection, folder, partial(_say_if_stuck, folder=folder, run=run))
+            if not has_said:
+                has_said = True
+                note(_read(connection, folder, partial(unserved, where=folder)))
             wait_for_more()
 
 
-def _say_if_stuck(store: Store, folder: Folder, run: Run) -> bool:
-    """Say why a run waits, if only a person can have it started; returns whether that is so."""
-    if can_end(store, folder, [run.id]):
-        return False
-    (why,) = waits(store, folder, [run], say_warning)
-    say(f"run {run.id} cannot start: {why}", err=True)
-    return True
+def _whereabouts(store: Store, folder: Folder, id_: int) -> tuple[Run | None, list[tuple[Run, str]]]:
+    """Return a run, and, if only a person can have it started, once more with the reason."""
+    run = store.get(id_)
+    # While it runs, there is something new all the time.
+    return run, [] if run is None or run.state is State.RUNNING else _progress(store, folder, {id_})[2]
 
 
 def _copy(log: Path, position: int, limit: int | None) -> int:

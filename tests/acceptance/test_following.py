@@ -104,15 +104,17 @@ def test_a_follower_goes_on_with_each_retry(place: Place) -> None:
     )
     place.run("enqueue", "flaky.yaml")
     follower = Follower(place, "logs", "-f", "1")
+    eventually(lambda: watches(follower.process.pid))
     place.serve()
     assert follower.ends() == 0
     assert follower.text == ["attempt 1", "attempt 2", "attempt 3"]
 
 
 def test_a_follower_ends_when_the_run_it_waits_for_is_cancelled(place: Place) -> None:
-    place.serve()
-    place.add("true", "--hold")
+    place.init()
+    place.add("true")
     follower = Follower(place, "logs", "-f", "1")
+    eventually(lambda: watches(follower.process.pid))
     place.run("cancel", "1")
     assert follower.ends() == 1
     assert follower.lines == []
@@ -132,15 +134,30 @@ def test_a_follower_of_a_run_that_is_taken_off_its_queue_says_that_it_is_gone(pl
     assert "run 1 is gone: it was taken off its queue, or pruned" in complaint
 
 
-def test_a_follower_says_why_a_run_cannot_start_and_follows_once_it_does(place: Place) -> None:
+@pytest.mark.parametrize("command", [["logs", "-f", "1"], ["wait", "1"], ["wait"]])
+def test_nobody_is_kept_by_a_run_in_a_paused_queue_or_told_first_to_start_a_server(
+    place: Place, command: list[str]
+) -> None:
+    place.init()
+    place.run("pause", "lane")
+    place.add("true", "-n", "job", "--queue", "lane")
+    why = "queue lane is paused; `aqueue resume lane` lets it go on"
+    done = place.ask(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"run 1 job cannot start: {why}\n"
+
+
+def test_a_follower_of_attempts_ends_with_1_when_the_next_needs_a_person(place: Place) -> None:
     place.serve()
-    place.add("echo out", "--hold")
+    place.task("job", f"echo out; {place.until('go')}; false", "queue: lane", "retries: 1")
+    place.becomes("job", "running")
     follower = place.start("logs", "-f", "1", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert follower.stderr is not None
-    assert "run 1 cannot start: hold; `aqueue release 1` lets it go" in follower.stderr.readline()
-    place.run("release", "1")
-    printed, _ = follower.communicate(timeout=10.0)
-    assert (printed, follower.returncode) == ("out\n", 0)
+    eventually(lambda: watches(follower.pid))
+    place.run("pause", "lane")
+    place.path("go").touch()
+    printed, said = follower.communicate(timeout=10.0)
+    assert (printed, follower.returncode) == ("out\n", 1)
+    assert said.startswith("run 1 job cannot start: queue lane is paused")
 
 
 def test_a_follower_survives_the_death_of_the_server(place: Place) -> None:
