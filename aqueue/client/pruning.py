@@ -6,10 +6,11 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from aqueue.client.session import Warn, config_in_force, forget_unused_code, living_servers, now, opened
 from aqueue.folder.layout import Folder
-from aqueue.store import database
+from aqueue.store import database, vacuum
 from aqueue.store.lifecycle import Store
 
 _SLICE: Final = 500
@@ -18,7 +19,49 @@ _SLICE: Final = 500
 _PRUNED: Final = ".pruned"
 
 
-def prune(connection: sqlite3.Connection, folder: Folder, before: float) -> int:
+_SERVED_SECONDS = 0.05
+"""About how long a server may be kept from its database, for once."""
+
+_UNSERVED_SECONDS = 3.0
+"""The same while no server is up, but one may come: it would wait for longer than that."""
+
+
+class Pruned(NamedTuple):
+    """What was forgotten.
+
+    Attributes:
+        runs: how many.
+        bytes_left: of the database that are kept for later runs.
+        database: its path.
+        is_served: whether a server is up, which keeps them from being given back.
+    """
+
+    runs: int
+    bytes_left: int
+    database: Path
+    is_served: bool
+
+
+def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
+    """Forget the runs that were over long ago, remove their files, and give back the room that they took.
+
+    Args:
+        keep: for how many seconds what is over is kept; None: as configured.
+        warn: is told of an error in the configuration.
+    """
+    before = now() - (config_in_force(folder, warn).keep if keep is None else keep)
+    with opened(folder) as connection:
+        count = forget(connection, folder, before)
+        folder.ring()
+        folder.tell()
+        with database.snapshot(connection, folder):
+            is_served = bool(living_servers(Store(connection), folder))
+        left = vacuum.give_back(connection, folder, _SERVED_SECONDS if is_served else _UNSERVED_SECONDS)
+    forget_unused_code(folder, warn)
+    return Pruned(count, left, folder.database, is_served)
+
+
+def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int:
     """Forget the runs and schedules that were over before a moment, and remove the files of those runs.
 
     Returns:

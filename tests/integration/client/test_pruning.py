@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from aqueue.client.pruning import prune
+from aqueue.client.pruning import forget
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.store import database, vacuum
@@ -47,11 +47,11 @@ def test_many_runs_are_forgotten_in_transactions_of_a_few(
     stays = [book.in_state(State.QUEUED), book.in_state(State.HELD)]
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    assert prune(connection, folder, LONG_AGO) == MANY
+    assert forget(connection, folder, LONG_AGO) == MANY
     connection.set_trace_callback(None)
     assert [run.id for run in book.store.select()] == [run.id for run in stays]
     assert statements.count("COMMIT") > MANY / 500
-    assert prune(connection, folder, LONG_AGO) == 0
+    assert forget(connection, folder, LONG_AGO) == 0
 
 
 def test_files_go_with_their_runs_and_so_do_those_that_an_interrupted_prune_has_left(
@@ -61,7 +61,7 @@ def test_files_go_with_their_runs_and_so_do_those_that_an_interrupted_prune_has_
     for name in (str(over.id), str(waits.id), "77.pruned"):
         (folder.runs / name / "deep").mkdir(parents=True)
         (folder.runs / name / "deep" / "file").touch()
-    prune(connection, folder, LONG_AGO)
+    forget(connection, folder, LONG_AGO)
     assert os.listdir(folder.runs) == [str(waits.id)]
 
 
@@ -89,9 +89,9 @@ def test_a_run_whose_file_was_not_yet_moved_to_it_stays(
     runs: list[Run] = [book.in_state(State.SUCCEEDED) for _ in range(2)]
     connection.execute("UPDATE runs SET source = 'x-1.yaml:1' WHERE id = ?", (runs[0].id,))
     (folder.incoming / "x-1.yaml").touch()
-    assert prune(connection, folder, LONG_AGO) == 1
+    assert forget(connection, folder, LONG_AGO) == 1
     (folder.incoming / "x-1.yaml").unlink()
-    assert prune(connection, folder, LONG_AGO) == 1
+    assert forget(connection, folder, LONG_AGO) == 1
 
 
 def test_a_file_becomes_as_small_as_what_stays_while_others_have_it_open(
@@ -104,7 +104,7 @@ def test_a_file_becomes_as_small_as_what_stays_while_others_have_it_open(
     with contextlib.closing(database.connect(folder)) as another:
         settle(connection)
         assert size(folder) > before + 1_000_000
-        prune(connection, folder, LONG_AGO)
+        forget(connection, folder, LONG_AGO)
         assert vacuum.give_back(connection, folder, 0.0) == 0
         assert size(folder) < before + 100_000
         assert Store(another).get(stays.id) is not None
@@ -125,11 +125,11 @@ def test_an_older_file_is_written_anew_and_whoever_has_it_open_goes_on(
         many_over(older, Book(older))
         settle(older)
         large = size(folder)
-        assert Store(another).count() == prune(older, folder, LONG_AGO) == MANY
+        assert Store(another).count() == forget(older, folder, LONG_AGO) == MANY
         assert vacuum.give_back(older, folder, 60.0) == 0
         assert size(folder) < large / 5
         many_over(another, Book(another))
-        assert prune(another, folder, LONG_AGO) == MANY
+        assert forget(another, folder, LONG_AGO) == MANY
         settle(another)
         assert size(folder) > large / 2
         assert vacuum.give_back(another, folder, 0.0) == 0
