@@ -39,7 +39,7 @@ def init(directory: str) -> None:
 @click.argument("path", metavar="[DIR]", default="", required=False)
 @directory_option
 @click.option("-j", "--jobs", type=COUNT, metavar="N", help="Runs at the same time; default 1.")
-@click.option("--drain", is_flag=True, help="Exit when nothing can go on by itself; with 1 if runs failed.")
+@click.option("--drain", is_flag=True, help="Exit when nothing can go on by itself; with 1 if not all was done.")
 @click.option(
     "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing could go on by itself for so long: 10s."
 )
@@ -104,7 +104,7 @@ def serve(
     # What is imported stays: going through it again and again would take a tenth of the server's time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    failed = anyio.run(
+    has_done_all = anyio.run(
         serve_folder,
         folder_to_serve(path or directory, is_meant=is_meant),
         options,
@@ -113,7 +113,7 @@ def serve(
         # Short runs come by a tenth faster.
         backend_options={"use_uvloop": _has_uvloop()},
     )
-    if drain and failed:
+    if drain and not has_done_all:
         raise click.exceptions.Exit(1)
 
 

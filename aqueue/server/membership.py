@@ -19,6 +19,7 @@ from aqueue.server.cycle import RollCall
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.store.database import Database
 from aqueue.store.lifecycle import Store
+from aqueue.store.prospects import Left
 
 STOPPED: Final = "stopped with the server"
 """Why a run is over whose server was to leave at once."""
@@ -74,15 +75,15 @@ class Membership:
         with contextlib.suppress(DatabaseError):
             await self._database.write(lambda connection: Store(connection).leave(self.record.id))
 
-    async def leave_if_idle(self, *, despite_schedules: bool) -> list[str] | None:
+    async def leave_if_idle(self, *, despite_schedules: bool) -> Left | None:
         """Have this server leave, unless there is something to do.
 
         Returns:
-            What to say of the runs that are left, because only a person can have them started; None if it stays.
+            The runs that are left, because only a person can have them started; None if it stays.
         """
         record, limits, now = self.record, self._limits(), self._clock.now()
 
-        def leave(connection: sqlite3.Connection) -> list[str] | None:
+        def leave(connection: sqlite3.Connection) -> Left | None:
             store = Store(connection)
             if not store.leave_if_idle(record, limits, now, despite_schedules=despite_schedules):
                 return None

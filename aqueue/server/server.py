@@ -26,7 +26,7 @@ from aqueue.intake.loop import IntakeLoop
 from aqueue.intake.resolve import Resolver
 from aqueue.isolation.pins import Pins
 from aqueue.model.config import Config
-from aqueue.model.events import Detail, Notice, Report
+from aqueue.model.events import Detail, Event, FileRejected, Notice, Report
 from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import Run
 from aqueue.model.server import Server as ServerRecord
@@ -72,11 +72,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     when_ready: Callable[[], None] = _nothing
 
 
-async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> int:
+async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> bool:
     """Serve `folder` until told to stop.
 
     Returns:
-        The number of runs that have failed meanwhile.
+        True if all has been done: no run has failed meanwhile, no file was rejected, and it has not left although
+        runs are queued, because those need a person.
 
     Raises:
         AqueueError: the folder, its configuration or its database cannot be used.
@@ -86,7 +87,7 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
         async with AsyncExitStack() as stack:
             server = await _Server.open(stack, folder, options, clock, report)
             await server.run()
-            return server.failed
+            return server.has_done_all
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -121,6 +122,8 @@ class _Server:
         self._database = database
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         self._known_config = settings.config
+        self._has_rejected = False
+        self._left_queued = 0
         self._reconfigured = anyio.Event()
         self._owns = owned(options.gpus, self._environment)
         self._files = raise_limit()
@@ -154,7 +157,9 @@ class _Server:
         )
         self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
         preparation = Resolver(self._read_from_thread, self._keeper)
-        self._inbox = Inbox(folder, lambda: settings.config, report, self._has_schedules, preparation)
+        self._inbox = Inbox(
+            folder, lambda: settings.config, self._report_of_files, self._has_schedules, preparation
+        )
         self._intake = IntakeLoop(
             folder,
             self._inbox,
@@ -218,9 +223,9 @@ class _Server:
         )
 
     @property
-    def failed(self) -> int:
-        """Return the number of runs that have failed while this served."""
-        return len(self._dispatcher.failed)
+    def has_done_all(self) -> bool:
+        """Return True if all has been done that was asked for while this served."""
+        return not (self._dispatcher.failed or self._has_rejected or self._left_queued)
 
     async def run(self) -> None:
         self._inbox.schedule_files.know(await self._membership.enter())
@@ -249,6 +254,10 @@ class _Server:
 
     def _take_orders(self, record: ServerRecord) -> None:
         self._membership.take_orders(record, self._dispatcher)
+
+    def _report_of_files(self, *events: Event) -> None:
+        self._has_rejected = self._has_rejected or any(isinstance(event, FileRejected) for event in events)
+        self._report(*events)
 
     def _warn(self, text: str) -> None:
         self._report(Notice(text, urgent=True))
@@ -294,9 +303,10 @@ class _Server:
         while not self._dispatcher.is_draining:
             await until_idle(lambda: self._idle_timeout, idle_since, self._clock)
             if (left := await self._membership.leave_if_idle(despite_schedules=despite)) is not None:
-                nothing = "nothing can go on without a person" if left else "nothing is queued or running"
+                self._left_queued = left.queued
+                nothing = "nothing can go on without a person" if left.said else "nothing is queued or running"
                 self._report(Detail(f"{nothing}: leaving"))
-                self._report(*(Notice(text, urgent=True) for text in left))
+                self._report(*(Notice(text, urgent=True) for text in left.said))
                 self._dispatcher.drain()
             else:
                 # Something has come that it was not told of yet.

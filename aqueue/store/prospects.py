@@ -47,6 +47,18 @@ class Kind(NamedTuple):
     is_running: bool
 
 
+class Left(NamedTuple):
+    """The runs that are left in the queues of a server which leaves.
+
+    Attributes:
+        said: why each of the first waits, in words.
+        queued: how many were to be started; the others are held.
+    """
+
+    said: Sequence[str]
+    queued: int
+
+
 class Prospects(Claims):
     """What aqueue remembers, as far as it tells what can still happen without a person.
 
@@ -81,12 +93,13 @@ class Prospects(Claims):
             ).rowcount
         )
 
-    def left_behind(self, server: Server, limits: Limits, now: float) -> list[str]:
-        """Return what to say of the runs that are left in the queues of a server: why each of the first waits."""
+    def left_behind(self, server: Server, limits: Limits, now: float) -> Left:
+        """Return which runs are left in the queues of a server, and why."""
         served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
         values = {"queues": as_json(limits.serves or ()), "most": _MAX_TOLD}
         which = f"state IN ('queued', 'held') AND {served}"
-        (count,) = self._execute(f"SELECT count(*) FROM runs WHERE {which}", values).fetchone()
+        counted = f"SELECT count(*), count(*) FILTER (WHERE state = 'queued') FROM runs WHERE {which}"
+        count, queued = self._execute(counted, values).fetchone()
         runs = self._runs(f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
         here = _as_it_is(server, limits)
         board = self._board_of(here, self.look([here.id]), limits, now)
@@ -99,7 +112,7 @@ class Prospects(Claims):
         more = (
             [f"{count - len(said)} more are left; `aqueue ls` shows why each waits"] if count > len(said) else []
         )
-        return said + more
+        return Left(said + more, queued)
 
     def can_end(self, ids: Iterable[int], servers: Sequence[Server], limits: Limits, now: float) -> bool:
         """Return True if one of these runs may come to its end, or start, without a person.

@@ -1,5 +1,7 @@
 """Nobody waits for ever for what only a person can have started: what is left is said, with its reason."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.acceptance.background import start
@@ -68,6 +70,28 @@ def test_what_wait_waits_for_may_be_released_later(place: Place) -> None:
 def test_drain_exits_with_1_if_a_run_has_failed_for_good(place: Place, command: str, code: int) -> None:
     place.init()
     place.task("job", command, *(["retries: 1"] if "ATTEMPT" in command else []))
+    assert place.serve("--drain", wait=False).ends() == code
+
+
+def is_held(place: Place) -> None:
+    place.add("true", "--hold")
+
+
+def is_left(place: Place) -> None:
+    place.run("pause", "lane")
+    place.add("true", "-u", "lane")
+
+
+def is_rejected(place: Place) -> None:
+    place.drop("bad.yaml", "comand: 'true'\n")
+
+
+@pytest.mark.parametrize(("make", "code"), [(is_held, 0), (is_left, 1), (is_rejected, 1)])
+def test_drain_exits_with_1_if_a_run_is_left_queued_or_a_file_was_rejected(
+    place: Place, make: Callable[[Place], None], code: int
+) -> None:
+    place.init()
+    make(place)
     assert place.serve("--drain", wait=False).ends() == code
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -58,8 +58,8 @@ class Office(Book):
             ids or [run.id for run in self.store.select()], self.store.servers(), self.limits, NOW
         )
 
-    def left(self) -> list[str]:
-        return self.store.left_behind(self.server("me"), self.limits, NOW)
+    def left(self) -> Sequence[str]:
+        return self.store.left_behind(self.server("me"), self.limits, NOW).said
 
 
 @pytest.fixture
