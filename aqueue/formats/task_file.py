@@ -10,6 +10,7 @@ import msgspec
 from aqueue.errors import FileError
 from aqueue.formats import (
     dependency_keys,
+    empty_values,
     log_keys,
     mistakes,
     param_keys,
@@ -202,6 +203,7 @@ def _mixed(
 
 def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission, Schedule | None]:
     sweep_keys.check_places(document)
+    empty_values.check(document)
     param_keys.check(document, _EXPECTED["params"])
     written = document.convert(_Written, _EXPECTED, home=("working_dir",))
     wrong = functools.partial(_wrong, document)
@@ -334,6 +336,8 @@ def _directory(document: Document, written: Value, defaults: Defaults) -> str:
     if written is None:
         return defaults.working_dir
     text = plain_text(written)
+    if not text:
+        raise document.error(f"working_dir: expected {_EXPECTED['working_dir']}, got ''", at=("working_dir",))
     if "\0" in text:
         raise document.error("working_dir has a NUL character in it", "leave it out", at=("working_dir",))
     try:

@@ -57,6 +57,7 @@ class Document:
     Attributes:
         written: its dicts and lists of values, each of which knows how it is written.
         value: the same with what they stand for: str, int, float, bool and None.
+        has_nothing: whether a value in it is missing, or is a word that stands for nothing.
 
     Args:
         file: what its errors call it.
@@ -70,7 +71,7 @@ class Document:
         self._count = 0
         # Most documents have neither, and a task is to be read in no time.
         self._has_spellings = False
-        self._has_nothing = False
+        self.has_nothing = False
         self._calls = Calls(text, self._unclosed)
         self._merge_keys = MergeKeys(self._error_at, self._calls.mend)
         self.written: Any = self._plain(node, 0)
@@ -122,7 +123,7 @@ class Document:
             )
             raise self.error(f"expected keys and values, got {describe(self.value) if is_shown else 'text'}")
         self.check_keys((), kind.__struct_fields__)
-        for at in empty_keys(self.written, kind, home) if self._has_nothing else ():
+        for at in empty_keys(self.written, kind, home) if self.has_nothing else ():
             dotted = ".".join(step for step in at if isinstance(step, str))
             wanted = expected.get(dotted, "a value")
             raise self.error(f"{dotted}: expected {wanted}, got nothing", at=at)
@@ -202,7 +203,7 @@ class Document:
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node)
             self._has_spellings |= isinstance(value, Spelled)
-            self._has_nothing |= stands_for(value) is None
+            self.has_nothing |= stands_for(value) is None
             return value
         if isinstance(node, yaml.CollectionNode) and node.flow_style:
             self._calls.mend(node)

@@ -60,7 +60,7 @@ name: big-train
 command: python train.py --lr ${lr}
 queue: gpu
 priority: high
-params: {lr: 0.1, steps: 5, name: it, fast: true, none: null, ver: 1.20, empty: }
+params: {lr: 0.1, steps: 5, name: it, fast: true, none: null, ver: 1.20, empty: ""}
 env: {OMP_NUM_THREADS: "4", SEED: 7}
 working_dir: /data
 shell: /bin/bash
@@ -83,7 +83,7 @@ hold: true
             "fast": True,
             "none": Spelled("null", None),
             "ver": Spelled("1.20", 1.2),
-            "empty": None,
+            "empty": "",
         },
         env={"OMP_NUM_THREADS": "4", "SEED": "7"},
         shell="/bin/bash",
@@ -138,7 +138,7 @@ hold: true
         ("params: {}", "params", {}),
         ("outputs: [3.10, 5]", "outputs", ("3.10", "5")),
         (
-            "env: {V: 3.10, W: Yes, X: ~, Y: , Z: 1e3}",
+            'env: {V: 3.10, W: Yes, X: ~, Y: "", Z: 1e3}',
             "env",
             {"V": "3.10", "W": "Yes", "X": "~", "Y": "", "Z": "1e3"},
         ),
