@@ -10,7 +10,7 @@ import msgspec
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Attempt, Run, State
-from aqueue.model.values import all_stand_for
+from aqueue.model.values import all_stand_for, plain_text
 
 
 def iso(moment: float | None) -> str | None:
@@ -44,6 +44,8 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "tags": run.task.tags,
         "group": run.task.group,
         "params": all_stand_for(run.task.params),
+        # As the command gets them: of 1.30, the number does not tell how it is written.
+        "params_text": {name: plain_text(value) for name, value in run.task.params.items()},
         # What JSON has no word for, such as NaN, becomes null.
         "metrics": run.metrics or None,
         "gpus": cards_as_json(run.cards),

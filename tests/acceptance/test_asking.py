@@ -24,7 +24,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
     place.drain()
     (row,) = place.ls()
     assert " ".join(row) == (
-        "id run_id name queue priority state reason waiting_for trigger tags group params metrics gpus"
+        "id run_id name queue priority state reason waiting_for trigger tags group params params_text metrics gpus"
         " attempt exit_code pid created_at started_at finished_at scheduled_for log"
     )
     assert RUN_ID.fullmatch(row.pop("run_id"))
@@ -43,6 +43,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
         "tags": ["team=a", "nightly"],
         "group": None,
         "params": {"lr": 0.1, "name": "x", "on": True},
+        "params_text": {"lr": "0.1", "name": "x", "on": "true"},
         "metrics": None,
         "gpus": None,
         "attempt": 1,

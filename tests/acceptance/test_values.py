@@ -10,7 +10,7 @@ group: 1.0
 tags: [3.10]
 queue: 2.50
 command: [sh, -c, 'echo "$0 $1 $ver $sha $flag [$none] $V" && echo "AQUEUE_METRIC acc=0.$1"', 1e3, "${n}"]
-params: {ver: 1.20, sha: 5319e70, flag: True, none: , n: 1}
+params: {ver: 1.20, sha: 5319e70, flag: True, none: "", n: 1}
 env: {V: 3.10}
 matrix: {py: [3.9, 3.10]}
 """
@@ -26,7 +26,9 @@ def test_what_is_written_arrives_and_its_type_is_told_to_scripts(place: Place) -
         ("3.20-1", "1.0", "2.50", ["3.10"]), ("3.20-2", "1.0", "2.50", ["3.10"]),
     ]  # fmt: skip
     assert place.output(rows[0]).splitlines()[0] == "1e3 01 1.20 1.50 True [] 3.10"
-    assert rows[1]["params"] == {"ver": 1.2, "sha": 1.5, "flag": True, "none": None, "n": "01", "py": 3.1}
+    assert rows[1]["params"] == {"ver": 1.2, "sha": 1.5, "flag": True, "none": "", "n": "01", "py": 3.1}
+    text = {"ver": "1.20", "sha": "1.50", "flag": "True", "none": "", "n": "01", "py": "3.10"}
+    assert rows[1]["params_text"] == place.show("2")["params_text"] == text
     assert "ver=1.20, sha=1.50, flag=True, none=, n=01, py=3.10" in place.run("show", "2")
     table = list(csv.DictReader(place.run("ls", "--metrics", "--csv").splitlines()))
     assert [(row["py"], row["ver"], row["none"]) for row in table] == [("3.9", "1.20", ""), ("3.10", "1.20", "")]
