@@ -48,10 +48,10 @@ def compare(
     if log is not None and file is None:
         raise click.UsageError("--log is about a picture: say with --save where it goes")
     with reading(find_folder(directory)) as store:
-        ids = store.ids(tag=tag, group=group)
+        ids = store.runs.ids(tag=tag, group=group)
         if group is not None and not ids:
             resolve_all(store, (), group)
-        columns = columns_of(store.each(ids), now())
+        columns = columns_of(store.runs.each(ids), now())
     if not ids:
         raise RunError("there are no runs to compare", "`aqueue ls` shows which there are")
     picture = Picture(

@@ -12,7 +12,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
     try:
         folder = find_folder(ctx.params.get("directory"))
         with reading(folder) as store:
-            queues = {name for name, _ in store.queues()} | store.paused()
+            queues = {name for name, _ in store.queues.counts()} | store.queues.paused()
         queues.update(config_or_default(folder).queues)
     except Exception:
         return []
@@ -23,7 +23,7 @@ def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: st
     """The schedules that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
-            names = [stored.name for stored in store.schedules()]
+            names = [stored.name for stored in store.schedules.all()]
     except Exception:
         return []
     return [name for name in names if name.startswith(incomplete)]
@@ -33,7 +33,7 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """The ids of the latest runs that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
-            runs = store.select(limit=200, newest_first=True)
+            runs = store.runs.select(limit=200, newest_first=True)
     except Exception:
         return []
     ids = [str(run.id) for run in runs] + [f"{run.name}:{run.run_id}" for run in runs]
@@ -44,7 +44,7 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     """The groups that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
-            groups = store.groups()
+            groups = store.runs.groups()
     except Exception:
         return []
     return [group for group in groups if group.startswith(incomplete)]

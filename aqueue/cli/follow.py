@@ -23,7 +23,7 @@ from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Run, State
 from aqueue.store.database import snapshot
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from aqueue.units import spell
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
                 waiting = resolve_all(store, runs)
                 waiting += newest_of_each(resolve_all(store, (), group)) if group is not None else []
             else:
-                waiting = store.select(states=[State.QUEUED, State.RUNNING])
+                waiting = store.runs.select(states=[State.QUEUED, State.RUNNING])
         succeeded, has_said = True, False
         wait_for_news = _news(folder)
         left = {run.id for run in waiting}
@@ -82,11 +82,11 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
 
 def _progress(store: Store, folder: Folder, left: set[int]) -> tuple[list[Run], list[int], list[tuple[Run, str]]]:
     """Return which runs are over, which are gone, and the rest with reasons if none of it can go on by itself."""
-    ended, gone = store.ended(left)
+    ended, gone = store.runs.ended(left)
     rest = sorted(left - {run.id for run in ended} - {*gone})
     if not rest or can_end(store, folder, rest):
         return ended, gone, []
-    runs = [run for run in map(store.get, rest) if run is not None]
+    runs = [run for run in map(store.runs.get, rest) if run is not None]
     why = waits(store, folder, runs, say_warning)
     return ended, gone, [(run, reason or "") for run, reason in zip(runs, why, strict=True)]
 
@@ -109,7 +109,7 @@ def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> 
     """Show the output of a run."""
     folder = find_folder(directory)
     with opened(folder) as connection:
-        found = _read(connection, folder, lambda store: store.resolve(run))
+        found = _read(connection, folder, lambda store: store.runs.resolve(run))
         if attempt is not None and attempt > found.attempt:
             raise RunError(f"run {found.id} has had {found.attempt} attempts", "choose one of them with --attempt")
         if not follow:
@@ -176,7 +176,7 @@ def _follow(connection: sqlite3.Connection, folder: Folder, run: Run, attempt: i
 
 def _whereabouts(store: Store, folder: Folder, id_: int) -> tuple[Run | None, list[tuple[Run, str]]]:
     """Return a run, and, if only a person can have it started, once more with the reason."""
-    run = store.get(id_)
+    run = store.runs.get(id_)
     # While it runs, there is something new all the time.
     return run, [] if run is None or run.state is State.RUNNING else _progress(store, folder, {id_})[2]
 

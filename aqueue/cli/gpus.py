@@ -17,7 +17,7 @@ from aqueue.model.config import Config
 from aqueue.model.gpu import Gpu, GpuRequest, resolved, within
 from aqueue.policy.gpu_placement import Allocator, with_doubts
 from aqueue.policy.gpu_supply import lacks
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from aqueue.units import spell_size
 from aqueue.visible import visible
 
@@ -41,10 +41,10 @@ def gpus(directory: str | None, as_json: bool) -> None:
         looking.close()
     config = config_or_default(folder, say_warning)
     with reading(folder) as store:
-        board = store.board(look, limits_of(config), now())
-        board = store.board(with_doubts(look, None, board), limits_of(config), now())
-        waiting = store.waiting_for_cards()
-        first = [run for id_, _, _ in waiting[:_MAX_WAITING] if (run := store.get(id_))]
+        board = store.gpus.allocator(look, limits_of(config), now())
+        board = store.gpus.allocator(with_doubts(look, None, board), limits_of(config), now())
+        waiting = store.gpus.waiting()
+        first = [run for id_, _, _ in waiting[:_MAX_WAITING] if (run := store.runs.get(id_))]
         why = waits(store, folder, first, say_warning)
     cards = [card_as_json(card, board, waiting, config) for card in board.all_cards]
     if as_json:
@@ -62,11 +62,11 @@ def gpus(directory: str | None, as_json: bool) -> None:
 
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
     """The cards as a server saw them last, and when that was; none if none has looked."""
-    look = store.look()
-    board = store.board(look, limits_of(config), now())
+    look = store.gpus.reading()
+    board = store.gpus.allocator(look, limits_of(config), now())
     if look is None or not board.all_cards:
         return [], 0.0
-    waiting = store.waiting_for_cards()
+    waiting = store.gpus.waiting()
     return [card_as_json(card, board, waiting, config) for card in board.all_cards], look.began_at
 
 

@@ -21,7 +21,7 @@ from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run, State
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from aqueue.units import spell, spell_size
 from aqueue.visible import visible
 
@@ -82,16 +82,18 @@ def list_(
         moment = present(store)
         ids = _ids(store, chosen, key, limit)
         if measured:
-            columns = tabulating.columns_of(store.each(sorted(ids)), moment)
+            columns = tabulating.columns_of(store.runs.each(sorted(ids)), moment)
         elif as_csv:
             known = Waits(store, folder, say_warning)
             rows = [
-                row for runs in store.in_slices(ids) for row in tabulating.facts_of(runs, known.of(runs), moment)
+                row
+                for runs in store.runs.in_slices(ids)
+                for row in tabulating.facts_of(runs, known.of(runs), moment)
             ]
         else:
-            few = list(store.each(ids[::-1] if key is None else ids))
+            few = list(store.runs.each(ids[::-1] if key is None else ids))
             why = waits(store, folder, few, say_warning)
-        total = store.count(**chosen)
+        total = store.runs.count(**chosen)
     if measured:
         tabulating.print_measured(ids, columns, as_csv=as_csv)
     elif as_csv:
@@ -117,12 +119,12 @@ def _ids(store: Store, chosen: _Chosen, key: str | None, limit: int | None) -> l
     Raises:
         RunError: there is no such group, or no such column.
     """
-    ids = store.ids(**chosen)
+    ids = store.runs.ids(**chosen)
     if chosen["group"] is not None and not ids:
         resolve_all(store, (), chosen["group"])
     if key is None:
         return ids[-limit if limit else None :]
-    return tabulating.in_order(ids, tabulating.columns_of(store.each(ids), present(store)), key)[:limit]
+    return tabulating.in_order(ids, tabulating.columns_of(store.runs.each(ids), present(store)), key)[:limit]
 
 
 def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int | None) -> None:
@@ -132,7 +134,7 @@ def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int 
         known = Waits(store, folder, say_warning)
         slices = (
             [views.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]
-            for runs in store.in_slices(ids)
+            for runs in store.runs.in_slices(ids)
         )
         for piece in tables.json_of_slices(slices):
             put(piece)
@@ -158,9 +160,9 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     """Show one run."""
     folder = find_folder(directory)
     with reading(folder) as store:
-        found = store.resolve(run)
-        attempts = store.attempts(found)
-        after = store.prerequisites(found)
+        found = store.runs.resolve(run)
+        attempts = store.runs.attempts(found)
+        after = store.dependencies.prerequisites(found)
         (wait,) = waits(store, folder, [found], say_warning)
     if as_json:
         tables.print_json(views.run_in_full_as_json(found, wait, attempts, after, folder))

@@ -19,7 +19,7 @@ from aqueue.model.run import Run
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
 from aqueue.policy import cron as times
 from aqueue.policy import cron_syntax
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from aqueue.units import spell
 
 _SHOWN = 3
@@ -35,7 +35,7 @@ def schedules(directory: str | None, as_json: bool) -> None:
         if as_json:
             tables.print_json(all_as_json(store))
             return
-        found = [(stored, store.last_run(stored.name)) for stored in store.schedules()]
+        found = [(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
     for stored, last in found:
         say(f"  {in_words(stored.schedule)}", head=click.style(stored.name, bold=True))
         for label, text in _facts(stored, last):
@@ -48,7 +48,7 @@ def schedules(directory: str | None, as_json: bool) -> None:
 
 def all_as_json(store: Store) -> list[dict[str, Any]]:
     """All schedules as `schedules --json` and `status --json` have them."""
-    return [_as_json(stored, store.last_run(stored.name)) for stored in store.schedules()]
+    return [_as_json(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
 
 
 def in_words(schedule: Schedule) -> str:

@@ -43,7 +43,7 @@ from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import State
 from aqueue.model.server import Leaving, Server
 from aqueue.store.database import snapshot, transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 IDLE_SECONDS = 10.0
 """After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
@@ -115,10 +115,10 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
         try:
             with changing(folder) as store:
                 servers = living_servers(store, folder)
-                running = {server.id: len(store.held_by(server.id)) for server in servers}
-                orphans = len(store.in_state(State.RUNNING)) - sum(running.values())
+                running = {server.id: len(store.servers.held_by(server.id)) for server in servers}
+                orphans = len(store.runs.in_state(State.RUNNING)) - sum(running.values())
                 for server in servers:
-                    store.send_away(server.id, leaving)
+                    store.servers.send_away(server.id, leaving)
         except DiskFullError as error:
             dismiss_without_room(folder, servers, leaving, error)
     if quiet:
@@ -180,7 +180,7 @@ def _use_living(
             return None
         server = max(staying, key=lambda server: server.most_jobs)
         for other in staying:
-            store.want(other.id, (jobs or 0) if other is server else 0, idle_timeout, now())
+            store.servers.want(other.id, (jobs or 0) if other is server else 0, idle_timeout, now())
     folder.ring()
     if server.disabled_by is not None:
         return f"server {server.pid} is up already, but starts nothing: queues are disabled ({server.disabled_by})"

@@ -37,9 +37,9 @@ def status(directory: str | None, as_json: bool) -> None:
     with reading(folder) as store:
         moment = present(store)
         servers = living_servers(store, folder)
-        queues = store.queues()
-        paused = store.paused()
-        schedules = store.schedules()
+        queues = store.queues.counts()
+        paused = store.queues.paused()
+        schedules = store.schedules.all()
         gpus, seen_at = known_as_json(store, config)
         schedules_as_json: list[dict[str, Any]] = []
         if as_json and schedules:

@@ -20,7 +20,7 @@ from aqueue.errors import DiskFullError, QueueError, RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Run, State
 from aqueue.store import database
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 T = TypeVar("T")
 
@@ -109,10 +109,10 @@ def cancel(folder: Folder, which: Which) -> Cancelled:
     try:
         with changing(folder) as store:
             chosen = _chosen(store, which, _NOT_OVER)
-            before = store.dependents(chosen)
+            before = store.dependencies.dependents(chosen)
             states = _each(chosen, lambda run: _cancel(store, run))
             is_spared = State.SUCCEEDED in states
-            spared = {run.id for run in before if store.get(run.id) == run} if is_spared else set()
+            spared = {run.id for run in before if store.runs.get(run.id) == run} if is_spared else set()
             dependents = [run for run in before if run.id not in spared]
             return Cancelled(chosen, states, dependents, bool(living_servers(store, folder)))
     except DiskFullError as error:
@@ -139,10 +139,10 @@ def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False
         if not chosen:
             return Retried([], [], None)
         try:
-            store.retry(chosen)
+            store.lifecycle.retry(chosen)
         except RunError as error:
             raise _nothing_changed(error, chosen) from None
-        back = map(store.get, sorted(store.let_go - {run.id for run in chosen}))
+        back = map(store.runs.get, sorted(store.dependencies.let_go - {run.id for run in chosen}))
         return Retried(chosen, [run for run in back if run is not None], unserved(store, folder))
 
 
@@ -154,7 +154,7 @@ def hold(folder: Folder, which: Which) -> list[Run]:
     """
     with changing(folder) as store:
         chosen = _chosen(store, which, {State.QUEUED})
-        _each(chosen, store.hold)
+        _each(chosen, store.lifecycle.hold)
         return chosen
 
 
@@ -166,7 +166,7 @@ def release(folder: Folder, which: Which) -> Released:
     """
     with changing(folder) as store:
         chosen = _chosen(store, which, {State.HELD})
-        _each(chosen, store.release)
+        _each(chosen, store.lifecycle.release)
         return Released(chosen, unserved(store, folder))
 
 
@@ -178,12 +178,12 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
         RunError: the run that is named is not queued there.
     """
     with changing(folder) as store:
-        run = store.first(queue) if written is None else _queued(store.resolve(written), queue)
+        run = store.queues.first(queue) if written is None else _queued(store.runs.resolve(written), queue)
         if run is None:
             raise QueueError(f"queue {queue} is empty", "`aqueue status` shows which queues are not")
-        source = store.source(run)
-        dependents = store.dependents([run])
-        is_forgotten = store.dequeue(run, "dequeued", now())
+        source = store.runs.source(run)
+        dependents = store.dependencies.dependents([run])
+        is_forgotten = store.lifecycle.dequeue(run, "dequeued", now())
         _file_away(folder, store, source)
     if is_forgotten:
         import shutil
@@ -195,8 +195,8 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
 def pause(folder: Folder, queue: str) -> bool:
     """Start nothing more of a queue; returns whether a schedule has the same name, which goes on."""
     with changing(folder) as store:
-        store.pause(queue)
-        return any(stored.name == queue for stored in store.schedules())
+        store.queues.pause(queue)
+        return any(stored.name == queue for stored in store.schedules.all())
 
 
 def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
@@ -206,8 +206,8 @@ def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
         warn: is told of an error in the configuration.
     """
     with changing(folder) as store:
-        was_paused = store.resume(queue)
-        why = unserved(store, folder) if was_paused and store.first(queue) is not None else None
+        was_paused = store.queues.resume(queue)
+        why = unserved(store, folder) if was_paused and store.queues.first(queue) is not None else None
     configured = config_or_default(folder, warn).queues.get(queue)
     error = None
     if configured is not None and configured.paused:
@@ -222,7 +222,7 @@ def pause_schedule(folder: Folder, name: str) -> None:
         ScheduleError: there is none of this name.
     """
     with changing(folder) as store:
-        store.pause_schedule(name, now())
+        store.schedules.pause(name, now())
 
 
 def resume_schedule(folder: Folder, name: str) -> bool:
@@ -232,7 +232,7 @@ def resume_schedule(folder: Folder, name: str) -> bool:
         ScheduleError: there is none of this name.
     """
     with changing(folder) as store:
-        return store.resume_schedule(name, now())
+        return store.schedules.resume(name, now())
 
 
 def _chosen(store: Store, which: Which, states: Collection[State], *, only_newest: bool = False) -> list[Run]:
@@ -264,7 +264,7 @@ def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
 
 def _cancel(store: Store, run: Run) -> State:
     # One that was cancelled before it may have changed it: one that it comes after.
-    return store.cancel(store.get(run.id) or run, "cancelled", now())
+    return store.lifecycle.cancel(store.runs.get(run.id) or run, "cancelled", now())
 
 
 def _nothing_changed(error: RunError, runs: Sequence[Run]) -> RunError:
@@ -302,4 +302,4 @@ def _file_away(folder: Folder, store: Store, source: str | None) -> None:
     database.make_durable(folder)
     # Unless a server has just done so, or is about to, once nobody writes to it.
     with contextlib.suppress(FileNotFoundError, BlockingIOError):
-        filing.file_away(folder, name, store.runs_of(name))
+        filing.file_away(folder, name, store.runs.of_file(name))

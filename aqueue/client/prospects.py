@@ -5,7 +5,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.task import Task
 from aqueue.policy.gpu_supply import never
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 
 def unserved(store: Store, where: Folder) -> str | None:
@@ -22,7 +22,7 @@ def unserved(store: Store, where: Folder) -> str | None:
 
 def lacking(store: Store, config: Config, task: Task) -> str | None:
     """Return why a task will not get the GPUs that it asks for, as far as a server has seen; None if it may."""
-    look = store.look() if task.demand else None
+    look = store.gpus.reading() if task.demand else None
     if look is not None and task.demand is not None and (why := never(task.demand, look, config.gpus)):
         return f"{task.name} {why}"
     return None

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from aqueue.client.session import Warn, config_in_force, forget_unused_code, living_servers, now, opened
 from aqueue.folder.layout import Folder
 from aqueue.store import database, vacuum
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 _SLICE: Final = 500
 """How many runs are forgotten in one transaction."""
@@ -75,13 +75,13 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
     while True:
         # Looked for outside of the transaction that forgets them: there may be many in between that stay.
         with database.snapshot(connection, folder):
-            ids = Store(connection).ended_before(before, _SLICE, after=last)
+            ids = Store(connection).runs.ended_before(before, _SLICE, after=last)
         if not ids:
             break
         last = ids[-1]
         moved: list[Path] = []
         with database.transaction(connection, folder):
-            forgotten = Store(connection).forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
+            forgotten = Store(connection).runs.forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
             # Before the transaction ends: files of a run that is not known any more would be in the way.
             for id_ in forgotten:
                 with contextlib.suppress(FileNotFoundError):
@@ -89,7 +89,7 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
         _remove(moved)
         count += len(forgotten)
     with database.transaction(connection, folder):
-        Store(connection).forget_schedules(before)
+        Store(connection).schedules.forget(before)
     database.make_durable(folder)
     return count
 

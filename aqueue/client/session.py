@@ -21,7 +21,7 @@ from aqueue.model.run import Run
 from aqueue.model.server import Server
 from aqueue.model.submission import Submission
 from aqueue.store import database
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 if TYPE_CHECKING:
     from aqueue.isolation.pins import Pins, Snapshots
@@ -59,7 +59,7 @@ def present(store: Store) -> float:
 
     That is the wall clock, unless it was set and no server has noticed yet.
     """
-    return now() - store.clock_jump(boot(), Clock().ahead())
+    return now() - store.servers.clock_jump(boot(), Clock().ahead())
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def reading(where: Folder) -> Iterator[Store]:
 
 def living_servers(store: Store, where: Folder) -> list[Server]:
     """The servers that are up."""
-    return [server for server in store.servers() if server_locks.is_up(where.servers, server.id)]
+    return [server for server in store.servers.all() if server_locks.is_up(where.servers, server.id)]
 
 
 def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
@@ -197,9 +197,9 @@ def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None
     Raises:
         RunError: one of them, or the group, does not exist.
     """
-    runs = [*map(store.resolve, written)]
+    runs = [*map(store.runs.resolve, written)]
     if group is not None:
-        runs += store.select(group=group) or _no_group(group)
+        runs += store.runs.select(group=group) or _no_group(group)
     return list({run.id: run for run in runs}.values())
 
 

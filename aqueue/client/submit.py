@@ -93,7 +93,7 @@ def submit(
     kept = iter(keep_code(folder, together, warn, place.origin_here()))
     with changing(folder) as store:
         ids = [
-            store.enqueue([*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id)
+            store.submissions.enqueue([*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id)
             for of_file in submissions
         ]
         doubts = [lacking(store, config, submission.task) for submission in together]

@@ -14,8 +14,8 @@ from aqueue.model.server import Server
 from aqueue.policy.gpu_placement import Allocator, Blocked, Placed
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
-from aqueue.store.lifecycle import Store
-from aqueue.store.lines import Counted
+from aqueue.store.queues import Counted
+from aqueue.store.store import Store
 
 Key = tuple[GpuRequest, tuple[GpuId, ...] | None]
 """What a run asks for, and the cards that its queue may use: of two runs that have this in common, both wait."""
@@ -45,7 +45,7 @@ class Waits:
         if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
             return [None] * len(runs)
         scene = self._scene
-        lines = self._store.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
+        lines = self._store.queues.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
         found = [
             waiting_for(run, line, scene.limits, scene.moment, scene.hindered)
             for run, line in zip(runs, lines, strict=True)
@@ -84,13 +84,13 @@ def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
     """
     config = config_or_default(folder)
     awake, _ = awake_and_silent(store, folder, config.stale_after)
-    return store.can_end(ids, awake, limits_of(config), present(store))
+    return store.prospects.can_end(ids, awake, limits_of(config), present(store))
 
 
 def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
     """The cards of a server, as it saw them last."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
-    return store.board(store.look([server.id]), owned, now())
+    return store.gpus.allocator(store.gpus.reading([server.id]), owned, now())
 
 
 def _waits_for_cards(run: Run) -> bool:
@@ -103,12 +103,9 @@ def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed
         jobs=server.most_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
     )
     board = board_of(store, server, limits)
-    usage = store.usage(server.id, its_limits)
-    demands = [demand for demand in store.demands() if demand]
-    others = store.set_aside_by_others(server.id, now())
     return {
         (turn.asked, its_limits.confinement(turn.queue)): turn.found
-        for turn in store.turns(usage, its_limits, board, demands, others, only_looking=True)
+        for turn in store.claims.preview(server.id, its_limits, board, now())
         if turn.asked is not None
     }
 

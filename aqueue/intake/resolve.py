@@ -6,7 +6,7 @@ from aqueue.errors import FileError, RunError, SnapshotError
 from aqueue.formats.task_file import Content
 from aqueue.isolation.pins import Do, Pins, Snapshots
 from aqueue.model.submission import Submission
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 
 class Resolver:
@@ -49,7 +49,7 @@ class Resolver:
             DiskFullError: there is no room to keep its code.
             BusyError: the store cannot be asked.
         """
-        if self._read(lambda connection: bool(Store(connection).runs_of(name))):
+        if self._read(lambda connection: bool(Store(connection).runs.of_file(name))):
             return content.requests
         return self._with_code(content)
 
@@ -78,7 +78,7 @@ def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, in
     for index, entries in enumerate(after):
         for number, written in enumerate(entries):
             try:
-                store.known(written)
+                store.dependencies.known(written)
             except RunError as error:
                 found.append((index, number, error))
     return found

@@ -19,7 +19,7 @@ from aqueue.isolation.origin import Origin
 from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation, Snapshot, Task
 from aqueue.store.database import Work
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 T = TypeVar("T")
 
@@ -87,11 +87,11 @@ class Pins:
             with contextlib.suppress(FileNotFoundError):
                 if left.stat().st_mtime < before:
                     shutil.rmtree(left, ignore_errors=True)
-        doomed = self._write(lambda connection: Store(connection).unused_snapshots(before))
+        doomed = self._write(lambda connection: Store(connection).snapshots.unused(before))
         for ref, repository in doomed:
             snapshots.unpin(repository, ref)
         if doomed:
-            self._write(lambda connection: Store(connection).forget_snapshots(ref for ref, _ in doomed))
+            self._write(lambda connection: Store(connection).snapshots.forget(ref for ref, _ in doomed))
 
     def _warn_of_what_is_left_out(self, task: Task, isolation: Isolation) -> None:
         words = task.command.split() if isinstance(task.command, str) else task.command
@@ -103,6 +103,6 @@ class Pins:
 
     def _pin(self, snapshot: Snapshot) -> None:
         new, now = snapshots.new_ref(snapshot.commit), time.time()
-        ref = self._write(lambda connection: Store(connection).use_snapshot(snapshot, new, now))
+        ref = self._write(lambda connection: Store(connection).snapshots.use(snapshot, new, now))
         # Also where it is known: whoever was to make it may have died before that.
         snapshots.pin(snapshot.repository, ref, snapshot.commit)

@@ -21,10 +21,9 @@ from aqueue.model.server import Server
 from aqueue.model.submission import Submission
 from aqueue.policy.limits import Limits
 from aqueue.server.schedules import Planned, Planner
-from aqueue.store.lifecycle import Store
 from aqueue.store.orders import Leave, Order
-from aqueue.store.runs import Outlook
-from aqueue.store.schedules import Timetable
+from aqueue.store.queues import Outlook
+from aqueue.store.store import Store
 
 _FEW: Final = 64
 """How many new runs one transaction puts into the store in a few milliseconds."""
@@ -189,19 +188,19 @@ class Cycle:
         Args:
             connection: inside a transaction.
         """
-        store, server, limits, now = Timetable(connection), self._server, agenda.limits, agenda.now
+        store, server, limits, now = Store(connection), self._server, agenda.limits, agenda.now
         if agenda.clock_was_set is not None:
-            store.follow_set_clock(*agenda.clock_was_set)
+            store.servers.follow_set_clock(*agenda.clock_was_set)
         for order in agenda.orders:
             _record(store, order, now)
         left_behind = [file for files in agenda.files for file in files if file.is_left_behind]
-        known = {file.name for file in left_behind if store.runs_of(file.name)}
+        known = {file.name for file in left_behind if store.runs.of_file(file.name)}
         ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
-        ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.finish(outcome, server))]
-        roll_call = self._call_roll(store.servers(), now) if agenda.adopting else None
+        ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.lifecycle.finish(outcome, server))]
+        roll_call = self._call_roll(store.servers.all(), now) if agenda.adopting else None
         if agenda.beating:
-            store.beat(server, limits, now)
-            store.follow_clock(now)
+            store.servers.beat(server, limits, now)
+            store.due_times.follow_clock(now)
         asked = agenda.rung or agenda.beating
         return CycleResult(
             known=known,
@@ -209,14 +208,14 @@ class Cycle:
             planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
             ended=ended,
             roll_call=roll_call,
-            adopted=[] if roll_call is None else store.adopt(server, roll_call.fresh, roll_call.gone),
-            held=store.held_by(server) if agenda.beating else None,
-            taken=store.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
-            cancellations=store.cancellations(server) if asked else [],
-            record=store.server(server) if asked else None,
-            outlook=store.outlook_for(server, limits, now),
-            aborted=store.aborted,
-            let_go=len(store.let_go),
+            adopted=[] if roll_call is None else store.servers.adopt(server, roll_call.fresh, roll_call.gone),
+            held=store.servers.held_by(server) if agenda.beating else None,
+            taken=store.claims.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
+            cancellations=store.lifecycle.cancellations(server) if asked else [],
+            record=store.servers.get(server) if asked else None,
+            outlook=store.prospects.outlook_for(server, limits, now),
+            aborted=store.dependencies.aborted,
+            let_go=len(store.dependencies.let_go),
         )
 
     def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> list[list[int]]:
@@ -224,18 +223,18 @@ class Cycle:
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
         if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
             return []
-        return store.accept(file.name, file.requests, now)
+        return store.submissions.accept(file.name, file.requests, now)
 
 
 def _record(store: Store, order: Order, now: float) -> None:
     """Put an order into the store, unless it has been carried out."""
     if isinstance(order, Leave):
-        store.send_away(order.server, order.leaving)
+        store.servers.send_away(order.server, order.leaving)
         return
-    run = store.get(order.run)
+    run = store.runs.get(order.run)
     # An attempt may have begun just when the order was given.
     if run is not None and run.state not in ENDED and run.attempt - order.attempt in (0, 1):
-        store.cancel(run, order.reason, now)
+        store.lifecycle.cancel(run, order.reason, now)
 
 
 def accepted(agenda: CycleInput, done: CycleResult) -> Iterator[tuple[ClaimedFile, Submission, list[int]]]:

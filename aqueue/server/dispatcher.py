@@ -43,7 +43,8 @@ from aqueue.server.cycle import (
 from aqueue.server.schedules import Planner
 from aqueue.store.database import Database
 from aqueue.store.orders import Cancel, Leave, Order, OrderFile
-from aqueue.store.runs import SET_SECONDS, Outlook
+from aqueue.store.queues import Outlook
+from aqueue.store.servers import SET_SECONDS
 
 _NO_FILES = "{} runs are all that this server may have files open for; `ulimit -n` says how many, before it starts"
 

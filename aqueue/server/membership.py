@@ -18,8 +18,8 @@ from aqueue.policy.limits import Limits
 from aqueue.server.cycle import RollCall
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.store.database import Database
-from aqueue.store.lifecycle import Store
 from aqueue.store.prospects import Left
+from aqueue.store.store import Store
 
 STOPPED: Final = "stopped with the server"
 """Why a run is over whose server was to leave at once."""
@@ -64,16 +64,16 @@ class Membership:
         def enter(connection: sqlite3.Connection) -> list[str]:
             store = Store(connection)
             # Before anything is adopted: timeouts and delays count from moments in the store.
-            store.follow_set_clock(self.record.boot, self._clock.ahead())
-            store.enter(self.record)
-            return [schedule.file for schedule in store.schedules() if schedule.file is not None]
+            store.servers.follow_set_clock(self.record.boot, self._clock.ahead())
+            store.servers.enter(self.record)
+            return [schedule.file for schedule in store.schedules.all() if schedule.file is not None]
 
         return await self._database.write(enter)
 
     async def leave(self) -> None:
         """Have this server be forgotten."""
         with contextlib.suppress(DatabaseError):
-            await self._database.write(lambda connection: Store(connection).leave(self.record.id))
+            await self._database.write(lambda connection: Store(connection).servers.leave(self.record.id))
 
     async def leave_if_idle(self, *, despite_schedules: bool) -> Left | None:
         """Have this server leave, unless there is something to do.
@@ -85,9 +85,9 @@ class Membership:
 
         def leave(connection: sqlite3.Connection) -> Left | None:
             store = Store(connection)
-            if not store.leave_if_idle(record, limits, now, despite_schedules=despite_schedules):
+            if not store.prospects.leave_if_idle(record, limits, now, despite_schedules=despite_schedules):
                 return None
-            return store.left_behind(record, limits, now)
+            return store.prospects.left_behind(record, limits, now)
 
         try:
             return await self._database.write(leave)
@@ -98,7 +98,7 @@ class Membership:
         """Have the store say that this server leaves once what it runs is over."""
         with contextlib.suppress(DatabaseError):
             await self._database.write(
-                lambda connection: Store(connection).send_away(self.record.id, Leaving.WHEN_DONE)
+                lambda connection: Store(connection).servers.send_away(self.record.id, Leaving.WHEN_DONE)
             )
 
     def roll_call(self, servers: Sequence[Server], now: float) -> RollCall:

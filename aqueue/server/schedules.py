@@ -14,7 +14,9 @@ from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
 from aqueue.model.run import Run, State
 from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED
 from aqueue.policy.limits import Limits
-from aqueue.store.schedules import Changed, Decided, Timetable
+from aqueue.store.due_times import Decided
+from aqueue.store.schedules import Changed
+from aqueue.store.store import Store
 from aqueue.units import spell
 
 
@@ -51,7 +53,7 @@ class Planner:
         """Whether every schedule file has been read. Before, one that is gone by now might still make runs."""
 
     def plan(
-        self, store: Timetable, files: Sequence[ScheduleFile], limits: Limits, now: float, *, making: bool
+        self, store: Store, files: Sequence[ScheduleFile], limits: Limits, now: float, *, making: bool
     ) -> Planned:
         """Do what there is to do.
 
@@ -61,7 +63,7 @@ class Planner:
             making: whether to make runs of what is due.
         """
         # By what was in force until now.
-        made = store.make_due(limits, now) if making and self.is_ready else []
+        made = store.due_times.make(limits, now) if making and self.is_ready else []
         refused: list[ScheduleError | None] = []
         changed: list[tuple[ScheduleFile, Changed]] = []
         said = {file.name: {schedule.name for schedule in file.schedules} for file in files if not file.error}
@@ -72,7 +74,7 @@ class Planner:
             except ScheduleError as error:
                 refused.append(error)
         # What is due now is not to wait for that.
-        decided = store.catch_up(limits) if making and self.is_ready and not made else None
+        decided = store.due_times.catch_up(limits) if making and self.is_ready and not made else None
         windows = [one.name for file in files for one in file.schedules if one.catchup_window]
         return Planned(
             refused=refused,
@@ -107,16 +109,18 @@ class Planner:
             self._tell_decision(planned.decided)
 
     def _put(
-        self, store: Timetable, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
+        self, store: Store, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
     ) -> list[Changed]:
         if file.error:
-            store.put_error(file.name, file.error)
+            store.schedules.put_error(file.name, file.error)
             return []
 
         def holds(other: str, name: str) -> bool:
             return os.path.lexists(self._folder.path / other) and name in said.get(other, {name})
 
-        return store.put(file.name, file.schedules, now, is_edit=self.is_ready, holds=holds, limits=limits)
+        return store.schedules.put(
+            file.name, file.schedules, now, is_edit=self.is_ready, holds=holds, limits=limits
+        )
 
     def _tell_decision(self, decided: Decided) -> None:
         name = decided.schedule.name

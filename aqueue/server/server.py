@@ -37,8 +37,8 @@ from aqueue.server.schedules import Planner
 from aqueue.server.signals import obey_signals
 from aqueue.server.timer import RESCAN_SECONDS, repeat, until_idle
 from aqueue.store.database import Database, Work
-from aqueue.store.lifecycle import Store
 from aqueue.store.orders import OrderFile
+from aqueue.store.store import Store
 from aqueue.threads import in_thread
 
 T = TypeVar("T")
@@ -269,10 +269,10 @@ class _Server:
         return anyio.from_thread.run(self._database.read, work)
 
     def _has_schedules(self, file: str) -> bool:
-        return self._read_from_thread(lambda connection: bool(Store(connection).schedules(file)))
+        return self._read_from_thread(lambda connection: bool(Store(connection).schedules.all(file)))
 
     def _last_id(self) -> int:
-        return self._read_from_thread(lambda connection: Store(connection).last_id())
+        return self._read_from_thread(lambda connection: Store(connection).runs.last_id())
 
     def _wake(self) -> None:
         if self._config is not self._known_config:

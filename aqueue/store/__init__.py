@@ -1,1 +1,1 @@
-"""Everything that is remembered, in one SQLite database. Read `database` and `lifecycle` first."""
+"""Everything that is remembered, in one SQLite database. Read `database` and `store` first."""

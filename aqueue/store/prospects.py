@@ -1,5 +1,6 @@
 """Questions about runs that wait: can one of them still start by itself, or only once a person does something?"""
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -11,25 +12,36 @@ from aqueue.model.server import Leaving, Server
 from aqueue.policy.gpu_placement import Allocator
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
-from aqueue.store.claims import Claims
-from aqueue.store.runs import RUNS, Outlook, as_json
+from aqueue.store.gpus import Gpus
+from aqueue.store.queues import Outlook, Queues
+from aqueue.store.rows import IN_LINE, RUNS, WAITING, as_json, fetch_runs
+from aqueue.store.servers import Servers
 
 _MAX_TOLD: Final = 5
-_WAITS: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
 _STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
 _KIND: Final = "queue, demand, direct, state = 'running'"
 _ROOTS: Final = f"""
 WITH RECURSIVE sets (id) AS (
-    SELECT prerequisites FROM runs WHERE {_WAITS} AND %s
+    SELECT prerequisites FROM runs WHERE {WAITING} AND %s
     UNION SELECT runs.prerequisites FROM sets
         CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
-        CROSS JOIN runs ON runs.id = p.run AND {_WAITS}
+        CROSS JOIN runs ON runs.id = p.run AND {WAITING}
 )
 SELECT DISTINCT {_KIND} FROM sets
     CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
     CROSS JOIN runs ON runs.id = p.run AND (state = 'running' OR {_STARTABLE})
 """
 """The kinds of runs that those of a condition come after in the end, and that run or can be started."""
+
+
+_STARTABLE_KINDS: Final = (
+    "SELECT queue, demand, 0, 0 FROM heads"
+    f" UNION SELECT queue, demand, 1, 0 FROM runs WHERE direct AND {IN_LINE}"
+    " UNION SELECT queue, demand, direct, 0 FROM runs"
+    " WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at < ?"
+)
+_LEAVE_IF_NOT_WANTED: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?"
+_SERVED: Final = "queue IN (SELECT value FROM json_each(:queues))"
 
 
 class Kind(NamedTuple):
@@ -59,16 +71,23 @@ class Left(NamedTuple):
     queued: int
 
 
-class Prospects(Claims):
-    """What aqueue remembers, as far as it tells what can still happen without a person.
+class Prospects:
+    """What can still happen without a person.
 
     Args:
-        connection: inside a transaction that may write.
+        transaction: a connection inside a transaction; to leave, one that may write.
     """
+
+    def __init__(self, transaction: sqlite3.Connection, queues: Queues, servers: Servers, gpus: Gpus) -> None:
+        self._transaction = transaction
+        self._execute = transaction.execute
+        self._queues = queues
+        self._servers = servers
+        self._gpus = gpus
 
     def outlook_for(self, server: str, limits: Limits, now: float) -> Outlook:
         """Return the outlook of a server; runs that need a person before they can start do not keep it busy."""
-        outlook = self.outlook(limits, now)
+        outlook = self._queues.outlook(limits, now)
         if outlook.running or not outlook.busy or self._has_prospects(server, limits, now):
             return outlook
         return outlook._replace(busy=False)
@@ -86,25 +105,20 @@ class Prospects(Claims):
         outlook = self.outlook_for(server.id, limits, now)
         if outlook.busy or outlook.has_missed or (outlook.has_schedules and not despite_schedules):
             return False
-        return bool(
-            self._execute(
-                "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?",
-                (Leaving.WHEN_DONE, server.id, server.wanted_at),
-            ).rowcount
-        )
+        return bool(self._execute(_LEAVE_IF_NOT_WANTED, (Leaving.WHEN_DONE, server.id, server.wanted_at)).rowcount)
 
     def left_behind(self, server: Server, limits: Limits, now: float) -> Left:
         """Return which runs are left in the queues of a server, and why."""
-        served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
+        served = "1" if limits.serves is None else _SERVED
         values = {"queues": as_json(limits.serves or ()), "most": _MAX_TOLD}
         which = f"state IN ('queued', 'held') AND {served}"
         counted = f"SELECT count(*), count(*) FILTER (WHERE state = 'queued') FROM runs WHERE {which}"
         count, queued = self._execute(counted, values).fetchone()
-        runs = self._runs(f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
+        runs = fetch_runs(self._transaction, f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
         here = _as_it_is(server, limits)
-        board = self._board_of(here, self.look([here.id]), limits, now)
+        board = _board_of(here, self._gpus.reading([here.id]), limits, now)
         said = []
-        for run, line in zip(runs, self.lines(runs, [here], limits.queues), strict=True):
+        for run, line in zip(runs, self._queues.lines(runs, [here], limits.queues), strict=True):
             why = waiting_for(run, line, limits, now)
             if why is None and run.task.demand is not None:
                 why = board.lack(run.task.demand, limits.confinement(run.queue))
@@ -132,25 +146,19 @@ class Prospects(Claims):
 
     def _has_prospects(self, server: str, limits: Limits, now: float) -> bool:
         """Return True if a run that waits for this server may start without a person, though none is running."""
-        record = self.server(server)
+        record = self._servers.get(server)
         if record is None:
             return True
         here = _as_it_is(record, limits)
-        startable = self._execute(
-            "SELECT queue, demand, 0, 0 FROM heads"
-            " UNION SELECT queue, demand, 1, 0 FROM runs WHERE direct AND state = 'queued' AND ready_at IS NULL"
-            " UNION SELECT queue, demand, direct, 0 FROM runs"
-            " WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at < ?",
-            (NOT_YET,),
-        )
+        startable = self._execute(_STARTABLE_KINDS, (NOT_YET,))
         if self._can_move(map(Kind._make, startable), [here], limits, now):
             return True
         if limits.serves is None:
             return False
         # What runs come after may be in queues that other servers serve.
         values = {"queues": as_json(limits.serves), "not_yet": NOT_YET}
-        roots = self._execute(_ROOTS % "queue IN (SELECT value FROM json_each(:queues))", values)
-        servers = [here, *(other for other in self.servers() if other.id != server)]
+        roots = self._execute(_ROOTS % _SERVED, values)
+        servers = [here, *(other for other in self._servers.all() if other.id != server)]
         return self._can_move(map(Kind._make, roots), servers, limits, now)
 
     def _can_move(
@@ -167,7 +175,7 @@ class Prospects(Claims):
         Args:
             if_unserved: what is taken for true of a queue that none of them serves.
         """
-        paused = {*self.paused(), *(queue.name for queue in limits.queues.values() if queue.paused)}
+        paused = {*self._queues.paused(), *(queue.name for queue in limits.queues.values() if queue.paused)}
         known: dict[tuple[str, str, object], bool] = {}
         for kind in kinds:
             if kind.is_running:
@@ -189,15 +197,17 @@ class Prospects(Claims):
         """Return False if a server has seen that it lacks the GPUs which runs of this kind ask for."""
         if not kind.demand:
             return True
-        look = self.look([server.id])
+        look = self._gpus.reading([server.id])
         # A driver that is there and fails for the moment may come back by itself.
         if look is None or (look.problem is not None and not look.is_without_driver):
             return True
         demand = msgspec.json.decode(kind.demand, type=GpuRequest)
-        return not self._board_of(server, look, limits, now).lack(demand, limits.confinement(kind.queue))
+        return not _board_of(server, look, limits, now).lack(demand, limits.confinement(kind.queue))
 
-    def _board_of(self, server: Server, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
-        return Allocator(look, (), {}, limits.rules, server.owns, now)
+
+def _board_of(server: Server, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
+    """Return the cards of a server as if no run had any."""
+    return Allocator(look, (), {}, limits.rules, server.owns, now)
 
 
 def _as_it_is(server: Server, limits: Limits) -> Server:

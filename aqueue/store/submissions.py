@@ -1,8 +1,8 @@
-"""How runs come in: the statements that remember what was requested, and the code that it needs."""
+"""Submissions: the statements that remember the runs that were requested."""
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, count, islice
 from typing import Any, Final
 
@@ -12,19 +12,53 @@ from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
 from aqueue.model.run import NOT_YET, State, Trigger
 from aqueue.model.submission import Submission
-from aqueue.model.task import Snapshot, Task
+from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
-from aqueue.store.runs import as_json
+from aqueue.store.runs import Runs
+from aqueue.store.snapshots import Snapshots
+
+_GIVEN: Final = (
+    "name",
+    "run_id",
+    "queue",
+    "priority",
+    "state",
+    "trigger",
+    "task",
+    "source",
+    "created_at",
+    "scheduled_for",
+    "direct",
+    "demand",
+    "group_name",
+    "code",
+    "prerequisites",
+    "ready_at",
+)
+"""The columns of a new run; all others begin empty."""
+
+_ADD: Final = (
+    f"INSERT INTO runs ({', '.join(_GIVEN)}) VALUES ({', '.join('?' * len(_GIVEN))})"
+    " ON CONFLICT (source) DO NOTHING RETURNING id"
+)
 
 _task_encoder: Final = msgspec.json.Encoder()
 
 
-class Submissions(Dependencies):
-    """What aqueue remembers, as far as new runs are concerned.
+class Submissions:
+    """The runs that come in.
 
     Args:
-        connection: inside a transaction that may write.
+        transaction: a connection inside a transaction that may write.
     """
+
+    def __init__(
+        self, transaction: sqlite3.Connection, runs: Runs, dependencies: Dependencies, snapshots: Snapshots
+    ) -> None:
+        self._execute = transaction.execute
+        self._runs = runs
+        self._dependencies = dependencies
+        self._snapshots = snapshots
 
     def add(
         self,
@@ -53,33 +87,26 @@ class Submissions(Dependencies):
         Raises:
             RunError: there is a run of this name with this run_id.
         """
-        snapshot = task.snapshot
+        values = (
+            task.name,
+            run_id or os.urandom(8).hex(),
+            task.queue or task.name,
+            int(task.priority),
+            State.HELD if task.hold else State.QUEUED,
+            trigger,
+            _task_encoder.encode(task).decode(),
+            source,
+            now,
+            scheduled_for,
+            direct,
+            text_of(task.demand),
+            task.group,
+            task.snapshot.commit if task.snapshot else None,
+            prerequisites,
+            None if prerequisites is None else NOT_YET,
+        )
         try:
-            row = self._execute(
-                "INSERT INTO runs"
-                " (name, run_id, queue, priority, state, trigger, task, source, created_at, scheduled_for, direct,"
-                " demand, group_name, code, prerequisites, ready_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (source) DO NOTHING RETURNING id",
-                (
-                    task.name,
-                    run_id or os.urandom(8).hex(),
-                    task.queue or task.name,
-                    int(task.priority),
-                    State.HELD if task.hold else State.QUEUED,
-                    trigger,
-                    _task_encoder.encode(task).decode(),
-                    source,
-                    now,
-                    scheduled_for,
-                    direct,
-                    text_of(task.demand),
-                    task.group,
-                    snapshot.commit if snapshot else None,
-                    prerequisites,
-                    None if prerequisites is None else NOT_YET,
-                ),
-            ).fetchone()
+            row = self._execute(_ADD, values).fetchone()
         except sqlite3.IntegrityError:
             raise RunError(
                 f"there already is a run {task.name}:{run_id}", "choose another run-id, or leave it out"
@@ -116,7 +143,7 @@ class Submissions(Dependencies):
         Returns:
             for each request the ids of its runs.
         """
-        if known := self.runs_of(source):
+        if known := self._runs.of_file(source):
             left = iter(known)
             return [list(islice(left, len(request.tasks()))) for request in requests]
         sets = [self._prerequisites(request, forgiving=True) for request in requests]
@@ -140,17 +167,17 @@ class Submissions(Dependencies):
         return id_
 
     def _prerequisites(self, request: Submission, *, forgiving: bool = False) -> int | None:
-        """A set with those prerequisites of a request that are known already; None if it has none at all."""
+        """Make a set of those prerequisites of a request that are known already; None if it has none at all."""
         if not request.after and not request.needs:
             return None
         found: set[int] = set()
         for written in request.after:
             try:
-                found.update(self.known(written))
+                found.update(self._dependencies.known(written))
             except RunError:
                 if not forgiving:
                     raise
-        return self.come_after(found, after_any=request.after_any)
+        return self._dependencies.come_after(found, after_any=request.after_any)
 
     def _settle_all(
         self,
@@ -160,9 +187,9 @@ class Submissions(Dependencies):
         now: float,
     ) -> None:
         """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
-        for commit in {snapshot.commit for request in requests if (snapshot := request.task.snapshot)}:
-            # From now on its runs say whether it is needed.
-            self._execute("UPDATE snapshots SET used_at = 0 WHERE code = ? AND used_at > 0", (commit,))
+        self._snapshots.leave_to_runs(
+            {snapshot.commit for request in requests if (snapshot := request.task.snapshot)}
+        )
         if any(request.needs for request in requests):
             meant: dict[str, list[int]] = {}
             for request, runs in zip(requests, ids, strict=True):
@@ -170,46 +197,8 @@ class Submissions(Dependencies):
                     meant.setdefault(name, []).extend(some)
             for request, set_ in zip(requests, sets, strict=True):
                 if set_ is not None and request.needs:
-                    self.put_before(chain.from_iterable(meant.get(name, ()) for name in request.needs), set_)
+                    before = chain.from_iterable(meant.get(name, ()) for name in request.needs)
+                    self._dependencies.put_before(before, set_)
         for set_ in sets:
             if set_ is not None:
-                self.settle(set_, now)
-
-    def use_snapshot(self, snapshot: Snapshot, ref: str, now: float) -> str:
-        """Note that code is about to be needed.
-
-        Args:
-            ref: what is to keep it, if nothing does so far.
-
-        Returns:
-            the reference that is to keep it, and may not be there yet.
-        """
-        known: tuple[str] | None = self._execute(
-            "UPDATE snapshots SET used_at = ? WHERE code = ? AND repository = ? AND used_at IS NOT NULL"
-            " RETURNING ref",
-            (now, snapshot.commit, snapshot.repository),
-        ).fetchone()
-        if known is not None:
-            return known[0]
-        self._execute(
-            "INSERT INTO snapshots (ref, repository, code, used_at) VALUES (?, ?, ?, ?)",
-            (ref, snapshot.repository, snapshot.commit, now),
-        )
-        return ref
-
-    def unused_snapshots(self, before: float) -> list[tuple[str, str]]:
-        """The references, each with its repository, that are to be removed: nobody will use them again.
-
-        Args:
-            before: when they were last said to be needed.
-        """
-        self._execute(
-            "UPDATE snapshots SET used_at = NULL"
-            " WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.code = snapshots.code)",
-            (before,),
-        )
-        return self._execute("SELECT ref, repository FROM snapshots WHERE used_at IS NULL").fetchall()
-
-    def forget_snapshots(self, refs: Iterable[str]) -> None:
-        """Forget references that are gone."""
-        self._execute("DELETE FROM snapshots WHERE ref IN (SELECT value FROM json_each(?))", (as_json(refs),))
+                self._dependencies.settle(set_, now)

@@ -12,7 +12,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.model.server import Server
 from aqueue.store import database
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.acceptance.driving import Place
 
 _TELL = "echo {} $AQUEUE_ID $AQUEUE_QUEUE >>ledger"
@@ -89,12 +89,12 @@ class Witness:
     def read_runs(self) -> dict[int, Run]:
         """All runs by their ids, as they are now."""
         with self._store() as store:
-            return {run.id: run for run in store.select()}
+            return {run.id: run for run in store.runs.select()}
 
     def read_servers(self) -> list[Server]:
         """All servers that have entered, and not left."""
         with self._store() as store:
-            return store.servers()
+            return store.servers.all()
 
     def is_store_locked(self) -> bool:
         """Whether somebody is in the middle of a transaction, and stays there."""

@@ -19,7 +19,7 @@ import aqueue.folder.layout
 from aqueue.model.run import Trigger
 from aqueue.model.task import Task
 from aqueue.store.database import connect, transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
 SCRIPT = str(Path(sysconfig.get_path("scripts"), "aqueue"))
@@ -97,7 +97,7 @@ class Folder:
         with contextlib.closing(connect(folder)) as connection, transaction(connection, folder):
             store = Store(connection)
             for task in tasks:
-                store.add(task, time.time(), trigger=Trigger.MANUAL)
+                store.submissions.add(task, time.time(), trigger=Trigger.MANUAL)
         folder.ring()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

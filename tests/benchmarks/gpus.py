@@ -17,7 +17,7 @@ from aqueue.model.run import Trigger
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store import database
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.benchmarks.bench import Bell, Bench, ms, until
 from tests.nvml.fake import FakeCards
 
@@ -39,10 +39,10 @@ def choice(bench: Bench, many: int) -> None:
         with contextlib.closing(database.connect(folder)) as connection, database.transaction(connection, folder):
             store = Store(connection)
             for index in range(many):
-                store.add(_task(index), 1.0, trigger=Trigger.MANUAL)
+                store.submissions.add(_task(index), 1.0, trigger=Trigger.MANUAL)
             look = GpuReading(began_at=time.time(), ended_at=time.time(), cards=tuple(map(_card, range(GPUS))))
             began = time.perf_counter()
-            given = store.claim("server", Limits(jobs=GPUS), time.time(), GpuView(look))
+            given = store.claims.claim("server", Limits(jobs=GPUS), time.time(), GpuView(look))
             taken.append(time.perf_counter() - began)
             if not given.runs:
                 raise AssertionError(given)

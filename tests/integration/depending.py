@@ -14,7 +14,7 @@ from aqueue.model.sweep import Sweep
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store.database import transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.recording import NOW
 
 SERVER = "server"
@@ -72,7 +72,7 @@ class Chain:
     def enqueue(self, *requests: Submission) -> list[int]:
         """Queue what is requested together; returns the ids of all runs."""
         with self.open() as store:
-            ids = store.enqueue(requests, self.now(), trigger=Trigger.MANUAL)
+            ids = store.submissions.enqueue(requests, self.now(), trigger=Trigger.MANUAL)
         return [id_ for runs in ids for id_ in runs]
 
     def a_then_b(self, **b: Any) -> None:
@@ -82,18 +82,18 @@ class Chain:
 
     def accept(self, source: str, *requests: Submission) -> list[int]:
         with self.open() as store:
-            ids = store.accept(source, requests, self.now())
+            ids = store.submissions.accept(source, requests, self.now())
         return [id_ for runs in ids for id_ in runs]
 
     def start(self) -> list[str]:
         """Start all that can start; returns the names."""
         with self.open() as store:
-            return [run.name for run in store.claim(SERVER, LIMITS, self.now()).runs]
+            return [run.name for run in store.claims.claim(SERVER, LIMITS, self.now()).runs]
 
     def end(self, name: str, code: int | None = 0, end: End = End.EXITED, why: str = "") -> Run:
         with self.open() as store:
             outcome = Outcome(run=self.run(name), end=end, exit_code=code, at=self.now(), why=why)
-            run = store.finish(outcome, SERVER)
+            run = store.lifecycle.finish(outcome, SERVER)
         assert run is not None
         assert run == self.run(name)
         return run
@@ -106,36 +106,38 @@ class Chain:
     def cancel(self, *names: str) -> None:
         with self.open() as store:
             for name in names:
-                store.cancel(store.get(self.run(name).id) or self.run(name), "cancelled", self.now())
+                store.lifecycle.cancel(
+                    store.runs.get(self.run(name).id) or self.run(name), "cancelled", self.now()
+                )
 
     def retry(self, *names: str) -> list[str]:
         """Retry runs; returns the names of those that wait again with them."""
         runs = [self.run(name) for name in names]
         with self.open() as store:
-            store.retry(runs)
-        return sorted(self.get(id_).name for id_ in store.let_go)
+            store.lifecycle.retry(runs)
+        return sorted(self.get(id_).name for id_ in store.dependencies.let_go)
 
     def hold(self, name: str) -> None:
         with self.open() as store:
-            store.hold(self.run(name))
+            store.lifecycle.hold(self.run(name))
 
     def release(self, name: str) -> None:
         with self.open() as store:
-            store.release(self.run(name))
+            store.lifecycle.release(self.run(name))
 
     def dequeue(self, name: str) -> bool:
         with self.open() as store:
-            return store.dequeue(self.run(name), "dequeued", self.now())
+            return store.lifecycle.dequeue(self.run(name), "dequeued", self.now())
 
     def forget(self, *names: str) -> None:
         ids = [self.run(name).id for name in names]
         with self.open() as store:
-            store.forget(ids)
+            store.runs.forget(ids)
 
     # What there is
 
     def get(self, id_: int) -> Run:
-        run = self.asked.get(id_)
+        run = self.asked.runs.get(id_)
         assert run is not None
         return run
 
@@ -163,7 +165,7 @@ class Chain:
 
     def after(self, name: str) -> list[str]:
         """The names of what it comes after."""
-        return [run.name for run in self.asked.prerequisites(self.run(name))]
+        return [run.name for run in self.asked.dependencies.prerequisites(self.run(name))]
 
     def rows(self, table: str) -> int:
         (number,) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()

@@ -13,7 +13,9 @@ from aqueue.model.server import Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store.database import transaction
-from aqueue.store.schedules import Changed, Decided, Timetable
+from aqueue.store.due_times import Decided
+from aqueue.store.schedules import Changed
+from aqueue.store.store import Store
 
 BEGIN = 1_800_000_000.0
 """08:00 in UTC."""
@@ -57,13 +59,13 @@ class Plan:
         """The files that are not there any more, whatever the store knows."""
 
     @contextmanager
-    def open(self) -> Iterator[Timetable]:
+    def open(self) -> Iterator[Store]:
         with transaction(self._connection, self._folder) as connection:
-            yield Timetable(connection)
+            yield Store(connection)
 
     def put(self, *found: Schedule, when: float = 0.0, file: str = FILE, is_edit: bool = True) -> list[Changed]:
         with self.open() as store:
-            return store.put(
+            return store.schedules.put(
                 file,
                 found,
                 at(when),
@@ -76,9 +78,9 @@ class Plan:
         """A server was up until then, and left."""
         server = Server(id="before", pid=1, boot="boot", jobs=1, started_at=at(when), heartbeat_at=at(when))
         with self.open() as store:
-            store.enter(server)
+            store.servers.enter(server)
         with self.open() as store:
-            store.leave(server.id)
+            store.servers.leave(server.id)
 
     def make_due(self, when: float, limits: Limits = ENABLED) -> list[float]:
         """The due times of the runs that were made, in minutes."""
@@ -86,7 +88,7 @@ class Plan:
 
     def made(self, when: float, limits: Limits = ENABLED) -> list[Run]:
         with self.open() as store:
-            return store.make_due(limits, at(when))
+            return store.due_times.make(limits, at(when))
 
     def catch_up(self, limits: Limits = ENABLED) -> list[Decided]:
         """Decide about all that was missed."""
@@ -97,7 +99,7 @@ class Plan:
 
     def catch_up_once(self, limits: Limits = ENABLED) -> Decided | None:
         with self.open() as store:
-            return store.catch_up(limits)
+            return store.due_times.catch_up(limits)
 
     def pass_to(self, when: float, limits: Limits = ENABLED) -> list[float]:
         """Be at that minute for the first time since the last: the due times that were caught up."""
@@ -108,27 +110,27 @@ class Plan:
 
     def follow_clock(self, when: float) -> None:
         with self.open() as store:
-            store.follow_clock(at(when))
+            store.due_times.follow_clock(at(when))
 
     def pause(self, name: str = "nightly", when: float = 0.0) -> None:
         with self.open() as store:
-            store.pause_schedule(name, at(when))
+            store.schedules.pause(name, at(when))
 
     def resume(self, when: float, name: str = "nightly") -> bool:
         with self.open() as store:
-            return store.resume_schedule(name, at(when))
+            return store.schedules.resume(name, at(when))
 
     def claim(self, when: float, limits: Limits = ENABLED) -> list[Run]:
         with self.open() as store:
-            return store.claim("server", limits, at(when)).runs
+            return store.claims.claim("server", limits, at(when)).runs
 
     def end(self, run: Run, when: float, code: int = 0) -> None:
         with self.open() as store:
-            assert store.finish(Outcome(run=run, end=End.EXITED, exit_code=code, at=at(when)), "server")
+            assert store.lifecycle.finish(Outcome(run=run, end=End.EXITED, exit_code=code, at=at(when)), "server")
 
     def stored(self, name: str = "nightly") -> StoredSchedule:
         with self.open() as store:
-            found = store.schedule(name)
+            found = store.schedules.get(name)
         assert found is not None
         return found
 
@@ -140,7 +142,7 @@ class Plan:
     def runs(self, name: str | None = None, trigger: Trigger | None = None) -> list[Run]:
         """All of them, or those of one schedule, or those made in one way; in the order of their ids."""
         with self.open() as store:
-            found = store.select()
+            found = store.runs.select()
         return [run for run in found if name in (None, run.name) and trigger in (None, run.trigger)]
 
     def runs_in(self, state: State) -> list[Run]:

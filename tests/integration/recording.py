@@ -14,7 +14,7 @@ from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 
 NOW = 1_800_000_000.0
 
@@ -27,12 +27,12 @@ class Book:
 
     def add(self, name: str = "task", *, run_id: str | None = None, **changes: Any) -> Run:
         task = msgspec.structs.replace(Task(name=name, command="true", working_dir="/"), **changes)
-        id_ = self.store.add(task, NOW, trigger=Trigger.MANUAL, run_id=run_id)
+        id_ = self.store.submissions.add(task, NOW, trigger=Trigger.MANUAL, run_id=run_id)
         assert id_ is not None
         return self.get(id_)
 
     def get(self, run: Run | int) -> Run:
-        found = self.store.get(run if isinstance(run, int) else run.id)
+        found = self.store.runs.get(run if isinstance(run, int) else run.id)
         assert found is not None
         return found
 
@@ -46,23 +46,23 @@ class Book:
         serves: Collection[str] | None = None,
     ) -> list[Run]:
         by_name = {queue.name: queue for queue in queues}
-        return self.store.claim(server, Limits(jobs=jobs, queues=by_name, serves=serves), now).runs
+        return self.store.claims.claim(server, Limits(jobs=jobs, queues=by_name, serves=serves), now).runs
 
     def finish(self, run: Run, end: End = End.EXITED, code: int | None = 0, server: str = "server") -> Run | None:
-        return self.store.finish(Outcome(run=run, end=end, exit_code=code, at=NOW + 1.0), server)
+        return self.store.lifecycle.finish(Outcome(run=run, end=end, exit_code=code, at=NOW + 1.0), server)
 
     def enter(self, server: str, boot: str = "boot", **changes: Any) -> Server:
         record = Server(id=server, pid=1, boot=boot, jobs=1, started_at=NOW, heartbeat_at=NOW)
-        self.store.enter(msgspec.structs.replace(record, **changes))
+        self.store.servers.enter(msgspec.structs.replace(record, **changes))
         return self.server(server)
 
     def server(self, server: str) -> Server:
-        found = self.store.server(server)
+        found = self.store.servers.get(server)
         assert found is not None
         return found
 
     def next_ready(self) -> float | None:
-        return self.store.outlook(Limits(), NOW).next_ready
+        return self.store.queues.outlook(Limits(), NOW).next_ready
 
     def in_state(self, state: State, name: str = "task") -> Run:
         """A new run that has come to `state`."""
@@ -72,7 +72,7 @@ class Book:
         if state is State.QUEUED:
             return run
         if state is State.ABORTED:
-            self.store.cancel(run, "cancelled", NOW)
+            self.store.lifecycle.cancel(run, "cancelled", NOW)
             return self.get(run)
         (running,) = self.claim(jobs=1000)
         if state is not State.RUNNING:

@@ -103,18 +103,18 @@ class QueuesWorld(World):
         queue = self.draw(st.sampled_from([*QUEUES, *self.paused]))
         with transaction(self.connection, NOWHERE):
             if queue not in self.paused and not self.mostly():
-                self.store.pause(queue)
+                self.store.queues.pause(queue)
                 self.paused.add(queue)
             else:
-                assert self.store.resume(queue) == (queue in self.paused)
+                assert self.store.queues.resume(queue) == (queue in self.paused)
                 self.paused.discard(queue)
-        assert self.store.paused() == self.paused
+        assert self.store.queues.paused() == self.paused
 
     def queues_are_disabled_or_enabled(self) -> None:
         self.disabled_by = None if self.disabled_by else "enabled: false in aqueue.yaml"
         with transaction(self.connection, NOWHERE):
             for server in self.up:
-                self.store.beat(server, self.limits(server), self.now)
+                self.store.servers.beat(server, self.limits(server), self.now)
 
     # Servers
 
@@ -134,14 +134,14 @@ class QueuesWorld(World):
             disabled_by=self.disabled_by,
         )
         with transaction(self.connection, NOWHERE):
-            self.store.enter(record)
+            self.store.servers.enter(record)
         self.up.append(id_)
 
     def the_jobs_of_a_server_change(self) -> None:
         server = self.draw(st.sampled_from(self.starting))
         self.own[server] = msgspec.structs.replace(self.own[server], jobs=self.draw(JOBS))
         with transaction(self.connection, NOWHERE):
-            self.store.beat(server, self.limits(server), self.now)
+            self.store.servers.beat(server, self.limits(server), self.now)
 
     def a_server_falls_silent_or_dies(self) -> None:
         """One that runs something, if there is one."""
@@ -159,19 +159,19 @@ class QueuesWorld(World):
         self.silent.remove(server)
         its = {(run.id, run.attempt) for run in self.running() if run.server == server}
         believed = {(run.id, run.attempt) for owner, run in self.beliefs if owner == server}
-        assert self.store.held_by(server) == its <= believed
+        assert self.store.servers.held_by(server) == its <= believed
 
     def a_server_is_to_leave(self) -> None:
         """Because it is told to; or because it finds nothing to do, if that is so."""
         server = self.draw(st.sampled_from(self.starting))
         is_busy = any(self.serves(server, run) and self._can_go_on(run) for run in self.runs())
-        record = self.store.server(server)
+        record = self.store.servers.get(server)
         assert record is not None
         with transaction(self.connection, NOWHERE):
             if self.draw(st.booleans()):
-                self.store.send_away(server, self.draw(st.sampled_from(Leaving)))
+                self.store.servers.send_away(server, self.draw(st.sampled_from(Leaving)))
             else:
-                assert self.store.leave_if_idle(record, self.limits(server), self.now) is not is_busy
+                assert self.store.prospects.leave_if_idle(record, self.limits(server), self.now) is not is_busy
                 if is_busy:
                     return
         self.leaving.add(server)
@@ -185,9 +185,9 @@ class QueuesWorld(World):
 
     def a_leaving_server_has_left(self) -> None:
         server = self.draw(st.sampled_from(sorted(self.leaving)))
-        if server not in self.silent and not self.store.held_by(server):
+        if server not in self.silent and not self.store.servers.held_by(server):
             with transaction(self.connection, NOWHERE):
-                self.store.leave(server)
+                self.store.servers.leave(server)
             self._is_gone(server)
 
     def _is_gone(self, server: str) -> None:
@@ -201,12 +201,12 @@ class QueuesWorld(World):
         orphans = [run for run in self.running() if run.server not in self.awake]
         if any(run.server in self.silent for run in orphans):
             event("a run of a silent server is adopted")
-        gone = {server.id for server in self.store.servers()} - {*self.up}
+        gone = {server.id for server in self.store.servers.all()} - {*self.up}
         with transaction(self.connection, NOWHERE):
-            adopted = self.store.adopt(heir, self.awake, gone)
+            adopted = self.store.servers.adopt(heir, self.awake, gone)
         assert [run for run, _ in adopted] == [msgspec.structs.replace(run, server=heir) for run in orphans]
         assert [boot for _, boot in adopted] == [f"boot of {run.server}" for run in orphans]
-        assert [server.id for server in self.store.servers()] == self.up
+        assert [server.id for server in self.store.servers.all()] == self.up
         self.beliefs += [(heir, run) for run, _ in adopted]
 
     # Who is next
@@ -224,7 +224,7 @@ class QueuesWorld(World):
         expected = self._next_in_line(server)
         assert not any(self._waits_for(expected[:1])), "a run could start and says that it waits"
         with transaction(self.connection, NOWHERE):
-            given = self.store.claim(server, self.limits(server), self.now).runs
+            given = self.store.claims.claim(server, self.limits(server), self.now).runs
         assert [run.id for run in given] == [run.id for run in expected]
         for run in given:
             assert (run.id, run.attempt) not in self.claimed, "an attempt was given out twice"
@@ -263,9 +263,9 @@ class QueuesWorld(World):
         return runs
 
     def _waits_for(self, runs: list[Run]) -> list[str | None]:
-        servers = [server for server in self.store.servers() if server.id in self.awake]
+        servers = [server for server in self.store.servers.all() if server.id in self.awake]
         limits = Limits(queues=self.configured, disabled_by=self.disabled_by)
-        lines = list(self.store.lines(runs, servers, self.configured))
+        lines = list(self.store.queues.lines(runs, servers, self.configured))
         places: Counter[str] = Counter()
         for run in self.in_order():
             if run.ready_at is None:

@@ -18,7 +18,7 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, Run, State, Trigger
 from aqueue.model.task import Priority, Retries
 from aqueue.store.database import transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.unit.blank import blank_database
 from tests.unit.records import a_task
 
@@ -79,7 +79,7 @@ class World:
         return self.draw(st.sampled_from([True, True, False]))
 
     def runs(self, *states: State) -> list[Run]:
-        return self.store.select(states=states)
+        return self.store.runs.select(states=states)
 
     def running(self) -> list[Run]:
         return self.runs(State.RUNNING)
@@ -89,7 +89,7 @@ class World:
         return sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id))
 
     def as_it_is(self, run: Run) -> Run:
-        found = self.store.get(run.id)
+        found = self.store.runs.get(run.id)
         assert found is not None
         return found
 
@@ -110,7 +110,7 @@ class World:
     def tasks_are_queued(self) -> None:
         for task in self.draw(st.lists(TASKS, min_size=1, max_size=4)):
             with transaction(self.connection, NOWHERE):
-                id_ = self.store.add(task, self.now, trigger=Trigger.MANUAL)
+                id_ = self.store.submissions.add(task, self.now, trigger=Trigger.MANUAL)
             self.added += 1
             assert id_ == self.added, "ids are given in order, and none twice"
 
@@ -120,10 +120,12 @@ class World:
         news = [(server, run) for server, run in self.beliefs if run.id in running]
         server, run = self.draw(st.sampled_from(news if news and self.mostly() else self.beliefs))
         end, code = self.draw(ENDS)
-        before = self.store.get(run.id)
+        before = self.store.runs.get(run.id)
         with transaction(self.connection, NOWHERE):
-            told = self.store.finish(Outcome(run=run, end=end, at=self.now, exit_code=code, why="so"), server)
-        after = self.store.get(run.id)
+            told = self.store.lifecycle.finish(
+                Outcome(run=run, end=end, at=self.now, exit_code=code, why="so"), server
+            )
+        after = self.store.runs.get(run.id)
         if before is None or (before.state, before.server, before.attempt) != (State.RUNNING, server, run.attempt):
             event("a server speaks up too late")
             assert told is None
@@ -136,7 +138,7 @@ class World:
             self.retried.pop(run.id, None)
         elif after.state in ENDED:
             self.is_as_before_its_retry(after, "cancelled")
-        attempts = [attempt.number for attempt in self.store.attempts(after)]
+        attempts = [attempt.number for attempt in self.store.runs.attempts(after)]
         assert (run.attempt in attempts) == (end is not End.NEVER_STARTED)
 
     def a_person_changes_a_run(self) -> None:
@@ -147,11 +149,11 @@ class World:
         try:
             with transaction(self.connection, NOWHERE):
                 if deed == "cancel":
-                    assert self.store.cancel(run, "cancelled", self.now) is self.as_it_is(run).state
+                    assert self.store.lifecycle.cancel(run, "cancelled", self.now) is self.as_it_is(run).state
                 elif deed == "retry":
-                    self.store.retry([run])
+                    self.store.lifecycle.retry([run])
                 else:
-                    getattr(self.store, deed)(run)
+                    getattr(self.store.lifecycle, deed)(run)
         except RunError:
             assert run not in fitting
             assert self.as_it_is(run) == run
@@ -175,19 +177,19 @@ class World:
 
     def a_run_is_dequeued(self) -> None:
         """One that was tried, if there is one; or the first of a queue: of the ready ones, or else the soonest."""
-        tried = [run for run in self.runs(State.QUEUED) if self.store.attempts(run)]
+        tried = [run for run in self.runs(State.QUEUED) if self.store.runs.attempts(run)]
         run = self.draw(st.sampled_from(tried if tried and self.mostly() else self.runs()))
         line = [waiting for waiting in self.in_order() if waiting.queue == run.queue]
         ready = [waiting for waiting in line if waiting.ready_at is None]
         soonest = min(line, key=lambda waiting: waiting.ready_at or 0.0, default=None)
-        first = self.store.first(run.queue)
+        first = self.store.queues.first(run.queue)
         assert first == (ready[0] if ready else soonest)
         if first is not None and self.draw(st.booleans()):
             run = first
-        attempts = self.store.attempts(run)
+        attempts = self.store.runs.attempts(run)
         try:
             with transaction(self.connection, NOWHERE):
-                is_forgotten = self.store.dequeue(run, "dequeued", self.now)
+                is_forgotten = self.store.lifecycle.dequeue(run, "dequeued", self.now)
         except RunError:
             assert run.state is not State.QUEUED
             assert self.as_it_is(run) == run
@@ -201,12 +203,14 @@ class World:
             event("a dequeued run keeps its attempts")
             after = self.as_it_is(run)
             self.is_as_before_its_retry(after, "dequeued")
-            assert self.store.attempts(after) == attempts
+            assert self.store.runs.attempts(after) == attempts
 
     def runs_are_forgotten(self) -> None:
         """Those that were over long ago, even if others are named as well."""
         over = [run.id for run in self.runs(*ENDED) if (run.finished_at or 0.0) < self.now - 60]
         with transaction(self.connection, NOWHERE):
-            assert self.store.ended_before(self.now - 60, limit=2) == over[:2]
-            self.store.forget([*over[:2], *(run.id for run in self.runs(State.HELD, State.QUEUED, State.RUNNING))])
+            assert self.store.runs.ended_before(self.now - 60, limit=2) == over[:2]
+            self.store.runs.forget(
+                [*over[:2], *(run.id for run in self.runs(State.HELD, State.QUEUED, State.RUNNING))]
+            )
         self.forgotten |= set(over[:2])

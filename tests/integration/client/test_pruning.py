@@ -10,7 +10,7 @@ from aqueue.client.pruning import forget
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.store import database, vacuum
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.recording import NOW, Book
 
 LONG_AGO = NOW + 2
@@ -49,7 +49,7 @@ def test_many_runs_are_forgotten_in_transactions_of_a_few(
     connection.set_trace_callback(statements.append)
     assert forget(connection, folder, LONG_AGO) == MANY
     connection.set_trace_callback(None)
-    assert [run.id for run in book.store.select()] == [run.id for run in stays]
+    assert [run.id for run in book.store.runs.select()] == [run.id for run in stays]
     assert statements.count("COMMIT") > MANY / 500
     assert forget(connection, folder, LONG_AGO) == 0
 
@@ -67,19 +67,19 @@ def test_files_go_with_their_runs_and_so_do_those_that_an_interrupted_prune_has_
 
 def test_a_run_that_was_retried_since_it_was_found_is_not_forgotten(book: Book) -> None:
     old, again = book.in_state(State.FAILED), book.in_state(State.FAILED)
-    ids = book.store.ended_before(LONG_AGO, 10)
-    book.store.retry([again])
-    assert book.store.forget_ended(ids, LONG_AGO, []) == [old.id]
-    assert [run.id for run in book.store.select()] == [again.id]
+    ids = book.store.runs.ended_before(LONG_AGO, 10)
+    book.store.lifecycle.retry([again])
+    assert book.store.runs.forget_ended(ids, LONG_AGO, []) == [old.id]
+    assert [run.id for run in book.store.runs.select()] == [again.id]
 
 
 def test_a_run_that_is_over_again_since_it_was_found_is_as_young_as_that(
     book: Book, connection: sqlite3.Connection
 ) -> None:
     run = book.in_state(State.FAILED)
-    ids = book.store.ended_before(LONG_AGO, 10)
+    ids = book.store.runs.ended_before(LONG_AGO, 10)
     connection.execute("UPDATE runs SET finished_at = ?", (LONG_AGO + 1,))
-    assert book.store.forget_ended(ids, LONG_AGO, []) == []
+    assert book.store.runs.forget_ended(ids, LONG_AGO, []) == []
     assert book.get(run)
 
 
@@ -107,7 +107,7 @@ def test_a_file_becomes_as_small_as_what_stays_while_others_have_it_open(
         forget(connection, folder, LONG_AGO)
         assert vacuum.give_back(connection, folder, 0.0) == 0
         assert size(folder) < before + 100_000
-        assert Store(another).get(stays.id) is not None
+        assert Store(another).runs.get(stays.id) is not None
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_an_older_file_is_written_anew_and_whoever_has_it_open_goes_on(
         many_over(older, Book(older))
         settle(older)
         large = size(folder)
-        assert Store(another).count() == forget(older, folder, LONG_AGO) == MANY
+        assert Store(another).runs.count() == forget(older, folder, LONG_AGO) == MANY
         assert vacuum.give_back(older, folder, 60.0) == 0
         assert size(folder) < large / 5
         many_over(another, Book(another))
@@ -145,6 +145,6 @@ def test_an_older_file_that_takes_too_long_to_be_written_anew_stays_as_it_is(
         many_over(older, Book(older), 4 * MANY)
         older.execute("DELETE FROM runs WHERE id <= ?", (MANY,))
         assert vacuum.give_back(older, folder, -1.0) > 1_000_000
-        assert Store(older).count() == 3 * MANY
+        assert Store(older).runs.count() == 3 * MANY
         assert vacuum.give_back(older, folder, 60.0) == 0
-        assert Store(older).count() == 3 * MANY
+        assert Store(older).runs.count() == 3 * MANY

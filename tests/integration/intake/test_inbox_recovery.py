@@ -11,7 +11,7 @@ from aqueue.folder.layout import Folder
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.filing import Claim
 from aqueue.model.run import State
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.accepting import accept_requests, tasks_of
 from tests.integration.dropping import Taker
 from tests.integration.recording import NOW, Book
@@ -33,7 +33,7 @@ class Heir:
         self.taker = taker
 
     def recover(self) -> list[ClaimedFile]:
-        last = self._store.last_id()
+        last = self._store.runs.last_id()
         return self._inbox.recover(lambda: last)
 
     def accept(self, files: list[ClaimedFile]) -> list[int]:
@@ -92,7 +92,7 @@ def test_a_file_whose_runs_are_in_the_store_is_only_filed_away(
     claimed = claim(folder, taker, "x.yaml", f"{GOOD}---\n{GOOD}")
     ids = accept_requests(Store(connection), claimed.name, claimed.requests, NOW)
     assert heir.accept(heir.recover()) == ids
-    assert Store(connection).count() == 2
+    assert Store(connection).runs.count() == 2
     assert os.listdir(folder.incoming) == []
     assert sorted(os.listdir(folder.runs)) == sorted(map(str, ids))
 
@@ -122,7 +122,7 @@ def test_two_servers_that_recover_the_same_file_accept_it_once(
     other = Heir(new_taker(), Store(connection))
     first, second = heir.recover(), other.recover()
     assert heir.accept(first) == other.accept(second)
-    assert Store(connection).count() == 1
+    assert Store(connection).runs.count() == 1
     assert os.listdir(folder.incoming) == []
 
 
@@ -154,7 +154,7 @@ def test_the_directory_of_a_run_that_was_forgotten_is_left_to_those_who_forgot_i
 ) -> None:
     run = Book(connection).in_state(State.SUCCEEDED)
     folder.make_run_dir(run.id)
-    Store(connection).forget([run.id])
+    Store(connection).runs.forget([run.id])
     heir.recover()
     assert folder.run_dir(run.id).exists()
 

@@ -12,7 +12,7 @@ import pytest
 
 from aqueue.folder.layout import Folder
 from aqueue.intake.filing import Claim
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.accepting import accept_requests
 from tests.integration.dropping import Taker
 from tests.integration.recording import NOW
@@ -138,7 +138,7 @@ def test_after_a_crash_what_was_written_late_is_taken_and_what_ran_does_not_run_
     write_late(claimed)
     if name.startswith("gone"):
         (folder.path / "gone").rmdir()
-    assert heir.inbox.recover(store.last_id) == []
+    assert heir.inbox.recover(store.runs.last_id) == []
     heir.settle()
     assert heir.commands == ["secnd"]
     assert [file.requests[0].task.queue for file in heir.taken] == [file.requests[0].task.queue]

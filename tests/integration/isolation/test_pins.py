@@ -15,7 +15,7 @@ from aqueue.model.run import State, Trigger
 from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation
 from aqueue.store.database import Work, connect, transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.repositories import Repository, hide_configuration
 from tests.unit.records import a_task
 
@@ -42,17 +42,17 @@ class Shelf:
 
     def queue(self, request: Submission) -> int:
         ((id_,),) = self.write(
-            lambda connection: Store(connection).enqueue([request], 1.0, trigger=Trigger.MANUAL)
+            lambda connection: Store(connection).submissions.enqueue([request], 1.0, trigger=Trigger.MANUAL)
         )
         return id_
 
     def forget(self, run: int) -> None:
         def work(connection: sqlite3.Connection) -> None:
             store = Store(connection)
-            found = store.get(run)
+            found = store.runs.get(run)
             assert found is not None
-            assert store.cancel(found, "", 2.0) is State.ABORTED
-            store.forget([run])
+            assert store.lifecycle.cancel(found, "", 2.0) is State.ABORTED
+            store.runs.forget([run])
 
         self.write(work)
 
@@ -140,7 +140,7 @@ def test_a_reference_that_was_to_be_made_is_made_by_the_next(shelf: Shelf) -> No
 
 def test_one_that_is_about_to_go_is_not_used_again(shelf: Shelf) -> None:
     shelf.forget(shelf.queue(shelf.keep()))
-    shelf.write(lambda connection: Store(connection).unused_snapshots(1.0))
+    shelf.write(lambda connection: Store(connection).snapshots.unused(1.0))
     (doomed,) = shelf.refs
     shelf.queue(shelf.keep())
     shelf.keeper.forget_unused()

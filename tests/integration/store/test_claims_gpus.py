@@ -15,11 +15,11 @@ from aqueue.model.gpu import Allocation, Gpu, GpuProcess, GpuReading, GpuRequest
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.task import Priority, Retries, Task
-from aqueue.policy.gpu_placement import Blocked, Lease, Placed, Reservation
+from aqueue.policy.gpu_placement import Blocked, Lease, Reservation
 from aqueue.policy.limits import Limits
 from aqueue.store.database import connect, transaction
-from aqueue.store.lifecycle import Store
 from aqueue.store.migrations import MIGRATIONS
+from aqueue.store.store import Store
 from tests.integration.recording import NOW, Book
 from tests.integration.store.test_plans import plans
 
@@ -46,7 +46,7 @@ class Machine(Book):
         """Claim a second later than the last time, by a fresh look if no other is given."""
         self.now += 1
         known = Limits(**{"jobs": 1000} | limits)
-        return self.store.claim(server, known, self.now, GpuView(self.look()) if sight is None else sight)
+        return self.store.claims.claim(server, known, self.now, GpuView(self.look()) if sight is None else sight)
 
     def given(self, server: str = "me", **limits: Any) -> dict[int, list[str]]:
         """What each run that starts now is given."""
@@ -56,7 +56,7 @@ class Machine(Book):
         """Its attempt ends a second later."""
         self.now += 1
         outcome = Outcome(run=self.get(run), end=end, exit_code=code, at=self.now)
-        assert self.store.finish(outcome, server) is not None
+        assert self.store.lifecycle.finish(outcome, server) is not None
         return self.get(run)
 
 
@@ -86,11 +86,11 @@ def test_a_run_has_its_cards_in_the_store_while_it_runs(machine: Machine) -> Non
     (taken,) = machine.take().runs
     assert taken.cards == (Allocation("GPU-0000", "0"), Allocation("GPU-1111", "1"))
     assert machine.get(run) == taken
-    assert machine.store.leases() == [
+    assert machine.store.gpus.leases() == [
         Lease(run=run.id, key=f"GPU-{index * 4}", label=index, memory=GIB, started_at=machine.now)
         for index in ("0", "1")
     ]
-    (attempt,) = machine.store.attempts(taken)
+    (attempt,) = machine.store.runs.attempts(taken)
     assert attempt.cards == taken.cards
 
 
@@ -98,7 +98,7 @@ def test_a_run_that_asks_for_no_card_has_none(machine: Machine) -> None:
     for name, gpus in (("a", None), ("b", 0)):
         machine.add(name, gpus=gpus)
     assert [run.cards for run in machine.take(sight=NO_VIEW).runs] == [(), ()]
-    assert machine.store.leases() == []
+    assert machine.store.gpus.leases() == []
 
 
 def test_an_instance_is_remembered_as_one(machine: Machine) -> None:
@@ -114,7 +114,7 @@ def test_each_card_has_one_run_over_all_servers_or_as_many_as_there_are_slots(ma
     assert machine.given("you", jobs=1) == {ids[1]: ["1"]}
     assert machine.given("me") == machine.given("you") == {}
     assert machine.given("you", rules=Rules(slots=2)) == {ids[2]: ["0"], ids[3]: ["1"]}
-    assert sorted(lease.run for lease in machine.store.leases()) == ids[:4]
+    assert sorted(lease.run for lease in machine.store.gpus.leases()) == ids[:4]
 
 
 def test_high_goes_before_low_and_then_first_in_first_out_whatever_they_ask_for(machine: Machine) -> None:
@@ -141,7 +141,7 @@ def test_servers_that_decide_at_the_same_moment_never_give_one_slot_twice(folder
         own = connect(folder)
         together.wait()
         with transaction(own, folder):
-            Store(own).claim(server, Limits(jobs=2), NOW, sight)
+            Store(own).claims.claim(server, Limits(jobs=2), NOW, sight)
         own.close()
 
     threads = [threading.Thread(target=claim_once, args=(f"server-{number}",)) for number in range(4)]
@@ -149,7 +149,11 @@ def test_servers_that_decide_at_the_same_moment_never_give_one_slot_twice(folder
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted((lease.run, lease.label) for lease in machine.store.leases()) == [(1, "0"), (2, "1"), (3, "2")]
+    assert sorted((lease.run, lease.label) for lease in machine.store.gpus.leases()) == [
+        (1, "0"),
+        (2, "1"),
+        (3, "2"),
+    ]
     connection.close()
 
 
@@ -161,9 +165,9 @@ def test_cards_are_given_back_when_the_run_is_over_and_it_is_known_which_it_had(
     (taken,) = machine.take().runs
     over = machine.end(run, code=3)
     assert (over.state, over.cards) == (State.FAILED, taken.cards)
-    assert [attempt.cards for attempt in machine.store.attempts(over)] == [taken.cards]
-    assert machine.store.leases() == []
-    assert machine.store.freed_at() == {"GPU-0000": machine.now}
+    assert [attempt.cards for attempt in machine.store.runs.attempts(over)] == [taken.cards]
+    assert machine.store.gpus.leases() == []
+    assert machine.store.gpus.freed_at() == {"GPU-0000": machine.now}
 
 
 def test_a_run_that_goes_back_to_the_queue_has_no_cards_any_more_but_its_attempts_had(machine: Machine) -> None:
@@ -176,7 +180,7 @@ def test_a_run_that_goes_back_to_the_queue_has_no_cards_any_more_but_its_attempt
     second = machine.get(run).cards
     assert [labels(machine.get(run)), first] == [["1"], (Allocation("GPU-0000", "0"),)]
     over = machine.end(run)
-    assert [attempt.cards for attempt in machine.store.attempts(over)] == [first, second]
+    assert [attempt.cards for attempt in machine.store.runs.attempts(over)] == [first, second]
     assert over.cards == second
 
 
@@ -192,9 +196,9 @@ def test_cards_are_given_back_however_an_attempt_ends(machine: Machine, end: End
     run = machine.add(gpus=2)
     machine.take()
     ended = machine.end(run, end, code=None)
-    assert machine.store.leases() == []
+    assert machine.store.gpus.leases() == []
     assert len(ended.cards) == (0 if ended.state is State.QUEUED else 2)
-    assert [len(attempt.cards) for attempt in machine.store.attempts(ended)] == [2] * (
+    assert [len(attempt.cards) for attempt in machine.store.runs.attempts(ended)] == [2] * (
         end is not End.NEVER_STARTED
     )
 
@@ -202,16 +206,16 @@ def test_cards_are_given_back_however_an_attempt_ends(machine: Machine, end: End
 def test_a_run_that_is_retried_by_hand_has_no_cards_while_it_waits(machine: Machine) -> None:
     run = machine.add(gpus=1)
     machine.take()
-    machine.store.retry([machine.end(run)])
+    machine.store.lifecycle.retry([machine.end(run)])
     assert machine.get(run).cards == ()
-    assert machine.store.leases() == []
+    assert machine.store.gpus.leases() == []
     assert machine.given() == {run.id: ["1"]}
 
 
 def test_a_run_that_was_cancelled_keeps_its_cards_until_it_is_over(machine: Machine) -> None:
     run = machine.add(gpus=2)
     machine.take()
-    machine.store.cancel(machine.get(run), "cancelled", machine.now)
+    machine.store.lifecycle.cancel(machine.get(run), "cancelled", machine.now)
     machine.add("other", gpus=1)
     assert machine.given() == {}
     machine.end(run, End.STOPPED, code=143)
@@ -221,16 +225,16 @@ def test_a_run_that_was_cancelled_keeps_its_cards_until_it_is_over(machine: Mach
 def test_who_speaks_up_too_late_gives_nothing_back(machine: Machine) -> None:
     run = machine.add(gpus=1)
     (taken,) = machine.take("gone").runs
-    machine.store.adopt("me", {"me"}, ())
+    machine.store.servers.adopt("me", {"me"}, ())
     assert machine.finish(taken, server="gone") is None
-    assert [lease.run for lease in machine.store.leases()] == [run.id]
-    assert machine.store.freed_at() == {}
+    assert [lease.run for lease in machine.store.gpus.leases()] == [run.id]
+    assert machine.store.gpus.freed_at() == {}
 
 
 def test_a_run_keeps_its_cards_when_another_server_adopts_it(machine: Machine) -> None:
     run = machine.add(gpus=1)
     machine.take("gone", owns=((1,),))
-    ((adopted, _),) = machine.store.adopt("me", {"me"}, ())
+    ((adopted, _),) = machine.store.servers.adopt("me", {"me"}, ())
     assert labels(adopted) == labels(machine.get(run)) == ["1"]
     machine.add("other", gpus=(1,))
     assert machine.given() == {}
@@ -242,8 +246,8 @@ def test_a_forgotten_run_leaves_nothing_behind(machine: Machine) -> None:
     run = machine.add(gpus=1)
     machine.take()
     machine.end(run)
-    machine.store.forget([run.id])
-    assert machine.store.leases() == []
+    machine.store.runs.forget([run.id])
+    assert machine.store.gpus.leases() == []
     assert machine.given() == {}
 
 
@@ -332,15 +336,15 @@ def test_a_new_look_is_remembered_for_those_who_ask(machine: Machine) -> None:
     machine.enter("me")
     machine.enter("you")
     look = machine.look()
-    assert machine.store.look() is None
+    assert machine.store.gpus.reading() is None
     assert machine.take("me", GpuView(look, None, is_news=True)).look == look
-    assert machine.store.look() == machine.store.look(["me"]) == look
-    assert machine.store.look(["you"]) is None
+    assert machine.store.gpus.reading() == machine.store.gpus.reading(["me"]) == look
+    assert machine.store.gpus.reading(["you"]) is None
     later = machine.look()
     assert machine.take("me", GpuView(later)).look == later
-    assert machine.store.look() == look, "it is no news"
+    assert machine.store.gpus.reading() == look, "it is no news"
     machine.take("you", GpuView(later, None, is_news=True))
-    assert machine.store.look() == later
+    assert machine.store.gpus.reading() == later
 
 
 class Container(Machine):
@@ -373,7 +377,7 @@ def test_where_processes_cannot_be_seen_memory_in_use_in_two_looks_in_a_row_is_s
     assert (taken.runs, taken.is_vetoed) == ([], True)
     assert taken.look is not None
     assert taken.look.cards[0].doubts == 2
-    assert container.store.look() == taken.look
+    assert container.store.gpus.reading() == taken.look
     assert container.take(sight=GpuView(taken.look)).runs == []
     container.change(0, free=24 * GIB)
     assert [labels(run) for run in container.news().runs] == [["0"]]
@@ -478,7 +482,7 @@ def test_what_two_servers_have_set_aside_for_one_run_is_in_the_order_of_turns(
             " VALUES (?, 1, '', 1, ?, ?, ?)",
             (server, NOW, NOW, msgspec.json.encode(kept).decode()),
         )
-    found = machine.store.set_aside_by_others("me", NOW)
+    found = machine.store.gpus.set_aside_by_others("me", NOW)
     assert [slot.run for slot in found] == [first.id, first.id, second.id, second.id]
 
 
@@ -505,21 +509,20 @@ def test_runs_that_wait_say_why_in_the_order_of_their_turns(machine: Machine) ->
     machine.change(1, processes=STRANGER)
     machine.add("a", gpus=1)
     machine.take()
-    runs = [machine.add(name, gpus=gpus) for name, gpus in (("b", 2), ("c", (0,)), ("d", (1,)), ("e", None))]
+    runs = [machine.add(name, gpus=gpus) for name, gpus in (("b", 2), ("c", (0,)), ("d", (1,)))]
+    machine.add("e")
     limits = Limits(jobs=1000)
-    board = machine.store.board(machine.look(), limits, machine.now)
-    usage = machine.store.usage("me", limits)
-    turns = list(machine.store.turns(usage, limits, board, machine.store.demands(), only_looking=True))
+    board = machine.store.gpus.allocator(machine.look(), limits, machine.now)
+    turns = list(machine.store.claims.preview("me", limits, board, machine.now))
     assert [turn.run for turn in turns] == [run.id for run in runs]
-    assert [turn.asked for turn in turns] == [GpuRequest(2), GpuRequest(1, (0,)), GpuRequest(1, (1,)), None]
+    assert [turn.asked for turn in turns] == [GpuRequest(2), GpuRequest(1, (0,)), GpuRequest(1, (1,))]
     reasons = [turn.found.reason for turn in turns if isinstance(turn.found, Blocked)]
     assert reasons == [
         "waits for GPUs: python (pid 77, ann) is on GPU 1; GPU 0 has run 1 on it",
         "waits for GPUs: GPU 0 has run 1 on it",
         "waits for GPUs: python (pid 77, ann) is on GPU 1",
     ]
-    assert turns[3].found == Placed(())
-    assert machine.get(runs[3]).state is State.QUEUED
+    assert all(machine.get(run).state is State.QUEUED for run in runs)
 
 
 # Affinity
@@ -587,9 +590,9 @@ def test_what_a_server_owns_is_remembered(machine: Machine) -> None:
 
 def test_a_direct_run_gets_its_cards_where_queues_are_disabled(machine: Machine) -> None:
     task = Task(name="due", command="true", working_dir="/", gpus=1)
-    ids = [machine.store.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True) for _ in range(3)]
+    ids = [machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True) for _ in range(3)]
     machine.add("waits", gpus=1)
-    assert machine.store.demands(direct=True) == ['{"count":1}']
+    assert machine.store.gpus.demands(direct=True) == ['{"count":1}']
     off: dict[str, Any] = {"disabled_by": "so", "jobs": 1}
     assert not machine.take(sight=NO_VIEW, **off).runs
     assert machine.take(sight=NO_VIEW, **off).needs_look
@@ -605,7 +608,7 @@ def test_a_direct_run_that_waits_for_cards_keeps_no_other_back(machine: Machine)
     ids = []
     for name, gpus in names:
         task = Task(name=name, command="true", working_dir="/", gpus=gpus)
-        ids.append(machine.store.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True))
+        ids.append(machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True))
     assert machine.given(disabled_by="so") == {ids[1]: [], ids[2]: ["1"]}
 
 
@@ -613,16 +616,16 @@ def test_a_direct_run_that_waits_for_cards_keeps_no_other_back(machine: Machine)
 
 
 def test_each_demand_of_those_in_line_is_known_once(machine: Machine) -> None:
-    assert machine.store.demands() == []
+    assert machine.store.gpus.demands() == []
     for number, gpus in enumerate([1, (2, "GPU-77"), None, 1, 0]):
         machine.add(f"t{number}", gpus=gpus)
     machine.add("x", gpus=1, gpu_memory=5)
     machine.add("held", gpus=7, hold=True)
     expected = ["", '{"count":1}', '{"count":1,"memory":5}', '{"count":2,"ids":[2,"GPU-77"]}']
-    assert machine.store.demands() == sorted(expected)
-    assert machine.store.demands(direct=True) == []
+    assert machine.store.gpus.demands() == sorted(expected)
+    assert machine.store.gpus.demands(direct=True) == []
     machine.take()
-    assert machine.store.demands() == expected[2:]
+    assert machine.store.gpus.demands() == expected[2:]
 
 
 def test_the_same_that_is_asked_for_in_one_queue_is_one_line(
@@ -631,10 +634,10 @@ def test_the_same_that_is_asked_for_in_one_queue_is_one_line(
     for name, gpus in (("a", None), ("b", 1), ("c", 1), ("d", 2), ("e", None)):
         machine.add(name, queue="lane", gpus=gpus)
     assert heads(connection) == {("lane", ""): 1, ("lane", '{"count":1}'): 2, ("lane", '{"count":2}'): 4}
-    machine.store.cancel(machine.get(2), "cancelled", NOW)
-    machine.store.hold(machine.get(1))
+    machine.store.lifecycle.cancel(machine.get(2), "cancelled", NOW)
+    machine.store.lifecycle.hold(machine.get(1))
     assert heads(connection) == {("lane", ""): 5, ("lane", '{"count":1}'): 3, ("lane", '{"count":2}'): 4}
-    machine.store.release(machine.get(1))
+    machine.store.lifecycle.release(machine.get(1))
     machine.take(queues=queues(LINKED))
     assert heads(connection) == {("lane", '{"count":2}'): 4}
 
@@ -643,14 +646,14 @@ def test_runs_that_wait_for_cards_are_known_with_what_they_ask_for(machine: Mach
     for name, gpus in (("a", 1), ("b", None), ("c", (0, 1)), ("d", 0)):
         machine.add(name, gpus=gpus)
     machine.add("e", queue="lane", gpus=1, hold=True)
-    assert machine.store.waiting_for_cards() == [(1, "a", GpuRequest(1)), (3, "c", GpuRequest(2, (0, 1)))]
+    assert machine.store.gpus.waiting() == [(1, "a", GpuRequest(1)), (3, "c", GpuRequest(2, (0, 1)))]
 
 
 def test_those_count_as_ahead_of_a_run_that_ask_for_the_same(machine: Machine) -> None:
     runs = [
         machine.add(name, queue="lane", gpus=gpus) for name, gpus in (("a", 1), ("b", 2), ("c", 1), ("d", None))
     ]
-    assert [line.ahead for line in machine.store.lines(runs, [], {"lane"})] == [0, 0, 1, 0]
+    assert [line.ahead for line in machine.store.queues.lines(runs, [], {"lane"})] == [0, 0, 1, 0]
 
 
 def test_runs_with_cards_count_for_their_queues_and_jobs_as_all_others_do(machine: Machine) -> None:
@@ -658,9 +661,9 @@ def test_runs_with_cards_count_for_their_queues_and_jobs_as_all_others_do(machin
     for name, queue in (("a", "lane"), ("b", None), ("c", "lane")):
         machine.add(name, queue=queue, gpus=1)
     assert machine.given(queues=lane, jobs=1, rules=Rules(slots=3)) == {1: ["0"], 2: ["1"]}
-    usage = machine.store.usage("me", Limits(queues=lane))
+    usage = machine.store.queues.usage("me", Limits(queues=lane))
     assert (usage.queues, usage.jobs) == ({"lane": 1, "b": 1}, 1)
-    assert machine.store.usage("you", Limits(queues=lane)).jobs == 0
+    assert machine.store.queues.usage("you", Limits(queues=lane)).jobs == 0
     machine.add("d", gpus=1)
     assert machine.given(queues=lane, jobs=1, rules=Rules(slots=3)) == {}
 
@@ -706,17 +709,17 @@ def test_a_database_from_before_there_were_cards_goes_on(folder: Folder) -> None
     machine = Machine(connection)
     assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert heads(connection) == {("a", ""): 2, ("b", ""): 5}
-    assert machine.store.demands() == [""]
-    assert [(server.id, server.owns) for server in machine.store.servers()] == [("gone", ())]
-    assert [attempt.cards for attempt in machine.store.attempts(machine.get(8))] == [()]
-    assert [run.cards for run in machine.store.select()] == [()] * 8
-    assert machine.store.leases() == []
+    assert machine.store.gpus.demands() == [""]
+    assert [(server.id, server.owns) for server in machine.store.servers.all()] == [("gone", ())]
+    assert [attempt.cards for attempt in machine.store.runs.attempts(machine.get(8))] == [()]
+    assert [run.cards for run in machine.store.runs.select()] == [()] * 8
+    assert machine.store.gpus.leases() == []
     cards = machine.add("e", gpus=1)
     assert machine.given() == {2: [], 4: [], cards.id: ["0"]}
     machine.end(2)
     assert machine.given() == {3: []}
     assert heads(connection) == {("a", ""): 1, ("b", ""): 5}
-    machine.store.adopt("me", {"me"}, {"gone"})
+    machine.store.servers.adopt("me", {"me"}, {"gone"})
     assert machine.end(6).state is State.SUCCEEDED
     connection.close()
 
@@ -773,7 +776,7 @@ def test_a_claim_of_direct_runs_goes_through_no_others(folder: Folder, connectio
     machine = Machine(connection, cards=8)
     fill(connection, 300, None)
     task = Task(name="due", command="true", working_dir="/", gpus=1)
-    machine.store.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True)
+    machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True)
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     assert machine.given(disabled_by="so") == {301: ["0"]}

@@ -16,7 +16,7 @@ from aqueue.model.run import ENDED, Run, State, Trigger
 from aqueue.model.server import Server
 from aqueue.model.task import Priority, Retries, Task
 from aqueue.policy.limits import Limits
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.unit.blank import blank_database
 
 # When it fails, finding a short example takes its time.
@@ -98,7 +98,7 @@ class Cards(RuleBasedStateMachine):
         self._comes_up("all")
 
     def runs(self, *states: State) -> list[Run]:
-        return self.store.select(states=states)
+        return self.store.runs.select(states=states)
 
     def limits(self, server: str) -> Limits:
         queues = {"lane": LANE} | {name: Queue(name=name, max_concurrency=4) for name in "ab"}
@@ -109,7 +109,7 @@ class Cards(RuleBasedStateMachine):
         found = []
         for index in range(self.cards):
             key = f"GPU-{index}"
-            on_it = [lease for lease in self.store.leases() if lease.key == key]
+            on_it = [lease for lease in self.store.gpus.leases() if lease.key == key]
             processes = [GpuProcess(pid=1, run=lease.run, memory=lease.memory) for lease in on_it]
             if index in self.strangers:
                 processes.append(GpuProcess(pid=77))
@@ -142,7 +142,7 @@ class Cards(RuleBasedStateMachine):
 
     def tasks_are_queued(self) -> None:
         for task in self.data.draw(st.lists(TASKS, min_size=1, max_size=3)):
-            self.store.add(task, self.now, trigger=Trigger.MANUAL)
+            self.store.submissions.add(task, self.now, trigger=Trigger.MANUAL)
 
     def a_card_changes(self) -> None:
         """A stranger comes or goes; or it fails, or works again."""
@@ -156,7 +156,7 @@ class Cards(RuleBasedStateMachine):
         """One from before the present; it may be fresh still, or from before cards were given back."""
         server = self.data.draw(st.sampled_from(self.up))
         look = self.last[server]
-        freed_at = self.store.freed_at()
+        freed_at = self.store.gpus.freed_at()
         taken = self._taken(server, GpuView(look))
         with_cards = [run for run in taken.runs if run.cards]
         if with_cards:
@@ -181,7 +181,7 @@ class Cards(RuleBasedStateMachine):
 
     def a_run_is_cancelled(self) -> None:
         run = self.data.draw(st.sampled_from(self.runs(State.QUEUED, State.RUNNING)))
-        self.store.cancel(run, "cancelled", self.now)
+        self.store.lifecycle.cancel(run, "cancelled", self.now)
 
     def all_comes_to_its_end(self) -> None:
         """All strangers go, and all attempts succeed: whoever can be given cards by a server that lives, is."""
@@ -200,8 +200,8 @@ class Cards(RuleBasedStateMachine):
         waiting = {run.id for run in self.runs(State.QUEUED)}
         event("some wait for ever" if waiting else "all have been run")
         assert waiting.isdisjoint(possible), "a run could be given its cards and is not"
-        assert self.store.leases() == []
-        self.store.forget([run.id for run in self.runs(*ENDED)])
+        assert self.store.gpus.leases() == []
+        self.store.runs.forget([run.id for run in self.runs(*ENDED)])
 
     def _is_possible(self, run: Run) -> bool:
         demand = run.task.demand
@@ -232,19 +232,21 @@ class Cards(RuleBasedStateMachine):
             heartbeat_at=self.now,
             owns=SERVERS[server],
         )
-        self.store.enter(record)
+        self.store.servers.enter(record)
         self.up.append(server)
 
     def _is_adopted(self) -> None:
         heir = self.data.draw(st.sampled_from(self.up))
         before = {run.id: run.cards for run in self.runs(State.RUNNING)}
-        self.store.adopt(heir, self.up, {*SERVERS} - {*self.up})
+        self.store.servers.adopt(heir, self.up, {*SERVERS} - {*self.up})
         assert {run.id: run.cards for run in self.runs(State.RUNNING)} == before
 
     def _ends(self, run: Run, end: End, code: int | None) -> None:
         assert run.server is not None
-        told = self.store.finish(Outcome(run=run, end=end, exit_code=code, at=self.now, why="so"), run.server)
-        assert told == self.store.get(run.id)
+        told = self.store.lifecycle.finish(
+            Outcome(run=run, end=end, exit_code=code, at=self.now, why="so"), run.server
+        )
+        assert told == self.store.runs.get(run.id)
 
     def _claims(self, server: str) -> None:
         """By a look of this very moment."""
@@ -256,9 +258,9 @@ class Cards(RuleBasedStateMachine):
         self.last[server] = taken.look
 
     def _taken(self, server: str, sight: GpuView) -> ClaimResult:
-        taken = self.store.claim(server, self.limits(server), self.now, sight)
+        taken = self.store.claims.claim(server, self.limits(server), self.now, sight)
         for run in taken.runs:
-            assert run == self.store.get(run.id)
+            assert run == self.store.runs.get(run.id)
             self.giver[run.id, run.attempt] = server
             if len(run.cards) > 1:
                 event("a run is given several cards")
@@ -291,7 +293,7 @@ class Cards(RuleBasedStateMachine):
     @invariant()
     def the_leases_are_those_of_the_runs_that_run(self) -> None:
         held = {(run.id, card.key) for run in self.runs(State.RUNNING) for card in run.cards}
-        leases = [(lease.run, lease.key) for lease in self.store.leases()]
+        leases = [(lease.run, lease.key) for lease in self.store.gpus.leases()]
         assert len(leases) == len({*leases})
         assert {*leases} == held
 

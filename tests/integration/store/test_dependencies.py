@@ -59,7 +59,7 @@ def test_when_one_did_not_succeed_what_comes_after_it_is_aborted_with_that_reaso
     b = chain.run("b")
     assert (b.state, b.reason) == (State.ABORTED, f"run 1 a, which it comes after, {how}")
     assert (b.finished_at, b.attempt) == (ended.finished_at, 0)
-    assert chain.last.aborted == [b]
+    assert chain.last.dependencies.aborted == [b]
     assert chain.start() == []
 
 
@@ -80,7 +80,7 @@ def test_what_comes_after_what_was_aborted_is_aborted_and_so_on(chain: Chain) ->
     chain.go("a", code=1)
     assert set(chain.states().values()) == {"failed", "aborted"}
     assert chain.run("c").reason == "run 2 b, which it comes after, was aborted"
-    assert {run.name for run in chain.last.aborted} == {"b", "c", "d"}
+    assert {run.name for run in chain.last.dependencies.aborted} == {"b", "c", "d"}
 
 
 def test_a_failure_that_is_tried_again_is_not_the_end(chain: Chain) -> None:
@@ -122,7 +122,7 @@ def test_priorities_and_queues_are_as_ever_once_it_may_start(chain: Chain) -> No
     chain.end("a")
     chain.end("first")
     assert chain.start() == ["b"]
-    first = chain.asked.first("lane")
+    first = chain.asked.queues.first("lane")
     assert first is not None and first.name == "second"
 
 
@@ -132,8 +132,8 @@ def test_priorities_and_queues_are_as_ever_once_it_may_start(chain: Chain) -> No
 def test_a_name_is_its_newest_run_and_an_id_is_that_very_run(chain: Chain) -> None:
     old, new = chain.enqueue(wants("a"), wants("a"))
     chain.enqueue(wants("by-name", after=["a"]), wants("by-id", after=[str(old)]))
-    assert [run.id for run in chain.asked.prerequisites(chain.run("by-name"))] == [new]
-    assert [run.id for run in chain.asked.prerequisites(chain.run("by-id"))] == [old]
+    assert [run.id for run in chain.asked.dependencies.prerequisites(chain.run("by-name"))] == [new]
+    assert [run.id for run in chain.asked.dependencies.prerequisites(chain.run("by-id"))] == [old]
 
 
 def test_a_run_id_means_its_run_and_so_does_name_and_run_id(chain: Chain) -> None:
@@ -154,7 +154,7 @@ def test_a_group_is_the_newest_run_of_each_of_its_names(chain: Chain) -> None:
     chain.enqueue(wants("train", runs=2))
     newer = chain.enqueue(wants("train", runs=3), wants("eval", group="train"), wants("train-9", group="other"))
     chain.enqueue(wants("b", after=["group:train"]))
-    assert [run.id for run in chain.asked.prerequisites(chain.run("b"))] == newer[:4]
+    assert [run.id for run in chain.asked.dependencies.prerequisites(chain.run("b"))] == newer[:4]
 
 
 def test_what_is_meant_twice_is_waited_for_once(chain: Chain) -> None:
@@ -184,7 +184,7 @@ def test_a_run_cannot_come_after_itself(chain: Chain) -> None:
     chain.enqueue(wants("a"))
     chain.enqueue(wants("a", after=["a"]))
     # The one before it.
-    assert [run.id for run in chain.asked.prerequisites(chain.run("a"))] == [1]
+    assert [run.id for run in chain.asked.dependencies.prerequisites(chain.run("a"))] == [1]
 
 
 def test_to_come_after_nothing_is_not_to_wait(chain: Chain) -> None:
@@ -253,7 +253,7 @@ def test_tasks_of_one_file_need_each_other_in_whatever_order_they_stand(chain: C
 def test_a_need_is_a_task_of_the_file_and_not_an_older_run(chain: Chain) -> None:
     chain.enqueue(wants("a"))
     chain.enqueue(wants("b", needs=["a"]), wants("a"))
-    assert [run.id for run in chain.asked.prerequisites(chain.run("b"))] == [3]
+    assert [run.id for run in chain.asked.dependencies.prerequisites(chain.run("b"))] == [3]
 
 
 def test_a_need_is_each_task_of_that_name(chain: Chain) -> None:
@@ -316,18 +316,18 @@ def test_a_whole_sweep_has_its_prerequisites_in_common(chain: Chain) -> None:
     )
     assert chain.rows("prerequisite_runs") == 1 + 1000
     first = chain.get(ids[0])
-    assert len(chain.asked.dependents([first])) == 2000
+    assert len(chain.asked.dependencies.dependents([first])) == 2000
     chain.go("first", code=1)
-    assert chain.asked.count(states=[State.ABORTED]) == 2000
+    assert chain.asked.runs.count(states=[State.ABORTED]) == 2000
     assert len(chain.retry("first")) == 2000
     chain.go("first")
     with chain.open() as store:
-        for run in store.select(group="train"):
-            store.cancel(run, "cancelled", chain.now())
-    assert chain.asked.count(states=[State.ABORTED]) == 2000
+        for run in store.runs.select(group="train"):
+            store.lifecycle.cancel(run, "cancelled", chain.now())
+    assert chain.asked.runs.count(states=[State.ABORTED]) == 2000
     with chain.open() as store:
-        store.retry(store.select(group="train"))
-    assert chain.asked.count(states=[State.QUEUED]) == 2000
+        store.lifecycle.retry(store.runs.select(group="train"))
+    assert chain.asked.runs.count(states=[State.QUEUED]) == 2000
     # It took minutes when each pair of runs was looked at.
     assert time.monotonic() - began < 20
 
@@ -353,7 +353,7 @@ def test_a_database_from_before_anything_came_after_anything_goes_on(folder: Fol
     connection = connect(folder)
     chain = Chain(connection, folder)
     chain.check()
-    assert [(run.prerequisites, run.metrics, run.task.group) for run in chain.asked.select()] == [
+    assert [(run.prerequisites, run.metrics, run.task.group) for run in chain.asked.runs.select()] == [
         (None, {}, None)
     ] * 4
     chain.enqueue(wants("good", after=["old-0", "old-1"]), wants("bad", after=["old-3"]))

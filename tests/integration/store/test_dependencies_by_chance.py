@@ -259,7 +259,7 @@ class Life(RuleBasedStateMachine):
     def runs_are_cancelled(self) -> None:
         names = self.some(self.model.named("held", "queued", "running"))
         runs = [self.chain.run(name) for name in names]
-        told = {run.name for run in self.chain.asked.dependents(runs)}
+        told = {run.name for run in self.chain.asked.dependencies.dependents(runs)}
         stays = any(self.model.nodes[name].had_ended == "succeeded" for name in names)
         waited = {*self.model.named("held", "queued")} - {*names}
         self.chain.cancel(*names)

@@ -50,9 +50,9 @@ def test_a_held_run_is_aborted_too_and_comes_back_as_held(chain: Chain) -> None:
 def test_cancelling_aborts_what_comes_after_and_tells_which_beforehand(chain: Chain) -> None:
     chain.a_then_b()
     chain.enqueue(wants("c", after=["b"]), wants("tidy", after=["b"], any_end=True), wants("other"))
-    assert [run.name for run in chain.asked.dependents([chain.run("a")])] == ["b", "c"]
-    assert [run.name for run in chain.asked.dependents([chain.run("a"), chain.run("b")])] == ["c"]
-    assert chain.asked.dependents([chain.run("c")]) == []
+    assert [run.name for run in chain.asked.dependencies.dependents([chain.run("a")])] == ["b", "c"]
+    assert [run.name for run in chain.asked.dependencies.dependents([chain.run("a"), chain.run("b")])] == ["c"]
+    assert chain.asked.dependencies.dependents([chain.run("c")]) == []
     chain.cancel("a")
     assert chain.states() == {"a": "aborted", "b": "aborted", "c": "aborted", "tidy": "queued", "other": "queued"}
 
@@ -70,10 +70,10 @@ def test_what_runs_or_is_over_hangs_on_nothing_any_more(chain: Chain) -> None:
     chain.a_then_b()
     chain.go("a")
     assert chain.start() == ["b"]
-    assert chain.asked.dependents([chain.run("a")]) == []
+    assert chain.asked.dependencies.dependents([chain.run("a")]) == []
     chain.end("b")
     chain.retry("a")
-    assert chain.asked.dependents([chain.run("a")]) == []
+    assert chain.asked.dependencies.dependents([chain.run("a")]) == []
     chain.go("a", code=1)
     assert chain.state("b") == "succeeded"
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_taken_off_its_queue_is_forgotten_unless_others_come_after
 
 def test_a_waiting_run_can_be_taken_off_its_queue_as_its_first(chain: Chain) -> None:
     chain.a_then_b()
-    first = chain.asked.first("b")
+    first = chain.asked.queues.first("b")
     assert first is not None and first.name == "b"
 
 

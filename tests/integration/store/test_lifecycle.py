@@ -11,7 +11,7 @@ from aqueue.model.outcome import End
 from aqueue.model.run import State
 from aqueue.model.task import Priority, Retries, Task
 from aqueue.store.database import connect, transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.accepting import accept
 from tests.integration.recording import NOW, Book
 
@@ -51,7 +51,7 @@ def test_a_source_is_accepted_once_however_often_it_is_said(book: Book) -> None:
     first = accept(book.store, "0a~~t.yaml", [TASK, TASK], NOW)
     again = accept(book.store, "0a~~t.yaml", [TASK, TASK], NOW)
     assert first == again
-    assert len(set(first)) == book.store.count() == 2
+    assert len(set(first)) == book.store.runs.count() == 2
 
 
 def test_a_source_is_accepted_once_over_several_connections(folder: Folder) -> None:
@@ -75,7 +75,7 @@ def test_a_source_is_accepted_once_over_several_connections(folder: Folder) -> N
     assert len(answers) == 3
     assert answers[0] == answers[1] == answers[2]
     connection = connect(folder)
-    assert Store(connection).count() == 60
+    assert Store(connection).runs.count() == 60
     connection.close()
 
 
@@ -175,7 +175,7 @@ def test_the_end_of_an_attempt_is_recorded(book: Book) -> None:
     ended = book.finish(running, code=0)
     assert ended == book.get(running)
     assert ended is not None and (ended.state, ended.exit_code, ended.server) == (State.SUCCEEDED, 0, None)
-    (attempt,) = book.store.attempts(ended)
+    (attempt,) = book.store.runs.attempts(ended)
     assert (attempt.number, attempt.started_at, attempt.finished_at) == (1, NOW, NOW + 1.0)
 
 
@@ -185,7 +185,7 @@ def test_each_attempt_is_kept_and_the_living_one_is_among_them(book: Book) -> No
         (running,) = book.claim()
         book.finish(running, code=code)
     (running,) = book.claim()
-    attempts = book.store.attempts(running)
+    attempts = book.store.runs.attempts(running)
     assert [(attempt.number, attempt.exit_code) for attempt in attempts] == [(1, 1), (2, 2), (3, None)]
     assert attempts[-1].finished_at is None
 
@@ -195,7 +195,7 @@ def test_an_attempt_that_never_started_leaves_no_trace(book: Book) -> None:
     (running,) = book.claim()
     back = book.finish(running, End.NEVER_STARTED, code=None)
     assert back is not None and (back.state, back.failures, back.losses) == (State.QUEUED, 0, 0)
-    assert book.store.attempts(book.get(run)) == []
+    assert book.store.runs.attempts(book.get(run)) == []
 
 
 def test_only_the_owner_of_a_run_can_finish_it(book: Book) -> None:
@@ -203,7 +203,7 @@ def test_only_the_owner_of_a_run_can_finish_it(book: Book) -> None:
     (running,) = book.claim("me")
     assert book.finish(running, server="you") is None
     assert book.get(running) == running
-    assert book.store.attempts(running)[0].finished_at is None
+    assert book.store.runs.attempts(running)[0].finished_at is None
 
 
 def test_an_attempt_that_is_over_cannot_be_finished_again(book: Book) -> None:

@@ -17,8 +17,7 @@ from aqueue.model.server import Leaving, Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store.database import transaction
-from aqueue.store.lifecycle import Store
-from aqueue.store.schedules import Timetable
+from aqueue.store.store import Store
 from tests.integration.accepting import accept
 from tests.integration.depending import wants
 from tests.integration.planning import BEGIN, DISABLED, ENABLED, Plan, a_schedule, at
@@ -28,7 +27,7 @@ COMMAND = Task(name="task", command="true", working_dir="/", queue="lane")
 
 
 def run_of(store: Store, id_: int) -> Run:
-    found = store.get(id_)
+    found = store.runs.get(id_)
     assert found is not None
     return found
 
@@ -48,19 +47,19 @@ def test_no_round_of_a_server_goes_through_all_runs(folder: Folder, connection: 
     with transaction(connection, folder):
         store = Store(connection)
         accept(store, "file", [COMMAND] * 3, 1.0)
-        (run,) = store.claim("server", LIMITS, 2.0).runs
+        (run,) = store.claims.claim("server", LIMITS, 2.0).runs
         connection.set_trace_callback(statements.append)
-        store.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=0), "server")
-        store.beat("server", LIMITS, 3.0)
-        store.adopt("server", {"server"}, ())
-        store.held_by("server")
-        (run,) = store.claim("server", LIMITS, 3.0).runs
-        store.cancellations("server")
-        store.outlook(LIMITS, 3.0)
-        store.add(COMMAND, 3.0, trigger=Trigger.MANUAL)
-        list(store.lines(store.in_state(State.RUNNING), [], LIMITS.queues))
-        store.first("lane")
-        store.queues()
+        store.lifecycle.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=0), "server")
+        store.servers.beat("server", LIMITS, 3.0)
+        store.servers.adopt("server", {"server"}, ())
+        store.servers.held_by("server")
+        (run,) = store.claims.claim("server", LIMITS, 3.0).runs
+        store.lifecycle.cancellations("server")
+        store.queues.outlook(LIMITS, 3.0)
+        store.submissions.add(COMMAND, 3.0, trigger=Trigger.MANUAL)
+        list(store.queues.lines(store.runs.in_state(State.RUNNING), [], LIMITS.queues))
+        store.queues.first("lane")
+        store.queues.counts()
         connection.set_trace_callback(None)
     found = plans(connection, statements)
     assert len(found) > 10
@@ -75,17 +74,17 @@ def test_nothing_that_follows_for_what_comes_after_a_run_goes_through_all_runs(
     with transaction(connection, folder):
         store = Store(connection)
         connection.set_trace_callback(statements.append)
-        ((a,), *_) = store.enqueue(requests, 1.0, trigger=Trigger.MANUAL)
-        store.enqueue([wants("d", after=["c-1", "group:b", "1"])], 1.0, trigger=Trigger.MANUAL)
+        ((a,), *_) = store.submissions.enqueue(requests, 1.0, trigger=Trigger.MANUAL)
+        store.submissions.enqueue([wants("d", after=["c-1", "group:b", "1"])], 1.0, trigger=Trigger.MANUAL)
         for code in (1, 0):
-            (run,) = store.claim("server", LIMITS, 2.0).runs
-            store.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=code), "server")
+            (run,) = store.claims.claim("server", LIMITS, 2.0).runs
+            store.lifecycle.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=code), "server")
             if code:
-                store.retry([run_of(store, a)])
-        store.dependents([run_of(store, a)])
-        store.prerequisites(run_of(store, a + 1))
-        store.cancel(run_of(store, a + 1), "cancelled", 4.0)
-        list(store.lines([run_of(store, a + 3)], [], LIMITS.queues))
+                store.lifecycle.retry([run_of(store, a)])
+        store.dependencies.dependents([run_of(store, a)])
+        store.dependencies.prerequisites(run_of(store, a + 1))
+        store.lifecycle.cancel(run_of(store, a + 1), "cancelled", 4.0)
+        list(store.queues.lines([run_of(store, a + 3)], [], LIMITS.queues))
         connection.set_trace_callback(None)
     # SQLite itself does not read what it writes for infinity.
     found = plans(connection, [re.sub(r"\bInf\b", "9e999", statement) for statement in statements])
@@ -102,29 +101,29 @@ def test_nothing_that_is_done_about_schedules_goes_through_all_runs_or_schedules
     server = Server(id="server", pid=1, boot="boot", jobs=1, started_at=BEGIN, heartbeat_at=BEGIN)
     one, two = (a_schedule(name=name, window=60, overlap=overlap) for name in ("one", "two"))
     with transaction(connection, folder):
-        store = Timetable(connection)
-        put = partial(store.put, now=BEGIN, is_edit=True, holds=lambda *_: False, limits=ENABLED)
+        store = Store(connection)
+        put = partial(store.schedules.put, now=BEGIN, is_edit=True, holds=lambda *_: False, limits=ENABLED)
         connection.set_trace_callback(statements.append)
-        store.enter(server)
+        store.servers.enter(server)
         put("a.yaml", [one, two])
         put("b.yaml", [two])
-        store.put_error("b.yaml", "wrong")
+        store.schedules.put_error("b.yaml", "wrong")
         put("b.yaml", [two])
-        store.pause_schedule("one", at(1))
-        store.resume_schedule("one", at(2))
-        store.make_due(ENABLED, at(45.5))
-        store.catch_up(ENABLED)
-        store.outlook(ENABLED, at(45.5))
-        store.make_due(DISABLED, at(50))
-        store.claim("server", DISABLED, at(50))
-        store.make_due(ENABLED, at(60))
-        store.follow_clock(at(30))
-        store.last_run("one")
-        store.leave_if_idle(server, ENABLED, at(60))
-        store.send_away("server", Leaving.WHEN_DONE)
-        store.leave("server")
+        store.schedules.pause("one", at(1))
+        store.schedules.resume("one", at(2))
+        store.due_times.make(ENABLED, at(45.5))
+        store.due_times.catch_up(ENABLED)
+        store.queues.outlook(ENABLED, at(45.5))
+        store.due_times.make(DISABLED, at(50))
+        store.claims.claim("server", DISABLED, at(50))
+        store.due_times.make(ENABLED, at(60))
+        store.due_times.follow_clock(at(30))
+        store.schedules.last_run("one")
+        store.prospects.leave_if_idle(server, ENABLED, at(60))
+        store.servers.send_away("server", Leaving.WHEN_DONE)
+        store.servers.leave("server")
         put("b.yaml", [])
-        store.forget_schedules(at(300))
+        store.schedules.forget(at(300))
         connection.set_trace_callback(None)
     found = plans(connection, statements)
     assert len(found) > 20
@@ -144,7 +143,9 @@ def test_a_due_time_costs_the_same_however_many_runs_the_schedule_has(
         plan.put(a_schedule("* * * * *", name=name, overlap=overlap), when=0, file=f"{name}.yaml")
         with plan.open() as store:
             for number in range(runs):
-                store.add(task, BEGIN, trigger=Trigger.SCHEDULER, run_id=f"{number}", scheduled_for=BEGIN - number)
+                store.submissions.add(
+                    task, BEGIN, trigger=Trigger.SCHEDULER, run_id=f"{number}", scheduled_for=BEGIN - number
+                )
             connection.execute("UPDATE runs SET state = ? WHERE name = ?", (state, name))
         plan.made(1)
         counter = count()

@@ -34,32 +34,32 @@ class Office(Book):
         self.enter("me")
 
     def look(self, look: GpuReading) -> None:
-        self.store.claim("me", self.limits, NOW, GpuView(look, is_news=True))
+        self.store.claims.claim("me", self.limits, NOW, GpuView(look, is_news=True))
 
     def after(self, *runs: Run, name: str, **changes: Any) -> Run:
         """Add a run that comes after others."""
-        set_ = self.store.come_after([run.id for run in runs], after_any=False)
+        set_ = self.store.dependencies.come_after([run.id for run in runs], after_any=False)
         task = Task(name=name, command="true", working_dir="/", **changes)
-        id_ = self.store.add(task, NOW, trigger=Trigger.MANUAL, prerequisites=set_)
+        id_ = self.store.submissions.add(task, NOW, trigger=Trigger.MANUAL, prerequisites=set_)
         assert id_ is not None
-        self.store.settle(set_, NOW)
+        self.store.dependencies.settle(set_, NOW)
         return self.get(id_)
 
     def stays(self) -> bool:
         """Say whether the server would stay; it must be sure of that when it leaves."""
-        busy = self.store.outlook_for("me", self.limits, NOW).busy
-        assert self.store.leave_if_idle(self.server("me"), self.limits, NOW) is not busy
+        busy = self.store.prospects.outlook_for("me", self.limits, NOW).busy
+        assert self.store.prospects.leave_if_idle(self.server("me"), self.limits, NOW) is not busy
         return busy
 
     def waits(self, *runs: Run | int) -> bool:
         """Say whether a command that waits for these runs, or for all, goes on."""
         ids = [run if isinstance(run, int) else run.id for run in runs]
-        return self.store.can_end(
-            ids or [run.id for run in self.store.select()], self.store.servers(), self.limits, NOW
+        return self.store.prospects.can_end(
+            ids or [run.id for run in self.store.runs.select()], self.store.servers.all(), self.limits, NOW
         )
 
     def left(self) -> Sequence[str]:
-        return self.store.left_behind(self.server("me"), self.limits, NOW).said
+        return self.store.prospects.left_behind(self.server("me"), self.limits, NOW).said
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def held(office: Office) -> None:
 
 
 def paused(office: Office) -> None:
-    office.store.pause("lane")
+    office.store.queues.pause("lane")
     office.add("job", queue="lane")
 
 
@@ -83,7 +83,7 @@ def paused_in_the_configuration(office: Office) -> None:
 
 def disabled(office: Office) -> None:
     office.limits = Limits(disabled_by="queues.enabled is false in aqueue.yaml")
-    office.store.beat("me", office.limits, NOW)
+    office.store.servers.beat("me", office.limits, NOW)
     office.add("job")
 
 
@@ -116,7 +116,7 @@ def after_what_is_held(office: Office) -> None:
 
 def retried_later_in_a_paused_queue(office: Office) -> None:
     a_retry_waits(office)
-    office.store.pause("job")
+    office.store.queues.pause("job")
 
 
 STUCK = [
@@ -175,7 +175,9 @@ def it_comes_after_what_runs(office: Office) -> None:
 def schedules_run_although_queues_are_disabled(office: Office) -> None:
     disabled(office)
     task = office.add("due").task
-    office.store.add(task, NOW, trigger=Trigger.SCHEDULER, run_id="due", scheduled_for=NOW, direct=True)
+    office.store.submissions.add(
+        task, NOW, trigger=Trigger.SCHEDULER, run_id="due", scheduled_for=NOW, direct=True
+    )
 
 
 def another_of_its_line_is_possible(office: Office) -> None:
@@ -231,19 +233,19 @@ def test_a_run_comes_after_two_of_which_one_may_still_fail(office: Office) -> No
 
 def test_a_waiting_command_goes_on_while_no_server_is_up_that_could_start_its_runs(office: Office) -> None:
     run = office.add("job", gpus=8)
-    office.store.leave("me")
+    office.store.servers.leave("me")
     assert office.waits(run)
-    office.store.pause("job")
+    office.store.queues.pause("job")
     assert not office.waits(run)
 
 
 def test_a_server_of_some_queues_waits_for_what_the_servers_of_others_do(office: Office) -> None:
     office.limits = Limits(jobs=1000, serves=("ours",))
     office.after(office.add("before", queue="theirs"), name="job", queue="ours")
-    assert not office.store.outlook_for("me", office.limits, NOW).busy, "nobody serves that queue"
+    assert not office.store.prospects.outlook_for("me", office.limits, NOW).busy, "nobody serves that queue"
     office.enter("other", queues=("theirs",))
     assert office.stays()
-    office.store.pause("theirs")
+    office.store.queues.pause("theirs")
     assert not office.stays()
 
 

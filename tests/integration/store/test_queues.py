@@ -13,7 +13,7 @@ from aqueue.model.run import State
 from aqueue.model.task import Priority, Retries
 from aqueue.policy.limits import Limits
 from aqueue.store.database import connect, transaction
-from aqueue.store.lifecycle import Store
+from aqueue.store.store import Store
 from tests.integration.recording import NOW, Book
 
 
@@ -79,7 +79,7 @@ def test_a_lowered_limit_drains_and_a_raised_one_is_used_at_once(book: Book) -> 
 def test_nothing_is_started_where_queues_are_disabled(book: Book) -> None:
     book.add("gpu")
     book.add("a")
-    assert book.store.claim("me", Limits(queues={"gpu": GPU}, disabled_by="so"), NOW).runs == []
+    assert book.store.claims.claim("me", Limits(queues={"gpu": GPU}, disabled_by="so"), NOW).runs == []
     assert len(book.claim(queues=[GPU])) == 2
 
 
@@ -95,25 +95,25 @@ def test_a_server_starts_only_runs_of_the_queues_it_serves(book: Book) -> None:
 
 def test_nothing_of_a_paused_queue_is_started_until_it_is_resumed(book: Book) -> None:
     a, b = add(book, "a", "b")
-    book.store.pause("a")
-    book.store.pause("a")
-    assert book.store.paused() == {"a"}
+    book.store.queues.pause("a")
+    book.store.queues.pause("a")
+    assert book.store.queues.paused() == {"a"}
     assert claim(book, "me", 9) == [b]
-    assert book.store.resume("a")
-    assert not book.store.resume("a")
+    assert book.store.queues.resume("a")
+    assert not book.store.queues.resume("a")
     assert claim(book, "me", 9) == [a]
 
 
 def test_a_queue_that_is_configured_as_paused_is_not_resumed_by_a_person(book: Book) -> None:
     add(book, "gpu")
     paused = Queue(name="gpu", max_concurrency=2, paused=True)
-    assert not book.store.resume("gpu")
+    assert not book.store.queues.resume("gpu")
     assert claim(book, "me", 1, paused) == []
 
 
 def test_what_runs_in_a_queue_goes_on_while_it_is_paused(book: Book) -> None:
     running = book.in_state(State.RUNNING, "a")
-    book.store.pause("a")
+    book.store.queues.pause("a")
     ended = book.finish(running)
     assert ended is not None and ended.state is State.SUCCEEDED
 
@@ -144,7 +144,7 @@ def test_two_servers_that_decide_at_the_same_moment_start_one_run_alone(folder: 
         own = connect(folder)
         together.wait()
         with transaction(own, folder):
-            claimed.extend(run.id for run in Store(own).claim(server, Limits(queues=queues), NOW).runs)
+            claimed.extend(run.id for run in Store(own).claims.claim(server, Limits(queues=queues), NOW).runs)
         own.close()
 
     threads = [threading.Thread(target=claim_once, args=(f"server-{number}",)) for number in range(4)]
@@ -161,8 +161,8 @@ def test_two_servers_that_decide_at_the_same_moment_start_one_run_alone(folder: 
 
 def test_a_dequeued_run_that_never_had_an_attempt_is_removed_altogether(book: Book) -> None:
     run = book.add("q")
-    assert book.store.dequeue(run, "dequeued", NOW)
-    assert book.store.get(run.id) is None
+    assert book.store.lifecycle.dequeue(run, "dequeued", NOW)
+    assert book.store.runs.get(run.id) is None
     assert book.claim() == []
 
 
@@ -170,7 +170,7 @@ def test_a_claim_that_never_came_to_a_start_is_no_attempt(book: Book) -> None:
     run = book.add("q")
     (running,) = book.claim()
     book.finish(running, End.NEVER_STARTED, code=None)
-    assert book.store.dequeue(book.get(run), "dequeued", NOW)
+    assert book.store.lifecycle.dequeue(book.get(run), "dequeued", NOW)
 
 
 def test_a_dequeued_run_keeps_its_earlier_attempts_as_they_were(book: Book) -> None:
@@ -178,11 +178,11 @@ def test_a_dequeued_run_keeps_its_earlier_attempts_as_they_were(book: Book) -> N
     (running,) = book.claim()
     waiting = book.finish(running, code=3)
     assert waiting is not None
-    attempts = book.store.attempts(waiting)
-    assert not book.store.dequeue(waiting, "dequeued", NOW + 5)
+    attempts = book.store.runs.attempts(waiting)
+    assert not book.store.lifecycle.dequeue(waiting, "dequeued", NOW + 5)
     after = book.get(waiting)
     assert (after.state, after.reason, after.finished_at) == (State.ABORTED, "dequeued", NOW + 5)
-    assert book.store.attempts(after) == attempts
+    assert book.store.runs.attempts(after) == attempts
     assert [attempt.exit_code for attempt in attempts] == [3]
     assert book.claim(now=NOW + 60) == []
 
@@ -191,7 +191,7 @@ def test_a_dequeued_run_keeps_its_earlier_attempts_as_they_were(book: Book) -> N
 def test_a_run_that_is_not_queued_cannot_be_dequeued(book: Book, state: State) -> None:
     run = book.in_state(state)
     with pytest.raises(RunError, match=f"run {run.id} cannot be dequeued: it is {state}"):
-        book.store.dequeue(run, "dequeued", NOW)
+        book.store.lifecycle.dequeue(run, "dequeued", NOW)
     assert book.get(run) == run
 
 
@@ -204,6 +204,6 @@ def test_of_runs_that_are_ready_again_at_the_same_moment_the_first_in_line_is_fi
     for run in book.claim(jobs=9, queues=[Queue(name="q", max_concurrency=2)]):
         book.finish(run, code=1)
     assert book.get(low).ready_at == book.get(high).ready_at
-    first = book.store.first("q")
+    first = book.store.queues.first("q")
     assert first is not None
     assert first.id == high.id

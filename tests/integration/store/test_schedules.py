@@ -66,7 +66,7 @@ def test_two_servers_make_one_run_of_a_due_time(plan: Plan, other: Plan) -> None
 def test_a_run_of_the_same_name_and_run_id_that_somebody_queued_is_not_doubled(plan: Plan) -> None:
     plan.put(a_schedule())
     with plan.open() as store:
-        store.add(a_schedule().task, BEGIN, trigger=Trigger.MANUAL, run_id="20270115T081000Z")
+        store.submissions.add(a_schedule().task, BEGIN, trigger=Trigger.MANUAL, run_id="20270115T081000Z")
     assert plan.make_due(10) == []
     assert plan.make_due(20) == [20]
 
@@ -74,11 +74,11 @@ def test_a_run_of_the_same_name_and_run_id_that_somebody_queued_is_not_doubled(p
 def test_the_last_run_is_that_of_the_latest_due_time(plan: Plan) -> None:
     plan.put(a_schedule(window=60))
     with plan.open() as store:
-        assert store.last_run("nightly") is None
+        assert store.schedules.last_run("nightly") is None
     plan.pass_to(30)
     with plan.open() as store:
-        store.add(a_schedule().task, at(31), trigger=Trigger.MANUAL)
-        assert (run := store.last_run("nightly")) is not None
+        store.submissions.add(a_schedule().task, at(31), trigger=Trigger.MANUAL)
+        assert (run := store.schedules.last_run("nightly")) is not None
     assert run.scheduled_for == at(30)
     assert plan.runs()[-2].scheduled_for == at(20)
 
@@ -201,7 +201,7 @@ def test_pausing_what_was_just_resumed_keeps_what_was_missed_before_the_clock_wa
 def test_the_outlook_tells_of_schedules(plan: Plan) -> None:
     def outlook() -> tuple[float | None, bool, bool]:
         with plan.open() as store:
-            found = store.outlook(ENABLED, BEGIN)
+            found = store.queues.outlook(ENABLED, BEGIN)
         return found.next_due, found.has_missed, found.has_schedules
 
     assert outlook() == (None, False, False)
@@ -225,10 +225,12 @@ def test_a_server_does_not_leave_as_idle_while_there_are_schedules_or_missed_tim
 
     def leaves() -> bool:
         with plan.open() as store:
-            store.leave("server")
-            store.enter(server)
-            left = store.leave_if_idle(server, ENABLED, BEGIN, despite_schedules=despite)
-            assert ((found := store.server("server")) and found.leaving) == (Leaving.WHEN_DONE if left else None)
+            store.servers.leave("server")
+            store.servers.enter(server)
+            left = store.prospects.leave_if_idle(server, ENABLED, BEGIN, despite_schedules=despite)
+            assert ((found := store.servers.get("server")) and found.leaving) == (
+                Leaving.WHEN_DONE if left else None
+            )
             return left
 
     assert leaves()
@@ -249,7 +251,7 @@ def test_schedules_that_ended_long_ago_are_forgotten(plan: Plan) -> None:
     plan.made(60)
     plan.put(a_schedule(name="c"), when=61)
     with plan.open() as store:
-        store.forget_schedules(at(30))
-        assert [store.schedule(name) is not None for name in "abc"] == [False, True, True]
-        store.forget_schedules(at(300))
-        assert [store.schedule(name) is not None for name in "abc"] == [False, False, True]
+        store.schedules.forget(at(30))
+        assert [store.schedules.get(name) is not None for name in "abc"] == [False, True, True]
+        store.schedules.forget(at(300))
+        assert [store.schedules.get(name) is not None for name in "abc"] == [False, False, True]

@@ -12,7 +12,7 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import State
 from aqueue.model.schedule import Overlap
 from aqueue.policy.limits import Limits
-from aqueue.store.schedules import Timetable
+from aqueue.store.store import Store
 from tests.integration.planning import BEGIN, DISABLED, ENABLED, a_schedule, at
 from tests.unit.blank import blank_database
 
@@ -63,7 +63,7 @@ class Times(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.connection = blank_database()
-        self.store = Timetable(self.connection)
+        self.store = Store(self.connection)
         self.now = 0.0
         self.latest = 0.0
         self.limits: Limits | None = ENABLED
@@ -87,7 +87,7 @@ class Times(RuleBasedStateMachine):
 
     @invariant()
     def each_time_has_one_run_and_none_is_of_the_future(self) -> None:
-        runs = self.store.select()
+        runs = self.store.runs.select()
         for name in NAMES:
             made = [run.scheduled_for or 0.0 for run in runs if run.name == name]
             assert sorted(made) == sorted(map(at, self.made[name]))
@@ -98,7 +98,7 @@ class Times(RuleBasedStateMachine):
         until = self.now + self.minutes()
         late = self.data.draw(st.sampled_from([0.0001, 0.5, LIVE]))
         if self.limits is not None:
-            while (due := self.store.outlook(self.limits, at(self.now)).next_due) and due <= at(until):
+            while (due := self.store.queues.outlook(self.limits, at(self.now)).next_due) and due <= at(until):
                 self.go_to((due - BEGIN) / 60 + late)
                 self.look()
         self.go_to(max(until, self.now))
@@ -147,24 +147,24 @@ class Times(RuleBasedStateMachine):
         if known is None or known.step is None:
             return
         if known.is_paused:
-            assert self.store.resume_schedule(name, at(self.now))
+            assert self.store.schedules.resume(name, at(self.now))
             known.begin(self.now)
         else:
-            self.store.pause_schedule(name, at(self.now))
+            self.store.schedules.pause(name, at(self.now))
             if known.due(known.handled, self.now):
                 known.miss(self.now)
         known.is_paused = not known.is_paused
         self.look()
 
     def a_run_starts_or_ends(self) -> None:
-        running = self.store.in_state(State.RUNNING)
+        running = self.store.runs.in_state(State.RUNNING)
         ends = self.data.draw(st.booleans())
         if running and ends:
             run = self.data.draw(st.sampled_from(running))
             outcome = Outcome(run=run, end=End.EXITED, exit_code=0, at=at(self.now))
-            assert self.store.finish(outcome, "server") is not None
+            assert self.store.lifecycle.finish(outcome, "server") is not None
         else:
-            self.store.claim("server", self.limits or ENABLED, at(self.now))
+            self.store.claims.claim("server", self.limits or ENABLED, at(self.now))
 
     # What a server does, and what is to come of it
 
@@ -175,7 +175,7 @@ class Times(RuleBasedStateMachine):
         self.make_due()
         for name in self.known:
             self.decide(name)
-        while self.store.catch_up(self.limits):
+        while self.store.due_times.catch_up(self.limits):
             pass
 
     def decide(self, name: str) -> None:
@@ -190,14 +190,14 @@ class Times(RuleBasedStateMachine):
         known.pending = None
 
     def follow_clock(self) -> None:
-        self.store.follow_clock(at(self.now))
+        self.store.due_times.follow_clock(at(self.now))
         for known in self.known.values():
             if known.step is not None and known.handled > self.now + LIVE:
                 known.handled = self.now
 
     def make_due(self) -> None:
         assert self.limits is not None
-        self.store.make_due(self.limits, at(self.now))
+        self.store.due_times.make(self.limits, at(self.now))
         for name, known in self.known.items():
             if known.step is None or known.is_paused or not (due := known.due(known.handled, self.now)):
                 continue
@@ -223,7 +223,7 @@ class Times(RuleBasedStateMachine):
         elif known is not None:
             known.step = known.pending = None
             known.is_paused = False
-        self.store.put(
+        self.store.schedules.put(
             f"{name}.yaml",
             found,
             at(self.now),

@@ -77,7 +77,7 @@ def test_a_single_time_that_was_missed_is_made_up_for(plan: Plan) -> None:
     assert plan.pass_to(20) == [10]
     assert [plan.stored(name).missed for name in ("once", "late", "never")] == [0, 1, 1]
     with plan.open() as store:
-        assert not store.outlook(ENABLED, 0.0).has_schedules
+        assert not store.queues.outlook(ENABLED, 0.0).has_schedules
 
 
 def test_a_run_that_makes_up_for_a_missed_time_says_so_and_is_behind_all_that_are_low(plan: Plan) -> None:
@@ -96,7 +96,7 @@ def test_a_run_that_makes_up_for_a_missed_time_says_so_and_is_behind_all_that_ar
     assert (second.run_id, second.queue) == ("20270115T082000Z", "q")
     assert [run.state for run in plan.runs()] == [State.RUNNING, State.QUEUED, State.QUEUED]
     with plan.open() as store:
-        store.add(a_schedule(queue="q").task, 0.0, trigger=Trigger.FILE)
+        store.submissions.add(a_schedule(queue="q").task, 0.0, trigger=Trigger.FILE)
     order = []
     for minute in range(26, 29):
         (running,) = plan.runs_in(State.RUNNING)
@@ -123,8 +123,8 @@ def test_a_schedule_is_decided_about_at_a_time_the_one_that_waits_longest_first(
     plan.put(a_schedule(name="b", window=60))
     plan.put(a_schedule(name="a", window=60), a_schedule(name="c", window=60), when=20, file="second.yaml")
     with plan.open() as store:
-        store.pause_schedule("a", at(20))
-        store.pause_schedule("c", at(20))
+        store.schedules.pause("a", at(20))
+        store.schedules.pause("c", at(20))
     plan.made(25)
     plan.resume(25, "a")
     plan.resume(25, "c")
@@ -158,8 +158,8 @@ def test_nothing_is_left_half_done_if_a_transaction_is_not_ended(plan: Plan, oth
     plan.put(a_schedule("* * * * *", window=ALL))
     before = plan.stored()
     with pytest.raises(ZeroDivisionError), plan.open() as store:
-        store.make_due(ENABLED, 1_800_000_000.0 + 54_030.0)
-        store.catch_up(ENABLED)
+        store.due_times.make(ENABLED, 1_800_000_000.0 + 54_030.0)
+        store.due_times.catch_up(ENABLED)
         raise ZeroDivisionError
     assert (plan.stored(), plan.runs()) == (before, [])
     other.pass_to(900.5)

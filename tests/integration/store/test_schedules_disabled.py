@@ -11,7 +11,7 @@ def test_where_queues_are_disabled_what_is_due_is_started_whatever_the_limits_ar
     plan.put(a_schedule(name="a", queue="q"), a_schedule(name="b", queue="q"))
     plan.made(10, DISABLED)
     with plan.open() as store:
-        store.add(a_schedule(name="plain").task, at(10), trigger=Trigger.FILE)
+        store.submissions.add(a_schedule(name="plain").task, at(10), trigger=Trigger.FILE)
     narrow = Limits(jobs=1, disabled_by="aqueue.yaml")
     assert [run.name for run in plan.claim(10, narrow)] == ["a", "b"]
     plan.made(20, DISABLED)
@@ -35,10 +35,10 @@ def test_such_runs_wait_for_pauses_and_for_a_server_of_their_queue(plan: Plan) -
     assert plan.claim(10, by_file) == []
     assert plan.claim(10, Limits(jobs=9, serves={"other"}, disabled_by="aqueue.yaml")) == []
     with plan.open() as store:
-        store.pause("q")
+        store.queues.pause("q")
     assert plan.claim(10, DISABLED) == []
     with plan.open() as store:
-        store.resume("q")
+        store.queues.resume("q")
     assert len(plan.claim(10, Limits(jobs=9, serves={"q"}, disabled_by="aqueue.yaml"))) == 1
 
 
@@ -56,7 +56,7 @@ def test_once_queues_are_enabled_again_a_retry_of_such_a_run_waits_for_its_slot(
     (run,) = plan.claim(10, DISABLED)
     plan.end(run, 11, code=1)
     with plan.open() as store:
-        store.add(a_schedule(name="plain", queue="q").task, at(11), trigger=Trigger.FILE)
+        store.submissions.add(a_schedule(name="plain", queue="q").task, at(11), trigger=Trigger.FILE)
     (plain,) = plan.claim(11)
     assert plan.claim(12.5) == []
     plan.end(plain, 13)

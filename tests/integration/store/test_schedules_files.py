@@ -68,7 +68,7 @@ def test_what_a_file_no_longer_says_ends_and_its_runs_are_left_alone(plan: Plan)
     assert [run.state for run in plan.runs("nightly")] == [State.QUEUED]
     plan.put(when=12)
     with plan.open() as store:
-        assert store.schedules() == []
+        assert store.schedules.all() == []
     assert plan.make_due(20) == []
     assert plan.due_times() == [10, 10]
 
@@ -120,7 +120,7 @@ def test_a_name_that_another_file_has_is_refused_and_nothing_is_changed(plan: Pl
         plan.put(a_schedule(name="new"), a_schedule("@daily"), when=5, file="second.yaml")
     assert caught.value.message == f"there already is a schedule nightly, in {FILE}"
     with plan.open() as store:
-        assert [(stored.name, stored.file) for stored in store.schedules()] == [
+        assert [(stored.name, stored.file) for stored in store.schedules.all()] == [
             ("gone", FILE),
             ("nightly", FILE),
             ("second", "second.yaml"),
@@ -131,12 +131,12 @@ def test_an_error_stays_with_the_schedules_of_its_file_until_that_is_good_again(
     plan.put(a_schedule(), a_schedule(name="other"))
     plan.put(a_schedule(name="second"), file="second.yaml")
     with plan.open() as store:
-        store.put_error(FILE, "it is bad")
-        assert [stored.error for stored in store.schedules()] == ["it is bad", "it is bad", None]
+        store.schedules.put_error(FILE, "it is bad")
+        assert [stored.error for stored in store.schedules.all()] == ["it is bad", "it is bad", None]
     assert plan.make_due(10) == [10, 10, 10]
     assert plan.put(a_schedule(), a_schedule(name="other"), when=11) == []
     with plan.open() as store:
-        assert [stored.error for stored in store.schedules()] == [None, None, None]
+        assert [stored.error for stored in store.schedules.all()] == [None, None, None]
 
 
 def test_a_schedule_that_could_not_be_understood_goes_on_once_its_file_is_saved_as_it_was(

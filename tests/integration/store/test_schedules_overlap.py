@@ -79,8 +79,8 @@ def test_a_schedules_last_run_is_none_that_was_over_before_it_began(plan: Plan, 
     (newest,) = plan.made(30)
     with plan.open() as store:
         if newest.state is State.QUEUED:
-            store.cancel(newest, "cancelled", at(31))
-        last = store.last_run("nightly")
+            store.lifecycle.cancel(newest, "cancelled", at(31))
+        last = store.schedules.last_run("nightly")
     assert last is not None
     assert (last.scheduled_for, last.state) == (at(10), State.RUNNING)
 
@@ -89,6 +89,6 @@ def test_a_schedules_last_run_is_none_that_was_over_before_it_began(plan: Plan, 
 def test_a_run_that_somebody_queued_by_hand_is_no_previous_run(plan: Plan, overlap: Overlap) -> None:
     plan.put(a_schedule(overlap=overlap))
     with plan.open() as store:
-        store.add(a_schedule().task, 0.0, trigger=Trigger.MANUAL)
+        store.submissions.add(a_schedule().task, 0.0, trigger=Trigger.MANUAL)
     plan.made(10)
     assert [run.state for run in plan.runs()] == [State.QUEUED] * 2

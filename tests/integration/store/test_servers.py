@@ -17,12 +17,12 @@ def book(connection: sqlite3.Connection) -> Book:
 
 def test_a_server_comes_lives_and_goes(book: Book) -> None:
     book.enter("a")
-    book.store.beat("a", Limits(jobs=3), NOW + 5)
-    (server,) = book.store.servers()
+    book.store.servers.beat("a", Limits(jobs=3), NOW + 5)
+    (server,) = book.store.servers.all()
     assert (server.id, server.jobs, server.heartbeat_at) == ("a", 3, NOW + 5)
-    book.store.leave("a")
-    assert book.store.servers() == []
-    assert book.store.server("a") is None
+    book.store.servers.leave("a")
+    assert book.store.servers.all() == []
+    assert book.store.servers.get("a") is None
 
 
 @pytest.mark.parametrize("queues", [None, (), ("gpu", "batch")])
@@ -40,8 +40,8 @@ def test_a_server_is_remembered_with_all_that_it_says(book: Book, queues: tuple[
         leaving=Leaving.AT_ONCE,
         raised_to=4,
     )
-    book.store.enter(server)
-    assert book.store.servers() == [server] == [book.server("a")]
+    book.store.servers.enter(server)
+    assert book.store.servers.all() == [server] == [book.server("a")]
 
 
 # Adopting
@@ -52,11 +52,11 @@ def test_runs_of_servers_that_are_gone_are_adopted(book: Book) -> None:
         book.enter(server, boot=f"boot of {server}")
         book.add(server)
         book.claim(server)
-    ((run, boot),) = book.store.adopt("heir", {"alive", "heir"}, {"gone"})
+    ((run, boot),) = book.store.servers.adopt("heir", {"alive", "heir"}, {"gone"})
     assert (run.name, run.server, boot) == ("gone", "heir", "boot of gone")
     assert book.get(run) == run
-    assert [server.id for server in book.store.servers()] == ["alive", "heir"]
-    assert book.store.adopt("heir", {"alive", "heir"}, set()) == []
+    assert [server.id for server in book.store.servers.all()] == ["alive", "heir"]
+    assert book.store.servers.adopt("heir", {"alive", "heir"}, set()) == []
     assert book.finish(run, server="gone") is None
     assert book.finish(run, server="heir") is not None
 
@@ -66,11 +66,11 @@ def test_runs_of_a_silent_server_are_adopted_and_it_is_not_forgotten(book: Book)
         book.enter(server)
     book.add()
     (run,) = book.claim("silent")
-    assert book.store.held_by("silent") == {(run.id, 1)}
-    book.store.adopt("heir", {"heir"}, set())
-    assert [server.id for server in book.store.servers()] == ["heir", "silent"]
-    assert book.store.held_by("silent") == set()
-    assert book.store.held_by("heir") == {(run.id, 1)}
+    assert book.store.servers.held_by("silent") == {(run.id, 1)}
+    book.store.servers.adopt("heir", {"heir"}, set())
+    assert [server.id for server in book.store.servers.all()] == ["heir", "silent"]
+    assert book.store.servers.held_by("silent") == set()
+    assert book.store.servers.held_by("heir") == {(run.id, 1)}
     assert book.finish(run, server="silent") is None
     assert book.get(run).state is State.RUNNING
 
@@ -79,8 +79,8 @@ def test_a_run_of_a_server_that_left_is_adopted_too(book: Book) -> None:
     book.enter("left")
     book.add()
     book.claim("left")
-    book.store.leave("left")
-    ((run, boot),) = book.store.adopt("heir", {"heir"}, set())
+    book.store.servers.leave("left")
+    ((run, boot),) = book.store.servers.adopt("heir", {"heir"}, set())
     assert (run.server, boot) == ("heir", "")
 
 
@@ -88,7 +88,7 @@ def test_an_adopted_run_fills_its_queue_and_counts_as_a_job_of_the_heir(book: Bo
     for name in ("same", "same", "other"):
         book.add(name)
     book.claim("gone")
-    book.store.adopt("heir", {"heir"}, {"gone"})
+    book.store.servers.adopt("heir", {"heir"}, {"gone"})
     assert book.claim("heir") == []
     assert [run.name for run in book.claim("heir", jobs=2)] == ["other"]
 
@@ -98,14 +98,14 @@ def test_an_adopted_run_fills_its_queue_and_counts_as_a_job_of_the_heir(book: Bo
 
 def test_a_server_is_asked_for_more_jobs_and_never_for_fewer(book: Book) -> None:
     assert book.enter("a", jobs=2).most_jobs == 2
-    book.store.want("a", 5, 10.0, NOW + 1)
+    book.store.servers.want("a", 5, 10.0, NOW + 1)
     assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 1)
-    book.store.want("a", 3, 10.0, NOW + 2)
+    book.store.servers.want("a", 3, 10.0, NOW + 2)
     assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 2)
-    book.store.beat("a", Limits(jobs=2), NOW + 3)
+    book.store.servers.beat("a", Limits(jobs=2), NOW + 3)
     asked = book.server("a")
     assert (asked.jobs, asked.raised_to, asked.most_jobs) == (2, 5, 5)
-    book.store.beat("a", Limits(jobs=8), NOW + 4)
+    book.store.servers.beat("a", Limits(jobs=8), NOW + 4)
     assert book.server("a").most_jobs == 8
 
 
@@ -116,15 +116,15 @@ def test_a_server_is_told_to_leave_and_then_to_leave_at_once_but_not_the_other_w
         (Leaving.AT_ONCE, Leaving.AT_ONCE),
         (Leaving.WHEN_DONE, Leaving.AT_ONCE),
     ):
-        book.store.send_away("a", told)
+        book.store.servers.send_away("a", told)
         assert book.server("a").leaving is leaving
 
 
 def test_only_the_server_that_is_told_to_leave_does(book: Book) -> None:
     for server in ("a", "b"):
         book.enter(server)
-    book.store.send_away("a", Leaving.WHEN_DONE)
-    assert [server.id for server in book.store.servers() if server.serves("q")] == ["b"]
+    book.store.servers.send_away("a", Leaving.WHEN_DONE)
+    assert [server.id for server in book.store.servers.all() if server.serves("q")] == ["b"]
 
 
 @pytest.mark.parametrize("told", Leaving)
@@ -132,7 +132,7 @@ def test_a_server_that_was_told_to_leave_is_given_no_more_runs(book: Book, told:
     for server in ("a", "b"):
         book.enter(server)
     book.add()
-    book.store.send_away("a", told)
+    book.store.servers.send_away("a", told)
     assert book.claim("a") == []
     assert [run.id for run in book.claim("b")] == [1]
 
@@ -144,7 +144,7 @@ def test_a_server_without_work_leaves(book: Book) -> None:
     server = book.enter("a")
     book.in_state(State.HELD)
     book.in_state(State.SUCCEEDED, "over")
-    assert book.store.leave_if_idle(server, Limits(), NOW)
+    assert book.store.prospects.leave_if_idle(server, Limits(), NOW)
     assert book.server("a").leaving is Leaving.WHEN_DONE
 
 
@@ -152,25 +152,25 @@ def test_a_server_without_work_leaves(book: Book) -> None:
 def test_a_server_stays_for_work_that_has_come_meanwhile(book: Book, state: State) -> None:
     server = book.enter("a")
     book.in_state(state)
-    assert not book.store.leave_if_idle(server, Limits(), NOW)
+    assert not book.store.prospects.leave_if_idle(server, Limits(), NOW)
     assert book.server("a").leaving is None
 
 
 def test_a_server_does_not_stay_for_work_that_others_serve(book: Book) -> None:
     server = book.enter("a", queues=("ours",))
     book.add("theirs")
-    assert book.store.leave_if_idle(server, Limits(serves=server.queues), NOW)
+    assert book.store.prospects.leave_if_idle(server, Limits(serves=server.queues), NOW)
 
 
 def test_a_server_stays_that_was_asked_for_meanwhile(book: Book) -> None:
     server = book.enter("a")
-    book.store.want("a", 0, 10.0, NOW + 1)
-    assert not book.store.leave_if_idle(server, Limits(), NOW + 2)
-    assert book.store.leave_if_idle(book.server("a"), Limits(), NOW + 2)
+    book.store.servers.want("a", 0, 10.0, NOW + 1)
+    assert not book.store.prospects.leave_if_idle(server, Limits(), NOW + 2)
+    assert book.store.prospects.leave_if_idle(book.server("a"), Limits(), NOW + 2)
 
 
 def test_a_server_that_was_told_to_leave_at_once_is_not_told_to_take_its_time(book: Book) -> None:
     server = book.enter("a")
-    book.store.send_away("a", Leaving.AT_ONCE)
-    assert not book.store.leave_if_idle(server, Limits(), NOW)
+    book.store.servers.send_away("a", Leaving.AT_ONCE)
+    assert not book.store.prospects.leave_if_idle(server, Limits(), NOW)
     assert book.server("a").leaving is Leaving.AT_ONCE

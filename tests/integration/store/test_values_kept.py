@@ -26,7 +26,7 @@ async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
     assert runner.launch()
     outcome = await runner.see_through()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 0)
-    book.store.finish(outcome, "server")
+    book.store.lifecycle.finish(outcome, "server")
     content = folder.log(run.id, run.attempt).read_text()
     return dict(pair.split("=", 1) for pair in content.rstrip("\0").split("\0"))
 
@@ -37,13 +37,13 @@ async def test_a_command_gets_each_value_as_it_is_written_also_when_it_is_retrie
     params = "".join(f"  {name}: {text}\n" for name, text in NAMED.items())
     text = f"command: env -0\nparams:\n{params}working_dir: {tmp_path}\n"
     (task,) = parse(text, "train.yaml", DEFAULTS).tasks
-    id_ = Book(connection).store.add(task, NOW, trigger=Trigger.MANUAL)
+    id_ = Book(connection).store.submissions.add(task, NOW, trigger=Trigger.MANUAL)
     assert id_ is not None
     with_another = connect(folder)
     try:
         book = Book(with_another)
         first = await variables_of(book, folder)
-        book.store.retry([book.get(id_)])
+        book.store.lifecycle.retry([book.get(id_)])
         again = await variables_of(book, folder)
         assert {name: parse_value(text) for name, text in NAMED.items()} == book.get(id_).task.params
     finally:

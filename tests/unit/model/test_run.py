@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aqueue.model.run import ENDED, TRANSITIONS, Run, State
 from aqueue.policy.retry import MAX_LOSSES
-from aqueue.store.runs import Outlook
+from aqueue.store.queues import Outlook
 from tests.unit.queues_world import QueuesWorld
 
 # When it fails, finding a short example takes its time.
@@ -77,11 +77,11 @@ class Life(QueuesWorld, RuleBasedStateMachine):
         waiting = self.runs(State.QUEUED)
         delays = [run.ready_at for run in waiting if run.ready_at is not None and run.ready_at > self.now]
         for server in self.up:
-            assert self.store.outlook(self.limits(server), self.now) == Outlook(
+            assert self.store.queues.outlook(self.limits(server), self.now) == Outlook(
                 busy=any(self.serves(server, run) for run in waiting + self.running()),
                 waiting=any(run.ready_at is None for run in waiting),
                 next_ready=min(delays, default=None),
-                servers=len(self.store.servers()),
+                servers=len(self.store.servers.all()),
                 running=any(self.serves(server, run) for run in self.running()),
             )
 
@@ -99,7 +99,7 @@ class Life(QueuesWorld, RuleBasedStateMachine):
     @invariant()
     def the_attempts_of_a_run_are_in_order_and_only_the_last_may_go_on(self) -> None:
         for run in self.runs():
-            attempts = self.store.attempts(run)
+            attempts = self.store.runs.attempts(run)
             numbers = [attempt.number for attempt in attempts]
             assert numbers == sorted(set(numbers))
             assert all((run.id, number) in self.claimed for number in numbers)

@@ -11,7 +11,7 @@ from aqueue.model.run import Run
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import CycleInput, CycleResult
 from aqueue.server.schedules import Planned
-from aqueue.store.runs import Outlook
+from aqueue.store.queues import Outlook
 from tests.unit.records import a_run
 
 CARD = Allocation(key="GPU-0", label="0")

@@ -1,0 +1,190 @@
+"""Due times: the statements that make the runs of what is due, and decide about what was missed.
+
+A schedule's row says until when its due times are handled, and when it is due next. Whoever comes first after
+that, of several servers, makes the runs and moves the row on, in one transaction. What is over a minute late is
+only noted then, and decided about by `catch_up`, a schedule at a time, so that nothing that is due waits for it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from aqueue.model.run import Run, State, Trigger
+from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
+from aqueue.model.task import Priority
+from aqueue.policy import cron
+from aqueue.policy.limits import Limits
+from aqueue.store.lifecycle import Lifecycle
+from aqueue.store.rows import fetch_schedules
+from aqueue.store.runs import Runs
+from aqueue.store.submissions import Submissions
+
+_AT_ONCE: Final = 200
+"""How many schedules are looked after in one transaction."""
+
+_CAUGHT_UP_AT_ONCE: Final = 400
+"""How many runs are made in one transaction of what was missed, so that nothing that is due waits for long."""
+
+_BACKWARDS: Final = 60.0
+"""Seconds by which the clock must have been put back for what it shows once more to be looked at again."""
+
+_DUE: Final = "next_due <= ? ORDER BY next_due LIMIT ?"
+_FIRST_MISSED: Final = "missed_at IS NOT NULL AND paused = 0 ORDER BY missed_at LIMIT 1"
+_AHEAD_OF_CLOCK: Final = "handled_until > ? AND file IS NOT NULL"
+_OVERLAPPING: Final = (
+    "FROM runs INDEXED BY runs_overlapping WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
+    " AND state IN ('queued', 'running')"
+)
+
+_MOVE_ON: Final = (
+    "UPDATE schedules SET handled_until = ?, next_due = iif(paused, NULL, ?) WHERE name = ? RETURNING next_due"
+)
+_MISS: Final = (
+    "UPDATE schedules SET missed_at = ?,"
+    " missed_after = coalesce(missed_after, max(handled_until, counts_from)) WHERE name = ?"
+)
+_DECIDE: Final = "UPDATE schedules SET missed_after = ?, missed_at = ?, missed = missed + ? WHERE name = ?"
+_STOP: Final = (
+    "UPDATE schedules SET next_due = NULL, missed_after = NULL, missed_at = NULL, error = ? WHERE name = ?"
+)
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What became of due times that a schedule had missed.
+
+    Attributes:
+        caught_up: how many of them were given runs.
+        left_out: how many of those in its window were too many.
+        is_done: whether there is nothing left to decide about.
+    """
+
+    schedule: Schedule
+    caught_up: int
+    left_out: int
+    is_done: bool
+
+
+class DueTimes:
+    """The due times of schedules, and the runs that are made for them.
+
+    Args:
+        transaction: a connection inside a transaction that may write.
+    """
+
+    def __init__(
+        self, transaction: sqlite3.Connection, runs: Runs, submissions: Submissions, lifecycle: Lifecycle
+    ) -> None:
+        self._transaction = transaction
+        self._execute = transaction.execute
+        self._runs = runs
+        self._submissions = submissions
+        self._lifecycle = lifecycle
+
+    def make(self, limits: Limits, now: float) -> list[Run]:
+        """Make the runs of what is due now, and note what was missed."""
+        made: list[Run] = []
+        for stored in fetch_schedules(self._transaction, _DUE, (now, _AT_ONCE)):
+            with self._or_stop(stored):
+                made += self._make_due(stored, limits, now)
+        return made
+
+    def catch_up(self, limits: Limits) -> Decided | None:
+        """Decide about what one schedule has missed, and make the runs that make up for it; not all at once.
+
+        Returns:
+            None if none has missed anything.
+        """
+        waiting = fetch_schedules(self._transaction, _FIRST_MISSED)
+        return self._catch_up(waiting[0], limits) if waiting else None
+
+    def follow_clock(self, now: float) -> None:
+        """Look again at what the clock shows once more, because it was put back; no time gets a second run."""
+        for stored in fetch_schedules(self._transaction, _AHEAD_OF_CLOCK, (now + _BACKWARDS,)):
+            with self._or_stop(stored):
+                self.move_on(stored.schedule, now)
+
+    def settle(self, stored: StoredSchedule, limits: Limits, now: float) -> None:
+        """Make what a schedule owes by now, and what it has missed, before another version takes its place."""
+        with self._or_stop(stored):
+            if stored.next_due is not None and stored.next_due <= now:
+                self._make_due(stored, limits, now)
+        while (left := self._stored(stored.name)) and left.missed_at is not None and not left.paused:
+            self._catch_up(left, limits)
+
+    def move_on(self, schedule: Schedule, handled_until: float) -> float | None:
+        """Note until when a schedule's due times are handled, and return when it is due next."""
+        (next_due,) = self._execute(
+            _MOVE_ON, (handled_until, cron.next_due(schedule, handled_until), schedule.name)
+        ).fetchone()
+        return None if next_due is None else float(next_due)
+
+    def _stored(self, name: str) -> StoredSchedule | None:
+        return next(iter(fetch_schedules(self._transaction, "name = ?", (name,))), None)
+
+    def _make_due(self, stored: StoredSchedule, limits: Limits, now: float) -> list[Run]:
+        schedule = stored.schedule
+        if stored.next_due is not None and now - stored.next_due > cron.LIVE_SECONDS:
+            self._execute(_MISS, (now, stored.name))
+        direct = limits.disabled_by is not None
+        due = cron.live(schedule, stored.handled_until, now)
+        made = [self._make(schedule, moment, Trigger.SCHEDULER, now, direct=direct) for moment in due]
+        # The clock may have been put back by seconds: what was over is not due once more.
+        self.move_on(schedule, max(now, stored.handled_until))
+        return [run for id_ in made if id_ is not None and (run := self._runs.get(id_))]
+
+    def _catch_up(self, stored: StoredSchedule, limits: Limits) -> Decided:
+        with self._or_stop(stored):
+            return self._decide(stored, stored.missed_after or 0.0, stored.missed_at or 0.0, limits)
+        return Decided(stored.schedule, 0, 0, True)
+
+    def _decide(self, stored: StoredSchedule, after: float, now: float, limits: Limits) -> Decided:
+        schedule = stored.schedule
+        considered = msgspec.structs.replace(schedule, catchup_window=0.0) if limits.disabled_by else schedule
+        missed = cron.missed(considered, after, now)
+        at_once = missed.caught_up[:_CAUGHT_UP_AT_ONCE]
+        made = [self._make(schedule, due, Trigger.CATCHUP, now) for due in at_once]
+        is_done = len(at_once) == len(missed.caught_up)
+        self._execute(
+            _DECIDE, (None if is_done else at_once[-1], None if is_done else now, missed.forgotten, stored.name)
+        )
+        return Decided(schedule, sum(id_ is not None for id_ in made), missed.left_out, is_done)
+
+    @contextmanager
+    def _or_stop(self, stored: StoredSchedule) -> Iterator[None]:
+        """If a schedule cannot be understood any more, perhaps because its timezone is gone, stop it alone."""
+        try:
+            yield
+        except cron.NOT_UNDERSTOOD as error:
+            self._execute(_STOP, (f"it cannot be said when it is due: {error}; save it once more", stored.name))
+
+    def _make(
+        self, schedule: Schedule, due: float, trigger: Trigger, now: float, *, direct: bool = False
+    ) -> int | None:
+        """Make the run of a due time, as the schedule's overlap has it; None if it has been made before."""
+        name, run_id, task = schedule.name, cron.run_id(due), schedule.task
+        if self._execute("SELECT 1 FROM runs WHERE name = ? AND run_id = ?", (name, run_id)).fetchone():
+            return None
+        if trigger is Trigger.CATCHUP:
+            task = msgspec.structs.replace(task, priority=Priority.CATCHUP)
+        before = self._overlapping(name, trigger) if schedule.overlap is Overlap.SKIP else None
+        id_ = self._submissions.add(task, now, trigger=trigger, run_id=run_id, scheduled_for=due, direct=direct)
+        if before is not None and id_ is not None and (run := self._runs.get(id_)):
+            self._lifecycle.cancel(run, f"skipped: run {before[0]} is {before[1]}", now)
+        if schedule.overlap is Overlap.LATEST:
+            superseded = self._execute(
+                f"SELECT id {_OVERLAPPING} AND state <> 'running' AND id <> ?", (name, trigger, id_)
+            ).fetchall()
+            for (other,) in superseded:
+                if run := self._runs.get(other):
+                    self._lifecycle.cancel(run, f"superseded by run {id_}", now)
+        return id_
+
+    def _overlapping(self, schedule: str, trigger: Trigger) -> tuple[int, State] | None:
+        """Return the latest run of a schedule that is queued or running, of those that were made in one way."""
+        row = self._execute(
+            f"SELECT id, state {_OVERLAPPING} ORDER BY id DESC LIMIT 1", (schedule, trigger)
+        ).fetchone()
+        return (row[0], State(row[1])) if row else None

@@ -1,0 +1,196 @@
+"""Queues: how many runs each has, which are paused, what waiting runs have before them, what is to be expected."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from aqueue.model.gpu import text_of
+from aqueue.model.run import NOT_YET, Run, State
+from aqueue.model.server import Server
+from aqueue.policy.limits import Limits, Usage
+from aqueue.policy.wait_reasons import Line
+from aqueue.store.rows import DELAYED, IN_LINE, IS_OVER, RUNS, as_json, fetch_run
+
+_COUNTS: Final = tuple(
+    (state, f"SELECT queue, count(*) FROM runs WHERE {condition} GROUP BY queue")
+    for state, condition in (
+        (State.QUEUED, IN_LINE),
+        (State.QUEUED, DELAYED),
+        (State.RUNNING, "state = 'running'"),
+        (State.HELD, "state = 'held'"),
+    )
+)
+_FIRST_IN_LINE: Final = f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)"
+_FIRST_DELAYED: Final = f"{RUNS} WHERE queue = ? AND {DELAYED} ORDER BY ready_at, priority, id LIMIT 1"
+_RUNNING: Final = "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
+_USAGE: Final = "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
+_UNMET: Final = (
+    "SELECT id FROM prerequisite_runs AS p JOIN runs ON id = run"
+    f" WHERE p.prerequisites = ? AND NOT {IS_OVER} ORDER BY id LIMIT 4"
+)
+_COUNT_IN_LINE: Final = f"SELECT count(*) FROM runs WHERE {IN_LINE} AND queue = ? AND demand = ?"
+_OUTLOOK: Final = (
+    "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served}),"
+    " EXISTS (SELECT 1 FROM heads WHERE {served})"
+    f" OR EXISTS (SELECT 1 FROM runs WHERE {DELAYED} AND {{served}}),"
+    " EXISTS (SELECT 1 FROM heads),"
+    " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
+    " (SELECT count(*) FROM servers),"
+    " (SELECT min(next_due) FROM schedules WHERE next_due IS NOT NULL),"
+    " EXISTS (SELECT 1 FROM schedules WHERE missed_at IS NOT NULL AND paused = 0),"
+    " EXISTS (SELECT 1 FROM schedules WHERE next_due IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM schedules WHERE paused = 1)"
+)
+
+Counted = dict[tuple[str, str, int], tuple[int, int]]
+"""Up to which run each line was counted, by its queue, demand and priority, and how many go before that."""
+
+
+class Outlook(NamedTuple):
+    """What there is to expect.
+
+    Attributes:
+        busy: whether any run is queued or running.
+        waiting: whether any run could be started but for limits, pauses and the like.
+        next_ready: when the first delayed one may start.
+        servers: how many there are.
+        next_due: when the first schedule is due.
+        has_missed: whether there are due times that were missed, and nobody has decided about yet.
+        has_schedules: whether there are schedules that are due one day, or paused.
+        running: whether any run is running.
+    """
+
+    busy: bool
+    waiting: bool
+    next_ready: float | None
+    servers: int
+    next_due: float | None = None
+    has_missed: bool = False
+    has_schedules: bool = False
+    running: bool = False
+
+
+class Queues:
+    """The queues, which are there as long as they have runs.
+
+    Args:
+        transaction: a connection inside a transaction; to pause and resume, one that may write.
+    """
+
+    def __init__(self, transaction: sqlite3.Connection) -> None:
+        self._transaction = transaction
+        self._execute = transaction.execute
+
+    def counts(self) -> list[tuple[str, Counter[State]]]:
+        """Return each queue that has runs which are not over, with how many are in which state."""
+        found: dict[str, Counter[State]] = {}
+        for state, counting in _COUNTS:
+            for queue, count in self._execute(counting):
+                found.setdefault(queue, Counter())[state] += count
+        return sorted(found.items())
+
+    def first(self, queue: str) -> Run | None:
+        """Return the run of a queue that is to be started next, or once it is ready again."""
+        return fetch_run(self._transaction, _FIRST_IN_LINE, (queue,)) or fetch_run(
+            self._transaction, _FIRST_DELAYED, (queue,)
+        )
+
+    def paused(self) -> set[str]:
+        """Return the queues that a person has paused."""
+        return {queue for (queue,) in self._execute("SELECT queue FROM pauses")}
+
+    def pause(self, queue: str) -> None:
+        """Have nothing of `queue` started until it is resumed."""
+        self._execute("INSERT OR IGNORE INTO pauses (queue) VALUES (?)", (queue,))
+
+    def resume(self, queue: str) -> bool:
+        """Let `queue` go on.
+
+        Returns:
+            whether it was paused.
+        """
+        return bool(self._execute("DELETE FROM pauses WHERE queue = ?", (queue,)).rowcount)
+
+    def usage(self, server: str, limits: Limits) -> Usage:
+        """Return what is running, from the point of view of a server."""
+        usage = Usage(queues=Counter(), jobs=0, runs=0, paused=self.paused())
+        for owner, queue, count in self._execute(_USAGE):
+            usage.queues[queue] += count
+            if owner == server:
+                usage.runs += count
+                usage.jobs += count if queue not in limits.queues else 0
+        return usage
+
+    def outlook(self, limits: Limits, now: float) -> Outlook:
+        """Return what there is to expect in the queues that a server serves."""
+        served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
+        running, queued, *others = self._execute(
+            _OUTLOOK.format(served=served), {"now": now, "queues": as_json(limits.serves or ())}
+        ).fetchone()
+        return Outlook._make([running or queued, *others, running])
+
+    def lines(
+        self,
+        runs: Iterable[Run],
+        servers: Sequence[Server],
+        configured: Container[str],
+        silent: Sequence[Server] = (),
+        counted: Counted | None = None,
+    ) -> Iterator[Line]:
+        """Yield what each of `runs` has before it.
+
+        Args:
+            servers: those that are up.
+            configured: the queues that somebody configured.
+            silent: servers that are up, too, but give no sign of life.
+            counted: how far a call before this one has come, in the same transaction; it is brought up to date.
+        """
+        runs = list(runs)
+        ahead = self._ahead(runs, {} if counted is None else counted)
+        running: dict[str, list[int]] = {}
+        jobs: Counter[str] = Counter()
+        unmet: dict[int | None, list[int]] = {}
+        paused = self.paused()
+        for id_, queue, server in self._execute(_RUNNING):
+            running.setdefault(queue, []).append(id_)
+            jobs[server] += queue not in configured
+        for run in runs:
+            if run.ready_at == NOT_YET and run.prerequisites not in unmet:
+                unmet[run.prerequisites] = self._unmet(run)
+            yield Line(
+                servers=servers,
+                ahead=ahead.get(run.id, 0),
+                running=running,
+                jobs=jobs,
+                is_paused=run.queue in paused,
+                silent=silent,
+                unmet=unmet.get(run.prerequisites, []),
+            )
+
+    def _unmet(self, run: Run) -> list[int]:
+        """Return the first runs that a run comes after and that are not over."""
+        return [id_ for (id_,) in self._execute(_UNMET, (run.prerequisites,))]
+
+    def _ahead(self, runs: Iterable[Run], counted: Counted) -> dict[int, int]:
+        """Return how many go before each of the runs in line; those do not count that ask for other GPUs.
+
+        From each to the next the runs in between are counted: no part of a long queue is gone through twice.
+        """
+        ahead: dict[int, int] = {}
+        for queue, demand, priority, id_ in sorted(
+            (run.queue, text_of(run.task.demand), run.priority, run.id)
+            for run in runs
+            if run.state is State.QUEUED and run.ready_at is None
+        ):
+            lane = queue, demand, priority
+            if lane not in counted or counted[lane][0] > id_:
+                (before,) = self._execute(f"{_COUNT_IN_LINE} AND priority < ?", lane).fetchone()
+                counted[lane] = 0, before
+            last, count = counted[lane]
+            (between,) = self._execute(
+                f"{_COUNT_IN_LINE} AND priority = ? AND id >= ? AND id < ?", (*lane, last, id_)
+            ).fetchone()
+            ahead[id_] = count + between
+            counted[lane] = id_, ahead[id_]
+        return ahead

@@ -1,0 +1,129 @@
+"""Rows and records: the columns of each table, written once, and what makes the one of the other."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aqueue.model.gpu import Allocation
+from aqueue.model.run import ENDED, Attempt, Metric, Run, State, Trigger
+from aqueue.model.schedule import Schedule, StoredSchedule
+from aqueue.model.server import Leaving, Server
+from aqueue.model.task import Priority, Task
+
+RUN: Final = ", ".join(Run.__struct_fields__)
+ATTEMPT: Final = ", ".join(Attempt.__struct_fields__)
+SERVER: Final = ", ".join(Server.__struct_fields__)
+SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
+
+RUNS: Final = f"SELECT {RUN} FROM runs"
+"""The beginning of a statement that gives whole runs."""
+
+IS_OVER: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
+"""The condition that holds for runs that are over."""
+
+IN_LINE: Final = "state = 'queued' AND ready_at IS NULL"
+"""The condition that holds for runs that may be started as soon as it is their turn."""
+
+DELAYED: Final = "state = 'queued' AND ready_at IS NOT NULL"
+"""The condition that holds for queued runs that are not in line yet."""
+
+WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
+"""The condition that holds for runs that wait for what they come after; `not_yet` is `NOT_YET`."""
+
+Values = Sequence[Any] | Mapping[str, Any]
+
+_task_decoder = msgspec.json.Decoder(Task)
+_schedule_decoder = msgspec.json.Decoder(Schedule)
+_cards_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
+
+
+def fetch_runs(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> list[Run]:
+    """Return the runs that a statement gives whose columns are `RUN`."""
+    return [_run(row) for row in transaction.execute(sql, values).fetchall()]
+
+
+def fetch_run(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> Run | None:
+    """Return the first of them; None if there is none."""
+    return next(iter(fetch_runs(transaction, sql, values)), None)
+
+
+def fetch_schedules(transaction: sqlite3.Connection, condition: str, values: Values = ()) -> list[StoredSchedule]:
+    """Return the schedules for which a condition holds; an order may follow it."""
+    rows = transaction.execute(f"SELECT {SCHEDULE} FROM schedules WHERE {condition}", values).fetchall()
+    return [_stored_schedule(row) for row in rows]
+
+
+def as_json(values: Iterable[Any]) -> str:
+    """Return a list as one value of a statement, in which json_each takes it apart."""
+    return msgspec.json.encode(list(values)).decode()
+
+
+def cards_as_text(cards: Sequence[Allocation]) -> str | None:
+    """Return cards as the store has them; None for none."""
+    return msgspec.json.encode(cards).decode() if cards else None
+
+
+def metrics_as_text(metrics: Mapping[str, Metric]) -> str | None:
+    """Return metrics as the store has them; None for none."""
+    if not metrics:
+        return None
+    # A training that went wrong has NaN, which msgspec drops. Imported here and below: few runs have any metrics.
+    import json
+
+    return json.dumps(metrics)
+
+
+def server_values(server: Server) -> dict[str, Any]:
+    """Return the values of a server's columns."""
+    fields = msgspec.structs.asdict(server)
+    fields["queues"] = None if server.queues is None else as_json(server.queues)
+    fields["owns"] = as_json(server.owns)
+    return fields
+
+
+def server_of(row: Sequence[Any]) -> Server:
+    """Return the server of a row with the columns `SERVER`."""
+    fields = dict(zip(Server.__struct_fields__, row, strict=True))
+    fields["queues"] = tuple(msgspec.json.decode(fields["queues"])) if fields["queues"] else None
+    fields["leaving"] = Leaving(fields["leaving"]) if fields["leaving"] else None
+    fields["owns"] = msgspec.json.decode(fields["owns"], type=tuple[tuple[int | str, ...], ...])
+    return Server(**fields)
+
+
+def attempt_of(row: Sequence[Any]) -> Attempt:
+    """Return the attempt of a row with the columns `ATTEMPT`."""
+    fields = dict(zip(Attempt.__struct_fields__, row, strict=True))
+    fields["cards"] = _cards(fields["cards"])
+    return Attempt(**fields)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    fields = dict(zip(Run.__struct_fields__, row, strict=True))
+    fields["priority"] = Priority(fields["priority"])
+    fields["state"] = State(fields["state"])
+    fields["trigger"] = Trigger(fields["trigger"])
+    fields["direct"] = bool(fields["direct"])
+    fields["task"] = _task_decoder.decode(fields["task"])
+    fields["cards"] = _cards(fields["cards"])
+    fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
+    return Run(**fields)
+
+
+def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:
+    fields = dict(zip(StoredSchedule.__struct_fields__, row, strict=True))
+    fields["schedule"] = _schedule_decoder.decode(fields["schedule"])
+    fields["paused"] = bool(fields["paused"])
+    return StoredSchedule(**fields)
+
+
+def _cards(text: str | None) -> tuple[Allocation, ...]:
+    return _cards_decoder.decode(text) if text else ()
+
+
+def _metrics(text: str) -> dict[str, Metric]:
+    import json
+
+    found: dict[str, Metric] = json.loads(text)
+    return found

@@ -1,0 +1,156 @@
+"""Whose turn it is, among the runs that wait.
+
+The runs that may be started stand in lines, one for each queue and each demand for GPUs in it. Of the first of all
+lines that are open, the best goes next. Where it cannot have its cards, none can that asks for the same; the
+others go on without that line, but for the cards that were set aside for it.
+"""
+
+import sqlite3
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
+
+import msgspec
+
+from aqueue.model.gpu import GpuRequest
+from aqueue.policy.gpu_placement import Allocator, Blocked, Placed, Reservation
+from aqueue.policy.limits import Limits, Openings, Usage
+from aqueue.store.gpus import DIRECT, LINES, Gpus
+from aqueue.store.rows import as_json
+
+_FEW: Final = 8
+"""Of how many queues a statement has a placeholder for each: json_each takes as long as all the rest of it."""
+
+_NO_CARDS: Final = Placed(())
+
+_demand_decoder = msgspec.json.Decoder(GpuRequest)
+
+
+class Supply(NamedTuple):
+    """What a server has to give to runs.
+
+    Attributes:
+        usage: is counted up as runs are given slots.
+        board: cards are given away on it.
+        others: what other servers keep for runs that wait, in the order of their turns.
+    """
+
+    limits: Limits
+    usage: Usage
+    board: Allocator
+    others: Sequence[Reservation] = ()
+
+
+class Turn(NamedTuple):
+    """A run that is first in its line, and what it gets."""
+
+    priority: int
+    run: int
+    queue: str
+    asked: GpuRequest | None
+    found: Placed | Blocked
+
+
+class Turns:
+    """The runs whose turn it is, the best first, with the cards they get or why they get none.
+
+    Whoever goes through them, once, starts those that are given what they ask for, before taking the next.
+
+    Args:
+        transaction: a connection inside a transaction.
+        supply: is given away.
+        direct: only runs that do not have to wait for a slot.
+        keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of runs
+            that need no cards would be faster every time.
+        is_preview: nobody starts them; only runs that ask for cards, and only one for each demand.
+    """
+
+    def __init__(
+        self,
+        transaction: sqlite3.Connection,
+        supply: Supply,
+        *,
+        direct: bool = False,
+        keeps_slots: bool = True,
+        is_preview: bool = False,
+    ) -> None:
+        self._transaction = transaction
+        self._limits, self._usage, self._board, others = supply
+        self._others = deque(others)
+        self._lines = DIRECT if direct else LINES
+        self._direct = direct
+        self._keeps_slots = keeps_slots
+        self._is_preview = is_preview
+        # Queues that are confined to some cards are few, and each of them is asked by itself.
+        self._confined = {name for name, queue in self._limits.queues.items() if queue.gpus is not None}
+        self._closed: dict[str, set[str]] = defaultdict(set)
+        self._given_up: set[str] = set()
+        self._had_their_turn: set[int] = set()
+        self._firsts: list[tuple[int, int, str, str]] = []
+        self._openings = self._find_openings()
+
+    def __iter__(self) -> Iterator[Turn]:
+        for demand in Gpus(self._transaction).demands(self._direct):
+            if demand or not self._is_preview:
+                self._look_up(demand)
+        while self._firsts:
+            priority, run, queue, demand = heappop(self._firsts)
+            if self._openings.include(queue):
+                self._keep_for_those_before(priority, run)
+                yield self._turn(priority, run, queue, demand)
+            self._look_up(demand)
+
+    def _turn(self, priority: int, run: int, queue: str, demand: str) -> Turn:
+        confinement = self._limits.confinement(queue)
+        asked = _demand_decoder.decode(demand) if demand else None
+        found = _NO_CARDS if asked is None else self._board.place(run, asked, confinement)
+        if isinstance(found, Placed) or (found.needs_look and self._keeps_slots):
+            self._usage.add(queue, self._limits)
+            self._openings = self._find_openings()
+        if isinstance(found, Blocked) or self._is_preview:
+            if confinement is None:
+                self._given_up.add(demand)
+            else:
+                self._closed[demand].add(queue)
+        return Turn(priority, run, queue, asked, found)
+
+    def _look_up(self, demand: str) -> None:
+        """Put the first run that asks for `demand`, in the queues that are open to it, among the firsts."""
+        only = self._confined if demand in self._given_up else None
+        left = self._openings.without(self._closed[demand], only)
+        if left.any and (first := first_in_line(self._transaction, demand, left, self._lines)):
+            heappush(self._firsts, (*first, demand))
+
+    def _keep_for_those_before(self, priority: int, run: int) -> None:
+        """Keep cards for the runs before this one, as other servers do."""
+        while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
+            slot = self._others.popleft()
+            if slot.run not in self._had_their_turn:
+                self._board.keep(slot)
+        self._had_their_turn.add(run)
+
+    def _find_openings(self) -> Openings:
+        if self._direct:
+            return self._usage.openings_for_direct(self._limits)
+        return self._usage.openings(self._limits)
+
+
+def first_in_line(
+    transaction: sqlite3.Connection, demand: str, openings: Openings, lines: str = LINES
+) -> tuple[int, int, str] | None:
+    """Return priority, id and queue of the first run that asks for `demand` in the queues that are open."""
+    is_open, queues = _condition(openings)
+    found: tuple[int, int, str] | None = transaction.execute(
+        f"SELECT priority, run, queue FROM {lines} WHERE demand = ? AND {is_open} ORDER BY priority, run LIMIT 1",
+        (demand, *queues),
+    ).fetchone()
+    return found
+
+
+def _condition(openings: Openings) -> tuple[str, Collection[str]]:
+    """Return the condition that holds for the queues that are open, and the values of its placeholders."""
+    which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
+    if len(queues) > _FEW:
+        return f"queue {which} (SELECT value FROM json_each(?))", (as_json(queues),)
+    return f"queue {which} ({', '.join('?' * len(queues))})", queues
