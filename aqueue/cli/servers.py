@@ -50,6 +50,8 @@ IDLE_SECONDS = 10.0
 
 # Not from the directory of the folder: of all options, only this one leaves every way to install aqueue working.
 _SERVE = (sys.executable, "-P", "-m", "aqueue", "serve")
+_OF_A_RUN = ("AQUEUE_RUN_DIR", "AQUEUE_ATTEMPT")
+"""By these, what a run has started is known for its own."""
 _LOGS_KEPT = 10
 _LOOK_AGAIN = 0.02
 _LAST_LINES = 5
@@ -228,6 +230,8 @@ def _start(folder: Folder, options: list[str]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # If a run has started it, it is nevertheless no process of that run.
+            env={name: value for name, value in os.environ.items() if name not in _OF_A_RUN},
             start_new_session=True,
             pass_fds=[writer],
             cwd=folder.parent,

@@ -73,7 +73,7 @@ def read_fence(attempt: str) -> Fence | None:
     lines = _fence_lines(attempt)
     if lines is None:
         return None
-    pid = _number(lines[0]) if lines else None
+    pid = (_number(lines[0]) or None) if lines else None
     code, _, remark = lines[-1].partition(" ") if len(lines) > 1 else ("", "", "")
     exit_code = _number(code)
     is_garbled = (pid is None and bool(lines)) or (exit_code is None and len(lines) > 1)

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,12 @@ def test_a_file_dropped_in_the_very_moment_of_leaving_is_taken_by_whoever_starts
     eventually(lambda: len(place.lines("ran")) == len(names))
     place.run("wait")
     assert sorted(place.lines("ran")) == names
+
+
+def test_a_server_that_a_run_has_started_is_no_process_of_that_run(place: Place) -> None:
+    place.environment |= {"AQUEUE_RUN_DIR": str(place.path("queue/.aqueue/runs/1")), "AQUEUE_ATTEMPT": "1"}
+    server = start(place)
+    assert b"AQUEUE_RUN_DIR" not in Path(f"/proc/{server.pid}/environ").read_bytes()
 
 
 def test_j_is_a_maximum_a_larger_one_raises_a_smaller_one_changes_nothing(place: Place) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from aqueue.executors import attempt_files
 from aqueue.executors.attempt_files import Fence
-from aqueue.executors.local import attempt_locks, process, procfs
+from aqueue.executors.local import attempt_locks, process, procfs, remains
 from aqueue.executors.local.process import Process
 
 _SHORTEST_PAUSE = 0.05
@@ -34,6 +34,7 @@ class Adoption:
         self._is_unwanted = is_unwanted
         self._tell = tell
         self._has_told = False
+        self._has_seen = False
         self._pid: int | None = None
 
     async def settle(self) -> Process | Fence:
@@ -51,9 +52,9 @@ class Adoption:
             # In this order: whatever was written while the lock was held is read.
             is_held = attempt_locks.is_held(self._attempt)
             fence = self._read_fence()
-            if not is_held:
+            if not is_held and fence.exit_code is not None:
                 return fence
-            wrapper = find_holder(self._attempt, fence)
+            wrapper = find_wrapper(self._attempt, fence)
             if wrapper is not None:
                 if self._has_begun(wrapper, fence):
                     return wrapper
@@ -61,8 +62,8 @@ class Adoption:
             elif fence.exit_code is not None:
                 # What still holds the lock has left the attempt behind.
                 return fence
-            else:
-                await self._clear()
+            elif not await self._clear(fence) and not is_held:
+                return fence
             await anyio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -83,30 +84,34 @@ class Adoption:
 
     def _read_fence(self) -> Fence:
         fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
-        if self._pid not in (None, fence.pid):
-            # It was another once: the attempt has begun, whatever the file says now.
+        if self._pid not in (None, fence.pid) or (self._has_seen and fence.pid is None):
+            # The attempt has begun, whatever the file says now.
             return msgspec.structs.replace(fence, is_garbled=True)
         return fence
 
-    async def _clear(self) -> None:
-        """End all that can be seen of an attempt that has lost its wrapper."""
-        holders = attempt_locks.holders(self._attempt)
-        groups = {group for pid in holders if (group := procfs.group_of(pid)) is not None} - {os.getpgid(0)}
+    async def _clear(self, fence: Fence) -> bool:
+        """End all that can be seen of an attempt that has lost its wrapper.
+
+        Returns:
+            whether there was anything.
+        """
+        groups = remains.groups_of(remains.find(self._attempt, fence))
         for group in groups:
+            self._has_seen = True
             await process.end_group(group, self._grace)
-        if not holders and not self._has_told and self._is_unwanted():
+        is_out_of_reach = not groups or any(map(procfs.group_has_members, groups))
+        if is_out_of_reach and not self._has_told and self._is_unwanted():
             self._has_told = True
             self._tell(
                 "cannot be stopped from here: its process is another user's, or in a container;"
                 " it is waited for until it ends"
             )
+        return bool(groups)
 
 
-def has_left(attempt: str, fence: Fence) -> bool:
-    """Return True if the group that a fence names still has a process that holds the attempt's lock."""
-    if not attempt_locks.is_held(attempt):
-        return False
-    return any(procfs.group_of(pid) == fence.pid for pid in attempt_locks.holders(attempt))
+def find_wrapper(attempt: str, fence: Fence) -> Process | None:
+    """Find the living wrapper of an attempt, by its lock or by its command line where there is no lock."""
+    return find_holder(attempt, fence) or process.find(attempt, fence)
 
 
 def find_holder(attempt: str, fence: Fence) -> Process | None:

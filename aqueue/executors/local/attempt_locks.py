@@ -5,22 +5,44 @@ mount, from another pid namespace, after `env -i`. A lock of the kind that flock
 which is inherited, and lasts until the last process that has the file open has closed it or is gone.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from aqueue.clock import boot
+from aqueue.executors.local import procfs
+from aqueue.folder import no_links
 from aqueue.folder.server_locks import is_locked
 
 _DESCRIPTOR: Final = 97
 """The number under which a wrapper has its lock open: one that shell scripts do not use for files of their own."""
 
 _SUFFIX: Final = ".lock"
+_REMOVED: Final = ".lock (deleted)"
 _UNSUPPORTED: Final = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 _NOT_SEEN: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """From where an attempt was started: what its pids mean, and from when on. It is kept in the lock file.
+
+    Attributes:
+        boot: of the machine.
+        namespace: of the server's pids.
+        ticks: since the machine was started; no process of the attempt is older.
+    """
+
+    boot: str
+    namespace: str
+    ticks: int
 
 
 class HeldError(Exception):
@@ -51,7 +73,35 @@ def take(attempt: str) -> int | None:
         # A file that nobody can lock would say of a living attempt that it is over.
         Path(attempt + _SUFFIX).unlink(missing_ok=True)
         return None
+    _tell_origin(descriptor)
     return descriptor
+
+
+def _tell_origin(descriptor: int) -> None:
+    namespace = procfs.own_namespace()
+    if boot() and namespace and os.fstat(descriptor).st_size == 0:
+        ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+        # On a full disk an attempt is less easily found, but it can run.
+        with contextlib.suppress(OSError):
+            os.pwrite(descriptor, msgspec.json.encode(Origin(boot(), namespace, ticks)), 0)
+
+
+def origin(attempt: str) -> Origin | None:
+    """Return from where an attempt was started; None if that was not written down."""
+    try:
+        descriptor = os.open(attempt + _SUFFIX, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if no_links.is_refused(error):
+            return None
+        raise
+    try:
+        return msgspec.json.decode(os.read(descriptor, 1 << 10), type=Origin)
+    except (IsADirectoryError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def inherited_descriptor() -> int:
@@ -67,44 +117,37 @@ def is_held(attempt: str) -> bool | None:
         OSError: it cannot be told now.
     """
     try:
-        return is_locked(attempt + _SUFFIX, os.O_NOFOLLOW)
+        return is_locked(attempt + _SUFFIX, os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
+        if error.errno not in _UNSUPPORTED and not no_links.is_refused(error):
             raise
         return None
 
 
 def holders(attempt: str) -> list[int]:
-    """Return the pids of those that can be seen to hold the lock, in no order."""
-    if not _sees_pids():
+    """Return the pids of those that can be seen to hold the lock, be its file removed or not, in no order."""
+    if not procfs.sees_pids():
         return []
-    try:
-        identity = _identity(attempt + _SUFFIX)
-        found = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names only
-    except FileNotFoundError:
-        return []
-    return [pid for pid in found if pid != os.getpid() and _holds(pid, identity)]
+    identity = _own_identity(attempt)
+    return [pid for pid in procfs.all_pids() if pid != os.getpid() and _holds(pid, attempt, identity)]
 
 
 def is_holder(pid: int, attempt: str) -> bool:
     """Return True if this process can be seen to hold the lock."""
+    return procfs.sees_pids() and pid != os.getpid() and _holds(pid, attempt, _own_identity(attempt))
+
+
+def _own_identity(attempt: str) -> tuple[int, int] | None:
     try:
-        return _sees_pids() and pid != os.getpid() and _holds(pid, _identity(attempt + _SUFFIX))
+        return _identity(attempt + _SUFFIX)
     except FileNotFoundError:
-        return False
+        return None
 
 
-def _sees_pids() -> bool:
-    """Return True if the pids in /proc are those of this process's own namespace."""
-    try:
-        return Path("/proc/self").readlink().name == str(os.getpid())
-    except OSError:
-        return False
-
-
-def _holds(pid: int, identity: tuple[int, int]) -> bool:
+def _holds(pid: int, attempt: str, identity: tuple[int, int] | None) -> bool:
     return any(
-        _is_inherited(pid, descriptor) for descriptor in _descriptors(pid) if _is_file(pid, descriptor, identity)
+        _is_lock(pid, descriptor, attempt, identity) and _is_inherited(pid, descriptor)
+        for descriptor in _descriptors(pid)
     )
 
 
@@ -115,11 +158,14 @@ def _descriptors(pid: int) -> Iterator[str]:
         return
 
 
-def _is_file(pid: int, descriptor: str, identity: tuple[int, int]) -> bool:
+def _is_lock(pid: int, descriptor: str, attempt: str, identity: tuple[int, int] | None) -> bool:
     path = f"/proc/{pid}/fd/{descriptor}"
     try:
         # To ask a file itself may take long where it is on a network; the link is enough to pass most by.
-        return Path(path).readlink().suffix == _SUFFIX and _identity(path) == identity
+        link = str(Path(path).readlink())
+        if link.endswith(_REMOVED):
+            return procfs.is_attempt(pid, link.removesuffix(_REMOVED), attempt)
+        return link.endswith(_SUFFIX) and _identity(path) == identity
     except _NOT_SEEN:
         return False
 

@@ -18,7 +18,7 @@ import anyio
 
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, handover, wrapper
-from aqueue.executors.local.procfs import _all_pids, _is_wrapper, group_has_members, is_alive
+from aqueue.executors.local.procfs import _is_wrapper, all_pids, group_has_members, is_alive
 from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()
@@ -164,7 +164,7 @@ def find(attempt: str, fence: Fence) -> Process | None:
     It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
     """
     is_meant = partial(_is_wrapper, attempt=attempt)
-    pids = _all_pids() if fence.pid is None else [fence.pid]
+    pids = all_pids() if fence.pid is None else [fence.pid]
     return next(filter(None, (pinned(pid, is_meant) for pid in pids)), None)
 
 

@@ -2,11 +2,15 @@
 
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 """What /proc says of a process that is gone, or another user's; where files have run out, it says nothing."""
+
+_STARTED: Final = 19
+"""The place of a process's start among `_stat_fields`."""
 
 
 def named_attempt(pid: int) -> bytes | None:
@@ -51,6 +55,101 @@ def group_of(pid: int) -> int | None:
         return None
 
 
+def session_of(pid: int) -> int | None:
+    """Return the session of a process; None if it is gone."""
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def sees_pids() -> bool:
+    """Return True if the pids in /proc are those of this process's own namespace."""
+    try:
+        return Path("/proc/self").readlink().name == str(os.getpid())
+    except OSError:
+        return False
+
+
+@cache
+def own_namespace() -> str | None:
+    """Return the name of the pid namespace of this process; None where there are none."""
+    return namespace_of("self")
+
+
+def namespace_of(pid: "int | str") -> str | None:
+    """Return the name of the pid namespace of a process; None if it cannot be seen."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except _NOT_OURS:
+        return None
+
+
+class Standing(NamedTuple):
+    """Where a process stands among others, as they are numbered in one pid namespace.
+
+    Attributes:
+        pid: as it is seen from here.
+        number: its pid in that namespace.
+        started: in ticks since the machine was started.
+        state: one letter.
+    """
+
+    pid: int
+    number: int
+    group: int
+    session: int
+    started: int
+    state: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is not just waiting to be reaped."""
+        return self.state not in "ZX"
+
+
+def standing(pid: int, *, is_here: bool) -> Standing | None:
+    """Return where a process stands in the namespace of this process, or in its own; None if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+        fields = _stat_fields(pid)
+    except _NOT_OURS:
+        return None
+    numbers = {name: row for name, *row in map(str.split, lines) if name in ("NSpid:", "NSpgid:", "NSsid:")}
+    if len(numbers) < 3:  # pragma: no cover - Linux before 4.1
+        return None
+    number, group, session = (int(row[0 if is_here else -1]) for row in numbers.values())
+    return Standing(pid, number, group, session, int(fields[_STARTED]), fields[0])
+
+
+def has_command_line(pid: int) -> bool:
+    """Return True unless a process is gone, or about to be."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except _NOT_OURS:
+        return False
+
+
+def has_in_environment(pid: int, attempt: str) -> bool:
+    """Return True if a process has an attempt in its environment, as all have that it starts."""
+    variables = dict(each.partition(b"=")[::2] for each in _environment_of(pid))
+    directory, number = variables.get(b"AQUEUE_RUN_DIR", b""), variables.get(b"AQUEUE_ATTEMPT", b"")
+    return is_attempt(pid, os.fsdecode(directory + b"/attempt-" + number), attempt)
+
+
+def is_attempt(pid: int, path: str, attempt: str) -> bool:
+    """Return True if a path leads a process to an attempt, be it over another mount."""
+    (runs, *name), (own_runs, *own_name) = path.rsplit("/", 2), attempt.rsplit("/", 2)
+    if name != own_name or not runs.startswith("/"):
+        return False
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/root{runs}"), os.stat(own_runs))  # noqa: PTH116 - texts
+    except PermissionError:
+        return runs == own_runs
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return False
+
+
 def group_has_members(group: int) -> bool:
     """Whether any process of the group is alive."""
     try:
@@ -60,17 +159,12 @@ def group_has_members(group: int) -> bool:
     except PermissionError:
         return True
     if Path("/proc/self/stat").exists():
-        return any(_is_live_member(pid, group) for pid in _all_pids())
+        return any(_is_live_member(pid, group) for pid in all_pids())
     return True  # pragma: no cover - only where there is no /proc
 
 
-def group_is_of(group: int, run_dir: str) -> bool:
-    """Whether a process of the group carries `run_dir` in its environment, as all that a run starts does."""
-    mark = os.fsencode(f"AQUEUE_RUN_DIR={run_dir}")
-    return any(_is_live_member(pid, group) and mark in _environment_of(pid) for pid in _all_pids())
-
-
-def _all_pids() -> list[int]:
+def all_pids() -> list[int]:
+    """Return the pids of all processes that can be seen."""
     try:
         return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names only
     except FileNotFoundError:  # pragma: no cover - only where there is no /proc
@@ -81,7 +175,7 @@ def _is_wrapper(pid: int, attempt: str) -> bool:
     named = named_attempt(pid)
     if named is None and not Path("/proc/self/stat").exists():
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
-    return named == os.fsencode(attempt)
+    return named is not None and is_attempt(pid, os.fsdecode(named), attempt)
 
 
 def _is_live_member(pid: int, group: int) -> bool:

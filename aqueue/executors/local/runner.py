@@ -15,7 +15,16 @@ from aqueue.clock import boot as this_boot
 from aqueue.errors import DISK_FULL, EXHAUSTED
 from aqueue.executors import attempt_files, command, metrics
 from aqueue.executors.attempt_files import Fence
-from aqueue.executors.local import adoption, attempt_locks, log_keeping, process, procfs, program_errors, wrapper
+from aqueue.executors.local import (
+    adoption,
+    attempt_locks,
+    log_keeping,
+    process,
+    procfs,
+    program_errors,
+    remains,
+    wrapper,
+)
 from aqueue.executors.local.process import Process
 from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
@@ -201,9 +210,7 @@ class Runner:
         return found
 
     async def _adopt(self, boot: str) -> Outcome:
-        has_closed = await self._close_fence()
-        if attempt_locks.is_held(self._attempt) is None:
-            return await self._adopt_by_name(has_closed, boot)
+        await self._close_fence()
         search = adoption.Adoption(self._attempt, self._grace, self._is_to_end, self._tell)
         while isinstance(found := await search.settle(), Process):
             with found:
@@ -215,35 +222,11 @@ class Runner:
             return self._outcome(End.NEVER_STARTED)
         return await self._over_with_its_group(found, boot)
 
-    async def _adopt_by_name(self, has_closed: bool, boot: str) -> Outcome:
-        """Adopt an attempt that has no lock: it never was spawned, or somebody has removed its files."""
-        if has_closed:
-            # Unless it has run since before somebody removed its files.
-            living = process.find(self._attempt, Fence(None, None))
-            if living is not None:
-                with living:
-                    attempt_files.restore_fence(self._attempt, living.pid)
-                    return await self._see_through(living)
-            return self._outcome(End.NEVER_STARTED)
-        fence = await self._read_fence()
-        adopted = process.find(self._attempt, fence)
-        if adopted is not None:
-            with adopted:
-                if fence.pid is None:
-                    attempt_files.restore_fence(self._attempt, adopted.pid)
-                return await self._see_through(adopted)
-        if fence.pid is None and not fence.is_garbled:
-            return self._outcome(End.NEVER_STARTED)
-        # The wrapper may have ended since the fence was read.
-        return await self._over_with_its_group(attempt_files.read_fence(self._attempt) or fence, boot)
-
     async def _over_with_its_group(self, fence: Fence, boot: str) -> Outcome:
         """End what an attempt has left behind; or all of it but the wrapper, before it is started again."""
-        run_dir = str(self._folder.run_dir(self.run.id))
-        if fence.pid is not None and (
-            procfs.group_is_of(fence.pid, run_dir) or adoption.has_left(self._attempt, fence)
-        ):
-            await process.end_group(fence.pid, self._grace)
+        if fence.pid is not None:
+            for group in remains.groups_of(remains.find_group(self._attempt, fence)):
+                await process.end_group(group, self._grace)
             fence = attempt_files.read_fence(self._attempt) or fence
         return self._over_unseen(fence, boot)
 
@@ -258,25 +241,18 @@ class Runner:
     def _tell(self, text: str) -> None:
         self._report(Notice(f"run {self.run.id} {text}", urgent=True))
 
-    async def _close_fence(self) -> bool:
+    async def _close_fence(self) -> None:
         while True:
             try:
                 # Whoever claimed it may be about to make it, and to start it there.
                 self._folder.make_run_dir(self.run.id)
-                return attempt_files.close_fence(self._attempt)
+                attempt_files.close_fence(self._attempt)
+                return
             except OSError:
                 # On a full disk, or where no directory can be, it cannot be told yet whether it ever began.
                 if self._why_stopped is not None:
-                    return True
+                    return
                 await anyio.sleep(_FENCE_PATIENCE)
-
-    async def _read_fence(self) -> Fence:
-        """What the fence says, once the wrapper has written its pid, if it lives to do so."""
-        fence = Fence(None, None)
-        with anyio.move_on_after(_FENCE_PATIENCE):
-            while (fence := attempt_files.read_fence(self._attempt) or fence).pid is None and not fence.is_garbled:
-                await anyio.sleep(0.05)
-        return fence
 
     async def _see_through(self, running: Process) -> Outcome:
         with anyio.move_on_after(self._seconds_left()) as self._scope:

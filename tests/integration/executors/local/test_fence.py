@@ -12,9 +12,9 @@ import pytest
 from aqueue.executors.attempt_files import Fence, close_fence, read_fence
 from aqueue.executors.local.attempt_locks import HeldError
 from aqueue.executors.local.process import Process, find
-from aqueue.executors.local.procfs import command_pid, group_has_members, group_is_of, is_alive
+from aqueue.executors.local.procfs import command_pid, group_has_members, has_in_environment, is_alive
 from aqueue.executors.local.wrapper import FENCED
-from tests.integration.attempts import Attempts, Started
+from tests.integration.attempts import Attempts
 from tests.waiting import eventually
 
 
@@ -154,26 +154,15 @@ def test_the_pid_of_the_command_is_the_one_that_it_knows(attempts: Attempts) -> 
     assert command_pid(started.pid) == int(started.output)
 
 
-def test_a_group_is_known_by_the_run_directory_in_its_environment(attempts: Attempts) -> None:
-    started = in_run("/q/1", attempts)
-    assert group_is_of(started.pid, "/q/1")
-    assert not group_is_of(started.pid, "/q/11")
-    assert not group_is_of(started.pid, "/q")
-
-
-def test_a_group_is_known_by_any_of_its_members(attempts: Attempts) -> None:
-    # `env -i` is how careful scripts start their helpers.
-    started = in_run("/q/1", attempts, "sleep 300 & echo ready; exec env -i sleep 300")
-    eventually(lambda: b"env" not in Path(f"/proc/{command_pid(started.pid)}/cmdline").read_bytes())
-    os.kill(started.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)
-    assert group_is_of(started.pid, "/q/1")
-
-
-def in_run(run_dir: str, attempts: Attempts, command: str = "echo ready; sleep 300") -> Started:
-    started = attempts.start(command, environment={"AQUEUE_RUN_DIR": run_dir})
+def test_a_process_is_known_by_the_attempt_in_its_environment(attempts: Attempts) -> None:
+    directory = attempts.path().rpartition("/")[0]
+    environment = {"AQUEUE_RUN_DIR": directory, "AQUEUE_ATTEMPT": "1"}
+    started = attempts.start("echo ready; sleep 300", environment=environment)
     started.says("ready")
-    return started
+    assert has_in_environment(started.pid, attempts.path())
+    assert not has_in_environment(started.pid, attempts.path(run=11))
+    assert not has_in_environment(started.pid, attempts.path(attempt=2))
+    assert not has_in_environment(started.pid, "/q/1/attempt-1")
 
 
 @contextlib.contextmanager
