@@ -36,11 +36,13 @@ class RollCall(NamedTuple):
         fresh: the ids of those that give a sign of life.
         gone: the ids of those that never will again; one that is stopped is neither.
         woke_at: when this server last found that it had slept.
+        stale_at: when the next of them gives no sign of life any more, if none comes before.
     """
 
     fresh: Collection[str]
     gone: Collection[str]
     woke_at: float
+    stale_at: float
 
 
 CallRoll = Callable[[Sequence[Server], float], RollCall]

@@ -7,7 +7,7 @@ right after it; seeing them through is left to a task for each.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
@@ -28,6 +28,7 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
+from aqueue.server.attempts import Attempts, RefusedError
 from aqueue.server.cycle import (
     CallRoll,
     Cycle,
@@ -41,6 +42,7 @@ from aqueue.server.cycle import (
     news_of_attempts,
 )
 from aqueue.server.schedules import Planner
+from aqueue.server.slots import Slots
 from aqueue.store.database import Database
 from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 from aqueue.store.queues import Outlook
@@ -58,6 +60,8 @@ class Dispatcher:
         call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
         bury: clears away what is left of servers, once the store has forgotten them.
         new_runner: makes the runner of a claimed run.
+        slots: what each run holds tokens of while it goes on.
+        rested: is called after each round, when it may be due at another moment.
         planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
         leave: is told when an order that the store could not take says so.
@@ -75,6 +79,8 @@ class Dispatcher:
         call_roll: CallRoll,
         bury: Callable[[RollCall], None],
         new_runner: Callable[[Run], Runner],
+        slots: Slots,
+        rested: Callable[[], None],
         planner: Planner,
         take_orders: Callable[[Server], None],
         leave: Callable[[Leaving], None],
@@ -91,7 +97,9 @@ class Dispatcher:
         self._rounds = Cycle(folder, server, planner, call_roll)
         self._bury = bury
         self._limits = limits
-        self._new_runner = new_runner
+        self._slots = slots
+        self._rested = rested
+        self._attempts = Attempts(new_runner, slots, clock, self._look_around)
         self._planner = planner
         self._take_orders = take_orders
         self._clock = clock
@@ -99,13 +107,14 @@ class Dispatcher:
         self._deliveries: list[Delivery] = []
         self._unanswered: set[Delivery] = set()
         self._is_over = False
-        self._outcomes: list[tuple[Runner, Outcome]] = []
-        self._runners: set[Runner] = set()
         self._awake = anyio.Event()
         self._rung = False
         self._beat_is_due = True
         self._has_company = False
         self._plan_at = 0.0
+        self._stale_at = math.inf
+        self.next_at = math.inf
+        """When, on the monotonic clock, the next round is due if nothing happens before."""
         self._ahead = clock.ahead()
         self.is_draining = False
         """Whether it starts nothing more."""
@@ -120,11 +129,16 @@ class Dispatcher:
     @property
     def running(self) -> int:
         """How many attempts are going on here, or are over but not yet recorded."""
-        return len(self._runners)
+        return len(self._attempts)
 
     def wake(self) -> None:
         """Have it look around: somebody else has changed the store, or time has passed."""
         self._rung = True
+        self._awake.set()
+
+    async def resume(self) -> None:
+        """Have it go on: the moment has come that it was waiting for."""
+        self.next_at = math.inf
         self._awake.set()
 
     def _look_around(self) -> None:
@@ -142,8 +156,7 @@ class Dispatcher:
 
     def stop_runs(self, why: str) -> None:
         """Stop every attempt that is going on."""
-        for runner in self._runners:
-            runner.stop(why)
+        self._attempts.stop(why)
 
     async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> Delivery:
         """Put claimed files, and what schedule files say, into the store, unless this has come to its end."""
@@ -175,41 +188,37 @@ class Dispatcher:
             tasks.start_soon(self._cards.close_when_idle)
             while True:
                 self._awake = anyio.Event()
-                pause = await self._round(tasks)
-                if self.is_draining and not self._runners and not self._deliveries:
+                self.next_at = self._clock.monotonic() + await self._round(tasks)
+                if self.is_draining and not self._attempts and not self._deliveries:
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
                     return
                 if self.is_draining and self._is_full and self._leave_to_next():
                     tasks.cancel_scope.cancel()
                     return
-                if pause is None:
-                    await self._awake.wait()
-                    continue
-                with anyio.move_on_after(pause):
-                    await self._awake.wait()
+                self._rested()
+                await self._awake.wait()
 
-    async def _round(self, tasks: anyio.abc.TaskGroup) -> float | None:
+    async def _round(self, tasks: anyio.abc.TaskGroup) -> float:
         """One transaction and what follows from it.
 
         Returns:
-            for how many seconds at most to wait for the next; None: until there is something to do.
+            for how many seconds at most to wait for the next; infinity: until there is something to do.
         """
         deliveries, self._deliveries = self._deliveries, []
-        outcomes, self._outcomes = self._outcomes, []
-        before = self._runners - {runner for runner, _ in outcomes}
+        ended = self._attempts.take_ended()
         sight = self._cards.sight
-        for _, outcome in outcomes:
+        for _, outcome in ended:
             if outcome.end is End.NEVER_STARTED and outcome.why:
                 # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
                 self._room.is_missed(outcome.why)
         has_room = self._room.has_room()
-        agenda = self._agenda(deliveries, [outcome for _, outcome in outcomes], sight if has_room else None)
+        agenda = self._agenda(deliveries, [outcome for _, outcome in ended], sight if has_room else None)
         try:
             done = await self._database.write(partial(self._rounds.do, agenda), is_small=agenda.is_small)
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
-            self._outcomes = outcomes + self._outcomes
+            self._attempts.put_back(ended)
             self._rung = self._beat_is_due = True
             self._is_full = isinstance(error, DiskFullError)
             if self._is_full:
@@ -225,15 +234,13 @@ class Dispatcher:
             self._orders.remove(agenda.orders)
             # They may be about runs of other servers.
             self._folder.ring()
-        self._runners.difference_update(runner for runner, _ in outcomes)
+        self._attempts.forget(ended)
+        if done.held is not None:
+            self._attempts.keep_only(done.held - {(run.id, run.attempt) for run, _ in done.adopted})
         # Before anything else: whoever dropped a file is waiting for this.
-        for run in done.claimed:
-            runner = self._add_runner(run)
-            if runner.launch():
-                self._room.is_there()
-            tasks.start_soon(self._collect, runner, runner.see_through)
-        if len(self._runners) >= agenda.limits.runs:
-            self._room.is_hindered(_NO_FILES.format(len(self._runners)))
+        self._start(agenda.limits, done, tasks)
+        if len(self._attempts) >= agenda.limits.runs:
+            self._room.is_hindered(_NO_FILES.format(len(self._attempts)))
         answer(deliveries, done)
         self._unanswered.difference_update(deliveries)
         self._tell(agenda, done)
@@ -242,11 +249,12 @@ class Dispatcher:
             self._cards.follow(sight, done.taken, tasks)
         if done.roll_call is not None:
             self._bury(done.roll_call)
-        self._let_go(before, done)
+            self._stale_at = done.roll_call.stale_at
         for run, its_boot in done.adopted:
-            runner = self._add_runner(run)
-            tasks.start_soon(self._collect, runner, partial(runner.adopt, its_boot))
-        self._obey(done)
+            self._attempts.adopt(run, its_boot, tasks)
+        self._attempts.stop_some(dict(done.cancellations))
+        if done.record is not None:
+            self._take_orders(done.record)
         self._look_out(done.outlook)
         return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
 
@@ -280,25 +288,14 @@ class Dispatcher:
         self._ahead = ahead
         return boot(), ahead
 
-    def _obey(self, done: CycleResult) -> None:
-        """Do what people want of this server and its runs."""
-        stopped = dict(done.cancellations)
-        for runner in self._runners:
-            if runner.run.id in stopped:
-                runner.stop(stopped[runner.run.id])
-        if done.record is not None:
-            self._take_orders(done.record)
-
     def _obey_orders(self, orders: Sequence[Order]) -> None:
         """Do what people want, although it cannot be recorded yet."""
         for order in orders:
             if isinstance(order, Leave):
                 if order.server == self._server:
                     self._leave(order.leaving)
-                continue
-            for runner in self._runners:
-                if runner.run.id == order.run:
-                    runner.stop(order.reason)
+            else:
+                self._attempts.stop_some({order.run: order.reason})
 
     def _leave_to_next(self) -> bool:
         """Leave it to the next server to record the ends of attempts, for which the disk has no room.
@@ -306,9 +303,9 @@ class Dispatcher:
         Returns:
             False if an attempt goes on, or its end could not be told later.
         """
-        if self._runners - {runner for runner, _ in self._outcomes}:
+        if not self._attempts.are_over:
             return False
-        stopped = [outcome for _, outcome in self._outcomes if outcome.end is End.STOPPED]
+        stopped = [outcome for outcome in self._attempts.ends_not_recorded() if outcome.end is End.STOPPED]
         try:
             # Their exit codes stand in their files; not that somebody wanted that.
             self._orders.give([Cancel(one.run.id, one.run.attempt, one.why) for one in stopped])
@@ -322,44 +319,40 @@ class Dispatcher:
         self._has_company = outlook.servers > 1
         if self._has_company:
             # Where the runs of the others are is not known here.
-            for runner in self._runners:
-                runner.has_company = True
+            self._attempts.have_company()
         self.has_schedules = outlook.has_schedules
-        if self._runners or outlook.busy or outlook.has_missed:
+        if self._attempts or outlook.busy or outlook.has_missed:
             self.idle_since = None
         elif self.idle_since is None:
             self.idle_since = self._clock.monotonic()
 
-    def _until_next(self, outlook: Outlook) -> float | None:
-        """For how many seconds there is nothing to do; None: until somebody says otherwise."""
+    def _until_next(self, outlook: Outlook) -> float:
+        """Return for how many seconds there is nothing to do; infinity: until somebody says otherwise."""
         self._plan_at = math.inf
         if self._planner.is_ready and not self.is_draining:
             self._plan_at = (
                 0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
             )
         moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
+        if self._has_company and not self.is_draining:
+            moment = min(moment, self._stale_at)
         pause = max(0.0, moment - self._clock.now())
-        if not self.is_draining:
-            pause = min(pause, self._cards.seconds_left())
-        return None if math.isinf(pause) else pause
+        return pause if self.is_draining else min(pause, self._cards.seconds_left())
 
-    def _add_runner(self, run: Run) -> Runner:
-        runner = self._new_runner(run)
-        for other in self._runners:
-            if other.working_dir == runner.working_dir is not None:
-                other.has_company = runner.has_company = True
-        self._runners.add(runner)
-        return runner
-
-    def _let_go(self, runners: Iterable[Runner], done: CycleResult) -> None:
-        """Leave those runs alone that others took over while this server slept, even if they gave them back."""
-        if done.held is None:
-            return
-        mine = done.held - {(run.id, run.attempt) for run, _ in done.adopted}
-        for runner in runners:
-            if (runner.run.id, runner.run.attempt) not in mine:
-                runner.disown()
-                self._runners.discard(runner)
+    def _start(self, limits: Limits, done: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
+        """Start what was claimed, as far as there are tokens for it."""
+        self._slots.resize(limits)
+        for run in done.claimed:
+            try:
+                if self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None):
+                    self._room.is_there()
+            except RefusedError as error:
+                if done.held is None:
+                    # It may have slept, and have tokens for what others took over. The next round asks for that.
+                    self._attempts.give_back(run, "")
+                    self.beat()
+                else:
+                    self._attempts.give_back(run, str(error))
 
     def _tell(self, agenda: CycleInput, done: CycleResult) -> None:
         new = list(accepted(agenda, done))
@@ -381,15 +374,3 @@ class Dispatcher:
             self._folder.tell()
         if done.concerns_others:
             self._folder.ring()
-
-    async def _collect(self, runner: Runner, see_through: Callable[[], Awaitable[Outcome]]) -> None:
-        """Wait for a runner's outcome. Whatever goes wrong in there concerns that run alone."""
-        try:
-            outcome = await see_through()
-        except Exception as error:
-            why = f"aqueue could not see it through: {type(error).__name__}: {error}"
-            # Its place is free now: nothing of it may go on.
-            await runner.end()
-            outcome = Outcome(run=runner.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
-        self._outcomes.append((runner, outcome))
-        self._awake.set()

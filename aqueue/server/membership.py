@@ -112,13 +112,14 @@ class Membership:
         # Whoever slept does not know who else did, until they had the time to say so.
         has_slept = now - heard_at.pop(self.record.id, now) > stale_after
         woke_at = now if has_slept else min(self._woke_at, now)
-        fresh, gone = {self.record.id}, set()
+        fresh, gone, stale_at = {self.record.id}, set(), math.inf
         for id_, at in heard_at.items():
             if not is_up(self._folder.servers, id_):
                 gone.add(id_)
-            elif now - max(at, woke_at) <= stale_after:
+            elif now < (until := max(at, woke_at) + stale_after):
                 fresh.add(id_)
-        return RollCall(fresh, gone, woke_at)
+                stale_at = min(stale_at, until)
+        return RollCall(fresh, gone, woke_at, stale_at)
 
     def bury(self, roll_call: RollCall) -> None:
         """Clear away what is left of the servers that are gone, now that the store has forgotten them."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import anyio.abc
@@ -26,22 +26,27 @@ from aqueue.intake.loop import IntakeLoop
 from aqueue.intake.resolve import Resolver
 from aqueue.isolation.pins import Pins
 from aqueue.model.config import Config
-from aqueue.model.events import Detail, Event, FileRejected, Notice, Report
+from aqueue.model.events import Event, FileRejected, Notice, Report
 from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import Run
 from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
 from aqueue.server.dispatcher import Dispatcher
+from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
 from aqueue.server.schedules import Planner
 from aqueue.server.signals import obey_signals
-from aqueue.server.timer import RESCAN_SECONDS, repeat, until_idle
+from aqueue.server.slots import Slots
+from aqueue.server.timer import Alarm, Repeated, Timer
 from aqueue.store.database import Database, Work
 from aqueue.store.orders import OrderFile
 from aqueue.store.store import Store
 from aqueue.threads import in_thread
 
 T = TypeVar("T")
+
+RESCAN_SECONDS: Final = 60.0
+"""How often the whole folder is looked at, in case the kernel dropped a change."""
 
 
 def _nothing() -> None:
@@ -123,8 +128,6 @@ class _Server:
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         self._known_config = settings.config
         self._has_rejected = False
-        self._left_queued = 0
-        self._reconfigured = anyio.Event()
         self._owns = owned(options.gpus, self._environment)
         self._files = raise_limit()
         self._membership = Membership(
@@ -145,6 +148,8 @@ class _Server:
             call_roll=self._membership.roll_call,
             bury=self._membership.bury,
             new_runner=self._new_runner,
+            slots=Slots(),
+            rested=lambda: self._timer.look(),
             planner=Planner(folder, report),
             take_orders=self._take_orders,
             leave=lambda leaving: self._take_orders(
@@ -169,6 +174,26 @@ class _Server:
             schedules_known=self._dispatcher.keep_schedules,
             wake=self._wake,
             warn=self._warn,
+        )
+        self._idling = Idling(
+            self._dispatcher,
+            self._membership,
+            self._intake,
+            lambda: self._idle_timeout,
+            clock,
+            report,
+            despite_schedules=options.drain or options.ignore_schedules,
+        )
+        self._heartbeat = Repeated(clock, lambda: self._config.heartbeat_interval, self._beat)
+        self._timer = Timer(
+            clock,
+            [
+                self._heartbeat,
+                Repeated(clock, lambda: RESCAN_SECONDS, self._rescan),
+                # A due schedule, a retry, a server that becomes stale, a GPU to look at again.
+                Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
+                Alarm(self._idling.moment, self._idling.leave),
+            ],
         )
 
     @classmethod
@@ -225,7 +250,7 @@ class _Server:
     @property
     def has_done_all(self) -> bool:
         """Return True if all has been done that was asked for while this served."""
-        return not (self._dispatcher.failed or self._has_rejected or self._left_queued)
+        return not (self._dispatcher.failed or self._has_rejected or self._idling.left_queued)
 
     async def run(self) -> None:
         self._inbox.schedule_files.know(await self._membership.enter())
@@ -240,9 +265,7 @@ class _Server:
                 services.cancel_scope.cancel,
             )
             await services.start(self._intake.run, left)
-            services.start_soon(self._beat)
-            services.start_soon(repeat, RESCAN_SECONDS, self._rescan)
-            services.start_soon(self._leave_when_idle)
+            services.start_soon(self._timer.run)
             where = os.path.relpath(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
             self._options.when_ready()
@@ -278,40 +301,19 @@ class _Server:
         if self._config is not self._known_config:
             # Others have to know of it, and it may say how often they are to hear of this server.
             self._known_config = self._config
-            self._reconfigured.set()
+            self._heartbeat.bring_forward()
+            self._timer.look()
         self._dispatcher.wake()
 
     async def _beat(self) -> None:
-        while True:
-            with anyio.move_on_after(self._config.heartbeat_interval):
-                await self._reconfigured.wait()
-            self._reconfigured = anyio.Event()
-            self._database.check()
-            self._dispatcher.beat()
+        self._database.check()
+        self._dispatcher.beat()
 
     async def _rescan(self) -> None:
         self._folder.check_safe()
         self._intake.rescan(left_for=10.0)
         with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
             await in_thread(self._keeper.forget_unused)
-
-    async def _leave_when_idle(self) -> None:
-        def idle_since() -> float | None:
-            return self._dispatcher.idle_since if self._intake.is_settled else None
-
-        despite = self._options.drain or self._options.ignore_schedules
-        while not self._dispatcher.is_draining:
-            await until_idle(lambda: self._idle_timeout, idle_since, self._clock)
-            if (left := await self._membership.leave_if_idle(despite_schedules=despite)) is not None:
-                self._left_queued = left.queued
-                nothing = "nothing can go on without a person" if left.said else "nothing is queued or running"
-                self._report(Detail(f"{nothing}: leaving"))
-                self._report(*(Notice(text, urgent=True) for text in left.said))
-                self._dispatcher.drain()
-            else:
-                # Something has come that it was not told of yet.
-                self._dispatcher.idle_since = None
-                self._dispatcher.wake()
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

@@ -1,36 +1,87 @@
-"""What happens because time passes: looking for missed changes, idle shutdown."""
+"""What time alone brings: one task sleeps until the first of it."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
 from aqueue.clock import Clock
 
-RESCAN_SECONDS = 60.0
-"""How often the whole folder is looked at, in case the kernel dropped a change."""
 
-
-async def repeat(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
-    """Do something again and again, each time so many seconds after the last."""
-    while True:
-        await anyio.sleep(seconds)
-        await do()
-
-
-async def until_idle(
-    timeout: Callable[[], float | None], idle_since: Callable[[], float | None], clock: Clock
-) -> None:
-    """Wait until nothing has been queued or running for a while.
+class Alarm:
+    """Something that is due at a moment.
 
     Args:
-        timeout: for how many seconds, as it is now; None: it does not matter how long.
-        idle_since: since when that is so, on the monotonic clock; None while it is not.
+        moment: returns when, on the monotonic clock; infinity for never. It is asked again and again.
+        ring: is called then. Until it returns the alarm is off; afterwards its moment must be another.
     """
-    while True:
-        since, seconds = idle_since(), timeout()
-        left = math.inf if since is None or seconds is None else since + seconds - clock.monotonic()
-        if left <= 0:
-            return
-        longest = 1.0 if seconds is None or math.isinf(seconds) else min(max(seconds / 4, 0.01), 0.25)
-        await anyio.sleep(min(left, longest))
+
+    def __init__(self, moment: Callable[[], float], ring: Callable[[], Awaitable[None]]) -> None:
+        self.moment = moment
+        self.ring = ring
+        self.is_ringing = False
+
+
+class Timer:
+    """The one task that sleeps, on behalf of all that is due at some time."""
+
+    def __init__(self, clock: Clock, alarms: Sequence[Alarm]) -> None:
+        self._clock = clock
+        self._alarms = alarms
+        self._wakes_at = -math.inf
+        self._is_changed = anyio.Event()
+
+    def look(self) -> None:
+        """Take note that moments may have changed."""
+        # It finds out by itself about those that are later now.
+        if self._first()[0] < self._wakes_at:
+            self._is_changed.set()
+
+    async def run(self) -> None:
+        """Ring what is due, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._is_changed = anyio.Event()
+                self._wakes_at, alarm = self._first()
+                left = self._wakes_at - self._clock.monotonic()
+                if alarm is not None and left <= 0:
+                    alarm.is_ringing = True
+                    tasks.start_soon(self._ring, alarm)
+                    continue
+                with anyio.move_on_after(left):
+                    await self._is_changed.wait()
+
+    def _first(self) -> tuple[float, Alarm | None]:
+        first, at = None, math.inf
+        for alarm in self._alarms:
+            if not alarm.is_ringing and (moment := alarm.moment()) < at:
+                first, at = alarm, moment
+        return at, first
+
+    async def _ring(self, alarm: Alarm) -> None:
+        await alarm.ring()
+        alarm.is_ringing = False
+        self.look()
+
+
+class Repeated(Alarm):
+    """What is done again and again.
+
+    Args:
+        seconds: returns how long after the last time.
+    """
+
+    def __init__(self, clock: Clock, seconds: Callable[[], float], ring: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(lambda: self._last + seconds(), self._ring)
+        self._clock = clock
+        self._do = ring
+        self._last = clock.monotonic()
+
+    def bring_forward(self) -> None:
+        """Have it be due now."""
+        self._last = -math.inf
+
+    async def _ring(self) -> None:
+        self._last = self._clock.monotonic()
+        await self._do()
+        self._last = self._clock.monotonic()

@@ -1,0 +1,122 @@
+"""Slots of queues and GPUs, as the limiters of one process: its own guard on the runs that it is given.
+
+The store's claim decides, in one transaction, which of all servers of a folder starts a run; it holds every limit.
+So a token that a claim promised and a limiter refuses is a defect.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import anyio
+
+from aqueue.model.run import Run
+from aqueue.policy.limits import Limits
+
+
+class _Holder(NamedTuple):
+    run: Run
+    limiters: list[anyio.CapacityLimiter]
+
+
+class Slots:
+    """The tokens of runs: of a queue, of each GPU, and of `jobs` where nobody configured the queue.
+
+    A holder is any object; it has the tokens of one run until it gives them back.
+    """
+
+    def __init__(self) -> None:
+        self._limits = Limits()
+        self._jobs = anyio.CapacityLimiter(self._limits.jobs)
+        self._queues: dict[str, anyio.CapacityLimiter] = {}
+        self._gpus: dict[str, anyio.CapacityLimiter] = {}
+        self._holders: dict[object, _Holder] = {}
+
+    def resize(self, limits: Limits) -> None:
+        """Have other limits. What is held stays held, even if it is more than there may be now."""
+        before, self._limits = self._limits, limits
+        if limits.jobs != before.jobs:
+            self._jobs.total_tokens = limits.jobs
+        if limits.rules is not before.rules:
+            for limiter in self._gpus.values():
+                limiter.total_tokens = limits.rules.slots
+        if limits.queues is not before.queues:
+            for name, limiter in self._queues.items():
+                limiter.total_tokens = limits.slots(name)
+            for holder, held in self._holders.items():
+                self._sort(holder, held)
+
+    def take(self, holder: object, run: Run, *, is_direct: bool = False) -> str:
+        """Take the tokens that a run needs, or none.
+
+        Args:
+            is_direct: the run does not have to wait for a slot of its queue.
+
+        Returns:
+            what there is no token of; empty if all are taken.
+        """
+        held = _Holder(run, [])
+        of_queue, of_gpus = self._of_queue(run), self._of_gpus(run)
+        if is_direct:
+            _take_anyway(of_queue, holder, held)
+            of_queue = {}
+        for what, limiter in (of_queue | of_gpus).items():
+            try:
+                limiter.acquire_on_behalf_of_nowait(holder)
+            except anyio.WouldBlock:
+                self._release(holder, held)
+                return what
+            held.limiters.append(limiter)
+        self._holders[holder] = held
+        return ""
+
+    def take_anyway(self, holder: object, run: Run) -> None:
+        """Take the tokens of a run that goes on already, even if there may not be so many."""
+        held = self._holders[holder] = _Holder(run, [])
+        _take_anyway(self._of_queue(run) | self._of_gpus(run), holder, held)
+
+    def give_back(self, holder: object) -> None:
+        """Give back all that a holder has; more than once does no harm."""
+        held = self._holders.pop(holder, None)
+        if held is not None:
+            self._release(holder, held)
+
+    def _of_queue(self, run: Run) -> dict[str, anyio.CapacityLimiter]:
+        limiter = self._queues.get(run.queue)
+        if limiter is None:
+            limiter = self._queues[run.queue] = anyio.CapacityLimiter(self._limits.slots(run.queue))
+        limiters = {f"queue {run.queue}": limiter}
+        if run.queue not in self._limits.queues:
+            limiters["jobs"] = self._jobs
+        return limiters
+
+    def _of_gpus(self, run: Run) -> dict[str, anyio.CapacityLimiter]:
+        for card in run.cards:
+            if card.key not in self._gpus:
+                self._gpus[card.key] = anyio.CapacityLimiter(self._limits.rules.slots)
+        return {f"GPU {card.label}": self._gpus[card.key] for card in run.cards}
+
+    def _release(self, holder: object, held: _Holder) -> None:
+        for limiter in held.limiters:
+            limiter.release_on_behalf_of(holder)
+        # Each task without a queue has one of its own: there is no end of their names.
+        if held.run.queue not in self._limits.queues and not self._queues[held.run.queue].borrowed_tokens:
+            del self._queues[held.run.queue]
+
+    def _sort(self, holder: object, held: _Holder) -> None:
+        """Have a holder count among `jobs` if, and only if, nobody configures its queue now."""
+        is_of_jobs = held.run.queue not in self._limits.queues
+        if is_of_jobs and self._jobs not in held.limiters:
+            _take_anyway({"jobs": self._jobs}, holder, held)
+        elif not is_of_jobs and self._jobs in held.limiters:
+            self._jobs.release_on_behalf_of(holder)
+            held.limiters.remove(self._jobs)
+
+
+def _take_anyway(limiters: Mapping[str, anyio.CapacityLimiter], holder: object, held: _Holder) -> None:
+    """Take a token of each, beyond its total if need be."""
+    for limiter in limiters.values():
+        total = limiter.total_tokens
+        limiter.total_tokens = max(total, limiter.borrowed_tokens + 1)
+        limiter.acquire_on_behalf_of_nowait(holder)
+        limiter.total_tokens = total
+        held.limiters.append(limiter)

@@ -1,0 +1,110 @@
+"""A dispatcher as a server has it, over a real store, for tests that are about nothing else of a server."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import msgspec
+
+from aqueue.clock import Clock
+from aqueue.executors.local.runner import Runner
+from aqueue.folder.layout import Folder
+from aqueue.gpus.probe import Gpus
+from aqueue.model.events import Event, Notice
+from aqueue.model.run import Run, State, Trigger
+from aqueue.model.server import Server
+from aqueue.model.task import Task
+from aqueue.policy.limits import Limits
+from aqueue.server.cycle import RollCall
+from aqueue.server.dispatcher import Dispatcher
+from aqueue.server.schedules import Planner
+from aqueue.server.slots import Slots
+from aqueue.server.timer import Alarm, Timer
+from aqueue.store.database import Database, connect
+from aqueue.store.store import Store
+from tests.clock import SetClock
+from tests.waiting import eventually_async
+
+HERE = "here"
+NO_LIMITS = Limits()
+
+
+class Dispatching:
+    """A dispatcher at work, and the store that it works on."""
+
+    def __init__(self, folder: Folder, database: Database, limits: Limits) -> None:
+        self.clock = SetClock()
+        self.slots = Slots()
+        self.limits = limits
+        self.notices: list[str] = []
+        self._connection = connect(folder)
+        self.store = Store(self._connection)
+        self.store.servers.enter(
+            Server(id=HERE, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
+        )
+        self.dispatcher = Dispatcher(
+            folder=folder,
+            database=database,
+            server=HERE,
+            limits=lambda: self.limits,
+            call_roll=lambda servers, _now: RollCall({one.id for one in servers}, (), 0.0, 2000.0),
+            bury=lambda _: None,
+            new_runner=lambda run: Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 0.5),
+            slots=self.slots,
+            rested=lambda: self.timer.look(),
+            planner=Planner(folder, self._report),
+            take_orders=lambda _: None,
+            leave=lambda _: None,
+            tell=lambda _: None,
+            gpus=Gpus(folder),
+            clock=self.clock,
+            report=self._report,
+        )
+        self.timer = Timer(self.clock, [Alarm(lambda: self.dispatcher.next_at, self.dispatcher.resume)])
+
+    def _report(self, *events: Event) -> None:
+        self.notices += [event.text for event in events if isinstance(event, Notice)]
+
+    def add(self, name: str, **changes: Any) -> Run:
+        """Queue a run, and let the dispatcher know."""
+        task = msgspec.structs.replace(Task(name=name, command="true", working_dir="/"), **changes)
+        id_ = self.store.submissions.add(task, self.clock.now(), trigger=Trigger.MANUAL)
+        assert id_ is not None
+        self.dispatcher.wake()
+        return self.get(id_)
+
+    def get(self, run: Run | int) -> Run:
+        found = self.store.runs.get(run if isinstance(run, int) else run.id)
+        assert found is not None
+        return found
+
+    async def until(self, run: Run, *states: State) -> Run:
+        await eventually_async(lambda: self.get(run).state in states)
+        return self.get(run)
+
+    async def until_told(self, words: str) -> None:
+        await eventually_async(lambda: any(words in text for text in self.notices))
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        self._connection.execute(statement, values)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@asynccontextmanager
+async def dispatching(folder: Folder, limits: Limits = NO_LIMITS) -> AsyncIterator[Dispatching]:
+    """Dispatch, for as long as the block lasts."""
+    database = await Database.open(folder)
+    one = Dispatching(folder, database, limits)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.timer.run)
+            tasks.start_soon(one.dispatcher.run)
+            yield one
+            tasks.cancel_scope.cancel()
+    finally:
+        one.close()
+        await database.close()
