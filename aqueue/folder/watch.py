@@ -164,23 +164,23 @@ class Watch:
         return {path for path in directories if is_open(path)}
 
 
-def watch_files(paths: list[str], timeout: float) -> Callable[[], None]:
+def watch_files(paths: list[str]) -> Callable[[float], None]:
     """Watch a few files for changes; look at them once a second where the kernel gives out no watch.
 
     Args:
         paths: files that exist.
-        timeout: the longest wait, in seconds: a change that was missed is noticed then.
 
     Returns:
-        a function that waits for the next change since it was called last.
+        a function that waits for the next change since it was called last, for so many seconds at most: a change
+        that was missed is noticed then.
     """
     pace = _Pace()
     source = _notify_or_poll(paths)
 
-    def wait() -> None:
+    def wait(seconds: float) -> None:
         nonlocal source
         try:
-            found = pace.watch(source, timeout)
+            found = pace.watch(source, seconds)
         except WatchfilesRustInternalError:
             # A name that is not UTF-8, in one of them that is a directory.
             source = _notify_or_poll(paths)

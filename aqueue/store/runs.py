@@ -13,6 +13,7 @@ _SLICE: Final = 1000
 
 _OF_IDS: Final = f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
 _ATTEMPTS: Final = f"SELECT {ATTEMPT} FROM attempts WHERE run = ? ORDER BY number"
+_HOW_FAR: Final = "SELECT id, attempt, state = 'running' FROM runs WHERE state IN ('queued', 'held', 'running')"
 _GROUPS: Final = "SELECT DISTINCT group_name FROM runs WHERE group_name IS NOT NULL ORDER BY group_name"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
@@ -164,6 +165,10 @@ class Runs:
         written = as_json(ids)
         over = self._fetch(f"{_OF_IDS} AND {IS_OVER} ORDER BY finished_at", written)
         return over, [id_ for (id_,) in self._execute(_UNKNOWN, (written,))]
+
+    def how_far(self) -> dict[int, tuple[int, bool]]:
+        """Return for each run that is not over the number of its last attempt, and whether that goes on."""
+        return {id_: (attempt, bool(is_running)) for id_, attempt, is_running in self._execute(_HOW_FAR)}
 
     def in_state(self, state: State) -> list[Run]:
         """Return the runs that are in a state, in the order of their ids."""

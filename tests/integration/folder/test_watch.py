@@ -298,9 +298,9 @@ with Watch(folder, warn=print) as watch:
     until(watch, folder.path / "x.yaml")
     folder.ring()
     until(watch, folder.bell)
-wait = watch_files([str(folder.news)], 60.0)
+wait = watch_files([str(folder.news)])
 folder.tell()
-wait()
+wait(60.0)
 """
 
 
@@ -342,12 +342,12 @@ before = resource.getrlimit(resource.RLIMIT_AS)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000, before[1]))
 with Watch(folder, warn=print) as watch:
-    wait = watch_files([str(folder.news)], 60.0)
+    wait = watch_files([str(folder.news)])
     resource.setrlimit(resource.RLIMIT_AS, before)
     (folder.path / "x.yaml").touch()
     until(watch, folder.path / "x.yaml")
 folder.tell()
-wait()
+wait(60.0)
 """
 
 
@@ -374,11 +374,11 @@ def test_a_file_that_may_have_changed_just_after_a_look_without_a_trace_is_told(
 
 def test_a_few_files_can_be_watched(tmp_path: Path) -> None:
     path = drop(tmp_path / "log")
-    wait = watch_files([str(path)], 60.0)
+    wait = watch_files([str(path)])
     before = time.monotonic()
     with path.open("a") as file:
         file.write("more\n")
-    wait()
+    wait(60.0)
     assert time.monotonic() - before < SECONDS
 
 

@@ -1,0 +1,276 @@
+"""Servers in the background: started, stopped, or there for as long as a block of code."""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from aqueue.client.session import (
+    Warn,
+    awake_and_silent,
+    changing,
+    config_in_force,
+    config_or_default,
+    environment,
+    living_servers,
+    now,
+    opened,
+)
+from aqueue.client.without_room import dismiss_without_room
+from aqueue.errors import AqueueError, DiskFullError
+from aqueue.executors.local.procfs import is_alive
+from aqueue.folder import server_locks
+from aqueue.folder.layout import Folder
+from aqueue.model.config import Config
+from aqueue.model.gpu import GpuId, owned
+from aqueue.model.run import State
+from aqueue.model.server import Leaving, Server
+from aqueue.store.database import snapshot, transaction
+from aqueue.store.store import Store
+
+IDLE_SECONDS: Final = 10.0
+"""After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
+
+# Not from the directory of the folder: of all options, only this one leaves every way to install aqueue working.
+_SERVE: Final = (sys.executable, "-P", "-m", "aqueue", "serve")
+_OF_A_RUN: Final = ("AQUEUE_RUN_DIR", "AQUEUE_ATTEMPT")
+"""By these, what a run has started is known for its own."""
+_LOGS_KEPT: Final = 10
+_LOOK_AGAIN: Final = 0.02
+_LAST_LINES: Final = 5
+
+
+class Serving(NamedTuple):
+    """How a server is to serve.
+
+    Attributes:
+        jobs: the most runs at a time; None: as configured, or 1.
+        idle_timeout: exit after so many seconds without work; None: as configured, or 10; infinite: never.
+        ignore_schedules: exit although there are schedules.
+        queues: the only ones that are served; None: all.
+        gpus: the only ones that are used; None: all.
+        verbose: write more into the log.
+    """
+
+    jobs: int | None = None
+    idle_timeout: float | None = None
+    ignore_schedules: bool = False
+    queues: tuple[str, ...] | None = None
+    gpus: tuple[GpuId, ...] | None = None
+    verbose: bool = False
+
+
+class Up(NamedTuple):
+    """A server that is up.
+
+    Attributes:
+        said: in words, also what has changed about it.
+    """
+
+    pid: int
+    said: str
+
+
+class Dismissed(NamedTuple):
+    """The servers that are to exit.
+
+    Attributes:
+        running: how many runs each of them has.
+        orphans: how many runs go on without any server.
+    """
+
+    servers: list[Server]
+    running: list[int]
+    orphans: int
+
+
+def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
+    """Have a server serve in the background; returns once it does.
+
+    One that is up already gets as many jobs, if it has fewer, and is asked to stay.
+
+    Args:
+        warn: is told of an error in the configuration.
+
+    Raises:
+        AqueueError: it does not start.
+    """
+    folder.create()
+    with server_locks.alone(folder.state):
+        config = config_or_default(folder)
+        if serving.idle_timeout is None:
+            seconds = IDLE_SECONDS if config.idle_timeout is None else config.idle_timeout
+            serving = serving._replace(idle_timeout=seconds)
+        if up := _use_living(folder, config, serving):
+            return up
+        config_in_force(folder, warn, to_serve=True)
+        process, log = _start(folder, serving)
+        # It goes on by itself; there is nobody here to wait for it any more.
+        process.returncode = 0
+        return Up(process.pid, f"server {process.pid} is up; its log is {os.path.relpath(log)}")
+
+
+@contextmanager
+def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[int]:
+    """Serve for as long as a block of code; gives the pid of the server. At the end what runs is waited for.
+
+    Args:
+        warn: is told of an error in the configuration.
+
+    Raises:
+        AqueueError: it does not start.
+    """
+    folder.create()
+    if serving.idle_timeout is None:
+        serving = serving._replace(idle_timeout=math.inf)
+    with server_locks.alone(folder.state):
+        config_in_force(folder, warn, to_serve=True)
+        process, _ = _start(folder, serving)
+    with process:
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
+    """Have all servers exit once what runs is over; with `kill` what runs is stopped."""
+    leaving = Leaving.AT_ONCE if kill else Leaving.WHEN_DONE
+    servers: list[Server] = []
+    # One that is just being started is waited for.
+    with server_locks.alone(folder.state):
+        try:
+            with changing(folder) as store:
+                servers = living_servers(store, folder)
+                running = [len(store.servers.held_by(server.id)) for server in servers]
+                orphans = len(store.runs.in_state(State.RUNNING)) - sum(running)
+                for server in servers:
+                    store.servers.send_away(server.id, leaving)
+        except DiskFullError as error:
+            dismiss_without_room(folder, servers, leaving, error)
+    return Dismissed(servers, running, orphans)
+
+
+def wait_until_gone(folder: Folder, servers: list[Server], tell: Callable[[str], None]) -> None:
+    """Wait until servers are gone.
+
+    Args:
+        tell: is told of each that is, and of one that gives no sign of life while it is waited for.
+    """
+    left = {server.id: server for server in servers}
+    said: set[str] = set()
+    stale_after = config_or_default(folder).stale_after
+    with opened(folder) as connection:
+        while left:
+            for id_, server in list(left.items()):
+                if not server_locks.is_up(folder.servers, id_) and not is_alive(server.pid):
+                    del left[id_]
+                    tell(f"server {server.pid} is gone")
+            time.sleep(_LOOK_AGAIN)
+            with snapshot(connection, folder):
+                _, silent = awake_and_silent(Store(connection), folder, stale_after)
+            for server in silent:
+                if server.id in left.keys() - said:
+                    said.add(server.id)
+                    hint = f"if it is stopped, `kill -CONT {server.pid}` wakes it"
+                    tell(f"server {server.pid} gives no sign of life; {hint}")
+
+
+def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
+    """Ask a server that is up to stay so, with as many jobs; returns None if there is none that stays."""
+    jobs = serving.jobs
+    with opened(folder) as connection, transaction(connection, folder):
+        store = Store(connection)
+        awake, _ = awake_and_silent(store, folder, config.stale_after)
+        staying = [server for server in awake if _does_for(server, serving)]
+        if not staying:
+            return None
+        server = max(staying, key=lambda server: server.most_jobs)
+        for other in staying:
+            store.servers.want(other.id, (jobs or 0) if other is server else 0, serving.idle_timeout or 0.0, now())
+    folder.ring()
+    return Up(server.pid, f"server {server.pid} is up already{_changed(server, jobs)}")
+
+
+def _changed(server: Server, jobs: int | None) -> str:
+    if server.disabled_by is not None:
+        return f", but starts nothing: queues are disabled ({server.disabled_by})"
+    if jobs is None or jobs == server.most_jobs:
+        return f", {server.most_jobs} at a time"
+    if jobs < server.most_jobs:
+        return f", {server.most_jobs} at a time: nothing changed"
+    return f": {jobs} at a time now, {server.most_jobs} before"
+
+
+def _does_for(server: Server, serving: Serving) -> bool:
+    """Return whether a server serves these queues and has just these GPUs; all, if none are named."""
+    if server.owns != owned(serving.gpus, environment()) or server.leaving is not None:
+        return False
+    return server.queues is None if serving.queues is None else all(map(server.serves, serving.queues))
+
+
+def _options(serving: Serving) -> list[str]:
+    seconds = serving.idle_timeout
+    options = []
+    if seconds is not None:
+        options += ["--idle-timeout", "never" if math.isinf(seconds) else f"{seconds:.3f}"]
+    if serving.jobs is not None:
+        options += ["--jobs", str(serving.jobs)]
+    if serving.ignore_schedules:
+        options.append("--ignore-schedules")
+    if serving.gpus is not None:
+        options += ["--gpus", ",".join(map(str, serving.gpus))]
+    for queue in serving.queues or ():
+        options += ["--queue", queue]
+    return [*options, "--verbose"] if serving.verbose else options
+
+
+def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], Path]":
+    """Start a server in a session of its own, and return it and its log; it tells through a pipe that it serves.
+
+    Raises:
+        AqueueError: it does not start.
+    """
+    log = _new_log(folder)
+    reader, writer = os.pipe()
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - aqueue itself
+            [*_SERVE, "--dir", str(folder.path), "--log", str(log), "--ready", str(writer), *_options(serving)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # If a run has started it, it is nevertheless no process of that run.
+            env={name: value for name, value in os.environ.items() if name not in _OF_A_RUN},
+            start_new_session=True,
+            pass_fds=[writer],
+            cwd=folder.parent,
+        )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        if pipe.read():
+            return process, log
+    process.wait()
+    raise AqueueError("the server did not start", _tail(log))
+
+
+def _new_log(folder: Folder) -> Path:
+    """A file for what a new server has to say; logs of servers that are gone long ago are removed."""
+    folder.logs.mkdir(mode=0o700, exist_ok=True)
+    with opened(folder) as connection, snapshot(connection, folder):
+        used = {server.log for server in living_servers(Store(connection), folder)}
+    old = sorted(folder.logs.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in old[_LOGS_KEPT - 1 :]:
+        if str(path) not in used:
+            path.unlink(missing_ok=True)
+    log = folder.logs / f"server-{os.urandom(4).hex()}.log"
+    log.touch(mode=0o600, exist_ok=False)
+    return log
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
