@@ -50,8 +50,18 @@ def check(document: Document, request: Submission, variables: Container[str] | N
             if "." in name and name in params:
                 hint = f"a string is the shell's: write ${variable_of(name)} there"
                 raise document.error(f"command: no shell can read ${{{name}}}", hint, at=("command",))
-    if errors := [*_wrong_names(document, request, variables)]:
+    errors = [*_shell_names(document, task, params), *_wrong_names(document, request, variables)]
+    if errors:
         raise FileError.together(errors)
+
+
+def _shell_names(document: Document, task: Task, params: Collection[str]) -> Iterator[FileError]:
+    """Return an error for each item of a list that is a param as a shell would have it: there is no shell."""
+    for index, word in enumerate(task.command if not isinstance(task.command, str) else ()):
+        for name in params if word.startswith("$") else ():
+            if word == f"${variable_of(name)}":
+                message = f"command: {word} in a list is these very letters, for no shell sees it"
+                yield document.error(message, f"write ${{{name}}}", at=("command", index))
 
 
 def _wrong_names(document: Document, request: Submission, variables: Container[str] | None) -> Iterator[FileError]:
@@ -77,7 +87,10 @@ def _wrong_names(document: Document, request: Submission, variables: Container[s
 
 def _uses_names(task: Task) -> bool:
     """Return whether there is anything to look at; most tasks have nothing, and are to be read in no time."""
-    texts = [task.command] if isinstance(task.command, str) else task.command
+    words = () if isinstance(task.command, str) else task.command
+    if any(word.startswith("$") for word in words):
+        return True
+    texts = (task.command,) if isinstance(task.command, str) else words
     return any("${" in text for text in (*texts, *task.env.values())) or any("." in name for name in task.params)
 
 

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from aqueue.errors import FileError
-from aqueue.formats import secrecy, yaml_errors
+from aqueue.formats import other_words, secrecy, yaml_errors
 from aqueue.formats.yaml_calls import PLAIN_TAGS, Calls, is_bare
 from aqueue.formats.yaml_errors import LOADER, TOO_MUCH, DocumentError, place
 from aqueue.formats.yaml_merge_keys import MergeKeys
@@ -39,6 +39,9 @@ _SHALLOW = 200
 
 _NESTING = "[{-?:"
 """What each level of nesting takes one of."""
+
+_LONGEST = 60
+"""How long a line may be that a hint repeats."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -121,7 +124,8 @@ class Document:
             is_shown = not isinstance(self.value, str) or secrecy.is_command(
                 self.value, self._node.start_mark.line
             )
-            raise self.error(f"expected keys and values, got {describe(self.value) if is_shown else 'text'}")
+            hint = _as_task(self.value, is_shown=is_shown) if "command" in kind.__struct_fields__ else ""
+            raise self.error(f"expected keys and values, got {describe(self.value) if is_shown else 'text'}", hint)
         self.check_keys((), kind.__struct_fields__)
         for at in empty_keys(self.written, kind, home) if self.has_nothing else ():
             dotted = ".".join(step for step in at if isinstance(step, str))
@@ -141,12 +145,18 @@ class Document:
         mapping = self._at(at)
         for key in mapping:
             if key not in known:
-                near = difflib.get_close_matches(secrecy.key_shown(key, known).rstrip("…"), known, 1, 0.6)
-                hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+                near = other_words.ours(key, known) or difflib.get_close_matches(
+                    secrecy.key_shown(key, known).rstrip("…"), known, 1, 0.6
+                )
+                hint = (
+                    f"did you mean {' or '.join(map(repr, near))}?" if near else f"known keys: {', '.join(known)}"
+                )
+                if other_words.holds_tasks(key, known):
+                    near, hint = (), "write each task as a document of its own, with --- between them"
                 shown = secrecy.key_shown(key, known)
                 message = f"unknown key '{shown}'" if shown else "unknown key: it is more than a word"
                 error = self.error(message, hint, at=(*at, key), key=True)
-                error.meant = near[0] if near else ""
+                error.meant = near[0] if len(near) == 1 else ""
                 raise error
 
     def _explain(self, message: str, kind: type[msgspec.Struct], expected: dict[str, str]) -> FileError:
@@ -361,6 +371,14 @@ def _path_of(message: str) -> Path:
 def _is_empty(node: yaml.Node) -> bool:
     """Return True for a key's missing value, as what YAML takes for a key in `{T: a, b}` has."""
     return is_bare(node) and not node.value
+
+
+def _as_task(value: Any, *, is_shown: bool) -> str:
+    """Return how something that is no mapping is written as a task, or several."""
+    if isinstance(value, list):
+        return "write each task as a document of its own, with --- between them"
+    is_line = isinstance(value, str) and is_shown and len(value) <= _LONGEST and "\n" not in value
+    return f"write `command: {value}`" if is_line else "write `command: …`"
 
 
 def _got(value: Any, path: Path, expected: str) -> str:

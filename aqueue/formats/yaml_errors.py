@@ -108,5 +108,5 @@ def _hint(error: yaml.MarkedYAMLError, start_of_line: str) -> str:
     if "expected alphabetic or numeric character" in problem or _UNDEFINED in problem:
         return 'quote text that begins with * or &, such as "*/5 * * * *"'
     if "mapping values are not allowed" in problem:
-        return "quote text that contains ': '"
-    return "compare with `aqueue check --help`"
+        return "begin all keys in the same column, and quote text that contains ': '"
+    return "look for a missing quote, bracket or blank; a line is written as in `command: python train.py`"

@@ -49,6 +49,7 @@ _PROBLEMS: Final = {
 _DAY_NAMES: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MAX_LENGTH = 500
 _ASSIGNMENT = re.compile(r"(?:CRON_)?TZ\s*=\s*(\S+)\s*(.*)", re.DOTALL)
+_YEARS = re.compile(r"(?:19|20)\d\d(?:[-,/].*)?", re.ASCII)
 _RANGE = re.compile(r"(\w+)-(\w+)")
 _ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -92,6 +93,10 @@ def check(expression: str) -> None:
     except StopIteration:
         raise ValueError("there is no such day") from None
     except CronSimError as error:
+        day, month = fields[_DAY_OF_MONTH], fields[_DAY_OF_MONTH + 1]
+        if str(error) == "Bad day-of-month" and day in ("30", "31"):
+            name = "February" if month.upper() in ("2", "FEB") else f"a month of {month}"
+            raise ValueError(f"{name} has no day {day}; write L for its last") from None
         raise ValueError(_PROBLEMS.get(str(error), str(error))) from None
 
 
@@ -111,6 +116,8 @@ def _wrong_count(fields: list[str]) -> str:
     count = len(fields)
     message = f"it has {count} field{'' if count == 1 else 's'}, not 5"
     if count in (6, 7):
+        if count == len(_FIELDS) + 1 and _YEARS.fullmatch(fields[-1]):
+            return f"{message}: there are no years; write {' '.join(fields[:-1])}"
         hint = " ".join(fields[1:6])
         return f"{message}: there are neither seconds nor years; if the first is for seconds, write {hint}"
     return message
@@ -121,6 +128,8 @@ def _check_part(index: int, part: str) -> None:
     field = _FIELDS[index]
     if "~" in part:
         raise ValueError(f"random times (~) are not known: name the {field.name} itself")
+    if part == "?" and index not in (_DAY_OF_MONTH, _DAY_OF_WEEK):
+        raise ValueError(f"? is for the fields of days alone; write * for any {field.name}")
     span, slash, step = part.partition("/")
     ends = _RANGE.fullmatch(span)
     first, last = (int(ends[1]), int(ends[2])) if ends and ends[1].isdigit() and ends[2].isdigit() else (0, None)
@@ -132,7 +141,7 @@ def _check_part(index: int, part: str) -> None:
         raise ValueError(f"the {field.plural} go backwards in {span}; write {first}-{end},{field.first}-{last}")
     if slash and step.isdigit():
         count = field.size if last is None else last - first + 1
-        if int(step) > count:
+        if int(step) >= count:
             which = f"of {count} {field.plural}" if last is None else f"of the {count} {field.plural} in {span}"
             raise ValueError(f"the step {step} reaches only the first {which}; name the {field.plural} instead")
 

@@ -22,7 +22,11 @@ BAD = [
     ("command: a\ngpus: two\n", "2:7: gpus: expected a number of GPUs, or a list", ""),
     ("command: a\ngpus: 0\ngpu_memory: 1GiB\n", "3:1: gpu_memory: gpus is 0", "leave one of them out"),
     ("command: a\nenv: {AQUEUE_ID: 3}\n", "2:7: env: names that begin with AQUEUE_", "another"),
-    ("- command: a\n", "1:1: expected keys and values, got a list", ""),
+    (
+        "- command: a\n",
+        "1:1: expected keys and values, got a list",
+        "write each task as a document of its own, with --- between them",
+    ),
     ("# nothing\n", "1:1: there is no task in it", "command"),
     ("hodl: true\ncommand: a\ntimeout: soon\n", "3:10: timeout: expected", "did you mean 'hold'?"),
 ]  # fmt: skip

@@ -91,7 +91,7 @@ def test_local_is_a_word_in_small_letters(written: str) -> None:
         ("0 2 32 * *", DAY_OF_MONTH),
         ("0 2 * 13 *", "the month must be 1 to 12, or JAN to DEC"),
         ("0 2 * * 8", DAY_OF_WEEK),
-        ("0 2 30 2 *", DAY_OF_MONTH),
+        ("0 2 30 2 *", "February has no day 30; write L for its last"),
         ("0 0 */30 2 mon#5", "there is no such day"),
     ],
 )

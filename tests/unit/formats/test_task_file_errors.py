@@ -18,6 +18,7 @@ ONE = "would be one value here, a text"
 EACH = "for a run of each value, write matrix:"
 QUOTED = "if it is text, put it in quotes"
 ENV = "expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
+DOCUMENTS = "write each task as a document of its own, with --- between them"
 TAGS = "expected a list of key=value or key, got"
 KEYS = (
     "known keys: command, name, queue, priority, params, env, working_dir, shell, timeout, log, retries,"
@@ -28,9 +29,13 @@ KEYS = (
 WHOLE = [
     ("", "1:1: there is no task in it", "a task needs at least: command: …"),
     ("# nothing yet\n", "1:1: there is no task in it", "a task needs at least: command: …"),
-    ("python train.py", "1:1: expected keys and values, got 'python train.py'", ""),
-    ("- command: x", "1:1: expected keys and values, got a list", ""),
-    ("~", "1:1: expected keys and values, got nothing", ""),
+    (
+        "python train.py",
+        "1:1: expected keys and values, got 'python train.py'",
+        "write `command: python train.py`",
+    ),
+    ("- command: x", "1:1: expected keys and values, got a list", DOCUMENTS),
+    ("~", "1:1: expected keys and values, got nothing", "write `command: …`"),
     ("# first\nname: x", "2:1: 'command' is missing", "add: command: …"),
 ]
 
@@ -231,3 +236,25 @@ def test_a_timeout_that_never_comes_is_refused(value: str) -> None:
 def test_no_error_shows_a_value_of_the_environment(env: str) -> None:
     message, hint = error_in(f"command: x\n{env}\n")
     assert "hunter2" not in message + hint
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("run", "did you mean 'command'?"), ("cmd", "did you mean 'command'?"),
+        ("cwd", "did you mean 'working_dir'?"), ("depends_on", "did you mean 'needs' or 'after'?"),
+        ("depends", "did you mean 'needs' or 'after'?"), ("cron", "did you mean 'schedule'?"),
+        ("environment", "did you mean 'env'?"), ("retry", "did you mean 'retries'?"),
+        ("TIMEOUT", "did you mean 'timeout'?"), ("working-dir", "did you mean 'working_dir'?"),
+        ("tasks", DOCUMENTS), ("jobs", DOCUMENTS),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_tool_is_told_as_ours(key: str, hint: str) -> None:
+    assert error_in(f"command: x\n{key}: 1\n")[1] == hint
+
+
+@pytest.mark.parametrize("text", ["params: {lr: 1}", "matrix: {lr: [1, 2]}"])
+def test_a_param_as_a_shell_would_have_it_is_refused_in_a_list(text: str) -> None:
+    message, hint = error_in(f"command: [echo, $lr]\n{text}\n")
+    assert message == "train.yaml:1:17: command: $lr in a list is these very letters, for no shell sees it"
+    assert hint == "write ${lr}"

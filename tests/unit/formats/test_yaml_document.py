@@ -132,7 +132,7 @@ def test_columns_count_characters(text: str, where: str) -> None:
         (
             "a: b: c",
             "x.yaml:1:5: not valid YAML: mapping values are not allowed in this context",
-            "quote text that contains ': '",
+            "begin all keys in the same column, and quote text that contains ': '",
         ),
     ],
 )
