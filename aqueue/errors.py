@@ -10,6 +10,29 @@ DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What it says when there are no more open files, or no memory, to be had just then."""
 
+MORE_PROCESSES: Final = "end some processes, or raise the limit that `ulimit -u` shows, or that of the container"
+"""What to do where there are no more processes, or threads, to be had."""
+
+_HINTS: Final = {
+    **dict.fromkeys(DISK_FULL, "make room on the disk, or in the quota"),
+    errno.ENOMEM: "end something that needs much memory, and try again",
+    errno.EMFILE: "raise the limit that `ulimit -n` shows",
+    errno.ENFILE: "the machine has too many files open: close some, or raise `sysctl fs.file-max`",
+    errno.EROFS: "mount it so that it can be written to, or use another folder",
+    errno.EIO: "the disk, or the network that it is on, fails: `dmesg` says more",
+    errno.ESTALE: "mount it again: the server of the file system has lost it",
+}
+
+
+def is_without_process(error: OSError) -> bool:
+    """Return True if there was no process or thread to be had; of a file, the same number says something else."""
+    return error.errno == errno.EAGAIN and not error.filename
+
+
+def advice(error: OSError, otherwise: str) -> str:
+    """Return what to do about an error of the system; `otherwise`, where the error alone does not tell."""
+    return MORE_PROCESSES if is_without_process(error) else _HINTS.get(error.errno or 0, otherwise)
+
 
 MAX_TOLD: Final = 10
 """How many mistakes of files are told at once; of the others, how many there are."""
@@ -110,6 +133,10 @@ class BusyError(DatabaseError):
 
 class QueueError(AqueueError):
     """A queue is empty, or does not take anything now."""
+
+
+class ShortageError(AqueueError):
+    """The system has no more of something to give, such as threads."""
 
 
 class RunError(AqueueError):

@@ -1,6 +1,10 @@
 """Threads for what would keep the event loop waiting, where the system may have none to give."""
 
+import math
+import threading
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 import anyio
@@ -10,6 +14,58 @@ T = TypeVar("T")
 
 _PAUSE: Final = 0.5
 """Seconds after which another thread is asked for."""
+
+_SILENCE: Final = 60.0
+"""Seconds without a shortage after which the next is told of."""
+
+
+class NoThreadError(RuntimeError):
+    """There are fewer threads to be had than are needed."""
+
+
+class _Warning:
+    """Tells that a thread has to be waited for; not for each of many who do."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._last_at = -math.inf
+
+    def give(self) -> None:
+        now = time.monotonic()
+        if now - self._last_at >= _SILENCE:
+            self._warn("cannot have a thread: what needs one waits until one can be had")
+        self._last_at = now
+
+
+_warning: ContextVar[_Warning | None] = ContextVar("_warning", default=None)
+
+
+def warn_of_waiting(warn: Callable[[str], None]) -> None:
+    """Have `warn` told once when this task, or one that it starts from now on, has to wait for a thread."""
+    _warning.set(_Warning(warn))
+
+
+async def have_threads(number: int) -> None:
+    """Start so many threads, which are there for those that call `in_thread` within the next seconds.
+
+    Raises:
+        NoThreadError: there are not so many to be had.
+    """
+    limiter = anyio.CapacityLimiter(number)
+    together = threading.Barrier(number)
+
+    async def start() -> None:
+        try:
+            await anyio.to_thread.run_sync(together.wait, limiter=limiter)
+        except RuntimeError:
+            # "can't start new thread"; or another could not.
+            together.abort()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(number):
+            tasks.start_soon(start)
+    if together.broken:
+        raise NoThreadError
 
 
 async def in_thread(
@@ -39,4 +95,6 @@ async def in_thread(
             # "can't start new thread"
             if has_begun:
                 raise
+        if (warning := _warning.get()) is not None:
+            warning.give()
         await anyio.sleep(_PAUSE)

@@ -10,7 +10,7 @@ import click
 from aqueue import __version__
 from aqueue.cli import output
 from aqueue.cli.output import say
-from aqueue.errors import AqueueError
+from aqueue.errors import AqueueError, advice, is_without_process
 
 _VERBS = {
     "init": ("serve", "Make a folder."),
@@ -120,7 +120,10 @@ def run(arguments: list[str]) -> int:
             _complain(f"standard output cannot be written: {error.strerror}", "")
             return 1
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror}", "look at its permissions, and whether it is still there")
+        what = "no process can be had: " if is_without_process(error) else where
+        _complain(
+            f"{what}{error.strerror}", advice(error, "look at its permissions, and whether it is still there")
+        )
         return 1
     return result if isinstance(result, int) else 0
 

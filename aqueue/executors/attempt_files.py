@@ -1,5 +1,6 @@
 """The files of an attempt: the fence, which says that it began and how it ended."""
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -118,6 +119,14 @@ def _open_to_read(path: str, flags: int) -> int:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def remove(attempt: str) -> None:
+    """Remove the files of an attempt whose command never began, and that nobody can start any more."""
+    for suffix in (".plan", ".log", ".pid", ".lock"):
+        # What cannot be removed now only lies there.
+        with contextlib.suppress(OSError):
+            os.unlink(attempt + suffix)  # noqa: PTH108 - a text already
 
 
 def ended_at(attempt: str, started_at: float | None, now: float) -> float:

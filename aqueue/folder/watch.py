@@ -1,5 +1,6 @@
 """Change hints from the folder, its sub-folders and the bell."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -17,6 +18,7 @@ _LONGEST_STEP: Final = 0.025
 _SHARE: Final = 0.005
 _DELETED: Final = 3
 _LOOK_SECONDS: Final = 2.0
+_SPARE_THREADS: Final = 4
 _LIMITS: Final = (
     ("watch limit", "watch", "fs.inotify.max_user_watches=1048576"),
     ("Too many open files", "instance", "fs.inotify.max_user_instances=1024"),
@@ -236,10 +238,7 @@ def _notify(paths: list[str]) -> RustNotify:
         OSError: there is no watch to be had.
     """
     try:
-        # Where watchfiles cannot start a thread, it ends the process.
-        thread = threading.Thread(target=_nothing)
-        thread.start()
-        thread.join()
+        _have_threads()
         return RustNotify(
             paths,
             debug=False,
@@ -269,5 +268,26 @@ def _without_watch(error: str) -> str:
     return f"the folder cannot be watched: {error}: {instead}"
 
 
-def _nothing() -> None:
-    pass
+def _have_threads() -> None:
+    """Make sure that watchfiles can start its thread just now: where it cannot, it ends the process.
+
+    More threads than that one are started together, so that whoever else takes one in this instant leaves enough.
+
+    Raises:
+        RuntimeError: there are not so many to be had.
+    """
+    over = threading.Event()
+    threads: list[threading.Thread] = []
+    try:
+        for _ in range(_SPARE_THREADS):
+            thread = threading.Thread(target=over.wait)
+            thread.start()
+            threads.append(thread)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    # Python has joined a thread before the system has counted it out.
+    for thread in threads:
+        while os.path.exists(f"/proc/self/task/{thread.native_id}"):  # noqa: PTH110 - in a tight loop
+            time.sleep(0)

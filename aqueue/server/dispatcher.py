@@ -12,6 +12,7 @@ from functools import partial
 
 import anyio
 import anyio.abc
+import msgspec
 
 from aqueue.clock import Clock, boot
 from aqueue.errors import BusyError, DiskFullError
@@ -208,10 +209,7 @@ class Dispatcher:
         deliveries, self._deliveries = self._deliveries, []
         ended = self._attempts.take_ended()
         sight = self._cards.sight
-        for _, outcome in ended:
-            if outcome.end is End.NEVER_STARTED and outcome.why:
-                # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
-                self._room.is_missed(outcome.why)
+        self._room.look_back([outcome for _, outcome in ended], len(self._attempts) - len(ended))
         has_room = self._room.has_room()
         agenda = self._agenda(deliveries, [outcome for _, outcome in ended], sight if has_room else None)
         try:
@@ -239,7 +237,9 @@ class Dispatcher:
             self._attempts.keep_only(done.held - {(run.id, run.attempt) for run, _ in done.adopted})
         # Before anything else: whoever dropped a file is waiting for this.
         self._start(agenda.limits, done, tasks)
-        if len(self._attempts) >= agenda.limits.runs:
+        if agenda.sight is not None:
+            self._room.has_started(len(self._attempts), agenda.limits.runs)
+        if len(self._attempts) >= self._limits().runs:
             self._room.is_hindered(_NO_FILES.format(len(self._attempts)))
         answer(deliveries, done)
         self._unanswered.difference_update(deliveries)
@@ -262,14 +262,15 @@ class Dispatcher:
         self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: GpuView | None
     ) -> CycleInput:
         """What the next round is about. On its way out, a server makes and starts nothing, and leaves the rest."""
-        now, stays = self._clock.now(), not self.is_draining
+        now, stays, limits = self._clock.now(), not self.is_draining, self._limits()
+        most = min(limits.runs, self._room.most_runs(len(self._attempts) - len(outcomes)))
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
         return CycleInput(
             files=[delivery.files for delivery in deliveries],
             schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
             outcomes=outcomes,
-            limits=self._limits(),
+            limits=msgspec.structs.replace(limits, runs=most),
             now=now,
             clock_was_set=self._set_clock(),
             sight=sight if stays else None,
@@ -337,15 +338,16 @@ class Dispatcher:
         if self._has_company and not self.is_draining:
             moment = min(moment, self._stale_at)
         pause = max(0.0, moment - self._clock.now())
-        return pause if self.is_draining else min(pause, self._cards.seconds_left())
+        if self.is_draining:
+            return pause
+        return min(pause, self._cards.seconds_left(), self._room.seconds_left())
 
     def _start(self, limits: Limits, done: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
         """Start what was claimed, as far as there are tokens for it."""
         self._slots.resize(limits)
         for run in done.claimed:
             try:
-                if self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None):
-                    self._room.is_there()
+                self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)
             except RefusedError as error:
                 if done.held is None:
                     # It may have slept, and have tokens for what others took over. The next round asks for that.

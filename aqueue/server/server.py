@@ -13,7 +13,16 @@ import anyio.from_thread
 import msgspec
 
 from aqueue.clock import Clock
-from aqueue.errors import AqueueError, BusyError, DiskFullError, FolderError, SnapshotError
+from aqueue.errors import (
+    MORE_PROCESSES,
+    AqueueError,
+    BusyError,
+    DiskFullError,
+    FolderError,
+    ShortageError,
+    SnapshotError,
+    advice,
+)
 from aqueue.executors.local.open_files import raise_limit
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
@@ -41,12 +50,15 @@ from aqueue.server.timer import Alarm, Repeated, Timer
 from aqueue.store.database import Database, Work
 from aqueue.store.orders import OrderFile
 from aqueue.store.store import Store
-from aqueue.threads import in_thread
+from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiting
 
 T = TypeVar("T")
 
 RESCAN_SECONDS: Final = 60.0
 """How often the whole folder is looked at, in case the kernel dropped a change."""
+
+_THREADS: Final = 2
+"""How many are needed from the start: one looks at the folder, while another files away what was taken."""
 
 
 def _nothing() -> None:
@@ -93,7 +105,7 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
             server = await _Server.open(stack, folder, options, clock, report)
             await server.run()
             return server.has_done_all
-    except BaseExceptionGroup as group:
+    except (BaseExceptionGroup, NoThreadError) as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -102,8 +114,10 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
         if isinstance(error, OSError):
             raise FolderError(
                 f"{folder.state} cannot be used: {error.strerror} ({error.filename})",
-                "put it back and serve again; what runs goes on",
+                f"{advice(error, 'put it back and serve again')}; what runs goes on",
             ) from error
+        if isinstance(error, NoThreadError):
+            raise ShortageError("a server needs more threads than can be had now", MORE_PROCESSES) from error
         raise
 
 
@@ -203,6 +217,7 @@ class _Server:
         settings = ConfigReload(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
+        await have_threads(_THREADS)
         OrderFile(str(folder.orders)).prepare()
         presence = ServerLock.announce(folder.servers)
         stack.callback(presence.release)
@@ -253,6 +268,7 @@ class _Server:
         return not (self._dispatcher.failed or self._has_rejected or self._idling.left_queued)
 
     async def run(self) -> None:
+        warn_of_waiting(lambda text: self._warn(f"{text}; {MORE_PROCESSES}"))
         self._inbox.schedule_files.know(await self._membership.enter())
         left = await in_thread(partial(self._inbox.recover, self._last_id))
         async with anyio.create_task_group() as services:

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError
+from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError, advice
 from aqueue.folder.layout import Folder
 from aqueue.store.migrations import MIGRATIONS
+from aqueue.threads import NoThreadError
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -180,7 +181,12 @@ class Database:
 
     @classmethod
     async def open(cls, folder: Folder) -> Self:
-        """Open the database of `folder`; see `connect` for what it raises."""
+        """Open the database of `folder`.
+
+        Raises:
+            NoThreadError: there is no thread to be had for it.
+            others: as `connect`.
+        """
         import aiosqlite
 
         # Opened before aiosqlite gets it, whose thread would outlive an error in there.
@@ -194,7 +200,13 @@ class Database:
         # was committed from the log into the database file.
         here.execute("PRAGMA busy_timeout = 0")
         here.execute("PRAGMA wal_autocheckpoint = 0")
-        return cls(await aiosqlite.connect(folder.database, factory=lambda *_, **__: opened), opened, here, folder)
+        thread = aiosqlite.connect(folder.database, factory=lambda *_, **__: opened)
+        try:
+            return cls(await thread, opened, here, folder)
+        except RuntimeError as error:
+            opened.close()
+            here.close()
+            raise NoThreadError from error
 
     async def write(self, work: Work[T], *, is_small: bool = False) -> T:
         """Do `work` in one transaction.
@@ -356,7 +368,8 @@ def explained(folder: Folder) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise _disk_full(folder) from error
         raise DatabaseError(
-            f"{folder.database} cannot be used: {error.strerror}", "look at its permissions and at the disk"
+            f"{folder.database} cannot be used: {error.strerror}",
+            advice(error, "look at its permissions and at the disk"),
         ) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0)

@@ -2,12 +2,14 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aqueue.clock import Clock
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Notice, Report
+from aqueue.model.outcome import End, Outcome
+from aqueue.policy.trials import Trials
 
 ROOM_TO_START: Final = 16 << 20
 """Bytes that must be free on the disk for a run to be started: it will want to write its log."""
@@ -18,11 +20,7 @@ FILES_TO_START: Final = 64
 DISK_FULL_PAUSE: Final = 1.0
 """Seconds after which a full disk is looked at again."""
 
-_FIRST_PAUSE: Final = 5.0
-"""Seconds after which it is tried again where the disk has room, as far as one can see, but something says no."""
-
-_LONGEST_PAUSE: Final = 60.0
-"""The same after it was tried several times."""
+_AGAIN: Final = "there is room again: runs are started"
 
 _CHECK_SECONDS = 0.1
 
@@ -41,9 +39,7 @@ class Headroom:
         self._clock = clock
         self._report = report
         self._is_short = False
-        self._is_to_be_tried = False
-        self._pause = _FIRST_PAUSE
-        self._try_at = -math.inf
+        self._trials = Trials()
         self._check_at = -math.inf
         self._tell = tell
         self._told = ""
@@ -60,35 +56,60 @@ class Headroom:
             self.is_short(f"the disk is full (there are {free >> 20} MiB free)")
         elif status.f_files and status.f_favail < FILES_TO_START:
             self.is_short(f"the disk is full ({status.f_favail} more files can be made)")
-        elif self._is_to_be_tried:
-            return True
         else:
             self.is_there()
         return not self._is_short
 
-    def is_short(self, why: str, pause: float = DISK_FULL_PAUSE) -> None:
-        """Take note that there was no room for something; nothing is started for `pause` seconds."""
-        self._check_at = self._clock.monotonic() + pause
+    def is_short(self, why: str) -> None:
+        """Take note that there was no room for something; nothing is started for a while."""
+        self._check_at = self._clock.monotonic() + DISK_FULL_PAUSE
         self._let_know(why)
         if not self._is_short:
             self._is_short = True
             self._report(Notice(f"{why}: nothing is started until there is room", urgent=True))
 
-    def is_missed(self, why: str) -> None:
-        """Take note that a run could not be started; whether that is over shows only when it is tried again."""
-        now = self._clock.monotonic()
-        if now >= self._try_at:
-            # Not for each of several that were tried together.
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._is_to_be_tried else _FIRST_PAUSE
-            self._try_at = now + self._pause
-        self._is_to_be_tried = True
-        self.is_short(why, self._try_at - now)
+    def look_back(self, outcomes: Sequence[Outcome], running: int) -> None:
+        """Learn from the ends of attempts how many there is room for, beside so many that go on."""
+        # A quota, perhaps, of which the disk knows nothing: there is no telling when it is over.
+        missed = [one.why for one in outcomes if one.end is End.NEVER_STARTED and one.why]
+        began = sum(one.end is not End.NEVER_STARTED for one in outcomes)
+        if missed:
+            self.is_missed(missed[0], running + began)
+        elif began:
+            self.have_ended(running + began)
+
+    def is_missed(self, why: str, running: int) -> None:
+        """Take note that a run could not be started; whether that is over shows only when one is tried again."""
+        if not self._trials.are_on:
+            self._report(Notice(f"{why}: no more is started until there is room", urgent=True))
+        self._trials.fail(running, self._clock.monotonic())
+        self._let_know(why)
+
+    def have_ended(self, running: int) -> None:
+        """Take note that runs that had been started are over; `running` counts them, too."""
+        self._trials.end(running)
+
+    def most_runs(self, running: int) -> float:
+        """Return how many runs may go on, as far as there is room for them."""
+        return self._trials.most(running, self._clock.monotonic())
+
+    def has_started(self, running: int, most: float) -> None:
+        """Take note that all was started that could be, and what that comes to; there might have been `most`."""
+        if running >= most:
+            self._trials.start(running, self._clock.monotonic())
+        elif self._trials.are_on:
+            self._trials.stop()
+            self._report(Notice(_AGAIN))
+
+    def seconds_left(self) -> float:
+        """Return after how many seconds one more run may be started; infinity if that is not awaited."""
+        return self._trials.seconds_left(self._clock.monotonic())
 
     def is_there(self) -> None:
         """Take note that there is room."""
         if self._is_short:
-            self._is_short = self._is_to_be_tried = False
-            self._report(Notice("there is room again: runs are started"))
+            self._is_short = False
+            self._report(Notice(_AGAIN))
 
     def is_hindered(self, why: str) -> None:
         """Take note that nothing can be started although there is room."""
@@ -96,7 +117,7 @@ class Headroom:
 
     def has_gone_on(self) -> None:
         """Take note that nothing else is in the way."""
-        if not self._is_short:
+        if not self._is_short and not self._trials.are_on:
             self._let_know("")
 
     def _let_know(self, why: str) -> None:

@@ -140,9 +140,14 @@ class Runner:
     async def see_through(self) -> Outcome:
         """Wait until the attempt that was launched is over, and stop it when it is time to."""
         if self._process is None:
-            return self._failure or self._outcome(End.NEVER_STARTED)
-        with self._process as launched:
-            return await self._to_its_end(partial(self._see_through, launched))
+            outcome = self._failure or self._outcome(End.NEVER_STARTED)
+        else:
+            with self._process as launched:
+                outcome = await self._to_its_end(partial(self._see_through, launched))
+        if outcome.end is End.NEVER_STARTED and outcome.why and not self._is_disowned:
+            # Nobody else starts this attempt, so there is nothing that its fence would have to keep away.
+            attempt_files.remove(self._attempt)
+        return outcome
 
     async def end(self) -> None:
         """End all there is of an attempt that cannot be seen through."""

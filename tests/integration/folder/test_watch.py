@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.polling import Poll
 from aqueue.folder.watch import Watch, watch_files
 from tests.integration.conftest import as_user
+from tests.limits import few_processes
 from tests.waiting import eventually
 
 SECONDS = 10.0
@@ -278,16 +279,16 @@ def links():
 """
 
 
-def printed(folder: Folder, script: str, *, in_namespace: bool = True) -> list[str]:
+def printed(folder: Folder, script: str, *, prefix: Sequence[str] = _IN_NAMESPACE) -> list[str]:
     """What a script prints that may set the limits of inotify."""
-    if in_namespace and (
+    if prefix is _IN_NAMESPACE and (
         not shutil.which("unshare")
         or subprocess.run(
             [*_IN_NAMESPACE, "test", "-w", "/proc/sys/user/max_inotify_watches"], check=False, capture_output=True
         ).returncode
     ):
         pytest.skip("needs user namespaces, in which the limits of inotify can be lowered")
-    command = [*(_IN_NAMESPACE if in_namespace else ()), sys.executable, "-c", _SCRIPT + script, str(folder.path)]
+    command = [*prefix, sys.executable, "-c", _SCRIPT + script, str(folder.path)]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout.splitlines()
 
 
@@ -353,7 +354,14 @@ wait(60.0)
 
 @only_told
 def test_where_no_thread_can_be_started_the_folder_is_looked_at(folder: Folder) -> None:
-    (said,) = printed(folder, _NO_THREAD, in_namespace=False)
+    (said,) = printed(folder, _NO_THREAD, prefix=())
+    assert "start new thread: the folder is looked at once a second instead" in said
+
+
+@only_told
+def test_where_another_may_take_the_last_thread_the_folder_is_looked_at(folder: Folder) -> None:
+    # Where there are processes of this user, there is none at all.
+    (said,) = printed(folder, "Watch(folder, warn=print)", prefix=few_processes(4))
     assert "start new thread: the folder is looked at once a second instead" in said
 
 

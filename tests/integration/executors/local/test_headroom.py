@@ -1,31 +1,39 @@
 """Whether there is room for a run to be started, as far as that shows only when one is."""
 
+import math
+
 from aqueue.executors.local.headroom import Headroom
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
 from tests.clock import SetClock
 
 
-def test_what_was_missed_is_tried_again_after_longer_and_longer_and_told_of_once(folder: Folder) -> None:
+def test_while_runs_cannot_be_started_one_is_tried_at_a_time_and_that_is_told_once(folder: Folder) -> None:
     told: list[Event] = []
+    reasons: list[str] = []
 
     def report(*events: Event) -> None:
         told.extend(events)
 
     clock = SetClock()
-    room = Headroom(folder, clock, report)
-    assert room.has_room()
-    for seconds in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
-        for _ in range(3):
-            room.is_missed("no process is to be had")
-        clock.time += seconds - 0.5
-        assert not room.has_room()
-        clock.time += 1.0
+    room = Headroom(folder, clock, report, reasons.append)
+    for _ in range(5):
+        for running in (3, 2):
+            room.is_missed("no process is to be had", running)
         assert room.has_room()
-    assert told == [Notice("no process is to be had: nothing is started until there is room", urgent=True)]
-    room.is_there()
+        room.has_gone_on()
+        assert room.most_runs(2) == 2
+        assert room.seconds_left() > 0
+        clock.time += room.seconds_left()
+        assert room.most_runs(2) == 3
+        room.has_started(3, 3)
+    assert told == [Notice("no process is to be had: no more is started until there is room", urgent=True)]
+    room.have_ended(3)
+    room.has_started(2, 3)
+    room.has_gone_on()
     assert told[1:] == [Notice("there is room again: runs are started")]
-    assert room.has_room()
+    assert reasons == ["no process is to be had", ""]
+    assert room.most_runs(2) == math.inf
 
 
 def test_whoever_asks_is_told_why_nothing_is_started_until_something_is(folder: Folder) -> None:

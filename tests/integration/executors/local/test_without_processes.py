@@ -45,6 +45,32 @@ anyio.run(main)
 """
 
 
+ASKING = """\
+import resource, threading, anyio
+from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiting
+
+async def main():
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
+    try:
+        await have_threads(2)
+    except NoThreadError:
+        print("none")
+    warn_of_waiting(print)
+    called = []
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(in_thread, lambda number=number: called.append(number))
+        await anyio.sleep(0.7)
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+    print(sorted(called))
+    await have_threads(3)
+    print(threading.active_count() - 1)
+
+anyio.run(main)
+"""
+
+
 def run_wrapper(script: str, attempt: str, directory: Path, *arguments: str, processes: int | None = 1) -> int:
     """Run a wrapper whose user may have so many processes, and return its exit code."""
     shell = [*few_processes(processes), "/bin/sh", "-c", script, "/bin/sh"]
@@ -125,7 +151,7 @@ async def test_what_never_began_under_a_server_that_is_gone_is_as_good_as_before
     assert outcome.why == f"run {run.id} cannot have a process (no process)"
 
 
-async def test_a_wrapper_that_is_killed_before_its_first_act_never_began(
+async def test_a_wrapper_that_is_killed_before_its_first_act_never_began_and_leaves_nothing(
     folder: Folder, connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
     run = claimed(connection, folder, command=f"touch {tmp_path}/ran")
@@ -140,6 +166,7 @@ async def test_a_wrapper_that_is_killed_before_its_first_act_never_began(
         if not Path(folder.attempt(number, 1) + ".log").exists():
             assert outcome.end is End.NEVER_STARTED
             assert not (tmp_path / "ran").exists()
+            assert not list(folder.run_dir(number).glob("attempt-*"))
             return
         # It was faster.
         (tmp_path / "ran").unlink(missing_ok=True)
@@ -174,6 +201,13 @@ def test_a_thread_is_waited_for_where_none_can_be_had() -> None:
     command = [*few_processes(), sys.executable, "-c", WAITING]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("waiting 1\ncalled\n", 0), done.stderr
+
+
+def test_who_waits_for_a_thread_is_told_of_once_and_a_certain_number_can_be_asked_for() -> None:
+    command = [*few_processes(), sys.executable, "-c", ASKING]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    expected = "none\ncannot have a thread: what needs one waits until one can be had\n[0, 1, 2]\n3\n"
+    assert (done.stdout, done.returncode) == (expected, 0), done.stderr
 
 
 def test_a_server_may_open_as_many_files_as_it_is_allowed_and_its_commands_as_many_as_before(
