@@ -1,7 +1,9 @@
 """Two attempts of a run are never there at the same time, by whatever way the servers reach the folder."""
 
+import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,12 +64,18 @@ def test_a_run_whose_server_sleeps_is_taken_over_across_a_bind_mount(place: Plac
     assert place.lines("ledger") == ["begun"]
 
 
-def test_a_command_without_environment_and_wrapper_is_ended_before_it_is_run_again(place: Place) -> None:
+CLOSE = "import os, sys; os.closerange(3, 4096); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.mark.parametrize("before", [[], [sys.executable, "-I", "-c", CLOSE]], ids=["with its lock", "without"])
+def test_a_command_without_environment_and_wrapper_is_ended_before_it_is_run_again(
+    place: Place, before: list[str]
+) -> None:
     place.init()
     place.drop("aqueue.yaml", QUICK)
     server = place.serve()
     script = f"{alone(place)}; {place.until('go')}; exit 3"
-    place.drop("long.yaml", f"command: [env, -i, /bin/sh, -c, {script!r}]\n")
+    place.drop("long.yaml", f"command: {json.dumps(['env', '-i', *before, '/bin/sh', '-c', script])}\n")
     eventually(lambda: place.lines("ledger") == ["begun"])
     fence = Path(place.rows()["long"]["log"]).with_suffix(".pid")
     server.kill()

@@ -128,6 +128,50 @@ async def test_an_attempt_is_seen_through_whatever_is_in_the_place_of_its_fence(
     assert mine.read_text() == MINE
 
 
+@pytest.mark.parametrize("put", [_as_link, _as_directory, _as_fifo])
+async def test_an_attempt_is_seen_through_whatever_is_in_the_place_of_its_lock(
+    folder: Folder,
+    connection: sqlite3.Connection,
+    attempts: Attempts,
+    mine: Path,
+    put: Callable[[Path, Path], None],
+) -> None:
+    run = claimed(connection, folder, command=UNTIL_GO)
+    path = attempts.path(run.id, run.attempt)
+    attempts.start_and_die(UNTIL_GO, path=path).says("ready")
+    lock = Path(path + ".lock")
+    lock.unlink()
+    put(lock, mine)
+    adopting = asyncio.create_task(Runner(run, folder, Clock(), {}, 1.0).adopt(boot()))
+    done, _ = await asyncio.wait([adopting], timeout=0.3)
+    assert not done
+    (mine.parent / "go").touch()
+    outcome = await adopting
+    assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
+    assert mine.read_text() == MINE
+
+
+@pytest.mark.parametrize("put", [_as_link, _as_directory, _as_fifo])
+async def test_what_has_put_something_in_the_place_of_its_lock_is_ended_before_its_run_is_lost(
+    folder: Folder,
+    connection: sqlite3.Connection,
+    attempts: Attempts,
+    mine: Path,
+    put: Callable[[Path, Path], None],
+) -> None:
+    run = claimed(connection, folder, command=UNTIL_GO)
+    path = attempts.path(run.id, run.attempt)
+    started = attempts.start_and_die(["env", "-i", "sh", "-c", "echo $$; exec sleep 300"], path=path)
+    started.says("\n")
+    lock = Path(path + ".lock")
+    lock.unlink()
+    put(lock, mine)
+    os.kill(started.pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(started.pid))
+    assert (await Runner(run, folder, Clock(), {}, 1.0).adopt(boot())).end is End.LOST
+    assert not is_alive(int(started.output))
+
+
 async def test_an_attempt_that_ended_with_a_directory_for_its_fence_is_lost_and_told_why(
     folder: Folder, connection: sqlite3.Connection, attempts: Attempts
 ) -> None:
