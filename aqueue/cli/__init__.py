@@ -39,6 +39,45 @@ _VERBS = {
 }
 
 
+_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("run", "submit"), ("add", "enqueue")),
+    **dict.fromkeys(("ps", "list", "jobs"), ("ls",)),
+    **dict.fromkeys(("rm", "remove", "delete"), ("cancel", "prune")),
+    "kill": ("cancel",),
+    "log": ("logs",),
+    "tail": ("logs -f",),
+    "up": ("start",),
+    "down": ("stop",),
+    "help": ("--help",),
+}
+"""Words of other tools, and of ours the nearest."""
+
+
+def _meant_by(word: str) -> tuple[str, ...]:
+    """Return the verbs that a word that is none may stand for: those of which it is the beginning, or a slip."""
+    if word in _ELSEWHERE:
+        return _ELSEWHERE[word]
+    begun = [verb for verb in _VERBS if len(word) > 2 and verb.startswith(word)]
+    return tuple(begun or [verb for verb in _VERBS if _is_slip(word, verb)])
+
+
+def _is_slip(word: str, verb: str) -> bool:
+    """Return True for one letter too many, too few or wrong, or two in the wrong order.
+
+    >>> _is_slip("stauts", "status"), _is_slip("lgs", "logs"), _is_slip("run", "prune")
+    (True, True, False)
+    """
+    if len(word) < len(verb):
+        word, verb = verb, word
+    if len(word) > len(verb):
+        return any(word[:at] + word[at + 1 :] == verb for at in range(len(word)))
+    wrong = [at for at in range(len(word)) if word[at] != verb[at]]
+    if len(wrong) < 2:
+        return True
+    first, last = wrong[0], wrong[-1]
+    return last == first + 1 and word[first] + word[last] == verb[last] + verb[first]
+
+
 class _Verbs(click.Group):
     """Knows the verbs and what they do without importing them: `--help` must be instant."""
 
@@ -60,10 +99,8 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _VERBS, 1)
-            hint = f"did you mean '{near[0]}'?" if near else "`aqueue --help` lists the commands"
+            meant = " or ".join(f"'{verb}'" for verb in _meant_by(args[0].lower()))
+            hint = f"did you mean {meant}?" if meant else "`aqueue --help` lists the commands"
             raise click.UsageError(f"there is no command '{args[0]}'\n{hint}")
         return super().resolve_command(ctx, args)
 

@@ -1,6 +1,8 @@
 """The verbs that make and serve a folder."""
 
+import contextlib
 import os
+import shlex
 
 import click
 
@@ -17,6 +19,9 @@ from aqueue.cli.options import (
 )
 from aqueue.cli.output import report
 from aqueue.cli.unclaimed import fate_of_files, folder_to_serve, yes_option
+from aqueue.client import session
+from aqueue.errors import FolderError
+from aqueue.folder.layout import Folder
 from aqueue.model.gpu import GpuId
 
 
@@ -30,9 +35,18 @@ def init(directory: str) -> None:
     from aqueue.store import database
 
     database.connect(where).close()
-    report(f"{os.path.relpath(where.path)}/ is ready: drop *.yaml files into it, and run `aqueue serve`")
+    shown = os.path.relpath(where.path)
+    report(f"{shown}/ is ready: drop *.yaml files into it, and run `aqueue serve{_named(where, shown)}`")
     if is_new and (fate := fate_of_files(where)):
         say_warning(fate)
+
+
+def _named(folder: Folder, shown: str) -> str:
+    """Return how `serve` is told of a folder; nothing for the one that it finds by itself."""
+    with contextlib.suppress(FolderError):
+        if session.folder_to_create(None).path == folder.path:
+            return ""
+    return f" {shlex.quote(shown)}"
 
 
 @click.command()

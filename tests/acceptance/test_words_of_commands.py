@@ -145,6 +145,33 @@ def test_gpus_that_the_shell_has_chosen_are_not_dropped_silently(place: Place, c
     assert "is not passed on" not in place.ask("add", "true", env=env | {"AQUEUE_GPUS": chosen}).stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("run", "did you mean 'add' or 'enqueue'?"),
+        ("rm", "did you mean 'cancel' or 'prune'?"),
+        ("ps", "did you mean 'ls'?"),
+        ("help", "did you mean '--help'?"),
+        ("stauts", "did you mean 'status'?"),
+        ("lgos", "did you mean 'logs'?"),
+        ("Enq", "did you mean 'enqueue'?"),
+        ("rus", "`aqueue --help` lists the commands"),
+        ("frobnicate", "`aqueue --help` lists the commands"),
+    ],
+)
+def test_a_word_that_is_no_command_is_taken_for_one_only_if_it_is_a_slip_or_one_of_other_tools(
+    place: Place, word: str, hint: str
+) -> None:
+    assert place.refuse(word, code=2) == f"error: there is no command '{word}'\n{hint}\n"
+
+
+def test_init_names_the_folder_where_serve_would_take_another(place: Place) -> None:
+    assert place.run("init", "my queue").endswith("run `aqueue serve 'my queue'`\n")
+    assert place.run("init").endswith("run `aqueue serve`\n")
+    assert place.run("init", env={"AQUEUE_DIR": "other"}).endswith("run `aqueue serve`\n")
+    assert place.run("--dir", "third", "init").endswith("run `aqueue serve third`\n")
+
+
 def test_the_usage_says_where_params_go(place: Place) -> None:
     assert "aqueue enqueue [OPTIONS] FILE… [-- PARAMS…]" in place.run("enqueue", "--help")
 
