@@ -32,6 +32,7 @@ from aqueue.model.run import State
 from aqueue.model.server import Leaving, Server
 from aqueue.store.database import snapshot, transaction
 from aqueue.store.store import Store
+from aqueue.units import spell
 
 IDLE_SECONDS: Final = 10.0
 """After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
@@ -112,7 +113,8 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
         process, log = _start(folder, serving)
         # It goes on by itself; there is nobody here to wait for it any more.
         process.returncode = 0
-        return Up(process.pid, f"server {process.pid} is up; its log is {os.path.relpath(log)}")
+        said = f"server {process.pid} is up; {_stays(serving)}; its log is {os.path.relpath(log)}"
+        return Up(process.pid, said)
 
 
 @contextmanager
@@ -194,7 +196,17 @@ def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
         for other in staying:
             store.servers.want(other.id, (jobs or 0) if other is server else 0, serving.idle_timeout or 0.0, now())
     folder.ring()
-    return Up(server.pid, f"server {server.pid} is up already{_changed(server, jobs)}")
+    is_to_stay = serving.idle_timeout == math.inf != server.stays_for
+    stays = "; it stays until `aqueue stop` from now on" if is_to_stay else ""
+    return Up(server.pid, f"server {server.pid} is up already{_changed(server, jobs)}{stays}")
+
+
+def _stays(serving: Serving) -> str:
+    """Return for how long a new server stays, as a person is told."""
+    if serving.idle_timeout is None or math.isinf(serving.idle_timeout):
+        return "it stays until `aqueue stop`"
+    schedules = "" if serving.ignore_schedules else " or schedules"
+    return f"it exits after {spell(serving.idle_timeout)} without work{schedules}"
 
 
 def _changed(server: Server, jobs: int | None) -> str:

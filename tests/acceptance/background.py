@@ -27,7 +27,7 @@ class Background(NamedTuple):
 
 def start(place: Place, *options: str) -> Background:
     """Start a server where none is up."""
-    found = re.fullmatch(r"server (\d+) is up; its log is (\S+)\n", place.run("start", *options))
+    found = re.fullmatch(r"server (\d+) is up; it [^;]+; its log is (\S+)\n", place.run("start", *options))
     assert found
     return Background(int(found[1]), place.base / found[2])
 

@@ -124,8 +124,30 @@ def test_several_starts_at_the_same_moment_make_one_server(place: Place) -> None
     said = sorted(process.communicate(timeout=20)[0] for process in starts)
     assert [process.returncode for process in starts] == [0] * 5
     (server,) = servers(place)
-    assert len([text for text in said if text.startswith(f"server {server['pid']} is up; its log is ")]) == 1
+    assert (
+        len([text for text in said if text.startswith(f"server {server['pid']} is up; it exits after 10s ")]) == 1
+    )
     assert said.count(f"server {server['pid']} is up already, 1 at a time\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"),
+    [
+        ((), "exits after 10s without work or schedules"),
+        (("--idle-timeout", "90", "--ignore-schedules"), "exits after 1m30s without work"),
+        (("--idle-timeout", "never"), "stays until `aqueue stop`"),
+    ],
+)
+def test_start_says_for_how_long_the_server_stays(place: Place, options: tuple[str, ...], stays: str) -> None:
+    assert f" is up; it {stays}; its log is " in place.run("start", *options)
+
+
+def test_a_server_that_is_told_so_stays_from_now_on_and_that_is_said(place: Place) -> None:
+    server = start(place, "--idle-timeout", "1s")
+    said = f"server {server.pid} is up already, 1 at a time; it stays until `aqueue stop` from now on\n"
+    assert place.run("start", "--idle-timeout", "never") == said
+    time.sleep(1.5)  # longer than the idle time: it would have left by now
+    assert not server.is_gone
 
 
 def test_a_server_that_stands_still_is_not_taken_for_one_that_serves(place: Place) -> None:
