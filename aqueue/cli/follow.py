@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import click
 
+from aqueue.cli import untaken
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import note, say_warning
 from aqueue.cli.options import COUNT, directory_option
 from aqueue.cli.output import say
 from aqueue.client import follow as client
+from aqueue.client.untaken import left_to_a_person
 from aqueue.model.run import Run, State
 from aqueue.units import spell
 
@@ -26,10 +28,10 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
     """Wait until runs are over: those named, or all that are queued or running now.
 
     It ends, too, once all that is left needs a person before it can start. Exits with 1 if one of them did not
-    succeed.
+    succeed, or, without any, if task files are left in the folder that no server takes.
     """
-    succeeded = True
-    for progress in client.wait(find_folder(directory), runs, group, say_warning):
+    folder, succeeded = find_folder(directory), True
+    for progress in client.wait(folder, runs, group, say_warning):
         for id_ in progress.gone:
             # Taken off its queue; or over, and pruned at once: there is no telling how it ended.
             succeeded = False
@@ -44,6 +46,10 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
             if not quiet:
                 _say_why_left(progress.stuck)
         note(progress.unserved)
+    if not runs and group is None and (left := left_to_a_person(folder)):
+        succeeded = False
+        if not quiet:
+            untaken.say_why_left(left)
     if not succeeded:
         raise click.exceptions.Exit(1)
 

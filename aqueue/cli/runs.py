@@ -8,14 +8,18 @@ import click
 
 from aqueue.cli import columns as tabulating
 from aqueue.cli import tables
+from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import say_warning
 from aqueue.cli.options import COUNT, F, directory_option
 from aqueue.cli.output import put_by, say
 from aqueue.client import views
-from aqueue.client.session import present, reading, resolve_all
+from aqueue.client.prospects import unseen
+from aqueue.client.session import config_or_default, present, reading, resolve_all
+from aqueue.client.untaken import untaken
 from aqueue.client.wait_reasons import Waits, waits
+from aqueue.folder import rejected
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run, State
@@ -93,7 +97,10 @@ def list_(
         else:
             few = list(store.runs.each(ids[::-1] if key is None else ids))
             why = waits(store, folder, few, say_warning)
+            if (alone := unseen(store, folder)) is not None:
+                why = [alone if run.state is State.RUNNING else text for run, text in zip(few, why, strict=True)]
         total = store.runs.count(**chosen)
+        left = untaken(store, folder, config_or_default(folder)) if is_for_people else []
     if measured:
         tabulating.print_measured(ids, columns, as_csv=as_csv)
     elif as_csv:
@@ -102,6 +109,8 @@ def list_(
         _print_runs(few, why, moment)
     if total > len(ids) and is_for_people:
         say(f"{total - len(ids)} more; --limit shows them", err=True)
+    if is_for_people:
+        untaken_files.say_in_short(folder, left, rejected.newest(folder)[0])
 
 
 class _Chosen(TypedDict):

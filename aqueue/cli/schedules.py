@@ -14,6 +14,7 @@ from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import views
 from aqueue.client.session import config_or_default, now, reading
+from aqueue.client.untaken import Kind, untaken
 from aqueue.folder.rejected import IN_FORCE
 from aqueue.model.run import Run
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
@@ -36,10 +37,15 @@ def schedules(directory: str | None, as_json: bool) -> None:
             tables.print_json(all_as_json(store))
             return
         found = [(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
+        refused = [one for one in untaken(store, folder, config_or_default(folder)) if one.kind is Kind.REFUSED]
     for stored, last in found:
         say(f"  {in_words(stored.schedule)}", head=click.style(stored.name, bold=True))
         for label, text in _facts(stored, last):
             say(f"  {label:<8} {text}")
+    told = {stored.file for stored, _ in found if stored.error is not None}
+    for one in refused:
+        if one.file not in told:
+            say_warning(one.reason)
     if not found:
         say("there are no schedules; `schedule:` in a task file makes one")
     elif config_or_default(folder, say_warning).disabled_by:

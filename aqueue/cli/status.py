@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from aqueue.cli import tables
+from aqueue.cli import untaken as untaken_files
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option
@@ -15,8 +16,9 @@ from aqueue.cli.output import say
 from aqueue.cli.runs import _ROWS
 from aqueue.client import views
 from aqueue.client.session import config_or_default, living_servers, now, present, reading
+from aqueue.client.untaken import untaken
 from aqueue.client.wait_reasons import limits_of
-from aqueue.folder import server_locks
+from aqueue.folder import rejected, server_locks
 from aqueue.model.run import State
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
@@ -41,12 +43,14 @@ def status(directory: str | None, as_json: bool) -> None:
         paused = store.queues.paused()
         schedules = store.schedules.all()
         gpus, seen_at = known_as_json(store, config)
+        left = untaken(store, folder, config)
         schedules_as_json: list[dict[str, Any]] = []
         if as_json and schedules:
             # Imported here: what cron means takes a while to import.
             from aqueue.cli.schedules import all_as_json
 
             schedules_as_json = all_as_json(store)
+    bad, newest = rejected.newest(folder)
     counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
     counts.update(queues)
     limits = limits_of(config)
@@ -84,6 +88,11 @@ def status(directory: str | None, as_json: bool) -> None:
                 "queues": table_rows,
                 "gpus": gpus,
                 "schedules": schedules_as_json,
+                "not_taken": [{"file": one.file, "reason": one.reason} for one in left],
+                "rejected": {
+                    "count": bad,
+                    "newest": newest and {"file": newest.file, "reason": newest.reason},
+                },
             }
         )
         return
@@ -93,6 +102,8 @@ def status(directory: str | None, as_json: bool) -> None:
         say("no server is up; `aqueue serve` starts one")
     if config.disabled_by and not servers:
         say(f"queues are disabled ({config.disabled_by}): nothing is started")
+    for line in untaken_files.in_full(folder, left, bad, newest):
+        say(line)
     if schedules:
         say(_next_schedule(schedules))
     for card in gpus:

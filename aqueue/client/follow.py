@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from aqueue.client.prospects import unserved
+from aqueue.client.prospects import unattended
 from aqueue.client.session import Warn, newest_of_each, opened, resolve_all
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError
@@ -31,7 +31,7 @@ class Progress(NamedTuple):
         ended: those that are over now.
         gone: the ids of those that were forgotten: taken off a queue, or pruned at once.
         stuck: all that are left, each with the reason, once only a person can have one of them started.
-        unserved: why they wait for a server; None if one is there, or it was told before.
+        unserved: why nobody starts them, or sees their end; None if a server does, or it was told before.
     """
 
     ended: list[Run]
@@ -85,7 +85,7 @@ def wait(
                 return
             if not has_told:
                 has_told = True
-                why = _read(connection, folder, partial(unserved, where=folder))
+                why = _read(connection, folder, partial(unattended, where=folder, ids=left))
                 progress = progress._replace(unserved=why)
             yield progress
             seconds = min(_LOOK_AGAIN, deadline - time.monotonic())
@@ -165,7 +165,9 @@ def _follow(
         elif stuck:
             raise StuckError(stuck)
         else:
-            if not has_told and (why := _read(connection, folder, partial(unserved, where=folder))):
+            if not has_told and (
+                why := _read(connection, folder, partial(unattended, where=folder, ids=[run.id]))
+            ):
                 tell(why)
             has_told = True
             wait_for_more(_LOOK_AGAIN)

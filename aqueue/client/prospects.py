@@ -1,8 +1,11 @@
-"""What a person should know whose run was just queued: nobody may be there to start it."""
+"""What a person should know whose run waits, or goes on: nobody may be there to start it, or to see its end."""
+
+from collections.abc import Collection
 
 from aqueue.client.session import awake_and_silent, config_or_default
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
+from aqueue.model.run import State
 from aqueue.model.task import Task
 from aqueue.policy.gpu_supply import never
 from aqueue.store.store import Store
@@ -18,6 +21,22 @@ def unserved(store: Store, where: Folder) -> str | None:
     if all(server.leaving is not None for server in awake):
         return f"server {awake[0].pid} is leaving: it waits until `aqueue serve` starts another"
     return None
+
+
+def unseen(store: Store, where: Folder) -> str | None:
+    """Return why nobody would see the end of what is running; None if a server does."""
+    awake, silent = awake_and_silent(store, where, config_or_default(where).stale_after)
+    if awake:
+        return None
+    if silent:
+        return f"server {silent[0].pid} gives no sign of life: its end is known once a server does"
+    return "no server is up: its end is known once `aqueue serve` runs again"
+
+
+def unattended(store: Store, where: Folder, ids: Collection[int]) -> str | None:
+    """Return why nobody starts runs that are not over, or, where all of them run, sees their end."""
+    runs = filter(None, map(store.runs.get, ids))
+    return (unseen if all(run.state is State.RUNNING for run in runs) else unserved)(store, where)
 
 
 def lacking(store: Store, config: Config, task: Task) -> str | None:

@@ -5,17 +5,53 @@ import os
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from aqueue.folder.layout import Folder, make_directories, write_whole
+from aqueue.folder.layout import Folder, make_directories, printable, write_whole
 from aqueue.folder.moving import move_to_free_place
 from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
 """What is said of every bad edit."""
 
+_ERROR: Final = ".error"
 _MAX_COPIES: Final = 20
 """How many names are tried for the copy of a bad edit."""
+
+
+class RejectedFile(NamedTuple):
+    """A bad file.
+
+    Attributes:
+        file: its path within the folder, to be printed.
+        reason: the first line of what is wrong with it; empty if that is not known.
+    """
+
+    file: str
+    reason: str
+
+
+def newest(folder: Folder) -> tuple[int, RejectedFile | None]:
+    """Return how many bad files there are, and the one that was rejected last."""
+    paths = [
+        Path(directory, name)
+        for directory, _, names in os.walk(folder.rejected)
+        for name in names
+        if not name.endswith(_ERROR) and not name.startswith(".")
+    ]
+    if not paths:
+        return 0, None
+    last = max(paths, key=_rejected_at)
+    reason = ""
+    with contextlib.suppress(OSError):
+        reason = _error_beside(last).read_text(errors="replace").partition("\n")[0]
+    return len(paths), RejectedFile(printable(os.path.relpath(last, folder.path)), visible_line(reason))
+
+
+def _rejected_at(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return _error_beside(path).stat().st_mtime
+    return 0.0
 
 
 class Rejected:
@@ -107,7 +143,7 @@ class Rejected:
 
 
 def _error_beside(target: Path) -> Path:
-    return target.with_name(target.name + ".error")
+    return target.with_name(target.name + _ERROR)
 
 
 def _mark(name: str) -> bytes:

@@ -24,9 +24,9 @@ from aqueue.folder.settled import hold_still
 from aqueue.folder.settling import Seen, Settling, Signature, is_as_seen, signature
 from aqueue.formats import yaml_document
 from aqueue.formats.task_file import Content
+from aqueue.intake import overlooked
 from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles, Preparing, in_order
 from aqueue.intake.filing import Claim
-from aqueue.intake.overlooked import Overlooked
 from aqueue.intake.schedule_files import ScheduleFile, ScheduleFiles
 from aqueue.model.config import Config
 from aqueue.model.events import FileRejected, Notice, Report
@@ -72,7 +72,7 @@ class Inbox(ClaimedFiles):
         self._missing: dict[str, float] = {}
         self._refused: set[str] = set()
         self._stuck: set[tuple[str, Seen | None]] = set()
-        self._overlooked = Overlooked(folder, report)
+        self._overlooked = overlooked.Overlooked(report)
         self._is_closed = False
         self.schedule_files = ScheduleFiles(folder, self._rejected, report)
         """The files that stay where they are, because they say when to run something."""
@@ -88,22 +88,11 @@ class Inbox(ClaimedFiles):
 
     def scan(self) -> list[str]:
         """Every task file that is there now."""
-        found = []
-        for directory in map(str, (self._folder.path, *self._folder.directories())):
-            if self._overlooked.is_closed(directory):
-                continue
-            try:
-                with os.scandir(directory) as entries:
-                    for entry in entries:
-                        if self._folder.is_task_file(entry.path):
-                            found.append(entry.path)
-                        else:
-                            self._overlooked.consider(entry.path)
-            except OSError:
-                # It is gone.
-                continue
+        found = overlooked.scan(self._folder)
+        for path, why in found.overlooked.items():
+            self._overlooked.say(path, why)
         self._overlooked.forget_gone()
-        return found
+        return found.task_files
 
     @property
     def is_in_doubt(self) -> bool:
@@ -125,7 +114,7 @@ class Inbox(ClaimedFiles):
         arrived = []
         for path in paths:
             if not self._folder.is_task_file(path):
-                self._overlooked.consider(path)
+                self._overlooked.say(path, overlooked.why_overlooked(self._folder, path))
                 continue
             try:
                 status = os.lstat(path)

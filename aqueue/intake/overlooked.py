@@ -1,6 +1,7 @@
-"""What lies in the folder and looks as if it were to be taken, and never is: that is said, once."""
+"""What lies in the folder: task files, and what looks like one and is never taken, which is said once."""
 
 import os
+from typing import NamedTuple
 
 from aqueue.folder.layout import CONFIG_NAME, SUFFIXES, Folder, is_open, is_text, printable
 from aqueue.model.events import Notice, Report
@@ -8,53 +9,90 @@ from aqueue.model.events import Notice, Report
 _NO_FILE_IN_IT = "no task file in it is taken"
 
 
+class Found(NamedTuple):
+    """What a look through the folder gives.
+
+    Attributes:
+        task_files: the paths of those that are task files by name.
+        overlooked: the paths of what is not looked at, each with what is to be said of it.
+    """
+
+    task_files: list[str]
+    overlooked: dict[str, str]
+
+
+def scan(folder: Folder) -> Found:
+    """Look through the folder and its sub-folders."""
+    found = Found([], {})
+    for directory in map(str, (folder.path, *folder.directories())):
+        if why := why_closed(folder, directory):
+            found.overlooked[directory] = why
+            continue
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if folder.is_task_file(entry.path):
+                        found.task_files.append(entry.path)
+                    elif why := why_overlooked(folder, entry.path):
+                        found.overlooked[entry.path] = why
+        except OSError:
+            # It is gone.
+            continue
+    return found
+
+
+def why_closed(folder: Folder, directory: str) -> str:
+    """Return what to say of a directory that cannot be listed; nothing of another."""
+    if not os.path.isdir(directory) or is_open(directory):
+        return ""
+    return f"{_shown(folder, directory)}/ cannot be read: {_NO_FILE_IN_IT}"
+
+
+def why_overlooked(folder: Folder, path: str) -> str:
+    """Return what to say of a path that is no task file, if a person would expect it to be one."""
+    name = os.path.basename(path)
+    if name.startswith((".", "#")) or path in (str(folder.path), str(folder.rejected)):
+        return ""
+    shown = _shown(folder, path)
+    if not os.path.isdir(path):
+        why = _why_no_task_file(folder, path, name)
+        return f"{shown} {why}" if why else ""
+    if os.path.islink(path):
+        return f"{shown}/ is a symbolic link: {_NO_FILE_IN_IT}; link to the task files themselves"
+    return "" if is_text(name) else f"{shown}/ has a name that is not UTF-8: {_NO_FILE_IN_IT}"
+
+
+def _why_no_task_file(folder: Folder, path: str, name: str) -> str:
+    if not os.path.lexists(path):
+        return ""
+    if folder.is_like_config(path):
+        return f"is not read: the configuration is {CONFIG_NAME}; rename it, or remove it"
+    if name.lower().endswith(SUFFIXES) and not name.endswith(SUFFIXES):
+        return "is not taken: the name of a task file ends in .yaml or .yml; rename it"
+    return ""
+
+
+def _shown(folder: Folder, path: str) -> str:
+    return printable(os.path.relpath(path, folder.path))
+
+
 class Overlooked:
     """Says of files and directories why they are not looked at.
 
     Args:
-        folder: in which they are.
         report: is told.
     """
 
-    def __init__(self, folder: Folder, report: Report) -> None:
-        self._folder = folder
+    def __init__(self, report: Report) -> None:
         self._report = report
-        self._root = str(folder.path)
-        self._rejected = str(folder.rejected)
         self._said: set[str] = set()
 
-    def is_closed(self, directory: str) -> bool:
-        """Return True for a directory that cannot be listed, having said so."""
-        if not os.path.isdir(directory) or is_open(directory):
-            return False
-        self._say(directory, f"/ cannot be read: {_NO_FILE_IN_IT}")
-        return True
-
-    def consider(self, path: str) -> None:
-        """Say why a path is not looked at, if a person would expect it to be."""
-        name = os.path.basename(path)
-        if name.startswith((".", "#")) or path in (self._root, self._rejected):
-            return
-        if not os.path.isdir(path):
-            self._consider_file(path, name)
-        elif os.path.islink(path):
-            self._say(path, f"/ is a symbolic link: {_NO_FILE_IN_IT}; link to the task files themselves")
-        elif not is_text(name):
-            self._say(path, f"/ has a name that is not UTF-8: {_NO_FILE_IN_IT}")
+    def say(self, path: str, why: str) -> None:
+        """Say why a path is not looked at, unless there is nothing to say, or it was said."""
+        if why and path not in self._said:
+            self._said.add(path)
+            self._report(Notice(why, urgent=True))
 
     def forget_gone(self) -> None:
         """Forget what is not there any more, so that it is said of another of that name."""
         self._said = {path for path in self._said if os.path.lexists(path)}
-
-    def _consider_file(self, path: str, name: str) -> None:
-        if not os.path.lexists(path):
-            return
-        if self._folder.is_like_config(path):
-            self._say(path, f" is not read: the configuration is {CONFIG_NAME}; rename it, or remove it")
-        elif name.lower().endswith(SUFFIXES) and not name.endswith(SUFFIXES):
-            self._say(path, " is not taken: the name of a task file ends in .yaml or .yml; rename it")
-
-    def _say(self, path: str, why: str) -> None:
-        if path not in self._said:
-            self._said.add(path)
-            self._report(Notice(f"{printable(path[len(self._root) + 1 :])}{why}", urgent=True))

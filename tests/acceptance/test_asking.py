@@ -195,7 +195,7 @@ def test_ls_shows_what_is_asked_for(busy: Place) -> None:
 
 def test_status_counts_what_each_queue_has(busy: Place) -> None:
     status: dict[str, Any] = json.loads(busy.run("status", "--json"))
-    assert list(status) == ["servers", "queues", "gpus", "schedules"]
+    assert list(status) == ["servers", "queues", "gpus", "schedules", "not_taken", "rejected"]
     assert (status["gpus"], status["schedules"]) == ([], [])
     (server,) = status["servers"]
     assert server["pid"] in [process.pid for process in busy.processes if process.poll() is None]

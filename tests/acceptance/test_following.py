@@ -249,3 +249,25 @@ def test_a_terminated_waiter_does_not_touch_the_run(place: Place) -> None:
     assert place.ls()[0]["state"] == "running"
     place.path("go").touch()
     place.becomes("long", "succeeded")
+
+
+def test_of_a_run_that_goes_on_without_a_server_only_the_end_is_waited_for(place: Place) -> None:
+    server = place.serve()
+    place.task("long", place.until("go"))
+    place.becomes("long", "running")
+    server.kill()
+    why = "no server is up: its end is known once `aqueue serve` runs again"
+    assert place.run("ls").splitlines()[1].endswith(why)
+    assert place.ls()[0]["waiting_for"] is None
+    followed, waited = (
+        place.start(*words, "long", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for words in (("logs", "-f"), ("wait",))
+    )
+    for process in (followed, waited):
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"{why}\n"
+    place.path("go").touch()
+    place.drain()
+    for process in (followed, waited):
+        process.communicate(timeout=10.0)
+        assert process.returncode == 0

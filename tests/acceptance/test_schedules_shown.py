@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Iterator[ClockedPlace]:
 
 def status(place: ClockedPlace) -> str:
     """What `status` says of schedules."""
-    (line,) = (line for line in place.run("status").splitlines() if "schedule" in line)
+    (line,) = (line for line in place.run("status").splitlines() if "schedule" in line and "rejected" not in line)
     return line
 
 

@@ -1,0 +1,59 @@
+"""What commands say of files in the folder that are no runs."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from aqueue.cli.output import say
+from aqueue.client.untaken import Kind, Untaken
+from aqueue.folder.layout import Folder
+from aqueue.folder.rejected import RejectedFile
+
+_SHOWN = 5
+
+
+def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedFile | None) -> Iterator[str]:
+    """Yield the lines that say which files are not taken, and why.
+
+    Args:
+        left: the files that are not taken.
+        bad: how many were rejected.
+        newest: the one of them that was rejected last.
+    """
+    where = os.path.relpath(folder.path)
+    waiting = [one for one in left if one.kind is Kind.WAITS]
+    if waiting:
+        # They all wait for the same.
+        why = waiting[0].reason.rpartition(": ")[2]
+        yield f"{_files(len(waiting))} in {where}/ {_are(len(waiting))} not taken yet: {why}"
+    others = [one for one in left if one.kind is not Kind.WAITS]
+    yield from (one.reason for one in others[:_SHOWN])
+    if len(others) > _SHOWN:
+        yield f"{len(others) - _SHOWN} more are not taken; `aqueue status --json` has all"
+    if newest is not None:
+        which = f"the newest is {newest.file}" if bad > 1 else newest.file
+        why = f": {newest.reason}" if newest.reason else ""
+        yield f"{_files(bad)} in {os.path.relpath(folder.rejected)}/, {which}{why}"
+
+
+def say_in_short(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
+    """Say in one line that there are files that are not taken, or were rejected."""
+    parts = [f"{_files(len(left))} in {os.path.relpath(folder.path)}/ {_are(len(left))} not taken"] if left else []
+    parts += [f"{_files(bad)} {'was' if bad == 1 else 'were'} rejected"] if bad else []
+    if parts:
+        say(f"{', '.join(parts)}: `aqueue status` says why", err=True)
+
+
+def say_why_left(left: Sequence[Untaken]) -> None:
+    """Say of the first of some files why they are left."""
+    for one in left[:_SHOWN]:
+        say(one.reason, err=True)
+    if len(left) > _SHOWN:
+        say(f"{len(left) - _SHOWN} more files are not taken; `aqueue status` says why", err=True)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
