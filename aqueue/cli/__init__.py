@@ -18,7 +18,7 @@ _VERBS = {
     "start": ("servers", "Start a server in the background."),
     "stop": ("servers", "Have the servers exit once what runs is over."),
     "add": ("submit", "Queue one command."),
-    "enqueue": ("submit", "Queue the tasks of a file."),
+    "enqueue": ("submit", "Queue the tasks of files."),
     "dequeue": ("queues", "Take a run off a queue."),
     "check": ("check", "Say what is wrong with task files, without queueing them."),
     "ls": ("runs", "List runs."),

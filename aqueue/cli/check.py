@@ -1,6 +1,7 @@
 """The verb that says what is wrong with a file without queueing it."""
 
 import contextlib
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from aqueue.formats import config_file
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
-from aqueue.model.task import is_name
+from aqueue.model.task import Task, is_name
 from aqueue.model.values import plain_text
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def check(files: tuple[str, ...]) -> None:
                 if count > 1:
                     hint = "give each a name of its own to tell them apart"
                     say_warning(f"{file}: {count} tasks have no name but that of the file, {name}; {hint}")
+            for task in found.tasks:
+                _warn_of_line(file, task)
             for request in found.requests:
                 _show_sweep(request)
             for schedule in found.schedules:
@@ -89,6 +92,17 @@ def _check_names(found: "Sequence[Document]", requests: Sequence[Submission]) ->
             errors.append(error)
     if errors:
         raise FileError.together(errors)
+
+
+def _warn_of_line(file: str, task: Task) -> None:
+    """Warn of a list whose program is a whole line, as if a list were several commands."""
+    from aqueue.executors.local import program_errors
+
+    if isinstance(task.command, str) or not program_errors.is_line(task.command):
+        return
+    program = task.command[0]
+    if "${" not in program and shutil.which(program) is None and not (Path(task.working_dir) / program).exists():
+        say_warning(f"{file}: {task.name}: there is no program {program!r}: {program_errors.A_LIST}")
 
 
 def _config(file: str) -> Config:

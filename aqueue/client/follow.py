@@ -207,7 +207,8 @@ def _resolved(
 ) -> tuple[Run, int | None]:
     run = _read(connection, folder, lambda store: store.runs.resolve(written))
     if attempt is not None and attempt > run.attempt:
-        raise RunError(f"run {run.id} has had {run.attempt} attempts", "choose one of them with --attempt")
+        had = f"{run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+        raise RunError(f"run {run.id} has had {had}", "choose one of them with --attempt")
     return run, attempt
 
 

@@ -103,4 +103,4 @@ def _near(name: str, value: str, known: Sequence[str]) -> str:
     if near := nearest(name, known):
         return f"did you mean {near}={value}?"
     more = ", …" if len(known) > _SHOWN else ""
-    return f"There are: {', '.join(known[:_SHOWN])}{more}."
+    return f"the param{'s are' if len(known) > 1 else ' is'} {', '.join(known[:_SHOWN])}{more}."

@@ -33,8 +33,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         """Return what to tell a person, as lines; none if nothing is wrong."""
         if self.error is None:
             return []
-        *others, last = self.error.lines()
-        return [*others, f"{last}; the last good configuration is in force"]
+        first, *others = self.error.lines()
+        return [f"the last good configuration is in force: {first}", *others]
 
 
 def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = False, keeps: bool = True) -> Loaded:

@@ -291,8 +291,13 @@ def _first_reason(refused: Sequence[tuple[Run, RunError]], failures: Mapping[int
     return refused[0][1]
 
 
+def _either(states: Sequence[State]) -> str:
+    *others, last = states
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _require(run: Run, done: str, *states: State) -> None:
     if run.state not in states:
         raise RunError(
-            f"run {run.id} cannot be {done}: it is {run.state}", f"it would have to be {' or '.join(states)}"
+            f"run {run.id} cannot be {done}: it is {run.state}", f"it would have to be {_either(states)}"
         )

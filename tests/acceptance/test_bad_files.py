@@ -94,6 +94,17 @@ def test_two_tasks_of_one_name_are_refused_by_check_and_by_the_server(place: Pla
     assert place.ls() == []
 
 
+def test_a_list_of_whole_lines_is_warned_of_and_its_run_says_what_a_list_is(place: Place) -> None:
+    place.drop("lines.yaml", "command: ['echo a', 'echo b']\n")
+    checked = place.ask("check", "queue/lines.yaml")
+    assert checked.returncode == 0
+    assert (
+        "warning: queue/lines.yaml: lines: there is no program 'echo a': a list is one command" in checked.stderr
+    )
+    place.drain()
+    assert "there is no program 'echo a': a list is one command" in place.rows()["lines"]["reason"]
+
+
 def test_tasks_without_a_name_are_taken_and_check_warns_that_they_have_one_name(place: Place) -> None:
     text = "command: 'true'\n---\ncommand: 'true'\n"
     place.path("jobs.yaml").write_text(text)

@@ -240,8 +240,8 @@ def test_commands_and_a_new_server_go_on_with_the_last_good_configuration_and_sa
     for command in (add, ("enqueue", "x.yaml"), ("prune",), ("retry", "1")):
         done = place.ask(*command)
         assert done.returncode == 0
-        assert "warning: queue/aqueue.yaml:1:1: unknown key 'jbos'" in done.stderr
-        assert "the last good configuration is in force" in done.stderr
+        in_force = "warning: the last good configuration is in force: queue/aqueue.yaml:1:1: unknown key 'jbos'"
+        assert in_force in done.stderr
     place.run("wait")
     assert place.lines("said") == ["before"]
     assert "unknown key 'jbos'" in place.refuse("check", "queue/aqueue.yaml", code=2)

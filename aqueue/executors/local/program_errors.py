@@ -29,6 +29,7 @@ _COMPLAINT: Final = re.compile(
 _WRONG_OPTION: Final = re.compile(
     r"(?:illegal|invalid|unknown|unrecognized) option|cannot open \r|\r: No such file", re.IGNORECASE
 )
+A_LIST: Final = "a list is one command, and its program and each argument are an item of their own"
 _QUOTES: Final = "'\u2018\u2019`\""
 _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
@@ -90,7 +91,14 @@ def explain(name: str, command: str | Sequence[str], working_dir: str, path: str
             return _windows(word, shebang) or f"{word} begins with #!{shebang}, and there is no {name} in PATH"
     if name.endswith("\r"):
         return f"command not found: {name[:-1]}\\r: a script of it has Windows line ends"
+    if not isinstance(command, str) and is_line(command) and name == command[0]:
+        return f"there is no program {name!r}: {A_LIST}"
     return None
+
+
+def is_line(command: Sequence[str]) -> bool:
+    """Return True for a list whose program has a blank in it, as a whole line of a shell has."""
+    return bool(command) and any(character.isspace() for character in command[0].strip())
 
 
 def _about(name: str, file: Path) -> str | None:

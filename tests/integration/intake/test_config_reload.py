@@ -243,7 +243,7 @@ def test_a_server_that_starts_on_a_bad_edit_has_the_last_good_one_in_force_and_s
         assert not held.settle()
     (complaint,) = held.said
     assert "aqueue.yaml:1:1: unknown key 'jbos'" in complaint
-    assert complaint.endswith(f"; {LAST_GOOD}")
+    assert complaint.startswith(f"{LAST_GOOD}: ")
     assert held.jobs == bad_after_good.jobs == 4
     held.file.write_text("jobs: 5\n")
     assert held.settle()

@@ -44,8 +44,8 @@ def test_a_misspelt_param_is_refused_with_the_one_that_was_meant(word: str, name
 
 
 def test_a_param_that_is_like_no_other_is_refused_with_those_that_there_are() -> None:
-    assert refused("x=1")[1].startswith("There are: lr, net.depth. To add it")
-    assert refused("x=1", requests=(SWEEP,))[1].startswith("There are: seed, note. To add it")
+    assert refused("x=1")[1].startswith("the params are lr, net.depth. To add it")
+    assert refused("x=1", requests=(SWEEP,))[1].startswith("the params are seed, note. To add it")
 
 
 @pytest.mark.parametrize("word", ["--lr=0.5", "lr:0.5", "-lr=0.5", "--LR=0.5", "+lr=0.5", "lr: 0.5"])
