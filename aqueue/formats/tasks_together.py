@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Final
 
@@ -58,29 +59,22 @@ def unmet_needs(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileEr
 def _circle(
     found: Sequence[tuple[Document, Submission]], by_name: Mapping[str, Sequence[int]]
 ) -> FileError | None:
-    """Return the error for the first circle of needs; None if there is none."""
-
-    def needed_by(number: int) -> Iterator[int]:
-        return chain.from_iterable(by_name[name] for name in found[number][1].needs)
-
-    done: set[int] = set()
-    for start in range(len(found)):
-        # The way down to where it is, each step with what is left to look at from there.
-        way = {start: needed_by(start)} if start not in done else {}
-        while way:
-            number, left = next(reversed(way.items()))
-            step = next(left, None)
-            if step is None:
-                done.add(number)
-                del way[number]
-            elif step in way:
-                numbers = [*way, step]
-                circle = [found[one][1].task.name for one in numbers[numbers.index(step) :]]
-                if len(circle) > _SHOWN:
-                    circle[_SHOWN - 2 : -1] = ["…"]
-                return found[number][0].error(
-                    f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
-                )
-            elif step not in done:
-                way[step] = needed_by(step)
+    """Return the error for a circle of needs; None if there is none."""
+    needs = {
+        number: [*chain.from_iterable(by_name[name] for name in request.needs)]
+        for number, (_, request) in enumerate(found)
+    }
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        # It goes from what is needed to what needs it; people read it the other way, from the first in the file.
+        numbers: list[int] = error.args[1][:0:-1]
+        first = numbers.index(min(numbers))
+        numbers = [*numbers[first:], *numbers[:first]]
+        circle = [found[number][1].task.name for number in [*numbers, numbers[0]]]
+        if len(circle) > _SHOWN:
+            circle[_SHOWN - 2 : -1] = ["…"]
+        return found[numbers[-1]][0].error(
+            f"needs: {' needs '.join(circle)}: none could ever start", "break the circle", at=("needs",)
+        )
     return None
