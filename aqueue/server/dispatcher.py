@@ -44,9 +44,9 @@ from aqueue.server.cycle import (
 )
 from aqueue.server.schedules import Planner
 from aqueue.server.slots import Slots
-from aqueue.store.database import Database
 from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 from aqueue.store.queues import Outlook
+from aqueue.store.server_database import Database
 from aqueue.store.servers import SET_SECONDS
 
 _NO_FILES = "{} runs are all that this server may have files open for; `ulimit -n` says how many, before it starts"

@@ -17,8 +17,8 @@ from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import RollCall
 from aqueue.server.dispatcher import Dispatcher
-from aqueue.store.database import Database
 from aqueue.store.prospects import Left
+from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 
 STOPPED: Final = "stopped with the server"

@@ -47,8 +47,9 @@ from aqueue.server.schedules import Planner
 from aqueue.server.signals import obey_signals
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Repeated, Timer
-from aqueue.store.database import Database, Work
+from aqueue.store.database import Work
 from aqueue.store.orders import OrderFile
+from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiting
 

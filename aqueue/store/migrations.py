@@ -27,44 +27,39 @@ MIGRATIONS: Final = (
         signal INTEGER,
         server TEXT,
         cancel TEXT,
+        -- Whether it is started whatever the limits are, as those of schedules are where queues are disabled.
+        direct INTEGER NOT NULL DEFAULT 0,
+        -- What it asks for of the GPUs, as text; empty for none. The runs of a queue that ask for the same stand
+        -- in a line of their own: when the first cannot be given its cards, none of them can.
+        demand TEXT NOT NULL DEFAULT '',
+        -- The cards that it has, or had in the attempt after which it was over.
+        cards TEXT,
+        -- Its group, and the commit of its code, as its task says.
+        group_name TEXT,
+        code TEXT,
+        -- What its last attempt measured, as JSON.
+        metrics TEXT,
+        -- How long the last attempt took, in seconds.
+        took REAL,
+        -- What it comes after.
+        prerequisites INTEGER,
+        -- Whether it was held when it was aborted because of what it comes after; then it comes back as that.
+        was_held INTEGER NOT NULL DEFAULT 0,
+        -- What a retry by hand replaced, as JSON: taken back, it is as if there had been no retry.
+        before_retry TEXT,
         UNIQUE (name, run_id)
     );
-    CREATE INDEX runs_in_line ON runs (queue, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
+    CREATE INDEX runs_in_line ON runs (queue, demand, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
+    CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
     CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
-
-    -- The first in line of each queue: so a claim costs the same however many wait, in one queue or in many.
-    CREATE TABLE heads (
-        queue TEXT PRIMARY KEY,
-        priority INTEGER NOT NULL,
-        run INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX heads_in_order ON heads (priority, run, queue);
-    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
-            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
-        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, priority, run) VALUES (NEW.queue, NEW.priority, NEW.id)
-            ON CONFLICT (queue) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
-        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
-            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
-    BEGIN
-        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
-        INSERT INTO heads (queue, priority, run)
-            SELECT queue, priority, id FROM runs
-            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
-                AND NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)
-            ORDER BY priority, id LIMIT 1;
-    END;
+    CREATE INDEX runs_scheduled ON runs (name, scheduled_for) WHERE scheduled_for IS NOT NULL;
+    CREATE INDEX runs_overlapping ON runs (name, trigger)
+        WHERE scheduled_for IS NOT NULL AND state IN ('queued', 'running');
+    CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
+    CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
+    CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
     CREATE TABLE attempts (
         run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -73,29 +68,91 @@ MIGRATIONS: Final = (
         exit_code INTEGER,
         signal INTEGER,
         reason TEXT,
+        cards TEXT,
         PRIMARY KEY (run, number)
     ) WITHOUT ROWID;
+
+    -- The first of each line: so a claim costs the same however many wait, in one queue or in many.
+    CREATE TABLE heads (
+        queue TEXT NOT NULL,
+        demand TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        PRIMARY KEY (queue, demand)
+    ) WITHOUT ROWID;
+    CREATE INDEX heads_in_order ON heads (demand, priority, run, queue);
+    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
+            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
+        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
+    BEGIN
+        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
+            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+            WHERE (excluded.priority, excluded.run) < (priority, run);
+    END;
+    -- It looks for another head only where there is none any more.
+    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
+        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
+            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
+    BEGIN
+        DELETE FROM heads WHERE queue = OLD.queue AND demand = OLD.demand AND run = OLD.id;
+        INSERT INTO heads (queue, demand, priority, run)
+            SELECT queue, demand, priority, id
+            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue AND demand = OLD.demand))
+                CROSS JOIN runs
+            WHERE queue = OLD.queue AND demand = OLD.demand AND state = 'queued' AND ready_at IS NULL
+            ORDER BY priority, id LIMIT 1;
+    END;
+    CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+
+    -- Runs that others come after. All runs of a task have them in common, so between two large sweeps there is no
+    -- row for each pair of their runs. `unmet` is how many of them are not over.
+    CREATE TABLE prerequisites (
+        id INTEGER PRIMARY KEY,
+        after_any INTEGER NOT NULL,
+        unmet INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE prerequisite_runs (
+        prerequisites INTEGER NOT NULL REFERENCES prerequisites (id) ON DELETE CASCADE,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        PRIMARY KEY (prerequisites, run)
+    ) WITHOUT ROWID;
+    CREATE INDEX prerequisite_runs_by_run ON prerequisite_runs (run);
+
     CREATE TABLE servers (
         id TEXT PRIMARY KEY,
         pid INTEGER NOT NULL,
         boot TEXT NOT NULL,
         jobs INTEGER NOT NULL,
         started_at REAL NOT NULL,
-        heartbeat_at REAL NOT NULL
+        heartbeat_at REAL NOT NULL,
+        queues TEXT,
+        log TEXT,
+        -- What others ask of a server; it writes the rest of its row itself.
+        wanted_at REAL NOT NULL DEFAULT 0,
+        leaving TEXT,
+        raised_to INTEGER NOT NULL DEFAULT 0,
+        stays_for REAL NOT NULL DEFAULT 0,
+        disabled_by TEXT,
+        -- Its cards, by what it was told, and what it saw when it last looked at them.
+        owns TEXT NOT NULL DEFAULT '[]',
+        look TEXT,
+        -- What it keeps for runs that wait, so that the others do not give it away.
+        set_aside TEXT
     ) WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE servers ADD COLUMN queues TEXT;
-    ALTER TABLE servers ADD COLUMN log TEXT;
-    ALTER TABLE servers ADD COLUMN wanted_at REAL NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN leaving TEXT;
-    -- What others ask of a server; it writes the rest of its row itself.
-    ALTER TABLE servers ADD COLUMN raised_to INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN stays_for REAL NOT NULL DEFAULT 0;
-    ALTER TABLE servers ADD COLUMN disabled_by TEXT;
-    CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
-    """,
-    """
+    -- When each card was last given back.
+    CREATE TABLE cards (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
+    -- By how many seconds the wall clock was ahead of the time since that boot when somebody looked last. If it is
+    -- more or less now, the wall clock was set, and the moments of what goes on are moved with it.
+    CREATE TABLE clock (
+        boot TEXT NOT NULL,
+        ahead REAL NOT NULL
+    );
+
     CREATE TABLE schedules (
         name TEXT PRIMARY KEY,
         -- Where it is written, within the folder; null once it has ended.
@@ -119,112 +176,7 @@ MIGRATIONS: Final = (
     CREATE INDEX schedules_handled ON schedules (handled_until);
     CREATE INDEX schedules_paused ON schedules (name) WHERE paused = 1;
     CREATE INDEX schedules_in_file ON schedules (file);
-    -- As it was, but it looks for another head only where there is none any more.
-    DROP TRIGGER run_goes;
-    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
-        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
-            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
-    BEGIN
-        DELETE FROM heads WHERE queue = OLD.queue AND run = OLD.id;
-        INSERT INTO heads (queue, priority, run)
-            SELECT queue, priority, id
-            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue)) CROSS JOIN runs
-            WHERE queue = OLD.queue AND state = 'queued' AND ready_at IS NULL
-            ORDER BY priority, id LIMIT 1;
-    END;
-    -- Whether a run is started whatever the limits are, as those of schedules are where queues are disabled.
-    ALTER TABLE runs ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
-    CREATE INDEX runs_scheduled ON runs (name, scheduled_for) WHERE scheduled_for IS NOT NULL;
-    CREATE INDEX runs_overlapping ON runs (name, trigger)
-        WHERE scheduled_for IS NOT NULL AND state IN ('queued', 'running');
-    """,
-    """
-    -- What each run asks for of the GPUs, as text; empty for none. The runs of a queue that ask for the same stand
-    -- in a line of their own: when the first cannot be given its cards, none of them can.
-    ALTER TABLE runs ADD COLUMN demand TEXT NOT NULL DEFAULT '';
-    -- The cards that it has, or had in the attempt after which it was over.
-    ALTER TABLE runs ADD COLUMN cards TEXT;
-    ALTER TABLE attempts ADD COLUMN cards TEXT;
-    -- Its cards, by what it was told, and what it saw when it last looked at them.
-    ALTER TABLE servers ADD COLUMN owns TEXT NOT NULL DEFAULT '[]';
-    ALTER TABLE servers ADD COLUMN look TEXT;
-    -- What it keeps for runs that wait, so that the others do not give it away.
-    ALTER TABLE servers ADD COLUMN set_aside TEXT;
-    -- When each card was last given back.
-    CREATE TABLE cards (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
-    DROP TRIGGER run_comes;
-    DROP TRIGGER run_comes_back;
-    DROP TRIGGER run_goes;
-    DROP INDEX runs_in_line;
-    DROP TABLE heads;
-    CREATE INDEX runs_in_line ON runs (queue, demand, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
-    -- The first of each such line: so a claim costs the same however many wait, in one queue or in many.
-    CREATE TABLE heads (
-        queue TEXT NOT NULL,
-        demand TEXT NOT NULL,
-        priority INTEGER NOT NULL,
-        run INTEGER NOT NULL,
-        PRIMARY KEY (queue, demand)
-    ) WITHOUT ROWID;
-    CREATE INDEX heads_in_order ON heads (demand, priority, run, queue);
-    INSERT INTO heads (queue, demand, priority, run)
-        SELECT queue, demand, priority, id FROM runs
-        WHERE state = 'queued' AND ready_at IS NULL
-        ORDER BY priority, id
-        ON CONFLICT DO NOTHING;
-    CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
-            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
-        WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
-    BEGIN
-        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
-            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
-    END;
-    CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
-        WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
-            AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
-    BEGIN
-        DELETE FROM heads WHERE queue = OLD.queue AND demand = OLD.demand AND run = OLD.id;
-        INSERT INTO heads (queue, demand, priority, run)
-            SELECT queue, demand, priority, id
-            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue AND demand = OLD.demand))
-                CROSS JOIN runs
-            WHERE queue = OLD.queue AND demand = OLD.demand AND state = 'queued' AND ready_at IS NULL
-            ORDER BY priority, id LIMIT 1;
-    END;
-    """,
-    """
-    -- Its group, and the commit of its code, as its task says.
-    ALTER TABLE runs ADD COLUMN group_name TEXT;
-    ALTER TABLE runs ADD COLUMN code TEXT;
-    CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
-    CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
-    -- What its last attempt measured, as JSON.
-    ALTER TABLE runs ADD COLUMN metrics TEXT;
-    -- What it comes after.
-    ALTER TABLE runs ADD COLUMN prerequisites INTEGER;
-    CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
-    -- Whether it was held when it was aborted because of what it comes after; then it comes back as that.
-    ALTER TABLE runs ADD COLUMN was_held INTEGER NOT NULL DEFAULT 0;
-    -- Runs that others come after. All runs of a task have them in common, so between two large sweeps there is no
-    -- row for each pair of their runs. `unmet` is how many of them are not over.
-    CREATE TABLE prerequisites (
-        id INTEGER PRIMARY KEY,
-        after_any INTEGER NOT NULL,
-        unmet INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE TABLE prerequisite_runs (
-        prerequisites INTEGER NOT NULL REFERENCES prerequisites (id) ON DELETE CASCADE,
-        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-        PRIMARY KEY (prerequisites, run)
-    ) WITHOUT ROWID;
-    CREATE INDEX prerequisite_runs_by_run ON prerequisite_runs (run);
+
     -- The references that keep code from git's garbage collection. Each is here before it is in its repository,
     -- and until it is gone from there; without `used_at` it is about to go.
     CREATE TABLE snapshots (
@@ -234,19 +186,6 @@ MIGRATIONS: Final = (
         used_at REAL
     ) WITHOUT ROWID;
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
-    """,
-    """
-    -- How long the last attempt took, in seconds.
-    ALTER TABLE runs ADD COLUMN took REAL;
-    UPDATE runs SET took = max(finished_at - started_at, 0) WHERE finished_at > started_at;
-    -- What a retry by hand replaced, as JSON: taken back, it is as if there had been no retry.
-    ALTER TABLE runs ADD COLUMN before_retry TEXT;
-    -- By how many seconds the wall clock was ahead of the time since that boot when somebody looked last. If it is
-    -- more or less now, the wall clock was set, and the moments of what goes on are moved with it.
-    CREATE TABLE clock (
-        boot TEXT NOT NULL,
-        ahead REAL NOT NULL
-    );
     """,
 )
 """What brings a database from each version to the next. Never edited once released, only added to."""

@@ -22,7 +22,8 @@ from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.schedules import Planner
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Timer
-from aqueue.store.database import Database, connect
+from aqueue.store.database import connect
+from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 from tests.clock import SetClock
 from tests.waiting import eventually_async

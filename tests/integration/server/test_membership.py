@@ -14,7 +14,7 @@ from aqueue.intake.config_reload import ConfigReload
 from aqueue.model.server import Server
 from aqueue.policy.limits import Limits
 from aqueue.server.membership import Membership, new_record
-from aqueue.store.database import Database
+from aqueue.store.server_database import Database
 from tests.clock import SetClock
 
 NO_DATABASE = cast("Database", None)

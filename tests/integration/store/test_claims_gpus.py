@@ -18,7 +18,6 @@ from aqueue.model.task import Priority, Retries, Task
 from aqueue.policy.gpu_placement import Blocked, Lease, Reservation
 from aqueue.policy.limits import Limits
 from aqueue.store.database import connect, transaction
-from aqueue.store.migrations import MIGRATIONS
 from aqueue.store.store import Store
 from tests.integration.recording import NOW, Book
 from tests.integration.store.test_plans import plans
@@ -628,6 +627,12 @@ def test_each_demand_of_those_in_line_is_known_once(machine: Machine) -> None:
     assert machine.store.gpus.demands() == expected[2:]
 
 
+def heads(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    return {
+        (queue, demand): run for queue, demand, run in connection.execute("SELECT queue, demand, run FROM heads")
+    }
+
+
 def test_the_same_that_is_asked_for_in_one_queue_is_one_line(
     machine: Machine, connection: sqlite3.Connection
 ) -> None:
@@ -666,62 +671,6 @@ def test_runs_with_cards_count_for_their_queues_and_jobs_as_all_others_do(machin
     assert machine.store.queues.usage("you", Limits(queues=lane)).jobs == 0
     machine.add("d", gpus=1)
     assert machine.given(queues=lane, jobs=1, rules=Rules(slots=3)) == {}
-
-
-# Databases of older versions
-
-
-def heads(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    return {
-        (queue, demand): run for queue, demand, run in connection.execute("SELECT queue, demand, run FROM heads")
-    }
-
-
-def test_a_database_from_before_there_were_cards_goes_on(folder: Folder) -> None:
-    old = sqlite3.connect(folder.database, isolation_level=None)
-    for number, script in enumerate(MIGRATIONS[:3], start=1):
-        old.executescript(f"{script}; PRAGMA user_version = {number};")
-    task = '{"name":"task","command":"true","working_dir":"/"}'
-    rows = [
-        ("a", 1, "queued", None),
-        ("a", 0, "queued", None),
-        ("a", 0, "queued", None),
-        ("b", 1, "queued", NOW - 1),
-        ("b", 1, "queued", None),
-        ("c", 1, "running", None),
-        ("c", 1, "held", None),
-        ("d", 1, "succeeded", None),
-    ]
-    for number, (queue, priority, state, ready_at) in enumerate(rows):
-        old.execute(
-            "INSERT INTO runs (name, run_id, queue, priority, state, trigger, task, created_at, started_at,"
-            " ready_at, server) VALUES ('task', ?, ?, ?, ?, 'manual', ?, 1.0, 2.0, ?, ?)",
-            (str(number), queue, priority, state, task, ready_at, "gone" if state == "running" else None),
-        )
-    old.execute("INSERT INTO attempts (run, number, started_at, finished_at) VALUES (8, 1, 1.0, 2.0)")
-    old.execute(
-        "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at)"
-        " VALUES ('gone', 1, 'boot', 1, 1.0, 1.0)"
-    )
-    old.close()
-
-    connection = connect(folder)
-    machine = Machine(connection)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-    assert heads(connection) == {("a", ""): 2, ("b", ""): 5}
-    assert machine.store.gpus.demands() == [""]
-    assert [(server.id, server.owns) for server in machine.store.servers.all()] == [("gone", ())]
-    assert [attempt.cards for attempt in machine.store.runs.attempts(machine.get(8))] == [()]
-    assert [run.cards for run in machine.store.runs.select()] == [()] * 8
-    assert machine.store.gpus.leases() == []
-    cards = machine.add("e", gpus=1)
-    assert machine.given() == {2: [], 4: [], cards.id: ["0"]}
-    machine.end(2)
-    assert machine.given() == {3: []}
-    assert heads(connection) == {("a", ""): 1, ("b", ""): 5}
-    machine.store.servers.adopt("me", {"me"}, {"gone"})
-    assert machine.end(6).state is State.SUCCEEDED
-    connection.close()
 
 
 # Many

@@ -12,8 +12,9 @@ import pytest
 from aqueue.errors import DatabaseError
 from aqueue.folder.layout import Folder
 from aqueue.store import database as db
-from aqueue.store.database import Database, connect, make_durable, snapshot, transaction
+from aqueue.store.database import connect, make_durable, snapshot, transaction
 from aqueue.store.migrations import MIGRATIONS
+from aqueue.store.server_database import Database
 from tests.integration.conftest import as_user
 
 
@@ -89,6 +90,43 @@ def test_a_database_of_a_newer_version_is_refused(used: Folder) -> None:
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     connection.close()
     assert "newer" in refusal(used).message
+
+
+# A trigger has semicolons inside and is one statement all the same.
+NEXT = """
+ALTER TABLE notes ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
+UPDATE notes SET length = length(text);
+CREATE TRIGGER note_comes AFTER INSERT ON notes
+BEGIN
+    UPDATE notes SET length = length(NEW.text) WHERE rowid = NEW.rowid;
+    DELETE FROM notes WHERE length = 0;
+END;
+"""
+
+
+def test_an_older_database_is_brought_to_the_newest_version_with_all_that_is_in_it(used: Folder) -> None:
+    newer = (*MIGRATIONS, NEXT, "CREATE TABLE empty (text TEXT);")
+    for _ in range(2):
+        connection = sqlite3.connect(used.database, isolation_level=None)
+        db.migrate(connection, used, newer)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(newer),)
+        connection.close()
+    connection = sqlite3.connect(used.database)
+    assert connection.execute("SELECT count(*), sum(length) FROM notes").fetchone() == (50, 50 * 2000)
+    connection.execute("INSERT INTO notes (text) VALUES ('four')")
+    assert connection.execute("SELECT length FROM notes ORDER BY rowid DESC").fetchone() == (4,)
+    connection.close()
+    assert "newer" in refusal(used).message
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(used: Folder) -> None:
+    connection = connect(used)
+    with pytest.raises(DatabaseError, match="no such table: missing"):
+        db.migrate(connection, used, (*MIGRATIONS, NEXT, "DROP TABLE missing;"))
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert len(texts(connection)) == 50
+    connection.execute("INSERT INTO notes VALUES ('one column, as before')")
+    connection.close()
 
 
 def corrupt(database: Path) -> None:

@@ -10,10 +10,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from aqueue.model.run import State
 from aqueue.model.task import Retries
-from aqueue.store.database import connect
-from aqueue.store.migrations import MIGRATIONS
 from tests.integration.depending import Chain, wants
-from tests.integration.recording import NOW
 
 
 @pytest.fixture
@@ -330,41 +327,3 @@ def test_a_whole_sweep_has_its_prerequisites_in_common(chain: Chain) -> None:
     assert chain.asked.runs.count(states=[State.QUEUED]) == 2000
     # It took minutes when each pair of runs was looked at.
     assert time.monotonic() - began < 20
-
-
-# Databases of older versions
-
-
-def test_a_database_from_before_anything_came_after_anything_goes_on(folder: Folder) -> None:
-    old = sqlite3.connect(folder.database, isolation_level=None)
-    for number, script in enumerate(MIGRATIONS[:4], start=1):
-        old.executescript(f"{script}; PRAGMA user_version = {number};")
-    task = '{"name":"old","command":"true","working_dir":"/","retries":{"limit":1}}'
-    for number, (state, ready_at) in enumerate(
-        [("queued", None), ("queued", NOW), ("held", None), ("failed", None)]
-    ):
-        old.execute(
-            "INSERT INTO runs (name, run_id, queue, priority, state, trigger, task, created_at, ready_at)"
-            " VALUES (?, 'x', ?, 1, ?, 'manual', ?, 1.0, ?)",
-            (f"old-{number}", f"old-{number}", state, task, ready_at),
-        )
-    old.close()
-
-    connection = connect(folder)
-    chain = Chain(connection, folder)
-    chain.check()
-    assert [(run.prerequisites, run.metrics, run.task.group) for run in chain.asked.runs.select()] == [
-        (None, {}, None)
-    ] * 4
-    chain.enqueue(wants("good", after=["old-0", "old-1"]), wants("bad", after=["old-3"]))
-    assert chain.state("bad") == "aborted"
-    assert chain.start() == ["old-0", "old-1"]
-    chain.end("old-1")
-    chain.end("old-0")
-    assert chain.start() == ["good"]
-    chain.retry("old-3")
-    chain.release("old-2")
-    assert chain.start() == ["old-2", "old-3"]
-    chain.end("old-3", 1)
-    assert chain.state("old-3") == "queued"
-    connection.close()
