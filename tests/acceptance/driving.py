@@ -291,6 +291,11 @@ def watches(pid: int) -> bool:
         return False
 
 
+def sleeps(pid: int) -> bool:
+    """Return True if a process waits for something, so that whatever it had to print is printed."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("S")
+
+
 @functools.cache
 def _made_folder() -> Path:
     """A folder that `aqueue init` has made, for as long as the tests go on."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import aqueue
-from tests.acceptance.driving import AQUEUE, Place, watches
+from tests.acceptance.driving import AQUEUE, Place, sleeps, watches
 from tests.waiting import eventually
 
 VERBS = (
@@ -154,7 +154,7 @@ def test_ctrl_c_is_silent_and_at_once(place: Place, arguments: list[str]) -> Non
     process = place.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "no server is up" in process.stderr.readline()
-    eventually(lambda: watches(process.pid))
+    eventually(lambda: watches(process.pid) and sleeps(process.pid))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=3.0)
     # The end of the line on which a terminal shows ^C is all that may come.
