@@ -16,8 +16,7 @@ import msgspec
 
 from aqueue.clock import Clock, boot
 from aqueue.errors import BusyError, DiskFullError
-from aqueue.executors.local.headroom import DISK_FULL_PAUSE, Headroom
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.base import Executor
 from aqueue.folder.layout import Folder
 from aqueue.gpus.monitor import GpuMonitor
 from aqueue.gpus.probe import Gpus
@@ -26,7 +25,7 @@ from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.claim import GpuView
 from aqueue.model.events import Notice, Report
 from aqueue.model.outcome import End, Outcome
-from aqueue.model.run import ENDED, Run, State
+from aqueue.model.run import ENDED, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.attempts import Attempts, RefusedError
@@ -42,6 +41,7 @@ from aqueue.server.cycle import (
     news_of_accepted,
     news_of_attempts,
 )
+from aqueue.server.headroom import DISK_FULL_PAUSE, Headroom
 from aqueue.server.schedules import Planner
 from aqueue.server.slots import Slots
 from aqueue.store.orders import Cancel, Leave, Order, OrderFile
@@ -60,8 +60,9 @@ class Dispatcher:
         limits: asked anew in each round.
         call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
         bury: clears away what is left of servers, once the store has forgotten them.
-        new_runner: makes the runner of a claimed run.
+        executor: starts claimed runs.
         slots: what each run holds tokens of while it goes on.
+        meet_others: is called while other servers are up, whose runs are nobody knows where.
         rested: is called after each round, when it may be due at another moment.
         planner: looks after schedules.
         take_orders: is told now and then what the store says of this server.
@@ -79,8 +80,9 @@ class Dispatcher:
         limits: Callable[[], Limits],
         call_roll: CallRoll,
         bury: Callable[[RollCall], None],
-        new_runner: Callable[[Run], Runner],
+        executor: Executor,
         slots: Slots,
+        meet_others: Callable[[], None],
         rested: Callable[[], None],
         planner: Planner,
         take_orders: Callable[[Server], None],
@@ -100,7 +102,8 @@ class Dispatcher:
         self._limits = limits
         self._slots = slots
         self._rested = rested
-        self._attempts = Attempts(new_runner, slots, clock, self._look_around)
+        self._meet_others = meet_others
+        self._attempts = Attempts(executor, slots, clock, self._look_around)
         self._planner = planner
         self._take_orders = take_orders
         self._clock = clock
@@ -120,7 +123,7 @@ class Dispatcher:
         self.is_draining = False
         """Whether it starts nothing more."""
         self._is_full = False
-        self._room = Headroom(folder, clock, report, tell)
+        self._room = Headroom(executor.shortage, clock, report, tell)
         self._cards = GpuMonitor(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
@@ -209,14 +212,14 @@ class Dispatcher:
         deliveries, self._deliveries = self._deliveries, []
         ended = self._attempts.take_ended()
         sight = self._cards.sight
-        self._room.look_back([outcome for _, outcome in ended], len(self._attempts) - len(ended))
+        self._room.look_back(ended, len(self._attempts) - len(ended))
         has_room = self._room.has_room()
-        agenda = self._agenda(deliveries, [outcome for _, outcome in ended], sight if has_room else None)
+        agenda = self._agenda(deliveries, ended, sight if has_room else None)
         try:
             done = await self._database.write(partial(self._rounds.do, agenda), is_small=agenda.is_small)
         except (DiskFullError, BusyError) as error:
             self._deliveries = deliveries + self._deliveries
-            self._attempts.put_back(ended)
+            self._attempts.put_back()
             self._rung = self._beat_is_due = True
             self._is_full = isinstance(error, DiskFullError)
             if self._is_full:
@@ -232,7 +235,7 @@ class Dispatcher:
             self._orders.remove(agenda.orders)
             # They may be about runs of other servers.
             self._folder.ring()
-        self._attempts.forget(ended)
+        self._attempts.have_been_recorded()
         if done.held is not None:
             self._attempts.keep_only(done.held - {(run.id, run.attempt) for run, _ in done.adopted})
         # Before anything else: whoever dropped a file is waiting for this.
@@ -251,7 +254,7 @@ class Dispatcher:
             self._bury(done.roll_call)
             self._stale_at = done.roll_call.stale_at
         for run, its_boot in done.adopted:
-            self._attempts.adopt(run, its_boot, tasks)
+            self._attempts.adopt(run, None, its_boot, tasks)
         self._attempts.stop_some(dict(done.cancellations))
         if done.record is not None:
             self._take_orders(done.record)
@@ -304,9 +307,9 @@ class Dispatcher:
         Returns:
             False if an attempt goes on, or its end could not be told later.
         """
-        if not self._attempts.are_over:
+        if self._attempts.going_on:
             return False
-        stopped = [outcome for outcome in self._attempts.ends_not_recorded() if outcome.end is End.STOPPED]
+        stopped = [outcome for outcome in self._attempts.not_recorded if outcome.end is End.STOPPED]
         try:
             # Their exit codes stand in their files; not that somebody wanted that.
             self._orders.give([Cancel(one.run.id, one.run.attempt, one.why) for one in stopped])
@@ -319,8 +322,7 @@ class Dispatcher:
         """Take note of how things are now."""
         self._has_company = outlook.servers > 1
         if self._has_company:
-            # Where the runs of the others are is not known here.
-            self._attempts.have_company()
+            self._meet_others()
         self.has_schedules = outlook.has_schedules
         if self._attempts or outlook.busy or outlook.has_missed:
             self.idle_since = None

@@ -23,8 +23,8 @@ from aqueue.errors import (
     SnapshotError,
     advice,
 )
+from aqueue.executors.local.executor import LocalExecutor
 from aqueue.executors.local.open_files import raise_limit
-from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import ServerLock
 from aqueue.formats.placeholders import OWN_VARIABLES
@@ -37,7 +37,6 @@ from aqueue.isolation.pins import Pins
 from aqueue.model.config import Config
 from aqueue.model.events import Event, FileRejected, Notice, Report
 from aqueue.model.gpu import GpuId, owned
-from aqueue.model.run import Run
 from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
 from aqueue.server.dispatcher import Dispatcher
@@ -155,6 +154,14 @@ class _Server:
             lambda: self._intake.rescan(left_for=0.0),
             report,
         )
+        executor = LocalExecutor(
+            folder,
+            clock,
+            self._environment,
+            lambda: settings.config,
+            open_files=self._files.before if self._files.before != self._files.most else None,
+            report=report,
+        )
         self._dispatcher = Dispatcher(
             folder=folder,
             database=database,
@@ -162,7 +169,8 @@ class _Server:
             limits=self._limits,
             call_roll=self._membership.roll_call,
             bury=self._membership.bury,
-            new_runner=self._new_runner,
+            executor=executor,
+            meet_others=executor.have_company,
             slots=Slots(),
             rested=lambda: self._timer.look(),
             planner=Planner(folder, report),
@@ -250,18 +258,6 @@ class _Server:
             return None
         seconds = self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
         return None if seconds is None else max(seconds, self._membership.record.stays_for)
-
-    def _new_runner(self, run: Run) -> Runner:
-        return Runner(
-            run,
-            self._folder,
-            self._clock,
-            self._environment,
-            self._config.grace,
-            by_uuid=self._config.gpus.by_uuid,
-            open_files=self._files.before if self._files.before != self._files.most else None,
-            report=self._report,
-        )
 
     @property
     def has_done_all(self) -> bool:

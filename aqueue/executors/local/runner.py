@@ -93,6 +93,11 @@ class Runner:
         """Where it runs; None if that is a checkout of its own."""
         return None if self.run.task.isolate else self.run.task.working_dir
 
+    @property
+    def pid(self) -> int | None:
+        """Return the pid of the process that was launched; None if there is none."""
+        return None if self._process is None else self._process.pid
+
     def stop(self, why: str) -> None:
         """Have the attempt stopped: the process and all of its group."""
         if self._why_stopped is None and not self._is_disowned:

@@ -8,8 +8,6 @@ from typing import Any
 import anyio
 import msgspec
 
-from aqueue.clock import Clock
-from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.gpus.probe import Gpus
 from aqueue.model.events import Event, Notice
@@ -26,6 +24,7 @@ from aqueue.store.database import connect
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 from tests.clock import SetClock
+from tests.integration.server.by_hand import AttemptByHand, ByHand
 from tests.waiting import eventually_async
 
 HERE = "here"
@@ -38,7 +37,9 @@ class Dispatching:
     def __init__(self, folder: Folder, database: Database, limits: Limits) -> None:
         self.clock = SetClock()
         self.slots = Slots()
+        self.executor = ByHand()
         self.limits = limits
+        self.is_over = False
         self.notices: list[str] = []
         self._connection = connect(folder)
         self.store = Store(self._connection)
@@ -50,9 +51,10 @@ class Dispatching:
             database=database,
             server=HERE,
             limits=lambda: self.limits,
-            call_roll=lambda servers, _now: RollCall({one.id for one in servers}, (), 0.0, 2000.0),
+            call_roll=self._call_roll,
             bury=lambda _: None,
-            new_runner=lambda run: Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 0.5),
+            executor=self.executor,
+            meet_others=lambda: None,
             slots=self.slots,
             rested=lambda: self.timer.look(),
             planner=Planner(folder, self._report),
@@ -65,8 +67,16 @@ class Dispatching:
         )
         self.timer = Timer(self.clock, [Alarm(lambda: self.dispatcher.next_at, self.dispatcher.resume)])
 
+    async def run(self) -> None:
+        await self.dispatcher.run()
+        self.is_over = True
+
     def _report(self, *events: Event) -> None:
         self.notices += [event.text for event in events if isinstance(event, Notice)]
+
+    def _call_roll(self, servers: Sequence[Server], now: float) -> RollCall:
+        gone = {one.id for one in servers} - {HERE}
+        return RollCall({HERE}, gone, 0.0, now + 1000.0)
 
     def add(self, name: str, **changes: Any) -> Run:
         """Queue a run, and let the dispatcher know."""
@@ -80,6 +90,12 @@ class Dispatching:
         found = self.store.runs.get(run if isinstance(run, int) else run.id)
         assert found is not None
         return found
+
+    async def started(self, run: Run, number: int = 1) -> AttemptByHand:
+        """The attempt of this number, once it is there."""
+        key = (run.id, number)
+        await eventually_async(lambda: key in self.executor.attempts)
+        return self.executor.attempts[key]
 
     async def until(self, run: Run, *states: State) -> Run:
         await eventually_async(lambda: self.get(run).state in states)
@@ -103,7 +119,7 @@ async def dispatching(folder: Folder, limits: Limits = NO_LIMITS) -> AsyncIterat
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one.timer.run)
-            tasks.start_soon(one.dispatcher.run)
+            tasks.start_soon(one.run)
             yield one
             tasks.cancel_scope.cancel()
     finally:

@@ -1,21 +1,13 @@
-"""Whether there is room for a run to be started: on the disk for its log, and in the system for its process."""
+"""Whether there is room for a run to be started: as its executor says, and as it shows when one is started."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from aqueue.clock import Clock
-from aqueue.folder.layout import Folder
 from aqueue.model.events import Notice, Report
 from aqueue.model.outcome import End, Outcome
 from aqueue.policy.trials import Trials
-
-ROOM_TO_START: Final = 16 << 20
-"""Bytes that must be free on the disk for a run to be started: it will want to write its log."""
-
-FILES_TO_START: Final = 64
-"""How many more files there must be room for."""
 
 DISK_FULL_PAUSE: Final = 1.0
 """Seconds after which a full disk is looked at again."""
@@ -29,13 +21,18 @@ class Headroom:
     """Knows whether runs can be started, and says so when that changes.
 
     Args:
+        shortage: says why nothing can be started now; empty if something can.
         tell: is told why nothing is started, for those who ask; empty once something is again.
     """
 
     def __init__(
-        self, folder: Folder, clock: Clock, report: Report, tell: Callable[[str], None] = lambda _: None
+        self,
+        shortage: Callable[[], str],
+        clock: Clock,
+        report: Report,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._folder = folder
+        self._shortage = shortage
         self._clock = clock
         self._report = report
         self._is_short = False
@@ -45,17 +42,13 @@ class Headroom:
         self._told = ""
 
     def has_room(self) -> bool:
-        """Whether there is room for a run to be started; the disk is asked now and then."""
+        """Whether there is room for a run to be started; it is asked for now and then."""
         now = self._clock.monotonic()
         if now < self._check_at:
             return not self._is_short
         self._check_at = now + _CHECK_SECONDS
-        status = os.statvfs(self._folder.state)
-        free = status.f_bavail * status.f_frsize
-        if free < ROOM_TO_START:
-            self.is_short(f"the disk is full (there are {free >> 20} MiB free)")
-        elif status.f_files and status.f_favail < FILES_TO_START:
-            self.is_short(f"the disk is full ({status.f_favail} more files can be made)")
+        if why := self._shortage():
+            self.is_short(why)
         else:
             self.is_there()
         return not self._is_short

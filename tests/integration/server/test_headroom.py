@@ -2,13 +2,12 @@
 
 import math
 
-from aqueue.executors.local.headroom import Headroom
-from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
+from aqueue.server.headroom import Headroom
 from tests.clock import SetClock
 
 
-def test_while_runs_cannot_be_started_one_is_tried_at_a_time_and_that_is_told_once(folder: Folder) -> None:
+def test_while_runs_cannot_be_started_one_is_tried_at_a_time_and_that_is_told_once() -> None:
     told: list[Event] = []
     reasons: list[str] = []
 
@@ -16,7 +15,7 @@ def test_while_runs_cannot_be_started_one_is_tried_at_a_time_and_that_is_told_on
         told.extend(events)
 
     clock = SetClock()
-    room = Headroom(folder, clock, report, reasons.append)
+    room = Headroom(str, clock, report, reasons.append)
     for _ in range(5):
         for running in (3, 2):
             room.is_missed("no process is to be had", running)
@@ -36,9 +35,9 @@ def test_while_runs_cannot_be_started_one_is_tried_at_a_time_and_that_is_told_on
     assert room.most_runs(2) == math.inf
 
 
-def test_whoever_asks_is_told_why_nothing_is_started_until_something_is(folder: Folder) -> None:
+def test_whoever_asks_is_told_why_nothing_is_started_until_something_is() -> None:
     told: list[str] = []
-    room = Headroom(folder, SetClock(), lambda *_: None, told.append)
+    room = Headroom(str, SetClock(), lambda *_: None, told.append)
     assert room.has_room()
     room.is_short("the disk is full")
     room.is_short("the disk is full")
