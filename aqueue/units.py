@@ -1,4 +1,4 @@
-"""Sizes and lengths of time as people write them."""
+"""Sizes, lengths of time and numbers of things as people write them."""
 
 import re
 from typing import Final
@@ -95,3 +95,12 @@ def spell(seconds: float) -> str:
         elif parts:
             break
     return "".join(parts[:2])
+
+
+def counted(number: int, noun: str) -> str:
+    """Return so many things in words.
+
+    >>> counted(1, "run"), counted(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

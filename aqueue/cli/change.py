@@ -8,12 +8,13 @@ import click
 
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import counted, listed, note, say_warning, say_what_hangs_on
+from aqueue.cli.messages import listed, note, say_warning, say_what_hangs_on
 from aqueue.cli.options import DURATION, F, directory_option
 from aqueue.cli.output import report
 from aqueue.client import actions, pruning
 from aqueue.client.actions import Which
 from aqueue.model.run import Run, State
+from aqueue.units import counted
 
 _SHOWN = 5
 

@@ -1,178 +1,25 @@
-"""Facts, params and metrics of runs as columns: what can be shown, sorted by, compared and drawn."""
+"""Columns of facts, params and metrics as they are printed: as CSV, or beside each other."""
 
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
 
 from aqueue.cli import tables
 from aqueue.cli.output import say
-from aqueue.client import views
-from aqueue.errors import RunError
-from aqueue.model.run import Run
-from aqueue.model.values import Scalar, Spelled, Value, is_number, plain_text, stands_for
-
-FACTS: Final = ("id", "name", "queue", "state", "took")
-"""The columns that every run has a value in."""
+from aqueue.client.columns import FACTS, Column, Columns, Facts, Kind
+from aqueue.model.values import Value, is_number, plain_text, stands_for
+from aqueue.units import counted
 
 _SHOWN_FACTS: Final = ("id", "name", "state")
-_DIGITS = re.compile(r"(\d{1,18})", re.ASCII)
 _GAP = "  "
 _PLAIN: Mapping[str, str] = {}
 _STATES = {str(state): colour for state, colour in tables.STATE_COLOURS.items()}
 _LONGEST_TEXT = 40
-_NAMED = 30
-
-
-class Kind(StrEnum):
-    """What a column tells of runs."""
-
-    FACT = "column"
-    PARAM = "param"
-    METRIC = "metric"
-
-
-class Column(msgspec.Struct, frozen=True):
-    """One thing that is known of runs.
-
-    Attributes:
-        key: what it is called by people; no two columns have the same.
-        values: by the ids of the runs that have it; None where it is said to be nothing.
-    """
-
-    key: str
-    kind: Kind
-    values: dict[int, Value]
-
-    def of(self, id_: int) -> Scalar:
-        """Its value for a run, whatever its spelling; None if there is none."""
-        return stands_for(self.written(id_))
-
-    def written(self, id_: int) -> Value:
-        """Return its value for a run as it is written."""
-        return self.values.get(id_)
-
-    def spellings(self) -> dict[Scalar, str]:
-        """Return how values are written that are always written in one way, which is not ours."""
-        found: dict[Scalar, set[Value]] = {}
-        for value in self.values.values():
-            found.setdefault(stands_for(value), set()).add(value)
-        return {
-            value: plain_text(way)
-            for value, ways in found.items()
-            for way in ways
-            if len(ways) == 1 and isinstance(way, Spelled)
-        }
-
-
-Columns = Mapping[str, Column]
-
-
-def columns_of(runs: Iterable[Run], now: float) -> Columns:
-    """All that is known of runs, by the keys: facts, then params, then metrics, as the runs have them.
-
-    A name that is taken already has its kind behind it: `lr (metric)`.
-
-    Args:
-        runs: in the order of their ids; none of them is kept.
-    """
-    facts: dict[str, dict[int, Value]] = {key: {} for key in FACTS}
-    params: dict[str, dict[int, Value]] = {}
-    metrics: dict[str, dict[int, Value]] = {}
-    for run in runs:
-        for key, fact in zip(FACTS, _facts(run, now), strict=True):
-            facts[key][run.id] = fact
-        for known, named in ((params, run.task.params), (metrics, run.metrics)):
-            for name, value in named.items():
-                known.setdefault(name, {})[run.id] = value
-    found: dict[str, Column] = {}
-    for kind, values in ((Kind.FACT, facts), (Kind.PARAM, params), (Kind.METRIC, metrics)):
-        for name, by_id in values.items():
-            key = name
-            while key in found:
-                key += f" ({kind})"
-            found[key] = Column(key, kind, by_id)
-    return found
-
-
-def find(columns: Columns, key: str, count: int) -> Column:
-    """The column that a person calls `key`.
-
-    Args:
-        count: how many runs the columns are of.
-
-    Raises:
-        RunError: none of the runs has it.
-    """
-    if key in columns:
-        return columns[key]
-    raise RunError(f"none of {counted(count)} has '{key}'", known(columns))
-
-
-def known(columns: Columns) -> str:
-    """Which columns there are, as a hint for a person."""
-    parts = []
-    for kind in Kind:
-        keys = [column.key for column in columns.values() if column.kind is kind]
-        more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-        parts.append(f"{kind}s: {', '.join(keys[:_NAMED])}{more}" if keys else f"no {kind}s")
-    return "there are " + "; ".join(parts)
-
-
-def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
-    """The ids of runs in the order of a column, from the smallest value up.
-
-    Those without a value come last, and right before them those whose value is NaN.
-
-    Args:
-        columns: of these runs.
-        written: the key of one; with a `-` before it, from the largest value down.
-
-    Raises:
-        RunError: there is no such column.
-    """
-    if not ids:
-        return []
-    is_down = written.startswith("-") and written not in columns
-    column = find(columns, written.removeprefix("-") if is_down else written, len(ids))
-    valued: list[int] = []
-    odd: list[int] = []
-    missing: list[int] = []
-    for id_ in ids:
-        value = column.of(id_)
-        (missing if value is None else odd if value != value else valued).append(id_)
-    valued.sort(key=lambda id_: _rank(column.of(id_)), reverse=is_down)
-    return valued + odd + missing
-
-
-def distinct(values: Iterable[Scalar]) -> list[Scalar]:
-    """Each of the values once: numbers by their size, others as they come."""
-    once = list(dict.fromkeys(values))
-    return sorted(once, key=_rank) if all(map(is_number, once)) else once
-
-
-def counted(count: int) -> str:
-    """So many runs, in words."""
-    return "1 run" if count == 1 else f"{count} runs"
-
-
-Facts = tuple[Scalar, ...]
-"""A row of what `ls` shows."""
-
-
-def facts_of(runs: Sequence[Run], why: Sequence[str | None], now: float) -> list[Facts]:
-    """Return what `ls` shows, a row for each run.
-
-    Args:
-        why: each of the runs waits.
-    """
-    return [(*_facts(run, now), wait or run.reason) for run, wait in zip(runs, why, strict=True)]
 
 
 def print_facts(rows: Iterable[Facts]) -> None:
@@ -220,7 +67,7 @@ def _print_table(columns: Sequence[Column], ids: Sequence[int]) -> None:
         for column in columns
     ]
     if left := print_aligned(stacks, at_least=len(_SHOWN_FACTS)):
-        say(f"{left} more column{'' if left == 1 else 's'}; --csv and --json show all", err=True)
+        say(f"{counted(left, 'more column')}; --csv and --json show all", err=True)
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -278,18 +125,6 @@ def shown(value: Value) -> str:
         return f"{value:.6g}"
     text = "".join(letter if letter.isprintable() else " " for letter in plain_text(value))
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-
-
-def _facts(run: Run, now: float) -> tuple[Scalar, ...]:
-    seconds = views.seconds(run, now)
-    return run.id, run.name, run.queue, str(run.state), None if seconds is None else round(seconds, 3)
-
-
-def _rank(value: Scalar) -> tuple[bool, Any]:
-    """Numbers before text, and in text `train-2` before `train-10`."""
-    if not isinstance(value, str):
-        return False, value
-    return True, [int(part) if part.isdecimal() else part for part in _DIGITS.split(value)]
 
 
 def _telling(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:

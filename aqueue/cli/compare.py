@@ -7,15 +7,17 @@ from pathlib import Path
 import click
 
 from aqueue.cli import plot
-from aqueue.cli.columns import Columns, Stack, columns_of, counted, distinct, find, known, print_aligned, shown
+from aqueue.cli.columns import Stack, print_aligned, shown
 from aqueue.cli.completion import group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import report, say
 from aqueue.cli.plot import Picture, Series
+from aqueue.client.columns import Columns, columns_of, distinct, find, known
 from aqueue.client.session import now, reading, resolve_all
 from aqueue.errors import RunError, UsageError
 from aqueue.model.values import Scalar, is_number
+from aqueue.units import counted
 from aqueue.visible import visible_line
 
 _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
@@ -68,7 +70,7 @@ def compare(
         return
     plot.save(picture, Path(file))
     count = sum(len(series.points) for series in picture.series)
-    report(f"{file}: {y} over {x} of {counted(count)}")
+    report(f"{file}: {y} over {x} of {counted(count, 'run')}")
 
 
 def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
@@ -86,9 +88,9 @@ def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None
         if is_number(value) and math.isfinite(value) and (not is_number(at) or math.isfinite(at)):
             points.setdefault(beside.of(id_) if beside else None, []).append((at, value))
     if left := len(both) - sum(map(len, points.values())):
-        say(f"{counted(left)} left out: {x} or {y} is not a finite number", err=True)
+        say(f"{counted(left, 'run')} left out: {x} or {y} is not a finite number", err=True)
     if not points:
-        raise RunError(f"none of {counted(len(ids))} has both {x} and {y}, as numbers", known(columns))
+        raise RunError(f"none of {counted(len(ids), 'run')} has both {x} and {y}, as numbers", known(columns))
     lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
     spellings = beside.spellings() if beside else {}
     return [Series(shown(spellings.get(value, value)), points[value]) for value in distinct(points)] + lacking

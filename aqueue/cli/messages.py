@@ -32,12 +32,3 @@ def listed(runs: Sequence[Run]) -> str:
     named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
     more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
     return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return so many things in words.
-
-    >>> counted(1, "run"), counted(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue.cli.columns import distinct, shown
+from aqueue.cli.columns import shown
+from aqueue.client.columns import distinct
 from aqueue.errors import AqueueError, RunError
 from aqueue.model.values import Scalar, is_number
 

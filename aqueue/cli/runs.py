@@ -6,7 +6,7 @@ from typing import TypedDict
 
 import click
 
-from aqueue.cli import columns as tabulating
+from aqueue.cli import columns as printing
 from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, complete_run, group_option
@@ -14,6 +14,7 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import say_warning
 from aqueue.cli.options import COUNT, F, directory_option
 from aqueue.cli.output import put_by, say
+from aqueue.client import columns as tabulating
 from aqueue.client import views
 from aqueue.client.prospects import unseen
 from aqueue.client.session import config_or_default, present, reading, resolve_all
@@ -102,9 +103,9 @@ def list_(
         total = store.runs.count(**chosen)
         left = untaken(store, folder, config_or_default(folder)) if is_for_people else []
     if measured:
-        tabulating.print_measured(ids, columns, as_csv=as_csv)
+        printing.print_measured(ids, columns, as_csv=as_csv)
     elif as_csv:
-        tabulating.print_facts(rows)
+        printing.print_facts(rows)
     else:
         _print_runs(few, why, moment)
     if total > len(ids) and is_for_people:

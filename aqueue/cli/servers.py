@@ -3,7 +3,7 @@
 import click
 
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import counted, note, say_warning
+from aqueue.cli.messages import note, say_warning
 from aqueue.cli.options import (
     COUNT,
     IDLE_TIMEOUT,
@@ -18,6 +18,7 @@ from aqueue.cli.unclaimed import folder_to_serve, yes_option
 from aqueue.client import servers
 from aqueue.client.servers import Serving
 from aqueue.model.gpu import GpuId
+from aqueue.units import counted
 
 
 @click.command()
