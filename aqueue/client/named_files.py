@@ -3,14 +3,17 @@
 import os
 import shlex
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aqueue.client import place
 from aqueue.client.params import Params
 from aqueue.client.session import environment
+from aqueue.client.session import working_dir as working_dir_now
 from aqueue.client.submit import Wishes, after_something, with_wishes
 from aqueue.errors import AqueueError, FileError, UsageError
 from aqueue.folder import trust
@@ -59,6 +62,33 @@ def requests_in(
     name = wishes.get("name")
     contents = parse(folder, config, files, name=name, working_dir=working_dir)
     refuse_one_name(files, contents, run_id, name)
+    return _wished(contents, wishes, given)
+
+
+def requests_of(
+    config: Config, mapping: Mapping[str, object], wishes: Wishes, given: Params
+) -> tuple[list[list[Submission]], list[str]]:
+    """Return the same of a mapping in the shape of a task file.
+
+    Raises:
+        FileError: there is an error in it.
+        UsageError: it cannot take that.
+    """
+    # Imported here: what only reads files needs none of it.
+    import json
+
+    from aqueue.formats import task_file
+
+    here = str(working_dir_now())
+    defaults = config.task_defaults(name=wishes.get("name"), queue=None, working_dir=here, base=here)
+    # JSON is YAML in which text is quoted, and so is never taken for a number.
+    text = json.dumps(msgspec.to_builtins(mapping), ensure_ascii=False, indent=1)
+    return _wished([task_file.parse(text, "task", defaults)], wishes, given)
+
+
+def _wished(
+    contents: "Sequence[Content]", wishes: Wishes, given: Params
+) -> tuple[list[list[Submission]], list[str]]:
     requests = requested(contents, with_wishes(wishes), given)
     if wishes.get("after_any"):
         requests = [[after_something(request) for request in of_file] for of_file in requests]

@@ -1,8 +1,8 @@
-"""The params that a command line gives to the tasks of a file, and the sweeps that they make."""
+"""The params that a command line or a program gives to tasks, and the sweeps that they make."""
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -175,3 +175,33 @@ def _is_meant(request: Submission, param: str, requests: Sequence[Submission]) -
 
 def _has(request: Submission, param: str) -> bool:
     return param in request.task.params or (request.sweep is not None and param in request.sweep.axes)
+
+
+def params_of(values: Mapping[str, object], samples: int | None = None, seed: int | None = None) -> Params:
+    """Take the params of a program: a list, a tuple or a range has several values.
+
+    Raises:
+        UsageError: one of them cannot be one.
+    """
+    named: dict[str, Value] = {}
+    axes: dict[str, Axis] = {}
+    for key, value in values.items():
+        if PARAM.fullmatch(key) is None or not is_param(key):
+            raise UsageError(f"{key!r} cannot be a param", "use letters, digits and '_', and not AQUEUE_…")
+        if isinstance(value, list | tuple | range):
+            axes[key] = tuple(_plain(key, one) for one in value)
+        else:
+            named[key] = _plain(key, value)
+    return Params(named, axes, (), samples, seed)
+
+
+def _plain(key: str, value: object) -> Value:
+    """Return a plain value; of numbers of other libraries, those that are Python's, too."""
+    if value is None:
+        return None
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise UsageError(
+        f"{key}: {value!r} is no text, number or truth value", "convert it, with float() for instance"
+    )

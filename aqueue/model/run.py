@@ -1,5 +1,6 @@
 """Runs and their attempts: the records, and which state may follow which."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -7,6 +8,7 @@ import msgspec
 
 from aqueue.model.gpu import Allocation
 from aqueue.model.task import Priority, Task
+from aqueue.model.values import Value, plain_text
 
 Metric = str | int | float | bool
 
@@ -98,6 +100,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}
     took: float | None = None
 
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it."""
+        from html import escape
+
+        facts = {"run": f"{self.id} {self.name}:{self.run_id}", "state": self.state, "reason": self.reason}
+        shown = {**facts, "params": _pairs(self.task.params), "metrics": _pairs(self.metrics)}
+        rows = (f"<tr><th>{key}</th><td>{escape(str(text))}</td></tr>" for key, text in shown.items() if text)
+        return f"<table>{''.join(rows)}</table>"
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One start of a run's process; `finished_at` is None while it goes on."""
@@ -109,3 +120,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None
     reason: str | None
     cards: tuple[Allocation, ...] = ()
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())

@@ -1,0 +1,185 @@
+"""`from aqueue import Client`: what the command line can, without a command line."""
+
+import doctest
+import re
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.to_thread
+import pytest
+
+import aqueue
+from aqueue import AqueueError, Client, Run, State, Task
+from aqueue.client import client, control
+from aqueue.errors import RunError, UsageError
+
+
+@pytest.mark.parametrize("module", [client, control], ids=lambda module: module.__name__)
+def test_what_the_docstrings_show_is_so(queue: Client, module: object) -> None:
+    failed, tried = doctest.testmod(module, extraglobs={"aqueue": aqueue, "queue": queue})  # type: ignore[arg-type]
+    assert tried and not failed
+
+
+def test_the_package_is_imported_without_its_client() -> None:
+    code = "import aqueue, sys; assert not [name for name in sys.modules if name.startswith('aqueue.')]"
+    subprocess.run([sys.executable, "-c", f"{code}; aqueue.Client; aqueue.State.QUEUED"], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'Clint'"):
+        getattr(aqueue, "Clint")  # noqa: B009 - mypy knows that there is none
+
+
+def test_a_script_queues_serves_waits_and_reads(queue: Client) -> None:
+    (Path.cwd() / "train.yaml").write_text("command: echo loss=$lr\nparams: {lr: 1}\n")
+    with queue.serving(jobs=2):
+        first = queue.add(["echo", "hello"], name="first")
+        runs = queue.enqueue("train.yaml", params={"lr": [0.1, 0.01]}, group="sweep")
+        last = queue.add("echo last", after=[first, *runs])
+        done = queue.wait([last, *runs], timeout=60)
+    assert [run.id for run in done] == [last.id, *(run.id for run in runs)]
+    assert {run.state for run in done} == {State.SUCCEEDED}
+    assert [*queue.log(last).follow()] == ["last"]
+    assert [row["lr"] for row in queue.runs(group="sweep").table()] == [0.1, 0.01]
+
+
+def test_what_can_be_queued_from_python_is_a_task_too(queue: Client) -> None:
+    task = Task(name="t", command=("true",), working_dir="/")
+    (run,) = queue.enqueue(task, tags=["a=b"], gpus=[0, 1])
+    assert (run.task.command, run.task.tags, run.task.gpus) == (("true",), ("a=b",), (0, 1))
+    (given,) = queue.enqueue(
+        {
+            "name": "m",
+            "command": "true",
+            "retries": 2,
+            "params": {"flag": True, "text": "1e3", "lr": 1e-05},
+        }
+    )
+    assert (given.task.retries.limit, given.task.params) == (
+        2,
+        {"flag": True, "text": "1e3", "lr": 1e-05},
+    )
+
+
+def test_events_are_told_as_they_happen(queue: Client) -> None:
+    seen: list[str] = []
+    is_listening = threading.Event()
+
+    def listen() -> None:
+        events = queue.events()
+        is_listening.set()
+        for event in events:
+            seen.append(f"{event.kind} {event.run.id}")
+            if event.kind == "ended":
+                return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert is_listening.wait(20)
+    run = queue.add("true")
+    with queue.serving():
+        queue.wait(run, timeout=60)
+        listener.join(20)
+    assert seen == [f"accepted {run.id}", f"started {run.id}", f"ended {run.id}"]
+
+
+def test_a_wait_ends_at_its_deadline_and_where_only_a_person_can_help(queue: Client) -> None:
+    run = queue.add("true", name="held", hold=True)
+    with pytest.raises(RunError, match="held cannot start"):
+        queue.wait(run)
+    queue.release(run)
+    with pytest.raises(TimeoutError, match=f"not over after 0.01 s: {run.id}"):
+        queue.wait(run, timeout=0.01)
+    assert queue.wait([]) == []
+    assert "no server is up" in (queue.why(run) or "")
+
+
+def test_runs_are_held_released_cancelled_retried_and_dequeued(queue: Client) -> None:
+    run, other = queue.add("true", group="g", name="a"), queue.add("true", name="b")
+    assert [held.state for held in queue.hold(group="g")] == [State.HELD]
+    assert [back.state for back in queue.release([run])] == [State.QUEUED]
+    assert [over.state for over in queue.cancel(run.id)] == [State.ABORTED]
+    assert [again.state for again in queue.retry("a")] == [State.QUEUED]
+    assert queue.dequeue("b", other).id == other.id
+    queue.pause("a")
+    assert "paused" in (queue.why(run) or "")
+    assert queue.resume("a")
+    assert not queue.resume("a")
+    assert queue.prune(keep="7d") == 0
+    with pytest.raises(UsageError, match="no runs are named"):
+        queue.cancel()
+    assert queue.cancel([]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "no name"}, {"priority": "urgent"}, {"tags": ["a,b"]}, {"gpus": -1}, {"gpus": []},
+        {"gpu_memory": "much"}, {"timeout": "soon"}, {"params": {"lr": [1, 2]}}, {"params": {"lr": b""}},
+        {"params": {"AQUEUE_X": 1}}, {"env": {"A-B": "1"}}, {"after_any": True}, {"after": "nobody"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_with_a_hint_and_nothing_is_queued(
+    queue: Client, wrong: dict[str, object]
+) -> None:
+    with pytest.raises(AqueueError) as caught:
+        queue.add("true", **wrong)  # type: ignore[arg-type]
+    assert caught.value.hint
+    assert queue.runs() == []
+
+
+def test_threads_and_asynchronous_code_share_a_client(queue: Client) -> None:
+    async def add_many() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(anyio.to_thread.run_sync, partial(queue.add, "true"))
+
+    anyio.run(add_many)
+    assert len({run.id for run in queue.runs()}) == 8
+
+
+def test_a_notebook_shows_runs_as_tables(queue: Client) -> None:
+    run = queue.add("true", name="a", params={"text": "<b>"})
+    assert "<td>text=&lt;b&gt;</td>" in run._repr_html_()
+    assert "<td>&lt;b&gt;</td>" in queue.runs()._repr_html_()
+
+
+def test_a_script_of_a_user_has_types(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import aqueue\n"
+        "with aqueue.Client.find() as queue:\n"
+        "    run = queue.add('true', gpus=1, params={'lr': 0.1}, after=[42])\n"
+        "    reveal_type(queue.wait(run)[0].state)\n"
+        "    queue.add('true', gpu=1)\n"
+        "    run.nothing\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), script],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert 'Revealed type is "aqueue.model.run.State"' in done.stdout
+    assert 'Unexpected keyword argument "gpu"' in done.stdout
+    assert '"Run" has no attribute "nothing"' in done.stdout
+    assert "Found 2 errors" in done.stdout
+
+
+def test_a_folder_is_found_as_commands_find_it(queue: Client, tmp_path: Path) -> None:
+    assert Client.find().path == Client(tmp_path / "queue").path == queue.path
+    with pytest.raises(AqueueError):
+        Client(tmp_path / "nowhere")
+    assert isinstance(queue.add("true"), Run)
+
+
+def test_the_example_of_the_readme_is_so(queue: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = Path(aqueue.__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not installed with the package")
+    (example,) = re.findall(r"## From Python\n\n```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert capsys.readouterr().out == "succeeded {'loss': 0.1} AQUEUE_METRIC loss=0.1\n\n"
+    assert [row["lr"] for row in cast("list[dict[str, object]]", names["rows"])] == [0.1, 0.01]
