@@ -17,7 +17,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.gpu import GPU_VARIABLES, GpuId
 from aqueue.model.run import Trigger
-from aqueue.model.submission import Submission
+from aqueue.model.submission import Accepted, Submission, run_ids
 from aqueue.model.task import VARIABLE, Isolation, Priority, Task
 
 _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
@@ -53,18 +53,18 @@ class Submitted(NamedTuple):
     """What was queued.
 
     Attributes:
-        ids: of the runs, for each list of submissions and each submission in it.
+        accepted: each submission with the ids of its runs.
         unserved: why they wait for a server; None if one is there.
         doubts: what a person may not have meant.
     """
 
-    ids: list[list[list[int]]]
+    accepted: list[Accepted]
     unserved: str | None
     doubts: list[str]
 
     def all_ids(self) -> list[int]:
         """Return the ids of all runs, in their order."""
-        return [id_ for of_file in self.ids for runs in of_file for id_ in runs]
+        return run_ids(self.accepted)
 
 
 def submit(
@@ -92,12 +92,15 @@ def submit(
         raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
     kept = iter(keep_code(folder, together, warn, place.origin_here()))
     with changing(folder) as store:
-        ids = [
-            store.submissions.enqueue([*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id)
+        accepted = [
+            one
             for of_file in submissions
+            for one in store.submissions.enqueue(
+                [*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id
+            )
         ]
         doubts = [lacking(store, config, submission.task) for submission in together]
-        return Submitted(ids, unserved(store, folder), [text for text in doubts if text is not None])
+        return Submitted(accepted, unserved(store, folder), [text for text in doubts if text is not None])
 
 
 def command(

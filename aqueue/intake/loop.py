@@ -5,9 +5,8 @@ loop; so a file that is dropped changes threads once on its way to the store.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import Protocol
 
 import anyio
@@ -22,18 +21,19 @@ from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.config_reload import ConfigReload
 from aqueue.intake.inbox import BATCH, Inbox
 from aqueue.intake.schedule_files import ScheduleFile
+from aqueue.model.submission import Accepted, run_ids
 from aqueue.store.database import make_durable
 from aqueue.threads import in_thread
 
 
 class Delivered(Protocol):
-    """What became of files: the ids of the runs, for each request of each, and why a schedule file is refused.
+    """What became of files, by their names in `incoming/`, and why schedule files are refused.
 
     If they are not taken, nothing became of them: they are left to the next server.
     """
 
     is_taken: bool
-    ids: list[list[list[int]]]
+    accepted: Mapping[str, Sequence[Accepted]]
     refused: Sequence[AqueueError | None]
 
 
@@ -115,8 +115,7 @@ class IntakeLoop:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
         delivered = await self._deliver(files, schedule_files)
         if files and delivered.is_taken:
-            ids = [list(chain.from_iterable(of_file)) for of_file in delivered.ids]
-            self._delivered.extend(zip(files, ids, strict=True))
+            self._delivered.extend((file, run_ids(delivered.accepted[file.name])) for file in files)
             self._has_delivered.set()
         return delivered
 

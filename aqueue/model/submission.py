@@ -1,6 +1,6 @@
-"""Submissions: one run, or all those of a sweep, and the runs that they come after. Pure."""
+"""Submissions: one run, or all those of a sweep, and the runs that they come after; and what they became. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -77,3 +77,19 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         yield self.task.name, runs
         if self.sweep is not None:
             yield from ((f"{self.task.name}-{number}", (run,)) for number, run in enumerate(runs, start=1))
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A submission that is in the store.
+
+    Attributes:
+        run_ids: the ids of its runs, in their order.
+    """
+
+    submission: Submission
+    run_ids: tuple[int, ...]
+
+
+def run_ids(accepted: Iterable[Accepted]) -> list[int]:
+    """Return the ids of the runs that all of these became."""
+    return [id_ for one in accepted for id_ in one.run_ids]

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from aqueue.model.events import Event, RunAborted, RunAccepted, RunEnded, RunSta
 from aqueue.model.outcome import Outcome
 from aqueue.model.run import ENDED, Run
 from aqueue.model.server import Server
-from aqueue.model.submission import Submission
+from aqueue.model.submission import Accepted, run_ids
 from aqueue.policy.limits import Limits
 from aqueue.server.schedules import Planned, Planner
 from aqueue.store.orders import Leave, Order
@@ -59,17 +59,17 @@ class Delivery:
     def __init__(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> None:
         self.files = files
         self.schedule_files = schedule_files
-        self.ids: list[list[list[int]]] = []
-        """For each file the ids of its runs, for each request in it."""
+        self.accepted: Mapping[str, Sequence[Accepted]] = {}
+        """What became of each file, by its name in `incoming/`."""
         self.refused: Sequence[AqueueError | None] = ()
         """For each schedule file why it is not taken, or None."""
         self.is_taken = False
         """Whether this has been done. A server that leaves does not do it: the next one finds the files."""
         self.answered = anyio.Event()
 
-    def answer(self, ids: list[list[list[int]]], refused: Sequence[AqueueError | None]) -> None:
+    def answer(self, accepted: Mapping[str, Sequence[Accepted]], refused: Sequence[AqueueError | None]) -> None:
         """Tell that it has been done, and what came of it."""
-        self.ids = ids
+        self.accepted = accepted
         self.refused = refused
         self.is_taken = True
         self.answered.set()
@@ -79,7 +79,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     """What has come together since the last round.
 
     Attributes:
-        files: to accept, for each delivery.
+        files: to accept.
         schedule_files: what they say.
         outcomes: of attempts that are over.
         limits: that are in force.
@@ -94,7 +94,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         orders: that somebody has left where the database could not take them.
     """
 
-    files: Sequence[Sequence[ClaimedFile]]
+    files: Sequence[ClaimedFile]
     schedule_files: Sequence[ScheduleFile]
     outcomes: Sequence[Outcome]
     limits: Limits
@@ -115,7 +115,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         if self.adopting:
             # It asks the system for each of the other servers, and may find many runs to take over.
             return False
-        requests = [request for files in self.files for file in files for request in file.requests]
+        requests = [request for file in self.files for request in file.requests]
         return len(requests) <= _FEW and all(request.sweep is None for request in requests)
 
 
@@ -124,7 +124,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         known: the names of files that were in the store already.
-        ids: of the runs that were accepted: for each delivery, file and request.
+        accepted: what became of each file, by its name in `incoming/`.
         let_go: how many runs need not wait for others any more.
         roll_call: which servers are there; None if that was not asked.
         adopted: runs of servers that are gone, each with the boot of its server.
@@ -135,7 +135,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     known: Collection[str]
-    ids: list[list[list[list[int]]]]
+    accepted: Mapping[str, Sequence[Accepted]]
     aborted: list[Run]
     let_go: int
     planned: Planned
@@ -164,7 +164,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         freed = Counter(card.key for outcome, _ in self.ended for card in outcome.run.cards)
         if freed - Counter(card.key for run in self.claimed for card in run.cards):
             return True
-        come = sum(len(ids) for delivery in self.ids for file in delivery for ids in file) + self.let_go
+        come = len(run_ids(chain.from_iterable(self.accepted.values()))) + self.let_go
         come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
@@ -195,9 +195,9 @@ class Cycle:
             store.servers.follow_set_clock(*agenda.clock_was_set)
         for order in agenda.orders:
             _record(store, order, now)
-        left_behind = [file for files in agenda.files for file in files if file.is_left_behind]
+        left_behind = [file for file in agenda.files if file.is_left_behind]
         known = {file.name for file in left_behind if store.runs.of_file(file.name)}
-        ids = [[self._accept(store, file, known, now) for file in files] for files in agenda.files]
+        accepted = {file.name: self._accept(store, file, known, now) for file in agenda.files}
         ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.lifecycle.finish(outcome, server))]
         roll_call = self._call_roll(store.servers.all(), now) if agenda.adopting else None
         if agenda.beating:
@@ -206,7 +206,7 @@ class Cycle:
         asked = agenda.rung or agenda.beating
         return CycleResult(
             known=known,
-            ids=ids,
+            accepted=accepted,
             planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
             ended=ended,
             roll_call=roll_call,
@@ -220,11 +220,11 @@ class Cycle:
             let_go=len(store.dependencies.let_go),
         )
 
-    def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> list[list[int]]:
-        """Put the runs of a file into the store, and return their ids; none if it has been dealt with."""
+    def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> Sequence[Accepted]:
+        """Put the runs of a file into the store, and return what it became; nothing if it has been dealt with."""
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
         if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
-            return []
+            return ()
         return store.submissions.accept(file.name, file.requests, now)
 
 
@@ -239,20 +239,17 @@ def _record(store: Store, order: Order, now: float) -> None:
         store.lifecycle.cancel(run, order.reason, now)
 
 
-def accepted(agenda: CycleInput, done: CycleResult) -> Iterator[tuple[ClaimedFile, Submission, list[int]]]:
-    """What is new in the store: each request with its file and the ids of its runs."""
-    for files, ids_of_files in zip(agenda.files, done.ids, strict=True):
-        for file, ids_of_requests in zip(files, ids_of_files, strict=True):
-            if file.name not in done.known:
-                for request, ids in zip(file.requests, ids_of_requests, strict=False):
-                    if ids:
-                        yield file, request, ids
+def accepted(agenda: CycleInput, done: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:
+    """What is new in the store: each request with its file."""
+    for file in agenda.files:
+        if file.name not in done.known:
+            yield from ((file, one) for one in done.accepted[file.name])
 
 
-def news_of_accepted(file: ClaimedFile, request: Submission, ids: Sequence[int]) -> RunAccepted:
+def news_of_accepted(file: ClaimedFile, one: Accepted) -> RunAccepted:
     """What there is to tell of a request that was accepted."""
-    task = request.task
-    size = None if request.sweep is None else len(ids)
+    task, ids = one.submission.task, one.run_ids
+    size = None if one.submission.sweep is None else len(ids)
     return RunAccepted(ids[0], task.name, task.queue or task.name, file.source, task.hold, size)
 
 
@@ -271,5 +268,5 @@ def news_of_attempts(done: CycleResult) -> Iterator[Event]:
 def answer(deliveries: Sequence[Delivery], done: CycleResult) -> None:
     """Tell those who wait for it what became of their files."""
     refused = chain(done.planned.refused, repeat(None))
-    for delivery, ids in zip(deliveries, done.ids, strict=True):
-        delivery.answer(ids, list(islice(refused, len(delivery.schedule_files))))
+    for delivery in deliveries:
+        delivery.answer(done.accepted, list(islice(refused, len(delivery.schedule_files))))

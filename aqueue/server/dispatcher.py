@@ -270,7 +270,7 @@ class Dispatcher:
         rung, self._rung = self._rung, False
         beating, self._beat_is_due = self._beat_is_due, False
         return CycleInput(
-            files=[delivery.files for delivery in deliveries],
+            files=[file for one in deliveries for file in one.files],
             schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
             outcomes=outcomes,
             limits=msgspec.structs.replace(limits, runs=most),
@@ -361,9 +361,9 @@ class Dispatcher:
     def _tell(self, agenda: CycleInput, done: CycleResult) -> None:
         new = list(accepted(agenda, done))
         self._report(*(news_of_accepted(*one) for one in new))
-        for _, request, ids in new:
-            for id_ in ids:
-                self._cards.expect(id_, request.task)
+        for _, one in new:
+            for id_ in one.run_ids:
+                self._cards.expect(id_, one.submission.task)
         self._planner.tell(done.planned)
         for run in done.planned.made:
             self._cards.expect(run.id, run.task)

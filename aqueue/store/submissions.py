@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count, islice
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import msgspec
 from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
 from aqueue.model.run import NOT_YET, State, Trigger
-from aqueue.model.submission import Submission
+from aqueue.model.submission import Accepted, Submission
 from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.runs import Runs
@@ -115,24 +115,20 @@ class Submissions:
 
     def enqueue(
         self, requests: Sequence[Submission], now: float, *, trigger: Trigger, run_id: str | None = None
-    ) -> list[list[int]]:
-        """Remember the runs that are requested together.
-
-        Returns:
-            for each request the ids of its runs.
+    ) -> list[Accepted]:
+        """Remember the runs that are requested together, and return what each request became.
 
         Raises:
             RunError: one of them is to come after a run that is not known, or there is one with this run_id.
         """
         sets = [self._prerequisites(request) for request in requests]
-        ids = [
-            [self._new(task, now, trigger=trigger, run_id=run_id, prerequisites=set_) for task in request.tasks()]
-            for request, set_ in zip(requests, sets, strict=True)
-        ]
-        self._settle_all(requests, sets, ids, now)
-        return ids
 
-    def accept(self, source: str, requests: Sequence[Submission], now: float) -> list[list[int]]:
+        def new(task: Task, set_: int | None) -> int:
+            return self._new(task, now, trigger=trigger, run_id=run_id, prerequisites=set_)
+
+        return self._accept(requests, sets, new, now)
+
+    def accept(self, source: str, requests: Sequence[Submission], now: float) -> list[Accepted]:
         """Remember the runs of a file that was dropped, once, whoever says it and however often.
 
         What they were to come after and is not known any more has been forgotten, which is as good as over.
@@ -141,11 +137,11 @@ class Submissions:
             source: the name under which the file was claimed.
 
         Returns:
-            for each request the ids of its runs.
+            what each request became.
         """
         if known := self._runs.of_file(source):
             left = iter(known)
-            return [list(islice(left, len(request.tasks()))) for request in requests]
+            return [Accepted(request, tuple(islice(left, len(request.tasks())))) for request in requests]
         sets = [self._prerequisites(request, forgiving=True) for request in requests]
         first, numbers = source.partition("~")[0], count()
 
@@ -155,9 +151,22 @@ class Submissions:
             document = f"{source}:{number}"
             return self._new(task, now, trigger=Trigger.FILE, run_id=run_id, source=document, prerequisites=set_)
 
-        ids = [[new(task, set_) for task in request.tasks()] for request, set_ in zip(requests, sets, strict=True)]
-        self._settle_all(requests, sets, ids, now)
-        return ids
+        return self._accept(requests, sets, new, now)
+
+    def _accept(
+        self,
+        requests: Sequence[Submission],
+        sets: Sequence[int | None],
+        new: Callable[[Task, int | None], int],
+        now: float,
+    ) -> list[Accepted]:
+        """Make the runs of all requests, and do what follows from what they come after."""
+        accepted = [
+            Accepted(request, tuple([new(task, set_) for task in request.tasks()]))
+            for request, set_ in zip(requests, sets, strict=True)
+        ]
+        self._settle_all(accepted, sets, now)
+        return accepted
 
     def _new(self, task: Task, now: float, **how: Any) -> int:
         """Add a run that cannot be there yet; see `add`."""
@@ -179,25 +188,19 @@ class Submissions:
                     raise
         return self._dependencies.come_after(found, after_any=request.after_any)
 
-    def _settle_all(
-        self,
-        requests: Sequence[Submission],
-        sets: Sequence[int | None],
-        ids: Sequence[Sequence[int]],
-        now: float,
-    ) -> None:
+    def _settle_all(self, accepted: Sequence[Accepted], sets: Sequence[int | None], now: float) -> None:
         """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
         self._snapshots.leave_to_runs(
-            {snapshot.commit for request in requests if (snapshot := request.task.snapshot)}
+            {snapshot.commit for one in accepted if (snapshot := one.submission.task.snapshot)}
         )
-        if any(request.needs for request in requests):
+        if any(one.submission.needs for one in accepted):
             meant: dict[str, list[int]] = {}
-            for request, runs in zip(requests, ids, strict=True):
-                for name, some in request.by_name(runs):
+            for one in accepted:
+                for name, some in one.submission.by_name(one.run_ids):
                     meant.setdefault(name, []).extend(some)
-            for request, set_ in zip(requests, sets, strict=True):
-                if set_ is not None and request.needs:
-                    before = chain.from_iterable(meant.get(name, ()) for name in request.needs)
+            for one, set_ in zip(accepted, sets, strict=True):
+                if set_ is not None and one.submission.needs:
+                    before = chain.from_iterable(meant.get(name, ()) for name in one.submission.needs)
                     self._dependencies.put_before(before, set_)
         for set_ in sets:
             if set_ is not None:

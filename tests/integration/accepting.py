@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from aqueue.intake.claimed_files import ClaimedFile
-from aqueue.model.submission import Submission
+from aqueue.model.submission import Submission, run_ids
 from aqueue.model.task import Task
 from aqueue.store.store import Store
 
@@ -17,4 +17,4 @@ def accept(store: Store, source: str, tasks: Iterable[Task], now: float) -> list
 
 
 def accept_requests(store: Store, source: str, requests: Sequence[Submission], now: float) -> list[int]:
-    return [id_ for ids in store.submissions.accept(source, requests, now) for id_ in ids]
+    return run_ids(store.submissions.accept(source, requests, now))

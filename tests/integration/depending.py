@@ -9,7 +9,7 @@ from typing import Any
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, Trigger
-from aqueue.model.submission import Submission
+from aqueue.model.submission import Submission, run_ids
 from aqueue.model.sweep import Sweep
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
@@ -72,8 +72,7 @@ class Chain:
     def enqueue(self, *requests: Submission) -> list[int]:
         """Queue what is requested together; returns the ids of all runs."""
         with self.open() as store:
-            ids = store.submissions.enqueue(requests, self.now(), trigger=Trigger.MANUAL)
-        return [id_ for runs in ids for id_ in runs]
+            return run_ids(store.submissions.enqueue(requests, self.now(), trigger=Trigger.MANUAL))
 
     def a_then_b(self, **b: Any) -> None:
         """Queue a run `a`, and a run `b` that comes after it."""
@@ -82,8 +81,7 @@ class Chain:
 
     def accept(self, source: str, *requests: Submission) -> list[int]:
         with self.open() as store:
-            ids = store.submissions.accept(source, requests, self.now())
-        return [id_ for runs in ids for id_ in runs]
+            return run_ids(store.submissions.accept(source, requests, self.now()))
 
     def start(self) -> list[str]:
         """Start all that can start; returns the names."""

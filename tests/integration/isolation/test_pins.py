@@ -41,10 +41,10 @@ class Shelf:
         return self.keeper.keep(Submission(task=task), {} if taken is None else taken)
 
     def queue(self, request: Submission) -> int:
-        ((id_,),) = self.write(
+        (accepted,) = self.write(
             lambda connection: Store(connection).submissions.enqueue([request], 1.0, trigger=Trigger.MANUAL)
         )
-        return id_
+        return accepted.run_ids[0]
 
     def forget(self, run: int) -> None:
         def work(connection: sqlite3.Connection) -> None:

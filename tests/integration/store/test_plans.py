@@ -74,7 +74,7 @@ def test_nothing_that_follows_for_what_comes_after_a_run_goes_through_all_runs(
     with transaction(connection, folder):
         store = Store(connection)
         connection.set_trace_callback(statements.append)
-        ((a,), *_) = store.submissions.enqueue(requests, 1.0, trigger=Trigger.MANUAL)
+        a = store.submissions.enqueue(requests, 1.0, trigger=Trigger.MANUAL)[0].run_ids[0]
         store.submissions.enqueue([wants("d", after=["c-1", "group:b", "1"])], 1.0, trigger=Trigger.MANUAL)
         for code in (1, 0):
             (run,) = store.claims.claim("server", LIMITS, 2.0).runs
