@@ -1,1 +1,1 @@
-"""An attempt's life, whoever runs it. Read `attempt_files` first."""
+"""An attempt's life, whoever runs it. Read `base` first."""

@@ -1,1 +1,4 @@
-"""What serves: the loop, its cycle, who else serves, signals and idling. Read `server` and `dispatcher` first."""
+"""What serves: the loop, its cycle, slots, a timer, who else serves, signals and idling.
+
+Read `server` and `dispatcher` first.
+"""

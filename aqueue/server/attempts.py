@@ -9,6 +9,7 @@ from aqueue.executors.base import Attempt, Executor
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 from aqueue.server.slots import Slots
+from aqueue.store.attempts import Handle
 
 
 class RefusedError(Exception):
@@ -36,6 +37,9 @@ class Attempts:
         self._wake = wake
         self._going_on: dict[object, Attempt] = {}
         """By what holds their tokens."""
+        self._without_handle: dict[object, Attempt] = {}
+        """Those whose handle the store does not have yet."""
+        self._being_noted: list[object] = []
         self._ended: list[Outcome] = []
         self._being_recorded: list[Outcome] = []
 
@@ -53,9 +57,18 @@ class Attempts:
         self._being_recorded, self._ended = self._ended, []
         return self._being_recorded
 
+    def take_handles(self) -> list[Handle]:
+        """Return the handles of attempts that go on, and which the store does not have yet."""
+        known = [(holder, one) for holder, one in self._without_handle.items() if one.handle is not None]
+        self._being_noted = [holder for holder, _ in known]
+        return [Handle(one.handle or "", one.run.id, one.run.attempt) for _, one in known]
+
     def have_been_recorded(self) -> None:
         """Forget what was taken to be recorded."""
         self._being_recorded = []
+        for holder in self._being_noted:
+            self._without_handle.pop(holder, None)
+        self._being_noted = []
 
     def put_back(self) -> None:
         """Keep what was taken and could not be recorded."""
@@ -86,6 +99,8 @@ class Attempts:
         holder = object()
         self._slots.take_anyway(holder, run)
         self._see_through(self._executor.adopt(run, handle, boot), holder, tasks)
+        if handle is not None:
+            del self._without_handle[holder]
 
     def give_back(self, run: Run, why: str) -> None:
         """Have a claimed run be recorded as never started.
@@ -116,10 +131,11 @@ class Attempts:
             if (attempt.run.id, attempt.run.attempt) not in held:
                 attempt.disown()
                 del self._going_on[holder]
+                self._without_handle.pop(holder, None)
                 self._slots.give_back(holder)
 
     def _see_through(self, attempt: Attempt, holder: object, tasks: anyio.abc.TaskGroup) -> None:
-        self._going_on[holder] = attempt
+        self._going_on[holder] = self._without_handle[holder] = attempt
         tasks.start_soon(self._collect, attempt, holder)
 
     async def _collect(self, attempt: Attempt, holder: object) -> None:
@@ -130,6 +146,7 @@ class Attempts:
             why = f"aqueue could not see it through: {type(error).__name__}: {error}"
             outcome = Outcome(run=attempt.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
         self._slots.give_back(holder)
+        self._without_handle.pop(holder, None)
         if self._going_on.pop(holder, None) is not None:
             self._has_ended(outcome)
 

@@ -21,6 +21,7 @@ from aqueue.model.server import Server
 from aqueue.model.submission import Accepted, run_ids
 from aqueue.policy.limits import Limits
 from aqueue.server.schedules import Planned, Planner
+from aqueue.store.attempts import Handle
 from aqueue.store.orders import Leave, Order
 from aqueue.store.queues import Outlook
 from aqueue.store.store import Store
@@ -75,6 +76,19 @@ class Delivery:
         self.answered.set()
 
 
+class Adopted(NamedTuple):
+    """A run that another server has left, with what an executor is to know of its attempt.
+
+    Attributes:
+        handle: that was kept of it; None if none was.
+        boot: the boot that its server was started in; empty if that is not known.
+    """
+
+    run: Run
+    handle: str | None
+    boot: str
+
+
 class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     """What has come together since the last round.
 
@@ -82,6 +96,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         files: to accept.
         schedule_files: what they say.
         outcomes: of attempts that are over.
+        handles: of attempts that go on, as far as they became known.
         limits: that are in force.
         now: seconds since the epoch.
         clock_was_set: this boot, and by how many seconds the wall clock is ahead of the time since then, if it was
@@ -97,6 +112,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[ClaimedFile]
     schedule_files: Sequence[ScheduleFile]
     outcomes: Sequence[Outcome]
+    handles: Sequence[Handle] = ()
     limits: Limits
     now: float
     clock_was_set: tuple[str, float] | None = None
@@ -127,7 +143,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         accepted: what became of each file, by its name in `incoming/`.
         let_go: how many runs need not wait for others any more.
         roll_call: which servers are there; None if that was not asked.
-        adopted: runs of servers that are gone, each with the boot of its server.
+        adopted: the runs of servers that are gone.
         held: the runs of this server with the numbers of their attempts; None if that was not asked.
         taken: the runs that may start now; None where nothing is to be started.
         cancellations: the runs that somebody wants stopped, and why.
@@ -141,7 +157,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
     planned: Planned
     ended: list[tuple[Outcome, Run]]
     roll_call: RollCall | None
-    adopted: list[tuple[Run, str]]
+    adopted: list[Adopted]
     held: set[tuple[int, int]] | None
     taken: ClaimResult | None
     cancellations: list[tuple[int, str]]
@@ -174,13 +190,15 @@ class Cycle:
 
     Args:
         server: the server's id.
+        executor: names who runs what is claimed.
         planner: looks after schedules.
         call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
     """
 
-    def __init__(self, folder: Folder, server: str, planner: Planner, call_roll: CallRoll) -> None:
+    def __init__(self, folder: Folder, server: str, executor: str, planner: Planner, call_roll: CallRoll) -> None:
         self._folder = folder
         self._server = server
+        self._executor = executor
         self._planner = planner
         self._call_roll = call_roll
 
@@ -199,6 +217,8 @@ class Cycle:
         known = {file.name for file in left_behind if store.runs.of_file(file.name)}
         accepted = {file.name: self._accept(store, file, known, now) for file in agenda.files}
         ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.lifecycle.finish(outcome, server))]
+        if agenda.handles:
+            store.attempts.note(agenda.handles)
         roll_call = self._call_roll(store.servers.all(), now) if agenda.adopting else None
         if agenda.beating:
             store.servers.beat(server, limits, now)
@@ -210,15 +230,23 @@ class Cycle:
             planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
             ended=ended,
             roll_call=roll_call,
-            adopted=[] if roll_call is None else store.servers.adopt(server, roll_call.fresh, roll_call.gone),
+            adopted=[] if roll_call is None else self._adopt(store, roll_call),
             held=store.servers.held_by(server) if agenda.beating else None,
-            taken=store.claims.claim(server, limits, now, agenda.sight) if agenda.sight is not None else None,
+            taken=(
+                None
+                if agenda.sight is None
+                else store.claims.claim(server, limits, now, agenda.sight, executor=self._executor)
+            ),
             cancellations=store.lifecycle.cancellations(server) if asked else [],
             record=store.servers.get(server) if asked else None,
             outlook=store.prospects.outlook_for(server, limits, now),
             aborted=store.dependencies.aborted,
             let_go=len(store.dependencies.let_go),
         )
+
+    def _adopt(self, store: Store, roll_call: RollCall) -> list[Adopted]:
+        left = store.servers.adopt(self._server, roll_call.fresh, roll_call.gone)
+        return [Adopted(run, store.attempts.handle(run, self._executor), boot) for run, boot in left]
 
     def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> Sequence[Accepted]:
         """Put the runs of a file into the store, and return what it became; nothing if it has been dealt with."""
@@ -261,8 +289,8 @@ def news_of_attempts(done: CycleResult) -> Iterator[Event]:
         yield RunAborted(run)
     for run in done.claimed:
         yield RunStarted(run)
-    for run, _ in done.adopted:
-        yield RunStarted(run, adopted=True)
+    for one in done.adopted:
+        yield RunStarted(one.run, adopted=True)
 
 
 def answer(deliveries: Sequence[Delivery], done: CycleResult) -> None:

@@ -2,8 +2,8 @@
 
 All that happens to runs in this server goes through one loop. Whatever has come together since the last round,
 files to accept and attempts that are over, is recorded in one transaction, and the same transaction claims the
-runs that may start now (see `rounds`). So a run costs one commit, and many runs at once cost few. They are started
-right after it; seeing them through is left to a task for each.
+runs that may start now (see `cycle`). So a run costs one commit, and many runs at once cost few. They are started
+right after it; seeing them through is left to a task for each (see `attempts`).
 """
 
 import math
@@ -97,7 +97,7 @@ class Dispatcher:
         self._server = server
         self._leave = leave
         self._orders = OrderFile(str(folder.orders))
-        self._rounds = Cycle(folder, server, planner, call_roll)
+        self._rounds = Cycle(folder, server, executor.name, planner, call_roll)
         self._bury = bury
         self._limits = limits
         self._slots = slots
@@ -192,7 +192,8 @@ class Dispatcher:
             tasks.start_soon(self._cards.close_when_idle)
             while True:
                 self._awake = anyio.Event()
-                self.next_at = self._clock.monotonic() + await self._round(tasks)
+                pause = await self._round(tasks)
+                self.next_at = self._clock.monotonic() + pause
                 if self.is_draining and not self._attempts and not self._deliveries:
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
@@ -237,7 +238,7 @@ class Dispatcher:
             self._folder.ring()
         self._attempts.have_been_recorded()
         if done.held is not None:
-            self._attempts.keep_only(done.held - {(run.id, run.attempt) for run, _ in done.adopted})
+            self._attempts.keep_only(done.held - {(one.run.id, one.run.attempt) for one in done.adopted})
         # Before anything else: whoever dropped a file is waiting for this.
         self._start(agenda.limits, done, tasks)
         if agenda.sight is not None:
@@ -253,8 +254,8 @@ class Dispatcher:
         if done.roll_call is not None:
             self._bury(done.roll_call)
             self._stale_at = done.roll_call.stale_at
-        for run, its_boot in done.adopted:
-            self._attempts.adopt(run, None, its_boot, tasks)
+        for one in done.adopted:
+            self._attempts.adopt(one.run, one.handle, one.boot, tasks)
         self._attempts.stop_some(dict(done.cancellations))
         if done.record is not None:
             self._take_orders(done.record)
@@ -273,6 +274,7 @@ class Dispatcher:
             files=[file for one in deliveries for file in one.files],
             schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
             outcomes=outcomes,
+            handles=self._attempts.take_handles(),
             limits=msgspec.structs.replace(limits, runs=most),
             now=now,
             clock_was_set=self._set_clock(),

@@ -9,6 +9,7 @@ from aqueue.model.gpu import Allocation, GpuReading
 from aqueue.model.run import Run
 from aqueue.policy.gpu_placement import Allocator, Blocked, Placed, Reservation, with_doubts
 from aqueue.policy.limits import Limits, Usage
+from aqueue.store.attempts import Attempts
 from aqueue.store.gpus import Gpus
 from aqueue.store.queues import Queues
 from aqueue.store.rows import RUN, cards_as_text, fetch_runs
@@ -36,14 +37,27 @@ class Claims:
         transaction: a connection inside a transaction that may write.
     """
 
-    def __init__(self, transaction: sqlite3.Connection, queues: Queues, gpus: Gpus) -> None:
+    def __init__(self, transaction: sqlite3.Connection, attempts: Attempts, queues: Queues, gpus: Gpus) -> None:
         self._transaction = transaction
         self._execute = transaction.execute
+        self._attempts = attempts
         self._queues = queues
         self._gpus = gpus
 
-    def claim(self, server: str, limits: Limits, now: float, sight: GpuView = NO_VIEW) -> ClaimResult:
-        """Give `server` the runs that may start now, with the cards they ask for; none once it is to leave."""
+    def claim(
+        self, server: str, limits: Limits, now: float, sight: GpuView = NO_VIEW, *, executor: str = "local"
+    ) -> ClaimResult:
+        """Give `server` the runs that may start now, with the cards they ask for; none once it is to leave.
+
+        Args:
+            executor: names who is to run them.
+        """
+        taken = self._claim_all(server, limits, now, sight)
+        for run in taken.runs:
+            self._attempts.begin(run, executor)
+        return taken
+
+    def _claim_all(self, server: str, limits: Limits, now: float, sight: GpuView) -> ClaimResult:
         is_leaving, is_ready = self._execute(_IS_LEAVING_IS_READY, (server, now)).fetchone()
         if is_leaving:
             # It may not have heard of that yet.

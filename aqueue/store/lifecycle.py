@@ -13,10 +13,11 @@ import msgspec
 from aqueue.errors import RunError
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, NOT_YET, TRANSITIONS, Run, State
-from aqueue.policy.retry import Verdict, judge
+from aqueue.policy.retry import judge
+from aqueue.store.attempts import Attempts
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.gpus import Gpus
-from aqueue.store.rows import ATTEMPT, RUN, as_json, cards_as_text, fetch_run, metrics_as_text
+from aqueue.store.rows import RUN, as_json, fetch_run, metrics_as_text
 from aqueue.store.runs import Runs
 
 _BY_HAND = "retried by hand"
@@ -44,7 +45,6 @@ _FINISH: Final = (
     " WHERE id = :id AND state = 'running' AND server = :server AND attempt = :attempt"
     f" RETURNING {RUN}"
 )
-_ADD_ATTEMPT: Final = f"INSERT INTO attempts (run, {ATTEMPT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _CANCELLATIONS: Final = "SELECT id, cancel FROM runs WHERE state = 'running' AND server = ? AND cancel IS NOT NULL"
 _READ_REPLACED: Final = f"SELECT {', '.join(_REPLACED)} FROM runs WHERE id = ?"
 _TAKE_BACK: Final = (
@@ -61,11 +61,17 @@ class Lifecycle:
     """
 
     def __init__(
-        self, transaction: sqlite3.Connection, runs: Runs, dependencies: Dependencies, gpus: Gpus
+        self,
+        transaction: sqlite3.Connection,
+        runs: Runs,
+        attempts: Attempts,
+        dependencies: Dependencies,
+        gpus: Gpus,
     ) -> None:
         self._transaction = transaction
         self._execute = transaction.execute
         self._runs = runs
+        self._attempts = attempts
         self._dependencies = dependencies
         self._gpus = gpus
 
@@ -109,8 +115,7 @@ class Lifecycle:
         if finished is None:
             return None
         self._gpus.give_back(run.cards, outcome.at)
-        if began:
-            self._add_attempt(outcome, verdict, finished.started_at)
+        self._attempts.end(outcome, verdict.attempt_reason)
         if over and not began and self._take_back_retry(run, outcome.at) is not None:
             return self._runs.get(run.id)
         if over:
@@ -119,22 +124,6 @@ class Lifecycle:
             self._dependencies.settle(run.prerequisites, outcome.at)
             return self._runs.get(run.id)
         return finished
-
-    def _add_attempt(self, outcome: Outcome, verdict: Verdict, started_at: float | None) -> None:
-        run = outcome.run
-        self._execute(
-            _ADD_ATTEMPT,
-            (
-                run.id,
-                run.attempt,
-                started_at,
-                outcome.at,
-                outcome.exit_code,
-                outcome.signal,
-                verdict.attempt_reason,
-                cards_as_text(run.cards),
-            ),
-        )
 
     def cancellations(self, server: str) -> list[tuple[int, str]]:
         """Return the runs of `server` that somebody wants stopped, and why."""

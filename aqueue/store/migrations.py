@@ -60,15 +60,19 @@ MIGRATIONS: Final = (
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
+    -- Each has a row from its claim on.
     CREATE TABLE attempts (
         run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
         started_at REAL NOT NULL,
-        finished_at REAL NOT NULL,
+        finished_at REAL,
         exit_code INTEGER,
         signal INTEGER,
         reason TEXT,
         cards TEXT,
+        -- Who runs it, and by what that finds it again, once it is known.
+        executor TEXT NOT NULL,
+        handle TEXT,
         PRIMARY KEY (run, number)
     ) WITHOUT ROWID;
 

@@ -12,7 +12,7 @@ from aqueue.store.rows import ATTEMPT, IS_OVER, RUNS, as_json, attempt_of, fetch
 _SLICE: Final = 1000
 
 _OF_IDS: Final = f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
-_ATTEMPTS: Final = f"SELECT {ATTEMPT} FROM attempts WHERE run = ? ORDER BY number"
+_ATTEMPTS: Final = f"SELECT {ATTEMPT} FROM attempts WHERE run = ? AND finished_at IS NOT NULL ORDER BY number"
 _HOW_FAR: Final = "SELECT id, attempt, state = 'running' FROM runs WHERE state IN ('queued', 'held', 'running')"
 _GROUPS: Final = "SELECT DISTINCT group_name FROM runs WHERE group_name IS NOT NULL ORDER BY group_name"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"

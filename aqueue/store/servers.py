@@ -31,6 +31,8 @@ _HELD_BY: Final = "SELECT id, attempt FROM runs WHERE state = 'running' AND serv
 _MOVE_WITH_CLOCK: Final = (
     "UPDATE runs SET ready_at = ready_at + :jump WHERE state = 'queued' AND ready_at < :not_yet",
     "UPDATE runs SET started_at = started_at + :jump WHERE state = 'running'",
+    "UPDATE attempts SET started_at = started_at + :jump"
+    " WHERE finished_at IS NULL AND run IN (SELECT id FROM runs WHERE state = 'running')",
     "UPDATE servers SET started_at = started_at + :jump, heartbeat_at = heartbeat_at + :jump",
 )
 

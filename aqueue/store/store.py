@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from aqueue.store.attempts import Attempts
 from aqueue.store.claims import Claims
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.due_times import DueTimes
@@ -25,14 +26,15 @@ class Store:
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
         self.runs = Runs(transaction)
+        self.attempts = Attempts(transaction)
         self.queues = Queues(transaction)
         self.gpus = Gpus(transaction)
         self.snapshots = Snapshots(transaction)
         self.servers = Servers(transaction, self.runs)
         self.dependencies = Dependencies(transaction, self.runs)
-        self.claims = Claims(transaction, self.queues, self.gpus)
+        self.claims = Claims(transaction, self.attempts, self.queues, self.gpus)
         self.prospects = Prospects(transaction, self.queues, self.servers, self.gpus)
         self.submissions = Submissions(transaction, self.runs, self.dependencies, self.snapshots)
-        self.lifecycle = Lifecycle(transaction, self.runs, self.dependencies, self.gpus)
+        self.lifecycle = Lifecycle(transaction, self.runs, self.attempts, self.dependencies, self.gpus)
         self.due_times = DueTimes(transaction, self.runs, self.submissions, self.lifecycle)
         self.schedules = Schedules(transaction, self.due_times)

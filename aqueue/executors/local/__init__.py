@@ -1,1 +1,4 @@
-"""Attempts as processes of this machine, which survive their server. Read `runner` and `wrapper` first."""
+"""Attempts as processes of this machine, which survive their server.
+
+Read `executor`, `runner` and `wrapper` first.
+"""

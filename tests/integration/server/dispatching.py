@@ -1,6 +1,7 @@
 """A dispatcher as a server has it, over a real store, for tests that are about nothing else of a server."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -104,8 +105,8 @@ class Dispatching:
     async def until_told(self, words: str) -> None:
         await eventually_async(lambda: any(words in text for text in self.notices))
 
-    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
-        self._connection.execute(statement, values)
+    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
 
     def close(self) -> None:
         self._connection.close()

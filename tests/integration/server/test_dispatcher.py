@@ -10,10 +10,11 @@ from aqueue.executors.base import Executor
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Queue
 from aqueue.model.outcome import End
-from aqueue.model.run import State
+from aqueue.model.run import Run, State
 from aqueue.model.server import Server
 from aqueue.model.task import Retries
 from aqueue.policy.limits import Limits
+from aqueue.store.attempts import Handle
 from tests.integration.server.by_hand import ByHand
 from tests.integration.server.dispatching import Dispatching, dispatching
 from tests.unit.records import a_run
@@ -93,21 +94,52 @@ async def test_a_defect_of_the_executor_concerns_that_run_alone(folder: Folder) 
         await one.until(other, State.SUCCEEDED)
 
 
-async def test_the_runs_of_a_server_that_is_gone_are_adopted(folder: Folder) -> None:
-    def die(one: Dispatching) -> int:
-        gone = Server(id="gone", pid=1, boot="its boot", jobs=1, started_at=0.0, heartbeat_at=1000.0)
-        one.store.servers.enter(gone)
-        run = one.add("train")
-        one.store.claims.claim("gone", Limits(), one.clock.now())
-        return run.id
+def left_by_a_server_that_is_gone(one: Dispatching, executor: str) -> Run:
+    gone = Server(id="gone", pid=1, boot="its boot", jobs=1, started_at=0.0, heartbeat_at=1000.0)
+    one.store.servers.enter(gone)
+    run = one.add("train")
+    one.store.claims.claim("gone", Limits(), one.clock.now(), executor=executor)
+    one.store.attempts.note([Handle("job 7", run.id, 1)])
+    one.dispatcher.beat()
+    return run
 
+
+async def test_the_runs_of_a_server_that_is_gone_are_adopted_by_their_handles(folder: Folder) -> None:
     async with dispatching(folder) as one:
-        run = one.get(die(one))
-        one.dispatcher.beat()
+        run = left_by_a_server_that_is_gone(one, "by hand")
         attempt = await one.started(run)
-        assert one.executor.adopted == [(run.id, None, "its boot")]
+        assert one.executor.adopted == [(run.id, "job 7", "its boot")]
         attempt.end()
         await one.until(run, State.SUCCEEDED)
+        assert [(past.number, past.exit_code) for past in one.store.runs.attempts(one.get(run))] == [(1, 0)]
+
+
+async def test_the_handle_of_another_executor_means_nothing(folder: Folder) -> None:
+    async with dispatching(folder) as one:
+        run = left_by_a_server_that_is_gone(one, "another")
+        await one.started(run)
+        assert one.executor.adopted == [(run.id, None, "its boot")]
+
+
+async def test_an_attempt_has_its_row_from_its_claim_on_and_its_handle_with_whatever_comes_next(
+    folder: Folder,
+) -> None:
+    def row(run: Run) -> tuple[object, ...]:
+        row: tuple[object, ...] = one.execute(
+            "SELECT number, finished_at, executor, handle FROM attempts WHERE run = ?", (run.id,)
+        ).fetchone()
+        return row
+
+    async with dispatching(folder, Limits(jobs=2)) as one:
+        run = one.add("train")
+        attempt = await one.started(run)
+        assert row(run) == (1, None, "by hand", None)
+        assert [(now.number, now.finished_at) for now in one.store.runs.attempts(one.get(run))] == [(1, None)]
+        await one.until(one.add("other"), State.RUNNING)
+        assert row(run) == (1, None, "by hand", "job 1.1")
+        attempt.end()
+        await one.until(run, State.SUCCEEDED)
+        assert row(run) == (1, 1001.0, "by hand", "job 1.1")
 
 
 async def test_a_drained_dispatcher_starts_nothing_and_is_over_with_its_last_attempt(folder: Folder) -> None:
