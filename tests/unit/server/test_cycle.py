@@ -8,11 +8,12 @@ from aqueue.model.claim import ClaimResult
 from aqueue.model.gpu import Allocation
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
+from aqueue.model.submission import Accepted, Submission
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import CycleInput, CycleResult
 from aqueue.server.schedules import Planned
 from aqueue.store.queues import Outlook
-from tests.unit.records import a_run
+from tests.unit.records import a_run, a_task
 
 CARD = Allocation(key="GPU-0", label="0")
 
@@ -26,7 +27,7 @@ def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> 
     """A round in which nothing happened but this."""
     nothing: dict[str, Any] = {
         "known": (),
-        "ids": [],
+        "accepted": {},
         "aborted": [],
         "let_go": 0,
         "planned": Planned(refused=(), changed=(), made=(), decided=None, not_caught_up=()),
@@ -65,8 +66,8 @@ def test_others_are_told_of_runs_that_came_and_are_not_all_started_here(
     come: int, claims: int, is_told: bool
 ) -> None:
     claimed = [a_run(id=id_) for id_ in range(1, claims + 1)]
-    ids = [[[list(range(1, come + 1))]]]
-    assert done(ids=ids, claimed=claimed).concerns_others is is_told
+    accepted = {"file": [Accepted(Submission(task=a_task()), tuple(range(1, come + 1)))]}
+    assert done(accepted=accepted, claimed=claimed).concerns_others is is_told
 
 
 @pytest.mark.parametrize("adopting", [False, True])
