@@ -15,7 +15,6 @@ import msgspec
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
 from aqueue.model.task import Priority
-from aqueue.policy import cron
 from aqueue.policy.limits import Limits
 from aqueue.store.lifecycle import Lifecycle
 from aqueue.store.rows import fetch_schedules
@@ -70,6 +69,8 @@ class Decided(msgspec.Struct, frozen=True):
 class DueTimes:
     """The due times of schedules, and the runs that are made for them.
 
+    What cron means is imported where it is needed: that takes a while, and commands are to be instant.
+
     Args:
         transaction: a connection inside a transaction that may write.
     """
@@ -116,6 +117,8 @@ class DueTimes:
 
     def move_on(self, schedule: Schedule, handled_until: float) -> float | None:
         """Note until when a schedule's due times are handled, and return when it is due next."""
+        from aqueue.policy import cron
+
         (next_due,) = self._execute(
             _MOVE_ON, (handled_until, cron.next_due(schedule, handled_until), schedule.name)
         ).fetchone()
@@ -125,6 +128,8 @@ class DueTimes:
         return next(iter(fetch_schedules(self._transaction, "name = ?", (name,))), None)
 
     def _make_due(self, stored: StoredSchedule, limits: Limits, now: float) -> list[Run]:
+        from aqueue.policy import cron
+
         schedule = stored.schedule
         if stored.next_due is not None and now - stored.next_due > cron.LIVE_SECONDS:
             self._execute(_MISS, (now, stored.name))
@@ -141,6 +146,8 @@ class DueTimes:
         return Decided(stored.schedule, 0, 0, True)
 
     def _decide(self, stored: StoredSchedule, after: float, now: float, limits: Limits) -> Decided:
+        from aqueue.policy import cron
+
         schedule = stored.schedule
         considered = msgspec.structs.replace(schedule, catchup_window=0.0) if limits.disabled_by else schedule
         missed = cron.missed(considered, after, now)
@@ -155,6 +162,8 @@ class DueTimes:
     @contextmanager
     def _or_stop(self, stored: StoredSchedule) -> Iterator[None]:
         """If a schedule cannot be understood any more, perhaps because its timezone is gone, stop it alone."""
+        from aqueue.policy import cron
+
         try:
             yield
         except cron.NOT_UNDERSTOOD as error:
@@ -164,6 +173,8 @@ class DueTimes:
         self, schedule: Schedule, due: float, trigger: Trigger, now: float, *, direct: bool = False
     ) -> int | None:
         """Make the run of a due time, as the schedule's overlap has it; None if it has been made before."""
+        from aqueue.policy import cron
+
         name, run_id, task = schedule.name, cron.run_id(due), schedule.task
         if self._execute("SELECT 1 FROM runs WHERE name = ? AND run_id = ?", (name, run_id)).fetchone():
             return None
