@@ -31,6 +31,26 @@ class Seen(msgspec.Struct, frozen=True):
         return time.monotonic() - self.since
 
 
+class Known(msgspec.Struct):
+    """What is known of a path at which a file was seen that is not dealt with.
+
+    Attributes:
+        seen: what the file was like at the last look; None if it was left alone since.
+        next_look: when to look again, on the monotonic clock; None: once it changes.
+        stays_as: what it was like when it was left where it is.
+        missing_since: when it was first found to be gone, though it may only be being saved.
+        is_refused: whether the store did not take what is in it.
+        told_as: what it was like when people were told that it cannot be taken.
+    """
+
+    seen: Seen | None = None
+    next_look: float | None = None
+    stays_as: Signature | None = None
+    missing_since: float | None = None
+    is_refused: bool = False
+    told_as: Signature | None = None
+
+
 class Settling:
     """The files that have been looked at and not been dealt with; each may be looked at again.
 
@@ -40,41 +60,59 @@ class Settling:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._seen: dict[str, Seen] = {}
-        self._due: dict[str, float] = {}
+        self.known: dict[str, Known] = {}
+        """What is known of each path."""
 
     @property
     def next_look(self) -> float | None:
         """When to look again at a file, on the monotonic clock; None if there is none."""
-        return min(self._due.values(), default=None)
+        looks = (known.next_look for known in self.known.values())
+        return min((look for look in looks if look is not None), default=None)
 
     def due(self, now: float) -> list[str]:
         """Return the files to look at again by now."""
-        return [path for path, at in self._due.items() if at <= now]
+        return [
+            path for path, known in self.known.items() if known.next_look is not None and known.next_look <= now
+        ]
+
+    def of(self, path: str) -> Known:
+        """Return what is known of a path, to be changed."""
+        return self.known.setdefault(path, Known())
 
     def see(self, path: str, status: os.stat_result) -> Seen:
         """Note what a file is like at this look."""
-        seen = self._seen.get(path)
-        if seen is None or seen.signature != signature(status):
-            seen = Seen(signature(status), time.monotonic(), 0)
+        known, now_as = self.of(path), signature(status)
+        seen = known.seen
+        if seen is None or seen.signature != now_as:
+            seen = Seen(now_as, time.monotonic(), 0)
         else:
-            seen = Seen(seen.signature, seen.since, seen.looks + 1)
-        self._seen[path] = seen
-        self._due.pop(path, None)
+            seen = Seen(now_as, seen.since, seen.looks + 1)
+        known.seen, known.next_look, known.missing_since = seen, None, None
         return seen
 
     def look_at(self, path: str, when: float) -> None:
         """Have a file looked at again, at a time on the monotonic clock."""
-        self._due[path] = when
+        self.of(path).next_look = when
 
     def look_in(self, path: str, seconds: float) -> None:
         """Have a file looked at again after so many seconds."""
-        self._due[path] = time.monotonic() + seconds
+        self.look_at(path, time.monotonic() + seconds)
+
+    def stay(self, path: str, signature: Signature) -> None:
+        """Leave a file where it is; it is not looked at again before it changes."""
+        known = self.of(path)
+        known.seen, known.next_look, known.stays_as = None, None, signature
+
+    def leave(self, path: str) -> None:
+        """Begin anew with a file at its next look; what people were told of it they are not told again."""
+        if known := self.known.get(path):
+            known.seen, known.next_look, known.stays_as = None, None, None
+            if known == Known():
+                del self.known[path]
 
     def forget(self, path: str) -> None:
         """Forget a file that has been dealt with, or is gone."""
-        self._seen.pop(path, None)
-        self._due.pop(path, None)
+        self.known.pop(path, None)
 
     def is_settled(self, path: str, name: str, descriptor: int, seen: Seen) -> bool:
         """Return whether a file can be read; if not, it is looked at again.

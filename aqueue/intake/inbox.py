@@ -68,10 +68,6 @@ class Inbox(ClaimedFiles):
         self._prefix = os.urandom(6).hex()
         self._count = 0
         self._settling = Settling(lambda text: report(Notice(text)))
-        self._staying: dict[str, Signature] = {}
-        self._missing: dict[str, float] = {}
-        self._refused: set[str] = set()
-        self._stuck: set[tuple[str, Seen | None]] = set()
         self._overlooked = overlooked.Overlooked(report)
         self._is_closed = False
         self.schedule_files = ScheduleFiles(folder, self._rejected, report)
@@ -97,11 +93,12 @@ class Inbox(ClaimedFiles):
     @property
     def is_in_doubt(self) -> bool:
         """Whether a schedule file seems to be gone, but may only be being saved."""
-        return bool(self._missing)
+        return any(known.missing_since is not None for known in self._settling.known.values())
 
     def reread(self) -> None:
         """Read the files that stay where they are once more: there is another configuration."""
-        self._staying.clear()
+        for known in self._settling.known.values():
+            known.stays_as = None
 
     def arrivals(self, hints: Iterable[str]) -> list[str]:
         """The task files that changed paths stand for, in the order in which they arrived."""
@@ -109,7 +106,8 @@ class Inbox(ClaimedFiles):
         paths = set(hints)
         unchanged: dict[str, Signature] = {}
         if any(map(self._folder.is_sub_folder, paths)):
-            unchanged = {path: signature for path, signature in self._staying.items() if path not in paths}
+            staying = ((path, known.stays_as) for path, known in self._settling.known.items())
+            unchanged = {path: as_it_is for path, as_it_is in staying if as_it_is and path not in paths}
             paths = {*self.scan(), *self.schedule_files.paths}
         arrived = []
         for path in paths:
@@ -121,7 +119,9 @@ class Inbox(ClaimedFiles):
             except OSError:
                 if path in self.schedule_files.paths:
                     arrived.append((0, path))
-                self._forget(path)
+                    self._settling.leave(path)
+                else:
+                    self._settling.forget(path)
             else:
                 if unchanged.get(path) != signature(linked.followed(path, status)):
                     arrived.append((status.st_ctime_ns, path))
@@ -146,21 +146,23 @@ class Inbox(ClaimedFiles):
         self.schedule_files.confirm(file)
         if not file.error:
             # What was refused because of a name may be right now.
-            self._refused.discard(f"{self._root}/{file.name}")
-            for path in self._refused:
-                self._settling.look_in(path, 0.0)
-            self._refused.clear()
+            path = f"{self._root}/{file.name}"
+            for refused in self._refused():
+                self._settling.of(refused).is_refused = False
+                if refused != path:
+                    self._settling.look_in(refused, 0.0)
 
     def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
         """The store does not take what was read in a schedule file."""
         path = f"{self._root}/{file.name}"
-        if path not in self._refused:
+        known = self._settling.of(path)
+        if not known.is_refused:
             # Files that change places are refused one after the other, but not when looked at together.
-            self._refused.add(path)
-            for refused in self._refused:
+            known.is_refused = True
+            for refused in self._refused():
                 self._settling.look_in(refused, _SECOND_LOOK)
             return
-        seen = Seen(self._staying.get(path, (0, 0, 0, 0)), 0.0, 0)
+        seen = Seen(known.stays_as or (0, 0, 0, 0), 0.0, 0)
         try:
             self._refuse(path, FileError(self._name(path), 0, 0, error.message, error.hint), seen)
         except (DiskFullError, BusyError):
@@ -174,13 +176,12 @@ class Inbox(ClaimedFiles):
             return None
         except OSError:
             # It may well be there.
-            self._missing.pop(path, None)
-            self._forget(path)
+            self._settling.of(path).missing_since = None
+            self._settling.leave(path)
             return None
         if stat.S_ISDIR(status.st_mode):
             self._miss(path)
             return None
-        self._missing.pop(path, None)
         status = linked.followed(path, status)
         seen = self._settling.see(path, status)
         try:
@@ -188,11 +189,11 @@ class Inbox(ClaimedFiles):
         except FileNotFoundError:
             self._miss(path)
         except (DiskFullError, BusyError) as error:
-            self._forget(path)
+            self._settling.leave(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error}")
             self._settling.look_in(path, _WHEN_FULL)
         except OSError as error:
-            self._forget(path)
+            self._settling.leave(path)
             self._complain(path, seen, f"{self._name(path)} cannot be taken: {error.strerror}")
             self._look_again(path, error)
         return None
@@ -225,25 +226,22 @@ class Inbox(ClaimedFiles):
             # Whoever copies a file may set its mode last.
             self._settling.look_at(path, seen.since + _SECOND_LOOK)
             return
-        self._forget(path)
+        self._settling.leave(path)
         if self._is_scheduled(path):
-            self.schedule_files.paths.add(path)
             self.schedule_files.put_fault(path, FileError(self._name(path), 0, 0, *fault))
             return
         self._complain(path, seen, f"{self._name(path)} cannot be taken: {fault.text}; {fault.hint}")
 
     def _refuse(self, path: str, error: FileError, seen: Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
-        known = self.schedule_files.paths
         if self._is_scheduled(path):
-            known.add(path)
-            self._stay(path, seen.signature)
+            self._settling.stay(path, seen.signature)
             self.schedule_files.put_error(path, error)
             return
-        known.discard(path)
-        self._refused.discard(path)
+        self.schedule_files.paths.pop(path, None)
+        self._settling.of(path).is_refused = False
         if self._is_closed:
-            self._stay(path, seen.signature)
+            self._settling.stay(path, seen.signature)
         else:
             self._reject(path, error, seen)
 
@@ -278,7 +276,7 @@ class Inbox(ClaimedFiles):
                 return None
         finally:
             os.close(descriptor)
-        self._forget(path)
+        self._settling.forget(path)
         if path in self.schedule_files.paths:
             self.schedule_files.end(path)
         return ClaimedFile(name=name, source=self._name(path), requests=requests, content=content)
@@ -303,7 +301,7 @@ class Inbox(ClaimedFiles):
         """Leave a good file where it is, and have what it says about schedules be known."""
         if content.schedules and self._name(path) != self._relative(path):
             raise FileError(self._name(path), 0, 0, "has a name that is not UTF-8", "rename it")
-        self._stay(path, seen.signature)
+        self._settling.stay(path, seen.signature)
         if content.schedules:
             self.schedule_files.put(path, content.schedules)
         elif path in self.schedule_files.paths:
@@ -327,20 +325,21 @@ class Inbox(ClaimedFiles):
 
     def _miss(self, path: str) -> None:
         """A path leads to no file. A schedule file may only be being saved, so that gets a second look."""
-        self._forget(path)
-        if path not in self.schedule_files.paths:
+        known, now = self._settling.known.get(path), time.monotonic()
+        since = now if known is None or known.missing_since is None else known.missing_since
+        is_awaited = path in self.schedule_files.paths
+        if is_awaited and now < since + _SECOND_LOOK:
+            self._settling.leave(path)
+            known = self._settling.of(path)
+            known.missing_since, known.next_look = since, since + _SECOND_LOOK
             return
-        until = self._missing.setdefault(path, time.monotonic()) + _SECOND_LOOK
-        if time.monotonic() < until:
-            self._settling.look_at(path, until)
-        else:
-            del self._missing[path]
+        self._settling.forget(path)
+        if is_awaited:
             self.schedule_files.end(path)
 
-    def _stay(self, path: str, signature: Signature) -> None:
-        """Leave a file where it is; it is not looked at again before it changes."""
-        self._forget(path)
-        self._staying[path] = signature
+    def _refused(self) -> list[str]:
+        """The schedule files that the store did not take at their last look."""
+        return [path for path, known in self._settling.known.items() if known.is_refused]
 
     def _look_again(self, path: str, error: OSError) -> None:
         """Look again at a file that could not be dealt with, if that may be over without a change of the file."""
@@ -359,7 +358,7 @@ class Inbox(ClaimedFiles):
         return Claim.of(f"{self._prefix}{self._count:06x}", self._place(path), content).name
 
     def _reject(self, path: str, error: FileError, seen: Seen) -> None:
-        self._forget(path)
+        self._settling.leave(path)
         try:
             moved_to = self._rejected.move(path, self._relative(path), error.text())
         except FileNotFoundError:
@@ -368,6 +367,7 @@ class Inbox(ClaimedFiles):
             self._complain(path, seen, f"{error.message}; it cannot be moved away: {problem.strerror}")
             self._look_again(path, problem)
             return
+        self._settling.forget(path)
         if not is_as_seen(f"{self._root}/{moved_to}", seen) and self._rejected.take_back(moved_to, path):
             # It was written in the instant before it was moved, and may be good now.
             self._settling.look_in(path, 0.0)
@@ -375,15 +375,11 @@ class Inbox(ClaimedFiles):
         more = error.lines()[1:]
         self._report(FileRejected(self._name(path), error.message, error.hint, printable(moved_to), more))
 
-    def _forget(self, path: str) -> None:
-        self._settling.forget(path)
-        self._staying.pop(path, None)
-
     def _complain(self, path: str, seen: Seen, text: str) -> None:
         """Say that a file stays where it is, once for each state it is in."""
-        key = (path, Seen(seen.signature, 0.0, 0))
-        if key not in self._stuck:
-            self._stuck.add(key)
+        known = self._settling.of(path)
+        if known.told_as != seen.signature:
+            known.told_as = seen.signature
             self._report(Notice(text, urgent=True))
 
     def _name(self, path: str) -> str:

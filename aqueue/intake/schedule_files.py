@@ -49,13 +49,12 @@ class ScheduleFiles:
         self._rejected = rejected
         self._report = report
         self._news: list[ScheduleFile] = []
-        self._errors: dict[str, str] = {}
-        self.paths: set[str] = set()
-        """Those whose schedules are in force."""
+        self.paths: dict[str, str] = {}
+        """Those whose schedules are in force, each with the error that was told of it; empty for none."""
 
     def know(self, names: Iterable[str]) -> None:
         """Take up those that the store knows, by their paths within the folder."""
-        self.paths.update(f"{self._root}/{name}" for name in names)
+        self.paths.update((f"{self._root}/{name}", "") for name in names)
 
     def put(self, path: str, schedules: list[Schedule]) -> None:
         """A file has been read, and is good."""
@@ -69,10 +68,9 @@ class ScheduleFiles:
 
     def put_fault(self, path: str, error: FileError) -> None:
         """A file whose schedules are in force is not to be read as it lies there."""
-        self.paths.add(path)
         text = error.text()
-        if self._errors.get(path) != text:
-            self._errors[path] = text
+        if self.paths.get(path) != text:
+            self.paths[path] = text
             *others, last = error.lines()
             self._report(*(Notice(said, urgent=True) for said in [*others, f"{last}; {IN_FORCE}"]))
         self._news.append(ScheduleFile(self._name(path), error=text))
@@ -92,10 +90,9 @@ class ScheduleFiles:
             return
         path = f"{self._root}/{news.name}"
         if news.schedules:
-            self.paths.add(path)
+            self.paths[path] = ""
         else:
-            self.paths.discard(path)
-        self._errors.pop(path, None)
+            self.paths.pop(path, None)
         self._rejected.remove_copy(news.name)
 
     def _name(self, path: str) -> str:
