@@ -126,7 +126,7 @@ def _show_sweep(request: Submission) -> None:
 
 
 def _show_next(schedule: Schedule) -> None:
-    from aqueue.cli import schedules
+    from aqueue.client import schedule_views as schedules
 
     say(f"  {schedule.name}: {schedules.in_words(schedule)}")
     for moment in schedules.next_times(schedule, now(), 5) or ["never: its time has passed"]:

@@ -169,14 +169,11 @@ def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -
 def show(directory: str | None, run: str, as_json: bool) -> None:
     """Show one run."""
     folder = find_folder(directory)
-    with reading(folder) as store:
-        found = store.runs.resolve(run)
-        attempts = store.runs.attempts(found)
-        after = store.dependencies.prerequisites(found)
-        (wait,) = waits(store, folder, [found], say_warning)
+    seen = views.show(folder, run, say_warning)
     if as_json:
-        tables.print_json(views.run_in_full_as_json(found, wait, attempts, after, folder))
+        tables.print_json(seen.as_json())
         return
+    found, attempts, wait, after = seen.run, seen.attempts, seen.wait, seen.after
     command = found.task.command
     facts = {
         "run": f"{found.id}  {found.name}:{found.run_id}",

@@ -14,15 +14,11 @@ from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.cli.runs import _ROWS
-from aqueue.client import views
-from aqueue.client.session import config_or_default, living_servers, now, present, reading
-from aqueue.client.untaken import untaken
-from aqueue.client.wait_reasons import limits_of
-from aqueue.folder import rejected, server_locks
-from aqueue.model.run import State
+from aqueue.client.session import now
+from aqueue.client.status import take_status
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
-from aqueue.units import spell
+from aqueue.units import counted, spell
 
 _OLD_LOOK = 60.0
 
@@ -32,89 +28,32 @@ _OLD_LOOK = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(directory: str | None, as_json: bool) -> None:
     """Show servers, queues, GPUs and schedules."""
-    from aqueue.cli.gpus import known_as_json, one_line
+    from aqueue.cli.gpus import one_line
 
     folder = find_folder(directory)
-    config = config_or_default(folder, say_warning)
-    with reading(folder) as store:
-        moment = present(store)
-        servers = living_servers(store, folder)
-        queues = store.queues.counts()
-        paused = store.queues.paused()
-        schedules = store.schedules.all()
-        gpus, seen_at = known_as_json(store, config)
-        left = untaken(store, folder, config)
-        schedules_as_json: list[dict[str, Any]] = []
-        if as_json and schedules:
-            # Imported here: what cron means takes a while to import.
-            from aqueue.cli.schedules import all_as_json
-
-            schedules_as_json = all_as_json(store)
-    bad, newest = rejected.newest(folder)
-    counts: dict[str, Counter[State]] = {name: Counter() for name in (*config.queues, *paused)}
-    counts.update(queues)
-    limits = limits_of(config)
-    table_rows = [
-        {
-            "name": name,
-            "max_concurrency": limits.slots(name),
-            "running": counts[name][State.RUNNING],
-            "queued": counts[name][State.QUEUED],
-            "held": counts[name][State.HELD],
-            "paused": name in paused or (name in config.queues and config.queues[name].paused),
-            "configured": name in config.queues,
-        }
-        for name in sorted(counts, key=lambda name: (name not in config.queues, name))
-    ]
+    seen = take_status(folder, say_warning, with_schedules=as_json)
     if as_json:
-        tables.print_json(
-            {
-                "servers": [
-                    {
-                        "id": server.id,
-                        "pid": server.pid,
-                        "jobs": server.most_jobs,
-                        "started_at": views.iso(server.started_at),
-                        "heartbeat_at": views.iso(server.heartbeat_at),
-                        "queues": server.queues,
-                        "gpus": server.owns[0] if server.owns else None,
-                        "leaving": server.leaving,
-                        "disabled_by": server.disabled_by,
-                        "hindered_by": server_locks.told_by(folder.servers, server.id) or None,
-                        "log": server.log,
-                    }
-                    for server in servers
-                ],
-                "queues": table_rows,
-                "gpus": gpus,
-                "schedules": schedules_as_json,
-                "not_taken": [{"file": one.file, "reason": one.reason} for one in left],
-                "rejected": {
-                    "count": bad,
-                    "newest": newest and {"file": newest.file, "reason": newest.reason},
-                },
-            }
-        )
+        tables.print_json(seen.as_json())
         return
-    for server in servers:
-        say(_described(server, config.stale_after, moment, server_locks.told_by(folder.servers, server.id)))
-    if not servers:
+    for server, hindrance in seen.servers:
+        say(_described(server, seen.config.stale_after, seen.moment, hindrance))
+    if not seen.servers:
         say("no server is up; `aqueue serve` starts one")
-    if config.disabled_by and not servers:
-        say(f"queues are disabled ({config.disabled_by}): nothing is started")
-    for line in untaken_files.in_full(folder, left, bad, newest):
+    if seen.config.disabled_by and not seen.servers:
+        say(f"queues are disabled ({seen.config.disabled_by}): nothing is started")
+    for line in untaken_files.in_full(folder, seen.not_taken, *seen.rejected):
         say(line)
-    if schedules:
-        say(_next_schedule(schedules))
-    for card in gpus:
+    if seen.schedules:
+        say(_next_schedule(seen.schedules))
+    for card in seen.gpus:
         say(one_line(card))
-    if gpus and (age := now() - seen_at) > _OLD_LOOK:
+    if seen.gpus and (age := now() - seen.gpus_seen_at) > _OLD_LOOK:
         say(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
-    if not table_rows:
+    if not seen.queues:
         say("nothing is queued, running or held")
         return
     table = tables.new_table("queue", "running", "queued", "held", "slots")
-    shown_rows = _together(table_rows)
+    shown_rows = _together(seen.queues)
     for queue in shown_rows[:_ROWS]:
         notes = [] if queue["configured"] else ["not configured"]
         notes += ["paused"] if queue["paused"] else []
@@ -161,10 +100,10 @@ def _described(server: Server, stale_after: float, moment: float, hindrance: str
 
 
 def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
-    parts = [f"{len(schedules)} schedule{'' if len(schedules) == 1 else 's'}"]
+    parts = [f"{counted(len(schedules), 'schedule')}"]
     due = [one for one in schedules if one.next_due is not None]
     if due:
-        from aqueue.cli.schedules import at_home
+        from aqueue.client.schedule_views import at_home
 
         first = min(due, key=lambda one: (one.next_due or 0.0, one.name))
         moment = first.next_due or 0.0

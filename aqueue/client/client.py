@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aqueue.client import submit as submitting
 from aqueue.client.control import Control
@@ -152,6 +152,31 @@ class Client(Control):
         with reading(self._folder) as store:
             (reason,) = waits(store, self._folder, [store.runs.resolve(written(run))], self._warn)
         return reason
+
+    def describe(self, run: RunLike) -> dict[str, Any]:
+        """Return all there is to say about a run, as `aqueue show --json` has it."""
+        from aqueue.client import views
+
+        return views.show(self._folder, written(run), self._warn).as_json()
+
+    def status(self) -> dict[str, Any]:
+        """Return servers, queues, GPUs and schedules, as `aqueue status --json` has them."""
+        from aqueue.client.status import take_status
+
+        return take_status(self._folder, self._warn).as_json()
+
+    def gpus(self) -> dict[str, Any]:
+        """Return the GPUs of this machine, as `aqueue gpus --json` has them."""
+        from aqueue.client import gpu_views
+
+        return gpu_views.look(self._folder, self._warn).as_json()
+
+    def schedules(self) -> list[dict[str, Any]]:
+        """Return the schedules, as `aqueue schedules --json` has them."""
+        from aqueue.client import schedule_views
+
+        with reading(self._folder) as store:
+            return schedule_views.all_as_json(store)
 
     def log(self, run: RunLike, attempt: int | None = None) -> Log:
         r"""Return the output of a run.

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from aqueue.client.session import Warn, reading
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Attempt, Run, State
@@ -27,6 +28,43 @@ def seconds(run: Run, now: float) -> float | None:
     if run.state is not State.RUNNING:
         return run.took
     return max(now - run.started_at, 0.0)
+
+
+class Shown(NamedTuple):
+    """All there is to say about a run.
+
+    Attributes:
+        wait: why it is not started; None if it does not wait.
+        after: the runs that it comes after.
+    """
+
+    folder: Folder
+    run: Run
+    wait: str | None
+    attempts: list[Attempt]
+    after: list[Run]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `show --json` prints."""
+        return run_in_full_as_json(self.run, self.wait, self.attempts, self.after, self.folder)
+
+
+def show(folder: Folder, written: str, warn: Warn) -> Shown:
+    """Return all there is to say about a run.
+
+    Args:
+        warn: is told of an error in the configuration.
+
+    Raises:
+        RunError: there is none, or several are meant.
+    """
+    # Imported here: lists of runs are made without it.
+    from aqueue.client.wait_reasons import waits
+
+    with reading(folder) as store:
+        run = store.runs.resolve(written)
+        (wait,) = waits(store, folder, [run], warn)
+        return Shown(folder, run, wait, store.runs.attempts(run), store.dependencies.prerequisites(run))
 
 
 def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:

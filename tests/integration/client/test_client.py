@@ -11,12 +11,14 @@ from typing import cast
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 
 import aqueue
 from aqueue import AqueueError, Client, Run, State, Task
 from aqueue.client import client, control
 from aqueue.errors import RunError, UsageError
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("module", [client, control], ids=lambda module: module.__name__)
@@ -129,6 +131,27 @@ def test_what_makes_no_sense_is_refused_with_a_hint_and_nothing_is_queued(
         queue.add("true", **wrong)  # type: ignore[arg-type]
     assert caught.value.hint
     assert queue.runs() == []
+
+
+def test_what_json_says_on_the_command_line_is_told_as_plain_values(queue: Client) -> None:
+    (Path.cwd() / "queue" / "nightly.yaml").write_text("command: 'true'\nschedule: 0 3 * * *\n")
+    run = queue.add("true", name="a")
+    with queue.serving():
+        queue.wait(run, timeout=60)
+        eventually(queue.schedules)
+        (server,) = queue.status()["servers"]
+        assert server["jobs"] == 1
+    described = queue.describe(run)
+    assert (described["state"], [attempt["number"] for attempt in described["attempts"]]) == ("succeeded", [1])
+    ask = [sys.executable, "-m", "aqueue", "--dir", str(queue.path)]
+    for told, verb in (
+        (described, ["show", str(run.id)]),
+        (queue.status(), ["status"]),
+        (queue.schedules(), ["schedules"]),
+        (queue.gpus(), ["gpus"]),
+    ):
+        printed = subprocess.run([*ask, *verb, "--json"], capture_output=True, check=True).stdout
+        assert msgspec.json.decode(printed) == msgspec.json.decode(msgspec.json.encode(told))
 
 
 def test_threads_and_asynchronous_code_share_a_client(queue: Client) -> None:
