@@ -161,7 +161,7 @@ class DueTimes:
 
     @contextmanager
     def _or_stop(self, stored: StoredSchedule) -> Iterator[None]:
-        """If a schedule cannot be understood any more, perhaps because its timezone is gone, stop it alone."""
+        """Stop a schedule alone that cannot be understood any more, perhaps because its timezone is gone."""
         from aqueue.policy import cron
 
         try:

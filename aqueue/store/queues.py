@@ -30,10 +30,12 @@ _UNMET: Final = (
     f" WHERE p.prerequisites = ? AND NOT {IS_OVER} ORDER BY id LIMIT 4"
 )
 _COUNT_IN_LINE: Final = f"SELECT count(*) FROM runs WHERE {IN_LINE} AND queue = ? AND demand = ?"
-_OUTLOOK: Final = (
+_OF_SERVED: Final = (
     "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served}),"
     " EXISTS (SELECT 1 FROM heads WHERE {served})"
     f" OR EXISTS (SELECT 1 FROM runs WHERE {DELAYED} AND {{served}}),"
+)
+_OF_ALL: Final = (
     " EXISTS (SELECT 1 FROM heads),"
     " (SELECT min(ready_at) FROM runs WHERE state = 'queued' AND ready_at > :now),"
     " (SELECT count(*) FROM servers),"
@@ -42,6 +44,8 @@ _OUTLOOK: Final = (
     " EXISTS (SELECT 1 FROM schedules WHERE next_due IS NOT NULL)"
     " OR EXISTS (SELECT 1 FROM schedules WHERE paused = 1)"
 )
+_OUTLOOK: Final = _OF_SERVED.format(served="1") + _OF_ALL
+_OUTLOOK_OF_SOME: Final = _OF_SERVED.format(served="queue IN (SELECT value FROM json_each(:queues))") + _OF_ALL
 
 Counted = dict[tuple[str, str, int], tuple[int, int]]
 """Up to which run each line was counted, by its queue, demand and priority, and how many go before that."""
@@ -124,10 +128,9 @@ class Queues:
 
     def outlook(self, limits: Limits, now: float) -> Outlook:
         """Return what there is to expect in the queues that a server serves."""
-        served = "1" if limits.serves is None else "queue IN (SELECT value FROM json_each(:queues))"
-        running, queued, *others = self._execute(
-            _OUTLOOK.format(served=served), {"now": now, "queues": as_json(limits.serves or ())}
-        ).fetchone()
+        statement = _OUTLOOK if limits.serves is None else _OUTLOOK_OF_SOME
+        values = {"now": now, "queues": as_json(limits.serves or ())}
+        running, queued, *others = self._execute(statement, values).fetchone()
         return Outlook._make([running or queued, *others, running])
 
     def lines(

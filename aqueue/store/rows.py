@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from aqueue.model.gpu import Allocation
-from aqueue.model.run import ENDED, Attempt, Metric, Run, State, Trigger
+from aqueue.model.run import ENDED, Attempt, Metric, Run
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.model.server import Leaving, Server
-from aqueue.model.task import Priority, Task
+from aqueue.model.task import Task
 
 RUN: Final = ", ".join(Run.__struct_fields__)
 ATTEMPT: Final = ", ".join(Attempt.__struct_fields__)
@@ -101,14 +101,12 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
 
 def _run(row: Sequence[Any]) -> Run:
     fields = dict(zip(Run.__struct_fields__, row, strict=True))
-    fields["priority"] = Priority(fields["priority"])
-    fields["state"] = State(fields["state"])
-    fields["trigger"] = Trigger(fields["trigger"])
     fields["direct"] = bool(fields["direct"])
     fields["task"] = _task_decoder.decode(fields["task"])
     fields["cards"] = _cards(fields["cards"])
     fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
-    return Run(**fields)
+    # It makes members of enumerations, too, in half the time.
+    return msgspec.convert(fields, Run)
 
 
 def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:
