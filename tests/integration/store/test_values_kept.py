@@ -16,7 +16,8 @@ from tests.integration.recording import NOW, Book
 from tests.unit.model.test_values import DEFAULTS
 from tests.unit.spellings import SPELLINGS
 
-NAMED = {f"P{index}": text for index, text in enumerate(SPELLINGS)}
+NAMED = {f"P{index}": text for index, text in enumerate(filter(None, SPELLINGS))}
+"""A param is refused that has no value at all."""
 
 
 async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
