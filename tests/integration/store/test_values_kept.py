@@ -16,8 +16,9 @@ from tests.integration.recording import NOW, Book
 from tests.unit.model.test_values import DEFAULTS
 from tests.unit.spellings import SPELLINGS
 
-NAMED = {f"P{index}": text for index, text in enumerate(filter(None, SPELLINGS))}
-"""A param is refused that has no value at all."""
+REFUSED = {"", "1:30"}
+"""No value at all, and what looks like several: a file may not have these as they are."""
+NAMED = {f"P{index}": text for index, text in enumerate(SPELLINGS) if text not in REFUSED}
 
 
 async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
