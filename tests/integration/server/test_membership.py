@@ -111,3 +111,20 @@ def test_a_server_that_slept_takes_nobody_for_stale_until_they_had_the_time_to_s
             assert other.id not in one.membership.roll_call(later, 5031.0).fresh
     finally:
         other.release()
+
+
+def test_a_roll_call_says_when_the_next_server_becomes_stale(folder: Folder) -> None:
+    first, second = ServerLock.announce(folder.servers), ServerLock.announce(folder.servers)
+    try:
+        with company(folder) as one:
+            mine = msgspec.structs.replace(one.membership.record, heartbeat_at=1020.0)
+            others = [one.other(first.id, 1000.0), one.other(second.id, 1010.0)]
+            assert one.membership.roll_call([mine, *others], 1020.0).stale_at == 1030.0
+            # At that moment it is stale, and the other one is next.
+            then = one.membership.roll_call([mine, *others], 1030.0)
+            assert first.id not in then.fresh
+            assert then.stale_at == 1040.0
+            assert one.membership.roll_call([mine], 1030.0).stale_at == math.inf
+    finally:
+        first.release()
+        second.release()
