@@ -21,6 +21,7 @@ from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
 from aqueue.model.task import Task, is_name
 from aqueue.model.values import plain_text
+from aqueue.units import counted
 
 if TYPE_CHECKING:
     from aqueue.formats.yaml_document import Document
@@ -118,7 +119,7 @@ def _show_sweep(request: Submission) -> None:
     if request.sweep is None:
         return
     tasks = request.tasks()
-    say(f"  {request.task.name}: {len(tasks)} run{'' if len(tasks) == 1 else 's'}")
+    say(f"  {request.task.name}: {counted(len(tasks), 'run')}")
     for task in tasks[:_SHOWN]:
         say(f"    {task.name}: {', '.join(f'{key}={plain_text(value)}' for key, value in task.params.items())}")
     if len(tasks) > _SHOWN:

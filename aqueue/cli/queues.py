@@ -7,7 +7,7 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import note, say_warning, say_what_hangs_on
 from aqueue.cli.options import NAME_TYPE, F, directory_option
 from aqueue.cli.output import report
-from aqueue.client import actions
+from aqueue.client import queues
 
 _queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complete_queue)
 
@@ -37,10 +37,10 @@ def pause(directory: str | None, queue: str | None, schedule: str | None) -> Non
     _one_of(queue, schedule)
     folder = find_folder(directory)
     if schedule is not None:
-        actions.pause_schedule(folder, schedule)
+        queues.pause_schedule(folder, schedule)
         report(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` lets it go on")
         return
-    is_schedule = actions.pause(folder, str(queue))
+    is_schedule = queues.pause(folder, str(queue))
     report(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
     if is_schedule:
         note(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it")
@@ -54,10 +54,10 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
     _one_of(queue, schedule)
     folder = find_folder(directory)
     if schedule is not None:
-        was_paused = actions.resume_schedule(folder, schedule)
+        was_paused = queues.resume_schedule(folder, schedule)
         report(f"schedule {schedule} goes on" if was_paused else f"schedule {schedule} was not paused")
         return
-    resumed = actions.resume(folder, str(queue), say_warning)
+    resumed = queues.resume(folder, str(queue), say_warning)
     note(resumed.unserved)
     if resumed.error is not None:
         raise resumed.error
@@ -73,7 +73,7 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
 
     It is aborted; one that never had an attempt is forgotten altogether.
     """
-    run, dependents = actions.dequeue(find_folder(directory), queue, written)
+    run, dependents = queues.dequeue(find_folder(directory), queue, written)
     taken = f"{run.id} {run.name}:{run.run_id}"
     report(taken, f"{taken} was taken off queue {queue}")
     say_what_hangs_on(1, dependents)

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
 
 import click
 
@@ -16,8 +15,9 @@ from aqueue.cli.options import COUNT, F, directory_option
 from aqueue.cli.output import put_by, say
 from aqueue.client import columns as tabulating
 from aqueue.client import views
+from aqueue.client.listing import Chosen, ids_of, slices_as_json
 from aqueue.client.prospects import unseen
-from aqueue.client.session import config_or_default, present, reading, resolve_all
+from aqueue.client.session import config_or_default, present, reading
 from aqueue.client.untaken import untaken
 from aqueue.client.wait_reasons import Waits, waits
 from aqueue.folder import rejected
@@ -26,7 +26,6 @@ from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run, State
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
-from aqueue.store.store import Store
 from aqueue.units import spell, spell_size
 from aqueue.visible import visible
 
@@ -79,13 +78,13 @@ def list_(
     is_for_people = not as_csv and not as_json
     if limit is None and is_for_people and not (measured and group is not None):
         limit = _ROWS
-    chosen = _Chosen(states=wanted, queue=queue, tag=tag, group=group)
+    chosen = Chosen(states=wanted, queue=queue, tag=tag, group=group)
     if as_json:
         _print_as_json(folder, chosen, key, limit)
         return
     with reading(folder) as store:
         moment = present(store)
-        ids = _ids(store, chosen, key, limit)
+        ids = ids_of(store, chosen, key, limit)
         if measured:
             columns = tabulating.columns_of(store.runs.each(sorted(ids)), moment)
         elif as_csv:
@@ -114,38 +113,11 @@ def list_(
         untaken_files.say_in_short(folder, left, rejected.newest(folder)[0])
 
 
-class _Chosen(TypedDict):
-    """What `ls` is asked about."""
-
-    states: Sequence[State]
-    queue: str | None
-    tag: str | None
-    group: str | None
-
-
-def _ids(store: Store, chosen: _Chosen, key: str | None, limit: int | None) -> list[int]:
-    """Return the ids of the runs that are meant: the newest, oldest first; or in the order of a column.
-
-    Raises:
-        RunError: there is no such group, or no such column.
-    """
-    ids = store.runs.ids(**chosen)
-    if chosen["group"] is not None and not ids:
-        resolve_all(store, (), chosen["group"])
-    if key is None:
-        return ids[-limit if limit else None :]
-    return tabulating.in_order(ids, tabulating.columns_of(store.runs.each(ids), present(store)), key)[:limit]
-
-
-def _print_as_json(folder: Folder, chosen: _Chosen, key: str | None, limit: int | None) -> None:
+def _print_as_json(folder: Folder, chosen: Chosen, key: str | None, limit: int | None) -> None:
     """Print the runs as JSON, however many there are."""
     with put_by() as put, reading(folder) as store:
-        ids = _ids(store, chosen, key, limit)
-        known = Waits(store, folder, say_warning)
-        slices = (
-            [views.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]
-            for runs in store.runs.in_slices(ids)
-        )
+        ids = ids_of(store, chosen, key, limit)
+        slices = slices_as_json(store, folder, ids, say_warning)
         for piece in tables.json_of_slices(slices):
             put(piece)
 

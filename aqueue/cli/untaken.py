@@ -7,6 +7,7 @@ from aqueue.cli.output import say
 from aqueue.client.untaken import Kind, Untaken
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import RejectedFile
+from aqueue.units import counted
 
 _SHOWN = 5
 
@@ -24,7 +25,7 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
     if waiting:
         # They all wait for the same.
         why = waiting[0].reason.rpartition(": ")[2]
-        yield f"{_files(len(waiting))} in {where}/ {_are(len(waiting))} not taken yet: {why}"
+        yield f"{counted(len(waiting), 'file')} in {where}/ {_are(len(waiting))} not taken yet: {why}"
     others = [one for one in left if one.kind is not Kind.WAITS]
     yield from (one.reason for one in others[:_SHOWN])
     if len(others) > _SHOWN:
@@ -32,13 +33,17 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
     if newest is not None:
         which = f"the newest is {newest.file}" if bad > 1 else newest.file
         why = f": {newest.reason}" if newest.reason else ""
-        yield f"{_files(bad)} in {os.path.relpath(folder.rejected)}/, {which}{why}"
+        yield f"{counted(bad, 'file')} in {os.path.relpath(folder.rejected)}/, {which}{why}"
 
 
 def say_in_short(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
     """Say in one line that there are files that are not taken, or were rejected."""
-    parts = [f"{_files(len(left))} in {os.path.relpath(folder.path)}/ {_are(len(left))} not taken"] if left else []
-    parts += [f"{_files(bad)} {'was' if bad == 1 else 'were'} rejected"] if bad else []
+    parts = (
+        [f"{counted(len(left), 'file')} in {os.path.relpath(folder.path)}/ {_are(len(left))} not taken"]
+        if left
+        else []
+    )
+    parts += [f"{counted(bad, 'file')} {'was' if bad == 1 else 'were'} rejected"] if bad else []
     if parts:
         say(f"{', '.join(parts)}: `aqueue status` says why", err=True)
 
@@ -49,10 +54,6 @@ def say_why_left(left: Sequence[Untaken]) -> None:
         say(one.reason, err=True)
     if len(left) > _SHOWN:
         say(f"{len(left) - _SHOWN} more files are not taken; `aqueue status` says why", err=True)
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _are(count: int) -> str:

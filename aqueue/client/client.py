@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from aqueue.client import submit as submitting
 from aqueue.client.control import Control
+from aqueue.client.listing import Chosen, ids_of
 from aqueue.client.options import Options, RunLike, runs_in, seconds_of, wishes_of, written
 from aqueue.client.params import params_of
 from aqueue.client.results import Log, Runs
@@ -123,18 +124,22 @@ class Client(Control):
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        sort: str | None = None,
         limit: int | None = None,
     ) -> Runs:
         """Return the runs that fit all that is given, oldest first; with a limit the newest of them.
 
-        >>> rows = queue.runs(group="train").table()
+        Args:
+            tag: `key=value`, or `key` for any value of it.
+            sort: by a column, a param or a metric; with a `-` before it, the largest first.
+
+        >>> rows = queue.runs(group="train", sort="lr").table()
         >>> [row["lr"] for row in rows]
-        [0.1, 0.01]
+        [0.01, 0.1]
         """
-        wanted = [State(state) for state in states]
+        chosen = Chosen(states=[State(state) for state in states], queue=queue, tag=tag, group=group)
         with reading(self._folder) as store:
-            ids = store.runs.ids(states=wanted, queue=queue, tag=tag, group=group)
-            return Runs(store.runs.each(ids[-limit if limit else None :]))
+            return Runs(store.runs.each(ids_of(store, chosen, sort, limit)))
 
     def run(self, run: RunLike) -> Run:
         """Return a run as it is now.
@@ -228,7 +233,7 @@ class Client(Control):
         return Runs(ended[id_] for id_ in ids)
 
     def events(self) -> Iterator[RunEvent]:
-        """Return what happens to runs from now on, as it happens: accepted, started, ended."""
+        """Return what happens to runs from this call on, as it happens: accepted, started, ended."""
         from aqueue.client.events import events
 
         return events(self._folder)

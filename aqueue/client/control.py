@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aqueue.client import actions
+from aqueue.client import actions, queues
 from aqueue.client.actions import Which
 from aqueue.client.handle import Handle
 from aqueue.client.options import RunLike, runs_in, seconds_of, written
@@ -44,7 +44,7 @@ class Control(Handle):
 
     def dequeue(self, queue: str, run: RunLike | None = None) -> Run:
         """Take the first run off a queue, or the one that is named; return it as it was."""
-        return actions.dequeue(self._folder, queue, None if run is None else written(run)).run
+        return queues.dequeue(self._folder, queue, None if run is None else written(run)).run
 
     def prune(self, keep: float | str | None = None) -> int:
         """Forget runs that were over long ago, and return how many.
@@ -58,7 +58,7 @@ class Control(Handle):
 
     def pause(self, queue: str) -> None:
         """Start nothing more of a queue until it is resumed; what runs goes on."""
-        actions.pause(self._folder, queue)
+        queues.pause(self._folder, queue)
 
     def resume(self, queue: str) -> bool:
         """Let a queue go on; return whether it was paused.
@@ -66,18 +66,18 @@ class Control(Handle):
         Raises:
             QueueError: it is paused in `aqueue.yaml`, too.
         """
-        resumed = actions.resume(self._folder, queue, self._warn)
+        resumed = queues.resume(self._folder, queue, self._warn)
         if resumed.error is not None:
             raise resumed.error
         return resumed.was_paused
 
     def pause_schedule(self, name: str) -> None:
         """Have a schedule make no runs; what is due meanwhile is not made up for."""
-        actions.pause_schedule(self._folder, name)
+        queues.pause_schedule(self._folder, name)
 
     def resume_schedule(self, name: str) -> bool:
         """Let a schedule go on; return whether it was paused."""
-        return actions.resume_schedule(self._folder, name)
+        return queues.resume_schedule(self._folder, name)
 
     # Servers
 

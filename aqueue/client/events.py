@@ -1,13 +1,13 @@
 """What happens to runs, as it happens: told by comparing what is remembered with what was known a moment ago."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from aqueue.client.follow import news_of
-from aqueue.client.session import opened
+from aqueue.client.session import opened, reading
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Attempt, Run, State
 from aqueue.store.database import snapshot
@@ -85,13 +85,17 @@ def _since(run: Run, attempts: Sequence[Attempt], told: int, was_running: bool) 
 
 
 def events(folder: Folder) -> Iterator[RunEvent]:
-    """Return what happens to runs from now on, as it happens, without an end."""
+    """Return what happens to runs from this call on, as it happens, without an end."""
+    wait_for_news = news_of(folder)
+    with reading(folder) as store:
+        watcher = Watcher(store)
+    return _events(folder, watcher, wait_for_news)
+
+
+def _events(folder: Folder, watcher: Watcher, wait_for_news: Callable[[float], None]) -> Iterator[RunEvent]:
     with opened(folder) as connection:
-        wait_for_news = news_of(folder)
-        with snapshot(connection, folder):
-            watcher = Watcher(Store(connection))
         while True:
-            wait_for_news(_LOOK_AGAIN)
             with snapshot(connection, folder):
                 found = watcher.look(Store(connection))
             yield from found
+            wait_for_news(_LOOK_AGAIN)

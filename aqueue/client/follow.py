@@ -18,6 +18,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Run, State
 from aqueue.store.database import snapshot
 from aqueue.store.store import Store
+from aqueue.units import counted
 
 T = TypeVar("T")
 
@@ -207,7 +208,7 @@ def _resolved(
 ) -> tuple[Run, int | None]:
     run = _read(connection, folder, lambda store: store.runs.resolve(written))
     if attempt is not None and attempt > run.attempt:
-        had = f"{run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+        had = counted(run.attempt, "attempt")
         raise RunError(f"run {run.id} has had {had}", "choose one of them with --attempt")
     return run, attempt
 

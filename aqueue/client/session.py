@@ -65,7 +65,8 @@ def present(store: Store) -> float:
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """A connection to the store of a folder, for several transactions."""
-    with closing(database.connect(where)) as connection:
+    # A program may go on with what it iterates over in another thread, though never in two at once.
+    with closing(database.connect(where, check_same_thread=False)) as connection:
         # A command that says it is done must mean it: this waits for the disk, as a server's commits do not.
         connection.execute("PRAGMA synchronous = FULL")
         yield connection

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from cronsim import CronSim, CronSimError
 
+from aqueue.units import counted
+
 MACROS: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -114,7 +116,7 @@ def in_words(expression: str) -> str:
 
 def _wrong_count(fields: list[str]) -> str:
     count = len(fields)
-    message = f"it has {count} field{'' if count == 1 else 's'}, not 5"
+    message = f"it has {counted(count, 'field')}, not 5"
     if count in (6, 7):
         if count == len(_FIELDS) + 1 and _YEARS.fullmatch(fields[-1]):
             return f"{message}: there are no years; write {' '.join(fields[:-1])}"

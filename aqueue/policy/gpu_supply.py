@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, within
-from aqueue.units import spell_size
+from aqueue.units import counted, spell_size
 
 
 def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
@@ -57,7 +57,7 @@ def described(demand: GpuRequest) -> str:
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
         return f"GPU {', '.join(map(str, demand.ids))}{memory}"
-    return f"{demand.count} GPU{'' if demand.count == 1 else 's'}{memory}"
+    return f"{counted(demand.count, 'GPU')}{memory}"
 
 
 def _labels(cards: Sequence[Gpu]) -> str:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -65,13 +66,13 @@ def test_what_can_be_queued_from_python_is_a_task_too(queue: Client) -> None:
     )
 
 
-def test_events_are_told_as_they_happen(queue: Client) -> None:
+def test_events_are_told_from_the_call_on_as_they_happen(queue: Client) -> None:
+    queue.add("true", name="before", hold=True)
+    events = queue.events()
+    run = queue.add("true")
     seen: list[str] = []
-    is_listening = threading.Event()
 
     def listen() -> None:
-        events = queue.events()
-        is_listening.set()
         for event in events:
             seen.append(f"{event.kind} {event.run.id}")
             if event.kind == "ended":
@@ -79,11 +80,8 @@ def test_events_are_told_as_they_happen(queue: Client) -> None:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert is_listening.wait(20)
-    run = queue.add("true")
     with queue.serving():
-        queue.wait(run, timeout=60)
-        listener.join(20)
+        listener.join(60)
     assert seen == [f"accepted {run.id}", f"started {run.id}", f"ended {run.id}"]
 
 
@@ -164,13 +162,30 @@ def test_threads_and_asynchronous_code_share_a_client(queue: Client) -> None:
     assert len({run.id for run in queue.runs()}) == 8
 
 
+def test_each_step_of_what_is_followed_may_be_taken_in_another_thread(queue: Client) -> None:
+    run = queue.add("echo a; sleep 0.2; echo b")
+
+    def next_in_thread(lines: Iterator[str], found: list[str | None]) -> None:
+        thread = threading.Thread(target=lambda: found.append(next(lines, None)))
+        thread.start()
+        thread.join(60)
+
+    lines, found = queue.log(run).follow(), list[str | None]()
+    with queue.serving():
+        for _ in range(3):
+            next_in_thread(lines, found)
+    assert found == ["a", "b", None]
+
+
 def test_a_notebook_shows_runs_as_tables(queue: Client) -> None:
     run = queue.add("true", name="a", params={"text": "<b>"})
     assert "<td>text=&lt;b&gt;</td>" in run._repr_html_()
     assert "<td>&lt;b&gt;</td>" in queue.runs()._repr_html_()
 
 
+@pytest.mark.at_length
 def test_a_script_of_a_user_has_types(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed")
     script = tmp_path / "script.py"
     script.write_text(
         "import aqueue\n"

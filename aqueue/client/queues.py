@@ -1,0 +1,132 @@
+"""Changing queues and schedules as a whole, and taking one run off its queue."""
+
+import contextlib
+from typing import NamedTuple
+
+from aqueue.client.prospects import unserved
+from aqueue.client.session import Warn, changing, config_or_default, now
+from aqueue.errors import QueueError, RunError
+from aqueue.folder.layout import Folder
+from aqueue.model.run import Run, State
+from aqueue.store import database
+from aqueue.store.store import Store
+
+
+class Dequeued(NamedTuple):
+    """The run that was taken off its queue, and those that were aborted because they come after it."""
+
+    run: Run
+    dependents: list[Run]
+
+
+class Resumed(NamedTuple):
+    """What became of a queue that is to go on.
+
+    Attributes:
+        was_paused: whether a person had paused it.
+        unserved: why its runs wait for a server; None if one is there, or it has none.
+        error: why it is paused all the same; None if it goes on.
+    """
+
+    was_paused: bool
+    unserved: str | None
+    error: QueueError | None
+
+
+def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
+    """Take the first run off a queue, or the one that is named. One that never had an attempt is forgotten.
+
+    Raises:
+        QueueError: the queue is empty.
+        RunError: the run that is named is not queued there.
+    """
+    with changing(folder) as store:
+        run = store.queues.first(queue) if written is None else _queued(store.runs.resolve(written), queue)
+        if run is None:
+            raise QueueError(f"queue {queue} is empty", "`aqueue status` shows which queues are not")
+        source = store.runs.source(run)
+        dependents = store.dependencies.dependents([run])
+        is_forgotten = store.lifecycle.dequeue(run, "dequeued", now())
+        _file_away(folder, store, source)
+    if is_forgotten:
+        import shutil
+
+        shutil.rmtree(folder.run_dir(run.id), ignore_errors=True)
+    return Dequeued(run, dependents)
+
+
+def pause(folder: Folder, queue: str) -> bool:
+    """Start nothing more of a queue; returns whether a schedule has the same name, which goes on."""
+    with changing(folder) as store:
+        store.queues.pause(queue)
+        return any(stored.name == queue for stored in store.schedules.all())
+
+
+def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
+    """Let a queue go on.
+
+    Args:
+        warn: is told of an error in the configuration.
+    """
+    with changing(folder) as store:
+        was_paused = store.queues.resume(queue)
+        why = unserved(store, folder) if was_paused and store.queues.first(queue) is not None else None
+    configured = config_or_default(folder, warn).queues.get(queue)
+    error = None
+    if configured is not None and configured.paused:
+        error = QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
+    return Resumed(was_paused, why, error)
+
+
+def pause_schedule(folder: Folder, name: str) -> None:
+    """Have a schedule make no runs; what is due meanwhile is not made up for.
+
+    Raises:
+        ScheduleError: there is none of this name.
+    """
+    with changing(folder) as store:
+        store.schedules.pause(name, now())
+
+
+def resume_schedule(folder: Folder, name: str) -> bool:
+    """Let a schedule go on; returns whether it was paused.
+
+    Raises:
+        ScheduleError: there is none of this name.
+    """
+    with changing(folder) as store:
+        return store.schedules.resume(name, now())
+
+
+def _queued(run: Run, queue: str) -> Run:
+    """The run, if it is queued there.
+
+    Raises:
+        RunError: it is not.
+    """
+    which = f"run {run.name}:{run.run_id}"
+    if run.queue != queue:
+        raise RunError(f"{which} is not in queue {queue}", f"it is in queue {run.queue}")
+    if run.state is State.RUNNING:
+        raise RunError(f"{which} is running", f"`aqueue cancel {run.id}` stops it")
+    if run.state is State.HELD:
+        raise RunError(f"{which} is held, not queued", f"`aqueue cancel {run.id}` aborts it")
+    return run
+
+
+def _file_away(folder: Folder, store: Store, source: str | None) -> None:
+    """Put the file that a run comes from where no server takes it for a new one.
+
+    A server does that by itself a moment after it has accepted a file; were the run forgotten before, the file
+    would become a run once more after a crash.
+    """
+    name = (source or "").rpartition(":")[0]
+    if not name or not (folder.incoming / name).exists():
+        return
+    # Imported here: no other command needs it.
+    from aqueue.intake import filing
+
+    database.make_durable(folder)
+    # Unless a server has just done so, or is about to, once nobody writes to it.
+    with contextlib.suppress(FileNotFoundError, BlockingIOError):
+        filing.file_away(folder, name, store.runs.of_file(name))
