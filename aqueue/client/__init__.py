@@ -1,1 +1,1 @@
-"""What a person or a program can ask and do. Read `session` first."""
+"""The client: all that a person or a program can ask and do. Read `session` first."""

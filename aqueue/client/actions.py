@@ -33,7 +33,7 @@ class Which(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """What was cancelled.
+    """The runs that were cancelled.
 
     Attributes:
         runs: as they were before.
@@ -51,7 +51,7 @@ class Cancelled(NamedTuple):
 
 
 class Retried(NamedTuple):
-    """What was queued once more.
+    """The runs that were queued once more.
 
     Attributes:
         runs: as they were before.
@@ -65,7 +65,7 @@ class Retried(NamedTuple):
 
 
 class Released(NamedTuple):
-    """What was let go.
+    """The runs that were let go.
 
     Attributes:
         runs: as they were before.

@@ -21,7 +21,7 @@ _NAMED = 30
 
 
 class Kind(StrEnum):
-    """What a column tells of runs."""
+    """The kinds of columns."""
 
     FACT = "column"
     PARAM = "param"

@@ -1,4 +1,4 @@
-"""What a program can do to runs, queues and servers."""
+"""The part of a client that changes runs, queues and servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to runs, as it happens: told by comparing what is remembered with what was known a moment ago."""
+"""Events of runs, as they happen: told by comparing what is remembered with what was known a moment ago."""
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum

@@ -26,7 +26,7 @@ _LOOK_AGAIN: Final = 5.0
 
 
 class Progress(NamedTuple):
-    """What has come of runs that are waited for, since it was told last.
+    """The news of runs that are waited for, since they were told last.
 
     Attributes:
         ended: those that are over now.

@@ -116,7 +116,7 @@ def _state(card: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> 
 
 
 def _may_have(card: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
-    """Whether a run of that queue could be given this card one day."""
+    """Return True if a run of that queue could be given this GPU one day."""
     confinement = limits_of(config).confinement(queue)
     allowed = board.all_cards if confinement is None else within(board.all_cards, confinement)
     if lacks(demand, allowed) is not None:

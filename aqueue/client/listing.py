@@ -12,7 +12,7 @@ from aqueue.store.store import Store
 
 
 class Chosen(TypedDict):
-    """What runs have to fit; None and nothing: all do."""
+    """The conditions that runs have to fit; None and nothing: all do."""
 
     states: Sequence[State]
     queue: str | None

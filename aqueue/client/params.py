@@ -19,7 +19,7 @@ _SEVERAL = re.compile(r"\S+(\s+[A-Za-z_][\w.]*=\S*)+", re.ASCII)
 
 
 class Params(msgspec.Struct, frozen=True):
-    """What was given.
+    """The params that were given.
 
     Attributes:
         named: params with one value.

@@ -1,4 +1,4 @@
-"""What a person should know whose run waits, or goes on: nobody may be there to start it, or to see its end."""
+"""Notes for a person whose run waits, or goes on: nobody may be there to start it, or to see its end."""
 
 from collections.abc import Collection
 

@@ -14,7 +14,7 @@ from aqueue.store import database, vacuum
 from aqueue.store.store import Store
 
 _SLICE: Final = 500
-"""How many runs are forgotten in one transaction."""
+"""The number of runs that are forgotten in one transaction."""
 
 _PRUNED: Final = ".pruned"
 
@@ -27,7 +27,7 @@ _UNSERVED_SECONDS = 3.0
 
 
 class Pruned(NamedTuple):
-    """What was forgotten.
+    """The outcome of pruning.
 
     Attributes:
         runs: how many.

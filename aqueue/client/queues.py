@@ -20,7 +20,7 @@ class Dequeued(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """What became of a queue that is to go on.
+    """The outcome for a queue that is to go on.
 
     Attributes:
         was_paused: whether a person had paused it.

@@ -47,7 +47,7 @@ _LAST_LINES: Final = 5
 
 
 class Serving(NamedTuple):
-    """How a server is to serve.
+    """The way a server is to serve.
 
     Attributes:
         jobs: the most runs at a time; None: as configured, or 1.

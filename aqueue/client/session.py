@@ -1,4 +1,4 @@
-"""What everything here shares: finding the folder, using its store, naming runs."""
+"""The base of everything here: finding the folder, using its store, naming runs."""
 
 import os
 import sqlite3

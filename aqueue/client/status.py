@@ -1,4 +1,4 @@
-"""How things are: servers, queues, GPUs, schedules, and files that are not taken."""
+"""The status of a folder: servers, queues, GPUs, schedules, and files that are not taken."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ from aqueue.model.server import Server
 
 
 class Status(NamedTuple):
-    """How things were at one moment.
+    """The status of a folder at one moment.
 
     Attributes:
         moment: by the clock that the store goes by.

@@ -24,7 +24,7 @@ _CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 class Wishes(TypedDict, total=False):
-    """What a task is to have whatever its file says. What is None, False or empty leaves it as it is.
+    """Wishes about a task, whatever its file says. One that is None, False or empty leaves it as it is.
 
     Attributes:
         name, queue, group: names; the queue of a task that names none is its own.
@@ -50,7 +50,7 @@ class Wishes(TypedDict, total=False):
 
 
 class Submitted(NamedTuple):
-    """What was queued.
+    """The runs that were queued.
 
     Attributes:
         accepted: each submission with the ids of its runs.

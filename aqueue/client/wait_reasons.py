@@ -1,4 +1,4 @@
-"""What keeps each run from being started, as a person is told: by the same rules by which servers start them."""
+"""Reasons why runs are not started, as a person is told: by the same rules by which servers start them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -18,7 +18,7 @@ from aqueue.store.queues import Counted
 from aqueue.store.store import Store
 
 Key = tuple[GpuRequest, tuple[GpuId, ...] | None]
-"""What a run asks for, and the cards that its queue may use: of two runs that have this in common, both wait."""
+"""The GPUs a run asks for, and those that its queue may use: of two runs that have this in common, both wait."""
 
 
 def limits_of(config: Config) -> Limits:
@@ -32,7 +32,7 @@ def waits(store: Store, folder: Folder, runs: Sequence[Run], warn: Warn) -> list
 
 
 class Waits:
-    """What keeps runs from being started, told of some at a time, in one transaction."""
+    """The reasons why runs are not started, told of some at a time, in one transaction."""
 
     def __init__(self, store: Store, folder: Folder, warn: Warn) -> None:
         self._store = store
@@ -98,7 +98,7 @@ def _waits_for_cards(run: Run) -> bool:
 
 
 def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
-    """What a server would say now to those of its runs that ask for cards."""
+    """Return what a server would say now to those of its runs that ask for GPUs."""
     its_limits = Limits(
         jobs=server.most_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
     )
