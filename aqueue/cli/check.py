@@ -52,8 +52,7 @@ def check(files: tuple[str, ...]) -> None:
             name = stem if is_name(stem) else None
             defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
             found = task_file.parse(yaml_document.decode(content, file), file, defaults)
-            requests = found.requests or [Submission(task=task) for task in found.tasks]
-            _check_names(found.documents, requests)
+            _check_names(found.documents, found.submissions)
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"
             say(f"{file}: {len(names)} {kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
@@ -63,7 +62,7 @@ def check(files: tuple[str, ...]) -> None:
                     say_warning(f"{file}: {count} tasks have no name but that of the file, {name}; {hint}")
             for task in found.tasks:
                 _warn_of_line(file, task)
-            for request in found.requests:
+            for request in found.submissions:
                 _show_sweep(request)
             for schedule in found.schedules:
                 _show_next(schedule)

@@ -134,8 +134,7 @@ def requested(
     from aqueue.client import known_params
     from aqueue.formats import tasks_together
 
-    written = [content.requests or [Submission(task=task) for task in content.tasks] for content in contents]
-    changes = [[changed(request) for request in requests] for requests in written]
+    changes = [[changed(request) for request in content.submissions] for content in contents]
     together = [request for requests in changes for request in requests]
     known_params.check(given, together)
     found = [[given.applied_to(request, together) for request in requests] for requests in changes]

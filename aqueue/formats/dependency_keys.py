@@ -1,6 +1,6 @@
 """The keys of a task file that make experiments of its task, and those that say what it comes after."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -13,10 +13,7 @@ from aqueue.model.submission import Submission
 from aqueue.model.task import Task, is_name
 from aqueue.model.values import Value, plain_text, stands_for
 
-if TYPE_CHECKING:
-    pass
-
-_BY_SCHEDULE: Final = ("matrix", "after", "needs", "isolate")
+_BY_SCHEDULE: Final = ("isolate",)
 
 
 def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Task:

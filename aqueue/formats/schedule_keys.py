@@ -11,7 +11,7 @@ from aqueue.errors import FileError
 from aqueue.formats import yaml_document
 from aqueue.formats.yaml_document import Document
 from aqueue.model.schedule import Overlap, Schedule
-from aqueue.model.task import Task
+from aqueue.model.submission import Submission
 from aqueue.model.values import Scalar
 
 Wrong = Callable[[yaml_document.Path, Any], FileError]
@@ -45,8 +45,10 @@ _FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of we
 _MOMENTS = (0.0, 250e9)
 
 
-def read(document: Document, written: Keys, task: Task, timezone: str, wrong: Wrong) -> Schedule | None:
-    """Read when a task is due.
+def read(
+    document: Document, written: Keys, submission: Submission, timezone: str, wrong: Wrong
+) -> Schedule | None:
+    """Read when a submission is due.
 
     Args:
         document: what the keys were written in.
@@ -71,7 +73,7 @@ def read(document: Document, written: Keys, task: Task, timezone: str, wrong: Wr
     if overlap not in list(Overlap):
         raise wrong(("overlap",), overlap)
     return Schedule(
-        task=task,
+        submission=submission,
         timezone=timezone,
         expressions=_expressions(document, written.schedule),
         at=None if written.at is None else _moment(wrong, written.at, timezone),

@@ -8,6 +8,7 @@ from aqueue.formats.schedule_keys import Wrong
 from aqueue.formats.task_keys import Keys
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import Document
+from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
 from aqueue.model.task import MAX_COMBINATIONS, is_name, is_param
 from aqueue.model.values import Value
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from aqueue.model.sweep import Axis, Sweep
 
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
+
+_LONGEST_WITH_TIME: Final = 64 - len("-20270115T081000.123456Z")
 
 _ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
 
@@ -56,9 +59,9 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
         exclude=_mappings(document, written.matrix, "exclude", wrong),
         include=_mappings(document, written.matrix, "include", wrong),
         samples=written.samples,
-        seed=written.seed or 0,
+        seed=written.seed,
     )
-    if found.seed < 0:
+    if found.seed is not None and found.seed < 0:
         raise wrong(("seed",), found.seed)
     if found.samples is not None and not 1 <= found.samples <= MAX_COMBINATIONS:
         raise wrong(("samples",), found.samples)
@@ -94,6 +97,21 @@ def check_request(document: Document, request: Submission) -> None:
     if not is_name(last):
         hint = f"its runs are named {request.task.name}-1 and so on, with 64 characters at most"
         raise document.error("the name is too long for a sweep", hint, at=("name",))
+
+
+def check_group(document: Document, schedule: Schedule) -> None:
+    """Refuse a sweep of which each due time's runs could not have a group of their own.
+
+    Raises:
+        FileError: its name is too long for that.
+    """
+    if (
+        schedule.submission.sweep is not None
+        and not schedule.task.group
+        and len(schedule.name) > _LONGEST_WITH_TIME
+    ):
+        hint = f"use {_LONGEST_WITH_TIME} characters at most, or give it a 'group'"
+        raise document.error("the name is too long for a sweep with a schedule", hint, at=("name",))
 
 
 def _axis(document: Document, key: str, values: Any) -> "Axis":

@@ -9,7 +9,8 @@ from aqueue.errors import FileError
 from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import describe, read
-from aqueue.model.sweep import _EXACT, AS_TEXT, MOST, Axis, Span, SweepError, _amount
+from aqueue.model.combinations import EXACT, amount
+from aqueue.model.sweep import AS_TEXT, MOST, Axis, Span, SweepError
 from aqueue.model.values import Value, all_stand_for, is_number, plain_text, stands_for
 
 
@@ -136,13 +137,13 @@ def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
     if step == 0:
         raise SweepError("it has no end; take a step other than 0")
     # In decimals, for in binary 3 * 0.1 is not 0.3.
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         first, beyond, each = (Decimal(str(number)) for number in (start, end, step))
         count = math.ceil((beyond - first) / each)
         if count <= 0:
             raise SweepError("it is empty; the end itself is not in it, and a step that leads down is negative")
         if count > MOST:
-            raise SweepError(f"it has {_amount(count)} values; {MOST:,} is the most")
+            raise SweepError(f"it has {amount(count)} values; {MOST:,} is the most")
         kind = int if all(isinstance(number, int) for number in numbers) else float
         values = tuple(kind(first + index * each) for index in range(count))
     if len({*values, end}) <= count:

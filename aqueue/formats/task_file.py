@@ -100,7 +100,12 @@ class Content(msgspec.Struct, frozen=True):
     @property
     def tasks(self) -> list[Task]:
         """Its tasks as they are written, whenever they are to be run."""
-        return [request.task for request in self.requests] or [schedule.task for schedule in self.schedules]
+        return [submission.task for submission in self.submissions]
+
+    @property
+    def submissions(self) -> list[Submission]:
+        """What it asks for, whenever that is to be run."""
+        return self.requests or [schedule.submission for schedule in self.schedules]
 
 
 _LENGTH = "a length of time such as 90, 90s, 1h30m or 2d12h"
@@ -162,8 +167,10 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
     if not found.concern("schedule", "at"):
         found.mistakes.extend(_mixed(requests, schedules))
     if not found.concern("name", "matrix", "needs"):
-        found.mistakes.extend(tasks_together.names_given_twice(requests))
-        found.mistakes.extend(tasks_together.unmet_needs(requests))
+        together = requests or [(document, schedule.submission) for document, schedule in schedules]
+        found.mistakes.extend(tasks_together.names_given_twice(together))
+        found.mistakes.extend(tasks_together.unmet_needs(together))
+        found.mistakes.extend(tasks_together.needs_at_other_times(schedules))
     found.raise_any()
     return Content(
         [request for _, request in requests],
@@ -210,12 +217,13 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission
     task = _task(document, written, defaults, wrong)
     if not task_keys.KEYS.isdisjoint(document.value):
         task = dependency_keys.with_them(document, written, task, wrong)
-    schedule = schedule_keys.read(document, written, task, defaults.timezone, wrong)
-    if schedule is not None:
-        dependency_keys.refuse_in_schedule(document)
     request = Submission(task=task)
     if not task_keys.KEYS.isdisjoint(document.value):
         request = dependency_keys.request(document, written, task, wrong)
+    schedule = schedule_keys.read(document, written, request, defaults.timezone, wrong)
+    if schedule is not None:
+        dependency_keys.refuse_in_schedule(document)
+        sweep_keys.check_group(document, schedule)
     names_in_tasks.check(document, request)
     return document, request, schedule
 

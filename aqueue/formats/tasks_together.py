@@ -9,6 +9,7 @@ from typing import Final
 from aqueue.errors import FileError
 from aqueue.formats import yaml_document
 from aqueue.formats.yaml_document import Document
+from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
 
 _SHOWN: Final = 6
@@ -54,6 +55,18 @@ def unmet_needs(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileEr
                 yield document.error(f"needs: there is no task {name} in this file", hint, at=at)
     if not is_unmet and (error := _circle(found, by_name)):
         yield error
+
+
+def needs_at_other_times(found: Sequence[tuple[Document, Schedule]]) -> Iterator[FileError]:
+    """Return an error for each schedule that needs another which is not due at the same times."""
+    if not any(schedule.submission.needs for _, schedule in found):
+        return
+    by_name = {name: schedule for _, schedule in found for name in schedule.submission.names()}
+    for document, schedule in found:
+        for name in schedule.submission.needs:
+            if name in by_name and by_name[name].times != schedule.times:
+                hint = "give both the same schedule, timezone and catchup_window; 'after' means the latest run"
+                yield document.error(f"needs: {name} is not due at the same times", hint, at=("needs",))
 
 
 def _circle(

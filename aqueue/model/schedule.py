@@ -1,9 +1,10 @@
-"""Schedules, as a task file says them and as they are remembered."""
+"""Schedules, as a task file says them and as they are remembered. Pure."""
 
 from enum import StrEnum
 
 import msgspec
 
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task
 
 
@@ -19,17 +20,17 @@ class Overlap(StrEnum):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A schedule: the times at which a task is due.
+    """A schedule: the times at which a submission is due.
 
     Attributes:
-        task: what becomes a run at each due time; it and the schedule have one name.
+        submission: what is submitted at each due time; its task and the schedule have one name.
         expressions: in cron's language, of five fields each; due is what any of them says.
         at: the only due time, in seconds since the epoch, where there are no expressions.
         timezone: in which the expressions are meant, such as `Europe/Berlin`.
         catchup_window: seconds that a missed time may lie back and still be made up for; 0: none is.
     """
 
-    task: Task
+    submission: Submission
     timezone: str
     expressions: tuple[str, ...] = ()
     at: float | None = None
@@ -37,9 +38,36 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overlap: Overlap = Overlap.ALL
 
     @property
+    def task(self) -> Task:
+        """Return the task of its submission."""
+        return self.submission.task
+
+    @property
     def name(self) -> str:
         """Return its name in the folder, which is that of its runs."""
         return self.task.name
+
+    @property
+    def times(self) -> tuple[object, ...]:
+        """Return what is the same for two schedules that are due, and made up for, at the same times."""
+        return self.expressions, self.at, self.timezone, self.catchup_window
+
+    def submission_at(self, due: float, run_id: str) -> Submission:
+        """Return what is submitted at a due time: the runs of a sweep have a group of that time.
+
+        Without a seed, other samples are picked each time.
+
+        Args:
+            run_id: of the due time.
+        """
+        sweep, task = self.submission.sweep, self.task
+        if sweep is None:
+            return self.submission
+        return msgspec.structs.replace(
+            self.submission,
+            task=msgspec.structs.replace(task, group=task.group or f"{task.name}-{run_id}"),
+            sweep=sweep if sweep.seed is not None else msgspec.structs.replace(sweep, seed=int(due)),
+        )
 
 
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,14 @@
 """Submissions: one run, or all those of a sweep, and the runs that they come after; and what they became. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from aqueue.model.sweep import Sweep
 from aqueue.model.task import Task
 
-if TYPE_CHECKING:
-    from aqueue.model.sweep import Sweep
 
-
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One submission: a document of a task file, or a command.
 
     Attributes:
@@ -23,10 +20,22 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     task: Task
-    sweep: "Sweep | None" = None
+    sweep: Sweep | None = None
     after: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     after_any: bool = False
+
+    def size(self) -> int:
+        """Return how many runs it makes.
+
+        Raises:
+            SweepError: its sweep makes no sense.
+        """
+        if self.sweep is None:
+            return 1
+        from aqueue.model.combinations import combinations
+
+        return len(combinations(self.sweep))
 
     def tasks(self) -> list[Task]:
         """Return what each of its runs executes, in the order of the runs.
@@ -39,7 +48,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         if self.sweep is None:
             return [self.task]
         # Imported here: most commands have nothing to do with sweeps, and are to be instant.
-        from aqueue.model.sweep import combinations
+        from aqueue.model.combinations import combinations
 
         task, group = self.task, self.task.group or self.task.name
         return [
@@ -68,9 +77,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         """By which names other tasks of its file may need its runs."""
         if self.sweep is None:
             return [self.task.name]
-        from aqueue.model.sweep import combinations
-
-        return [name for name, _ in self.by_name(range(len(combinations(self.sweep))))]
+        return [name for name, _ in self.by_name(range(self.size()))]
 
     def by_name(self, runs: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         """By which names other tasks of its file may need its runs, all or one of a sweep; these are their ids."""

@@ -1,31 +1,18 @@
-"""Sweeps: from several values of each param, the params of each run. Pure."""
+"""Sweeps: several values of each param, to be combined. Pure."""
 
-import difflib
-import math
-import random
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from decimal import Context, Decimal
-from functools import lru_cache
-from itertools import product
 from typing import Final
 
 import msgspec
 
 from aqueue.model.task import MAX_COMBINATIONS
-from aqueue.model.values import Scalar, Value, plain_text, stands_for
+from aqueue.model.values import Value
 
 MOST: Final = MAX_COMBINATIONS
 """How many combinations a sweep may have, and how many values an axis."""
 
-_MAX_TRIES = 20 * MOST
-"""How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
-
 AS_TEXT: Final = "or, if it is text, put it under params"
 HOW_MANY: Final = "with samples: 20"
 """Parts of hints that are true of a task file; a command line says it in another way."""
-
-_EXACT = Context(prec=25)
-"""In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
 
 Combination = dict[str, Value]
 
@@ -44,10 +31,7 @@ class SweepError(ValueError):
         return str(self).partition("; ")[2]
 
 
-_Pairs = tuple[tuple[bool, Scalar], ...]
-
-
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, omit_defaults=True):
     """All numbers between two, of which only samples can be taken.
 
     Attributes:
@@ -59,21 +43,11 @@ class Span(msgspec.Struct, frozen=True):
     high: float
     is_log: bool = False
 
-    def at(self, part: float) -> float:
-        """Return the number that is this part, from 0 to 1, of the way from the least to the largest."""
-        if self.is_log:
-            low, width = _logarithms(self.low, self.high)
-            number = float(_EXACT.exp(_EXACT.fma(Decimal(part), width, low)))
-        else:
-            number = self.low * (1 - part) + self.high * part
-        # Rounding is never to lead out of the span.
-        return min(max(number, self.low), self.high)
-
 
 Axis = tuple[Value, ...] | Span
 
 
-class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+class Sweep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A sweep: the axes to combine.
 
     Attributes:
@@ -82,176 +56,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         include: what is added to combinations, or is one of its own.
         samples: how many combinations are picked at random; None: all are taken.
         seed: of the same sweep and seed, the same combinations are picked, and more samples begin with those that
-            fewer would be.
+            fewer would be. None: nobody has said, and it is 0, or another at each due time of a schedule.
     """
 
     axes: dict[str, Axis]
     exclude: tuple[Combination, ...] = ()
     include: tuple[Combination, ...] = ()
     samples: int | None = None
-    seed: int = 0
-
-
-def combinations(sweep: Sweep) -> list[Combination]:
-    """Return the params of each run, in order.
-
-    Without `samples` these are all combinations in the order of the axes, the last of which changes fastest, less
-    what is excluded. With `samples` they are so many of them, no two the same, in the order in which they were
-    drawn.
-
-    Then the pairs of each of `include` are added to every combination in which they change no value of an axis;
-    they may change what an earlier one added. One that can be added to none is a combination of its own, after all
-    others, and nothing is added to it.
-
-    Numbers are compared by their value, or as they are written where an axis has two of one value, such as 3.1 and
-    3.10; `true` is not 1.
-
-    Raises:
-        SweepError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
-            than `MOST`.
-    """
-    _check(sweep)
-    made = _grid(sweep) if sweep.samples is None else _samples(sweep, sweep.samples)
-    made += _include(sweep, made)
-    if not made:
-        raise SweepError("exclude: no combination is left; exclude fewer of them")
-    if len(made) > MOST:
-        raise SweepError(f"include: with what it adds there are {len(made):,} combinations; {MOST:,} is the most")
-    return made
-
-
-def _amount(count: int) -> str:
-    # Python does not write out more than 4,300 digits, and nobody would read them.
-    return f"{count:,}" if count < 10**12 else "very many"
-
-
-@lru_cache
-def _logarithms(low: float, high: float) -> tuple[Decimal, Decimal]:
-    """That of the lower number, and how much that of the other is above it."""
-    least = _EXACT.ln(Decimal(low))
-    return least, _EXACT.subtract(_EXACT.ln(Decimal(high)), least)
-
-
-def _check(sweep: Sweep) -> None:
-    if empty := [name for name, axis in sweep.axes.items() if axis == ()]:
-        raise SweepError(f"{empty[0]}: it has no values; write one at least")
-    if not sweep.axes and (sweep.samples is not None or not sweep.include):
-        raise SweepError("there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]")
-    if {} in sweep.exclude or {} in sweep.include:
-        raise SweepError("an entry of exclude or include is empty; write keys and values")
-    for name in (name for excluded in sweep.exclude for name in excluded):
-        if name not in sweep.axes:
-            near = difflib.get_close_matches(name, sweep.axes, 1, 0.6)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sweep.axes) or 'none'}"
-            raise SweepError(f"exclude: no param of the matrix is called '{name}'; {hint}")
-
-
-def _identity(value: Value) -> tuple[bool, Scalar]:
-    """Return what is equal for values that are the same, which to Python True and 1 are."""
-    scalar = stands_for(value)
-    return isinstance(scalar, bool), scalar
-
-
-def _told_apart_by_text(sweep: Sweep) -> frozenset[str]:
-    """Return the axes of which two values differ in nothing but their spelling."""
-    return frozenset(
-        name
-        for name, axis in sweep.axes.items()
-        if not isinstance(axis, Span) and len(set(map(_identity, axis))) < len(axis)
-    )
-
-
-def _pairs(combination: Combination, names: Iterable[str], by_text: Container[str]) -> _Pairs:
-    values = [(name, combination[name]) for name in names]
-    return tuple([(False, plain_text(value)) if name in by_text else _identity(value) for name, value in values])
-
-
-def _exclusion(sweep: Sweep) -> Callable[[Combination], bool]:
-    """Return what tells whether a combination is to be left out."""
-    by_text = _told_apart_by_text(sweep)
-    by_names: dict[tuple[str, ...], set[_Pairs]] = {}
-    for excluded in sweep.exclude:
-        names = tuple(sorted(excluded))
-        by_names.setdefault(names, set()).add(_pairs(excluded, names, by_text))
-    return lambda made: any(_pairs(made, names, by_text) in found for names, found in by_names.items())
-
-
-def _grid(sweep: Sweep) -> list[Combination]:
-    if not sweep.axes:
-        return []
-    values: list[tuple[Value, ...]] = []
-    for name, axis in sweep.axes.items():
-        if isinstance(axis, Span):
-            raise SweepError(f"{name}: it may be any number in between; say how many to take, {HOW_MANY}")
-        values.append(axis)
-    if (count := math.prod(map(len, values))) > MOST:
-        hint = f"take fewer values, or pick some combinations {HOW_MANY}"
-        raise SweepError(f"there are {_amount(count)} combinations, and {MOST:,} is the most; {hint}")
-    is_excluded = _exclusion(sweep)
-    grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
-    return [made for made in grid if not is_excluded(made)]
-
-
-def _samples(sweep: Sweep, count: int) -> list[Combination]:
-    if not 1 <= count <= MOST:
-        raise SweepError(f"samples: expected a number from 1 to {MOST:,}, got {_amount(count)}")
-    # Only of random() does Python promise that it stays the same for a seed, whatever the version:
-    # https://docs.python.org/3/library/random.html#notes-on-reproducibility
-    chance = random.Random(sweep.seed).random  # noqa: S311
-    discrete = [len(axis) for axis in sweep.axes.values() if not isinstance(axis, Span)]
-    if len(discrete) == len(sweep.axes) and math.prod(discrete) <= MOST:
-        return _picked(_grid(sweep), count, chance)
-    return list(_drawn(sweep, count, chance))
-
-
-def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) -> list[Combination]:
-    """Return the first GPUs of a deck that is shuffled."""
-    if count > len(grid):
-        raise SweepError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
-    for index in range(count):
-        other = index + int(chance() * (len(grid) - index))
-        grid[index], grid[other] = grid[other], grid[index]
-    return grid[:count]
-
-
-def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Combination]:
-    """Combinations that are drawn axis by axis, where there are too many to make them all."""
-    is_excluded = _exclusion(sweep)
-    by_text = _told_apart_by_text(sweep)
-    had = set()
-    for _ in range(_MAX_TRIES):
-        made: Combination = {}
-        for name, axis in sweep.axes.items():
-            part = chance()
-            made[name] = axis.at(part) if isinstance(axis, Span) else axis[int(part * len(axis))]
-        pairs = _pairs(made, made, by_text)
-        if pairs in had or is_excluded(made):
-            continue
-        yield made
-        had.add(pairs)
-        if len(had) == count:
-            return
-    raise SweepError(
-        f"samples: only {len(had):,} of {count:,} combinations were found; exclude less, or pick fewer"
-    )
-
-
-def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination]:
-    """Add to the originals what is to be added to them, and return what could be added to none."""
-    alone = []
-    by_text = _told_apart_by_text(sweep)
-    # Which originals have which values, by the names of axes.
-    by_names: dict[tuple[str, ...], dict[_Pairs, list[Combination]]] = {}
-    for included in sweep.include:
-        names = tuple(name for name in sweep.axes if name in included)
-        if names not in by_names:
-            by_names[names] = {}
-            for original in originals:
-                by_names[names].setdefault(_pairs(original, names, by_text), []).append(original)
-        fitting = by_names[names].get(_pairs(included, names, by_text), ())
-        added = {name: value for name, value in included.items() if name not in sweep.axes}
-        for original in fitting:
-            original.update(added)
-        if not fitting:
-            alone.append(dict(included))
-    return alone
+    seed: int | None = None

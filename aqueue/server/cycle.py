@@ -181,7 +181,8 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         if freed - Counter(card.key for run in self.claimed for card in run.cards):
             return True
         come = len(run_ids(chain.from_iterable(self.accepted.values()))) + self.let_go
-        come += len(self.planned.made) + (self.planned.decided.caught_up if self.planned.decided else 0)
+        come += len(run_ids(made.accepted for made in self.planned.made))
+        come += self.planned.decided.caught_up if self.planned.decided else 0
         return self.outlook.waiting and come + len(self.ended) > len(self.claimed)
 
 

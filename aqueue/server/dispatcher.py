@@ -363,12 +363,10 @@ class Dispatcher:
     def _tell(self, agenda: CycleInput, done: CycleResult) -> None:
         new = list(accepted(agenda, done))
         self._report(*(news_of_accepted(*one) for one in new))
-        for _, one in new:
+        for one in (*(one for _, one in new), *(made.accepted for made in done.planned.made)):
             for id_ in one.run_ids:
                 self._cards.expect(id_, one.submission.task)
         self._planner.tell(done.planned)
-        for run in done.planned.made:
-            self._cards.expect(run.id, run.task)
         self._report(*news_of_attempts(done))
         for _, run in done.ended:
             if run.state is State.FAILED:

@@ -11,10 +11,10 @@ from aqueue.errors import ScheduleError
 from aqueue.folder.layout import Folder
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
-from aqueue.model.run import Run, State
+from aqueue.model.run import State
 from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED
 from aqueue.policy.limits import Limits
-from aqueue.store.due_times import Decided
+from aqueue.store.due_times import Decided, Made
 from aqueue.store.schedules import Changed
 from aqueue.store.store import Store
 from aqueue.units import spell
@@ -31,7 +31,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     refused: Sequence[ScheduleError | None]
     changed: Sequence[tuple[ScheduleFile, Changed]]
-    made: Sequence[Run]
+    made: Sequence[Made]
     decided: Decided | None
     not_caught_up: Sequence[str]
 
@@ -99,12 +99,15 @@ class Planner:
                 self._warned.add(name)
                 why = "queues are disabled"
                 self._report(Notice(f"schedule {name}: what it missed is not made up for: {why}", urgent=True))
-        for run in planned.made:
+        for made in planned.made:
+            run, name = made.first, made.accepted.submission.task.name
             if run.state is State.ABORTED:
-                self._report(Notice(f"schedule {run.name}: {run.reason}"))
+                self._report(Notice(f"schedule {name}: {run.reason}"))
             else:
                 due = f"due {datetime.fromtimestamp(run.scheduled_for or 0.0):%H:%M:%S}"
-                self._report(RunAccepted(run.id, run.name, run.queue, due, run.state is State.HELD))
+                size = None if made.accepted.submission.sweep is None else len(made.accepted.run_ids)
+                queue = made.accepted.submission.task.queue or name
+                self._report(RunAccepted(run.id, name, queue, due, run.state is State.HELD, size))
         if planned.decided is not None:
             self._tell_decision(planned.decided)
 

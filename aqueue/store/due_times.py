@@ -6,7 +6,7 @@ only noted then, and decided about by `catch_up`, a schedule at a time, so that 
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,6 +14,7 @@ import msgspec
 
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
+from aqueue.model.submission import Accepted
 from aqueue.model.task import Priority
 from aqueue.policy.limits import Limits
 from aqueue.store.lifecycle import Lifecycle
@@ -34,8 +35,11 @@ _DUE: Final = "next_due <= ? ORDER BY next_due LIMIT ?"
 _FIRST_MISSED: Final = "missed_at IS NOT NULL AND paused = 0 ORDER BY missed_at LIMIT 1"
 _AHEAD_OF_CLOCK: Final = "handled_until > ? AND file IS NOT NULL"
 _OVERLAPPING: Final = (
-    "FROM runs INDEXED BY runs_overlapping WHERE name = ? AND trigger = ? AND scheduled_for IS NOT NULL"
+    "FROM runs INDEXED BY runs_overlapping WHERE schedule = ? AND trigger = ? AND scheduled_for <> ?"
     " AND state IN ('queued', 'running')"
+)
+_OF_DUE_TIME: Final = (
+    "SELECT id, name FROM runs INDEXED BY runs_scheduled WHERE schedule = ? AND scheduled_for = ? ORDER BY id"
 )
 
 _MOVE_ON: Final = (
@@ -49,6 +53,18 @@ _DECIDE: Final = "UPDATE schedules SET missed_after = ?, missed_at = ?, missed =
 _STOP: Final = (
     "UPDATE schedules SET next_due = NULL, missed_after = NULL, missed_at = NULL, error = ? WHERE name = ?"
 )
+
+
+class Made(msgspec.Struct, frozen=True):
+    """The runs of a due time that were made just now.
+
+    Attributes:
+        accepted: what became of the schedule's submission.
+        first: the first of its runs.
+    """
+
+    accepted: Accepted
+    first: Run
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -84,9 +100,9 @@ class DueTimes:
         self._submissions = submissions
         self._lifecycle = lifecycle
 
-    def make(self, limits: Limits, now: float) -> list[Run]:
+    def make(self, limits: Limits, now: float) -> list[Made]:
         """Make the runs of what is due now, and note what was missed."""
-        made: list[Run] = []
+        made: list[Made] = []
         for stored in fetch_schedules(self._transaction, _DUE, (now, _AT_ONCE)):
             with self._or_stop(stored):
                 made += self._make_due(stored, limits, now)
@@ -127,7 +143,7 @@ class DueTimes:
     def _stored(self, name: str) -> StoredSchedule | None:
         return next(iter(fetch_schedules(self._transaction, "name = ?", (name,))), None)
 
-    def _make_due(self, stored: StoredSchedule, limits: Limits, now: float) -> list[Run]:
+    def _make_due(self, stored: StoredSchedule, limits: Limits, now: float) -> list[Made]:
         from aqueue.policy import cron
 
         schedule = stored.schedule
@@ -135,10 +151,10 @@ class DueTimes:
             self._execute(_MISS, (now, stored.name))
         direct = limits.disabled_by is not None
         due = cron.live(schedule, stored.handled_until, now)
-        made = [self._make(schedule, moment, Trigger.SCHEDULER, now, direct=direct) for moment in due]
+        made = [made for at in due for made in self._make(stored, at, Trigger.SCHEDULER, now, direct=direct)]
         # The clock may have been put back by seconds: what was over is not due once more.
         self.move_on(schedule, max(now, stored.handled_until))
-        return [run for id_ in made if id_ is not None and (run := self._runs.get(id_))]
+        return made
 
     def _catch_up(self, stored: StoredSchedule, limits: Limits) -> Decided:
         with self._or_stop(stored):
@@ -151,13 +167,13 @@ class DueTimes:
         schedule = stored.schedule
         considered = msgspec.structs.replace(schedule, catchup_window=0.0) if limits.disabled_by else schedule
         missed = cron.missed(considered, after, now)
-        at_once = missed.caught_up[:_CAUGHT_UP_AT_ONCE]
-        made = [self._make(schedule, due, Trigger.CATCHUP, now) for due in at_once]
+        at_once = missed.caught_up[: max(1, _CAUGHT_UP_AT_ONCE // schedule.submission.size())]
+        made = [due for due in at_once if self._make(stored, due, Trigger.CATCHUP, now)]
         is_done = len(at_once) == len(missed.caught_up)
         self._execute(
             _DECIDE, (None if is_done else at_once[-1], None if is_done else now, missed.forgotten, stored.name)
         )
-        return Decided(schedule, sum(id_ is not None for id_ in made), missed.left_out, is_done)
+        return Decided(schedule, len(made), missed.left_out, is_done)
 
     @contextmanager
     def _or_stop(self, stored: StoredSchedule) -> Iterator[None]:
@@ -170,32 +186,83 @@ class DueTimes:
             self._execute(_STOP, (f"it cannot be said when it is due: {error}; save it once more", stored.name))
 
     def _make(
-        self, schedule: Schedule, due: float, trigger: Trigger, now: float, *, direct: bool = False
-    ) -> int | None:
-        """Make the run of a due time, as the schedule's overlap has it; None if it has been made before."""
+        self, stored: StoredSchedule, due: float, trigger: Trigger, now: float, *, direct: bool = False
+    ) -> list[Made]:
+        """Make the runs of a due time, as the schedule's overlap has it, behind those that they need.
+
+        Returns:
+            none that have been made before.
+        """
         from aqueue.policy import cron
 
-        name, run_id, task = schedule.name, cron.run_id(due), schedule.task
-        if self._execute("SELECT 1 FROM runs WHERE name = ? AND run_id = ?", (name, run_id)).fetchone():
-            return None
+        schedule, run_id = stored.schedule, cron.run_id(due)
+        made, hindered = self._make_needed(stored, due, trigger, now, direct=direct)
+        before = self._overlapping(schedule, trigger, due) if schedule.overlap is Overlap.SKIP else None
+        request = schedule.submission_at(due, run_id)
         if trigger is Trigger.CATCHUP:
-            task = msgspec.structs.replace(task, priority=Priority.CATCHUP)
-        before = self._overlapping(name, trigger) if schedule.overlap is Overlap.SKIP else None
-        id_ = self._submissions.add(task, now, trigger=trigger, run_id=run_id, scheduled_for=due, direct=direct)
-        if before is not None and id_ is not None and (run := self._runs.get(id_)):
-            self._lifecycle.cancel(run, f"skipped: run {before[0]} is {before[1]}", now)
+            task = msgspec.structs.replace(request.task, priority=Priority.CATCHUP)
+            request = msgspec.structs.replace(request, task=task)
+        accepted = self._submissions.make_due(
+            schedule.name,
+            request,
+            now,
+            needed=self._needed(stored, due),
+            run_id=run_id,
+            trigger=trigger,
+            scheduled_for=due,
+            direct=direct,
+        )
+        if accepted is None:
+            return made
+        if before is not None:
+            hindered = f"run {before[0]} is {before[1]}"
+        if hindered:
+            self._cancel(accepted.run_ids, f"skipped: {hindered}", now)
         if schedule.overlap is Overlap.LATEST:
             superseded = self._execute(
-                f"SELECT id {_OVERLAPPING} AND state <> 'running' AND id <> ?", (name, trigger, id_)
+                f"SELECT id {_OVERLAPPING} AND state <> 'running'", (schedule.name, trigger, due)
             ).fetchall()
-            for (other,) in superseded:
-                if run := self._runs.get(other):
-                    self._lifecycle.cancel(run, f"superseded by run {id_}", now)
-        return id_
+            self._cancel([id_ for (id_,) in superseded], f"superseded by run {accepted.run_ids[0]}", now)
+        first = self._runs.get(accepted.run_ids[0])
+        return [*made, Made(accepted, first)] if first is not None else made
 
-    def _overlapping(self, schedule: str, trigger: Trigger) -> tuple[int, State] | None:
-        """Return the latest run of a schedule that is queued or running, of those that were made in one way."""
+    def _make_needed(
+        self, stored: StoredSchedule, due: float, trigger: Trigger, now: float, *, direct: bool
+    ) -> tuple[list[Made], str]:
+        """Make the runs that those of a due time need; and return why there are none, or an empty text."""
+        made: list[Made] = []
+        for other in self._needs(stored):
+            if other.paused:
+                return made, f"schedule {other.name}, which it needs, is paused"
+            made += self._make(other, due, trigger, now, direct=direct)
+        return made, ""
+
+    def _needs(self, stored: StoredSchedule) -> list[StoredSchedule]:
+        """Return the schedules of the same file whose runs those of a schedule need."""
+        needs = stored.schedule.submission.needs
+        if not needs:
+            return []
+        beside = fetch_schedules(self._transaction, "file = ? ORDER BY name", (stored.file,))
+        return [other for other in beside if not set(needs).isdisjoint(other.schedule.submission.names())]
+
+    def _needed(self, stored: StoredSchedule, due: float) -> list[int]:
+        """Return the runs of a due time that those of a schedule need."""
+        needs = stored.schedule.submission.needs
+        return [
+            id_
+            for other in self._needs(stored)
+            for id_, name in self._execute(_OF_DUE_TIME, (other.name, due)).fetchall()
+            if name in needs or other.name in needs
+        ]
+
+    def _cancel(self, runs: Iterable[int], why: str, now: float) -> None:
+        for id_ in runs:
+            if run := self._runs.get(id_):
+                self._lifecycle.cancel(run, why, now)
+
+    def _overlapping(self, schedule: Schedule, trigger: Trigger, due: float) -> tuple[int, State] | None:
+        """Return the latest run of other due times that is queued or running, of those made in one way."""
         row = self._execute(
-            f"SELECT id, state {_OVERLAPPING} ORDER BY id DESC LIMIT 1", (schedule, trigger)
+            f"SELECT id, state {_OVERLAPPING} ORDER BY id DESC LIMIT 1", (schedule.name, trigger, due)
         ).fetchone()
         return (row[0], State(row[1])) if row else None

@@ -20,6 +20,8 @@ MIGRATIONS: Final = (
         started_at REAL,
         finished_at REAL,
         scheduled_for REAL,
+        -- The schedule that has made it, which has another name where it makes a sweep.
+        schedule TEXT,
         attempt INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0,
         losses INTEGER NOT NULL DEFAULT 0,
@@ -54,9 +56,9 @@ MIGRATIONS: Final = (
     CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
     CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
-    CREATE INDEX runs_scheduled ON runs (name, scheduled_for) WHERE scheduled_for IS NOT NULL;
-    CREATE INDEX runs_overlapping ON runs (name, trigger)
-        WHERE scheduled_for IS NOT NULL AND state IN ('queued', 'running');
+    CREATE INDEX runs_scheduled ON runs (schedule, scheduled_for) WHERE schedule IS NOT NULL;
+    CREATE INDEX runs_overlapping ON runs (schedule, trigger)
+        WHERE schedule IS NOT NULL AND state IN ('queued', 'running');
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;

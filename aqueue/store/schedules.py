@@ -13,13 +13,14 @@ import msgspec
 from aqueue.errors import ScheduleError
 from aqueue.model.run import Run
 from aqueue.model.schedule import Schedule, StoredSchedule
+from aqueue.model.submission import Submission
 from aqueue.policy.limits import Limits
 from aqueue.store.due_times import DueTimes
-from aqueue.store.rows import RUNS, fetch_run, fetch_schedules
+from aqueue.store.rows import RUNS, as_json, fetch_run, fetch_schedules
 
 _LAST_RUN: Final = (
-    f"{RUNS} WHERE name = ? AND scheduled_for IS NOT NULL AND (started_at IS NOT NULL OR state <> 'aborted')"
-    " ORDER BY scheduled_for DESC LIMIT 1"
+    f"{RUNS} WHERE schedule = ? AND (started_at IS NOT NULL OR state <> 'aborted')"
+    " ORDER BY scheduled_for DESC, id DESC LIMIT 1"
 )
 _PUT: Final = (
     "INSERT INTO schedules (name, file, schedule, handled_until, counts_from)"
@@ -46,6 +47,8 @@ _RESUME: Final = (
     "UPDATE schedules SET paused = 0, handled_until = max(handled_until, :now),"
     " counts_from = max(counts_from, :now), next_due = :now WHERE name = :name AND paused"
 )
+
+_NAMED: Final = "name IN (SELECT value FROM json_each(?)) ORDER BY name"
 
 _encoder = msgspec.json.Encoder()
 
@@ -116,29 +119,39 @@ class Schedules:
             ScheduleError: another file has a schedule of one of these names; nothing was changed.
         """
         names = {schedule.name for schedule in found}
-        for stored in filter(None, map(self.get, sorted(names))):
-            if stored.file not in (None, file) and holds(stored.file, stored.name):
-                raise ScheduleError(
-                    f"there already is a schedule {stored.name}, in {stored.file}", "give it another name"
-                )
+        for schedule in found:
+            for stored in self._of_same_names(schedule.submission):
+                if stored.file not in (None, file) and holds(stored.file, stored.name):
+                    raise ScheduleError(
+                        f"there already is a schedule {stored.name}, in {stored.file}", "give it another name"
+                    )
+        # All of them before one of them ends: what one owes may need runs of another.
+        for schedule in found:
+            before = self.get(schedule.name)
+            if before is not None and not _is_as(before, file, schedule):
+                self._due_times.settle(before, limits, now if is_edit else -math.inf)
         changed = [self._end(stored) for stored in self.all(file) if stored.name not in names]
-        changes = (self._put(file, schedule, now, limits, is_edit=is_edit) for schedule in found)
+        changes = (self._put(file, schedule, now, is_edit=is_edit) for schedule in found)
         return changed + [change for change in changes if change is not None]
 
     def put_error(self, file: str, error: str) -> None:
         """Note what is wrong with a file whose last good version stays in force."""
         self._execute("UPDATE schedules SET error = ? WHERE file = ?", (error, file))
 
-    def _put(self, file: str, schedule: Schedule, now: float, limits: Limits, *, is_edit: bool) -> Changed | None:
+    def _of_same_names(self, submission: Submission) -> list[StoredSchedule]:
+        """Return the schedules that have a name, or have runs of a name, which runs of a submission would have."""
+        found = fetch_schedules(self._transaction, _NAMED, (as_json(submission.names()),))
+        base, _, number = submission.task.name.rpartition("-")
+        sweeping = self.get(base) if number.isdecimal() else None
+        if sweeping is not None and submission.task.name in sweeping.schedule.submission.names():
+            found.append(sweeping)
+        return found
+
+    def _put(self, file: str, schedule: Schedule, now: float, *, is_edit: bool) -> Changed | None:
         stored = self.get(schedule.name)
-        if stored is not None and (stored.file, stored.schedule) == (file, schedule):
+        if stored is not None and _is_as(stored, file, schedule):
             self._execute(_IS_GOOD_AGAIN, (stored.name,))
-            was_stopped = stored.error is not None and stored.next_due is None and not stored.paused
-            if not was_stopped:
-                return None
-        if stored is not None:
-            self._due_times.settle(stored, limits, now if is_edit else -math.inf)
-            stored = self.get(schedule.name)
+            return None
         self._execute(
             _PUT,
             {
@@ -193,3 +206,9 @@ class Schedules:
         stored = self.get(name)
         if stored is None or stored.file is None:
             raise ScheduleError(f"there is no schedule {name}", "`aqueue schedules` shows which there are")
+
+
+def _is_as(stored: StoredSchedule, file: str, schedule: Schedule) -> bool:
+    """Return whether a schedule is in force just as a file says it, and was not stopped."""
+    was_stopped = stored.error is not None and stored.next_due is None and not stored.paused
+    return (stored.file, stored.schedule) == (file, schedule) and not was_stopped

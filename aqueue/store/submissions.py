@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain, count, islice
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from aqueue.model.run import NOT_YET, State, Trigger
 from aqueue.model.submission import Accepted, Submission
 from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
+from aqueue.store.rows import as_json
 from aqueue.store.runs import Runs
 from aqueue.store.snapshots import Snapshots
 
@@ -28,6 +29,7 @@ _GIVEN: Final = (
     "source",
     "created_at",
     "scheduled_for",
+    "schedule",
     "direct",
     "demand",
     "group_name",
@@ -69,6 +71,7 @@ class Submissions:
         run_id: str | None = None,
         source: str | None = None,
         scheduled_for: float | None = None,
+        schedule: str | None = None,
         direct: bool = False,
         prerequisites: int | None = None,
     ) -> int | None:
@@ -77,7 +80,7 @@ class Submissions:
         Args:
             run_id: must be unique among the runs of that name; one is made up if None.
             source: which document of which accepted file it is; the same is never added twice.
-            scheduled_for: the due time of a schedule that it is made for.
+            scheduled_for, schedule: the due time that it is made for, and of which schedule.
             direct: have it started whatever the limits are.
             prerequisites: the set of what it comes after; it waits until that is settled.
 
@@ -98,6 +101,7 @@ class Submissions:
             source,
             now,
             scheduled_for,
+            schedule,
             direct,
             text_of(task.demand),
             task.group,
@@ -152,6 +156,47 @@ class Submissions:
             return self._new(task, now, trigger=Trigger.FILE, run_id=run_id, source=document, prerequisites=set_)
 
         return self._accept(requests, sets, new, now)
+
+    def make_due(
+        self,
+        schedule: str,
+        request: Submission,
+        now: float,
+        *,
+        needed: Collection[int],
+        run_id: str,
+        **how: Any,
+    ) -> Accepted | None:
+        """Remember the runs of a due time that are not there yet; None if all of them are.
+
+        What they come after is what is known now; what is not is as good as over.
+
+        Args:
+            schedule: its name.
+            needed: the runs of this due time that these need.
+            run_id: of the due time.
+            how: else to add them; see `add`.
+        """
+        tasks = request.tasks()
+        known = self._names_with(run_id, [task.name for task in tasks])
+        tasks = [task for task in tasks if task.name not in known]
+        if not tasks:
+            return None
+        set_ = self._prerequisites(request, forgiving=True)
+        if set_ is not None:
+            self._dependencies.put_before(needed, set_)
+        ids = [self._new(task, now, run_id=run_id, schedule=schedule, prerequisites=set_, **how) for task in tasks]
+        accepted = Accepted(request, tuple(ids))
+        self._settle_all([accepted], [set_], now)
+        return accepted
+
+    def _names_with(self, run_id: str, names: Collection[str]) -> set[str]:
+        """Return which of these names have a run with this run_id."""
+        rows = self._execute(
+            "SELECT name FROM runs WHERE name IN (SELECT value FROM json_each(?)) AND run_id = ?",
+            (as_json(names), run_id),
+        )
+        return {name for (name,) in rows.fetchall()}
 
     def _accept(
         self,

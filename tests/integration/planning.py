@@ -10,6 +10,7 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
 from aqueue.model.server import Server
+from aqueue.model.submission import Submission, run_ids
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store.database import transaction
@@ -31,11 +32,16 @@ def at(minutes: float) -> float:
 
 
 def a_schedule(
-    *expressions: str, name: str = "nightly", window: float = 0.0, overlap: Overlap = Overlap.ALL, **task: Any
+    *expressions: str,
+    name: str = "nightly",
+    window: float = 0.0,
+    overlap: Overlap = Overlap.ALL,
+    submission: dict[str, Any] | None = None,
+    **task: Any,
 ) -> Schedule:
     """A schedule that is due every ten minutes, if nothing else is said; its window is in minutes."""
     return Schedule(
-        task=Task(name=name, command="true", working_dir="/", **task),
+        submission=Submission(task=Task(name=name, command="true", working_dir="/", **task), **submission or {}),
         timezone="UTC",
         expressions=expressions or ("*/10 * * * *",),
         catchup_window=60.0 * window,
@@ -46,7 +52,7 @@ def a_schedule(
 def once(minutes: float, name: str = "once", window: float = 0.0) -> Schedule:
     """A schedule that is due at that minute, and never again."""
     task = Task(name=name, command="true", working_dir="/")
-    return Schedule(task=task, timezone="UTC", at=at(minutes), catchup_window=60.0 * window)
+    return Schedule(submission=Submission(task=task), timezone="UTC", at=at(minutes), catchup_window=60.0 * window)
 
 
 class Plan:
@@ -88,7 +94,8 @@ class Plan:
 
     def made(self, when: float, limits: Limits = ENABLED) -> list[Run]:
         with self.open() as store:
-            return store.due_times.make(limits, at(when))
+            ids = run_ids(made.accepted for made in store.due_times.make(limits, at(when)))
+            return [run for id_ in ids if (run := store.runs.get(id_))]
 
     def catch_up(self, limits: Limits = ENABLED) -> list[Decided]:
         """Decide about all that was missed."""

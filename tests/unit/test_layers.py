@@ -39,7 +39,7 @@ WORLD = {
     "time",
 }
 # With a seed chance is pure.
-SEEDED = {"model/sweep.py": {"random"}}
+SEEDED = {"model/combinations.py": {"random"}}
 
 
 def name_of(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from aqueue.model.schedule import Schedule
+from aqueue.model.submission import Submission
 from tests.unit.records import a_task
 
 MINUTE = timedelta(minutes=1)
@@ -16,7 +17,9 @@ WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
 def a_schedule(*expressions: str, **changes: Any) -> Schedule:
     """A schedule in UTC, with these changes."""
-    return Schedule(task=a_task(), **{"expressions": expressions, "timezone": "UTC"} | changes)
+    return Schedule(
+        submission=Submission(task=a_task()), **{"expressions": expressions, "timezone": "UTC"} | changes
+    )
 
 
 class Step(NamedTuple):

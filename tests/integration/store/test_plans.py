@@ -144,7 +144,12 @@ def test_a_due_time_costs_the_same_however_many_runs_the_schedule_has(
         with plan.open() as store:
             for number in range(runs):
                 store.submissions.add(
-                    task, BEGIN, trigger=Trigger.SCHEDULER, run_id=f"{number}", scheduled_for=BEGIN - number
+                    task,
+                    BEGIN,
+                    trigger=Trigger.SCHEDULER,
+                    run_id=f"{number}",
+                    scheduled_for=BEGIN - number,
+                    schedule=name,
                 )
             connection.execute("UPDATE runs SET state = ? WHERE name = ?", (state, name))
         plan.made(1)

@@ -176,7 +176,7 @@ def schedules_run_although_queues_are_disabled(office: Office) -> None:
     disabled(office)
     task = office.add("due").task
     office.store.submissions.add(
-        task, NOW, trigger=Trigger.SCHEDULER, run_id="due", scheduled_for=NOW, direct=True
+        task, NOW, trigger=Trigger.SCHEDULER, run_id="due", scheduled_for=NOW, schedule="due", direct=True
     )
 
 

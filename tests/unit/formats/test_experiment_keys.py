@@ -403,22 +403,54 @@ def test_many_needs_are_checked_in_no_time() -> None:
 # Schedules
 
 
-@pytest.mark.parametrize(
-    ("key", "line"),
-    [
-        ("matrix", "matrix: {lr: [1]}"),
-        ("after", "after: [a]"),
-        ("after", "after: 5"),
-        ("needs", "needs: train"),
-        ("isolate", "isolate: git"),
-        ("isolate", "isolate: {git: true}"),
-    ],
-)
+@pytest.mark.parametrize("line", ["isolate: git", "isolate: {git: true}"])
 @pytest.mark.parametrize("schedule", ["schedule: '@daily'", "at: '2030-01-01 12:00'"])
-def test_a_schedule_is_for_one_plain_run_each_time(schedule: str, key: str, line: str) -> None:
+def test_a_schedule_keeps_no_code(schedule: str, line: str) -> None:
     message, hint = error_in(f"command: x\n{schedule}\n{line}\n")
-    assert message == f"train.yaml:3:1: '{key}' is not for a task with a schedule"
+    assert message == "train.yaml:3:1: 'isolate' is not for a task with a schedule"
     assert "aqueue enqueue FILE" in hint
+
+
+def test_a_schedule_submits_what_a_file_without_it_asks_for() -> None:
+    keys = "command: x\nmatrix: {lr: [1, 2]}\nsamples: 1\nafter: [a, group:b]\nafter_any: true\n"
+    (schedule,) = content_of(keys + "schedule: '@daily'\n").schedules
+    assert [schedule.submission] == content_of(keys).requests
+
+
+def test_tasks_of_one_schedule_may_need_each_other() -> None:
+    text = "command: x\nname: a\nneeds: [b-2]\nat: '2030-01-01'\n---\n"
+    text += "command: x\nname: b\nmatrix: {lr: [1, 2]}\nat: '2030-01-01'\n"
+    first, second = content_of(text).schedules
+    assert (first.submission.needs, second.submission.needs) == (("b-2",), ())
+
+
+@pytest.mark.parametrize(
+    "other", ["schedule: '0 2 * * *'", "at: '2030-01-01'", "schedule: '@daily'\ncatchup_window: 1h"]
+)
+def test_what_is_needed_is_due_at_the_same_times(other: str) -> None:
+    text = f"command: x\nname: a\nneeds: [b]\nschedule: '@daily'\n---\ncommand: x\nname: b\n{other}\n"
+    message, hint = error_in(text)
+    assert message == "train.yaml:3:8: needs: b is not due at the same times"
+    assert "after" in hint
+
+
+def test_the_tasks_of_a_schedule_file_are_looked_at_together_as_any_others() -> None:
+    daily = "schedule: '@daily'"
+    text = f"command: x\nname: a\nneeds: [c]\n{daily}\n---\ncommand: x\nname: b\n{daily}\n"
+    assert error_in(text)[0] == "train.yaml:3:9: needs: there is no task c in this file"
+    text = f"command: x\nmatrix: {{lr: [1]}}\n{daily}\n---\ncommand: x\nname: train-1\n{daily}\n"
+    assert "a run of train in this file has the name train-1" in error_in(text)[0]
+
+
+def test_a_sweep_with_a_schedule_has_a_name_that_leaves_room_for_a_time_unless_it_has_a_group() -> None:
+    lines = "matrix: {lr: [1]}\nschedule: '@daily'\ncommand: x\n"
+    assert len(content_of(f"name: {'n' * 40}\n{lines}").schedules) == 1
+    assert len(content_of(f"name: {'n' * 41}\ngroup: g\n{lines}").schedules) == 1
+    message, hint = error_in(f"name: {'n' * 41}\n{lines}")
+    assert (message, hint.split(",")[0]) == (
+        "train.yaml:1:7: the name is too long for a sweep with a schedule",
+        "use 40 characters at most",
+    )
 
 
 def test_a_schedule_may_have_what_is_empty_and_a_group_and_outputs() -> None:

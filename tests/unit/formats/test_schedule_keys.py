@@ -16,6 +16,7 @@ from aqueue.errors import FileError
 from aqueue.formats.task_file import parse
 from aqueue.model.config import Defaults
 from aqueue.model.schedule import Overlap, Schedule
+from aqueue.model.submission import Submission
 from aqueue.policy import cron
 from tests.unit.due import DAILY, DEFAULTS, MACROS, WANTED, one, read, utc
 
@@ -24,7 +25,11 @@ def test_a_task_with_a_schedule_is_a_schedule_and_its_task_is_read_as_any_other(
     schedule = one("name: backup\nqueue: disk\npriority: high\n" + DAILY)
     task = parse("command: x\nname: backup\nqueue: disk\npriority: high", "f", DEFAULTS).tasks[0]
     assert schedule == Schedule(
-        task=task, timezone="Europe/Berlin", expressions=("0 2 * * *",), catchup_window=0.0, overlap=Overlap.ALL
+        submission=Submission(task=task),
+        timezone="Europe/Berlin",
+        expressions=("0 2 * * *",),
+        catchup_window=0.0,
+        overlap=Overlap.ALL,
     )
     assert schedule.name == "backup"
 
@@ -169,7 +174,7 @@ def test_what_is_written_is_what_arrives(
     due = {"at": when.isoformat()} if isinstance(when, datetime) else {"schedule": when}
     schedule = read(json.dumps({"command": "x", **written, **due}))
     assert schedule == Schedule(
-        task=schedule.task,
+        submission=Submission(task=schedule.task),
         timezone=zone,
         expressions=()
         if isinstance(when, datetime)

@@ -1,6 +1,7 @@
 import pytest
 
-from aqueue.model.sweep import MOST, Axis, Span, Sweep, combinations
+from aqueue.model.combinations import combinations, number_at
+from aqueue.model.sweep import MOST, Axis, Span, Sweep
 from aqueue.model.values import Value
 
 PICKED = [{"lr": 0.1, "seed": 4}, {"lr": 0.1, "seed": 3}, {"lr": 0.001, "seed": 1}, {"lr": 0.1, "seed": 1}]
@@ -211,6 +212,6 @@ def test_a_span_is_kept_to() -> None:
         Span(-1.7e308, 1.7e308),
         Span(5e-324, 1.7e308, True),
     ):
-        assert span.at(0.0) == span.low
-        assert span.low < span.at(0.5) < span.high
-        assert span.low < span.at(1 - 2**-53) <= span.high
+        assert number_at(span, 0.0) == span.low
+        assert span.low < number_at(span, 0.5) < span.high
+        assert span.low < number_at(span, 1 - 2**-53) <= span.high

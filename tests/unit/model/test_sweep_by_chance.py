@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aqueue.formats.sweep_syntax import parse_axis
-from aqueue.model.sweep import MOST, Axis, Span, Sweep, combinations
+from aqueue.model.combinations import combinations, number_at
+from aqueue.model.sweep import MOST, Axis, Span, Sweep
 from aqueue.model.values import Value
 
 NAMES = ("lr", "seed", "size")
@@ -170,7 +171,7 @@ def test_a_range_of_decimals_has_the_numbers_that_a_person_would_write(
 def test_nothing_is_outside_of_a_span(one: float, other: float, part: float, is_log: bool) -> None:
     low, high = sorted((abs(one), abs(other)) if is_log else (one, other))
     assume(low < high and (low > 0 or not is_log))
-    assert low <= Span(low, high, is_log).at(part) <= high
+    assert low <= number_at(Span(low, high, is_log), part) <= high
 
 
 @given(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=5), min_size=1, unique=True))

@@ -14,9 +14,10 @@ from aqueue.folder.layout import Folder
 from aqueue.formats.sweep_syntax import parse_axis
 from aqueue.formats.task_file import parse
 from aqueue.formats.yaml_document import parse_scalar, parse_value
+from aqueue.model.combinations import combinations
 from aqueue.model.config import Defaults
 from aqueue.model.submission import Submission
-from aqueue.model.sweep import SweepError, combinations
+from aqueue.model.sweep import SweepError
 from aqueue.model.task import Task
 from aqueue.model.values import Scalar, Spelled, plain_text, spelled, stands_for
 from tests.unit.records import a_run, a_task
