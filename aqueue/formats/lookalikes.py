@@ -43,13 +43,22 @@ def meant_by(text: str) -> str:
     text = text.strip()
     if numbers := _between_dots(text):
         return numbers
-    if (found := _DASH_OR_COLON.fullmatch(text)) and float(found[1]) < float(found[2]):
-        return _span(found[1], found[2], found[3])
     if _COMMAS.fullmatch(text) or _BLANKS.fullmatch(text):
         return f"[{', '.join(text.replace(',', ' ').split())}]"
     if found := _WORDS.fullmatch(text):
         return f"{found[1].lower()}({found[2]}, {found[3]})"
     return _function(text)
+
+
+def meant_by_axis(text: str) -> str:
+    """Return the same for the only value of a param in a matrix, where several are to be expected.
+
+    >>> meant_by_axis("1-5"), meant_by("1-5")
+    ('range(1, 6)', '')
+    """
+    if (found := _DASH_OR_COLON.fullmatch(text.strip())) and float(found[1]) < float(found[2]):
+        return _span(found[1], found[2], found[3])
+    return meant_by(text)
 
 
 def lacks_comma(text: str) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from aqueue.errors import FileError
-from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by
+from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by, meant_by_axis
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import describe, read
 from aqueue.model.combinations import EXACT, amount
@@ -124,7 +124,7 @@ def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
     Raises:
         SweepError: with how they are written.
     """
-    meant = meant_by(value) if isinstance(value, str) else ""
+    meant = meant_by_axis(value) if isinstance(value, str) else ""
     if meant and not (in_list and meant.startswith("[") and "(" not in value):
         end = ", whose end is not in it" if meant.startswith("range(") and "…" not in meant else ""
         raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {AS_TEXT}")

@@ -62,7 +62,6 @@ def test_brackets_that_are_not_closed_are_refused(word: str) -> None:
     ("word", "several", "text"),
     [
         ("seed=1..5", "seed=range(1, 6)", "'seed=\"1..5\"'"),
-        ("seed=1-5", "seed=range(1, 6)", "'seed=\"1-5\"'"),
         ("lr=0.1,0.01", "lr=[0.1, 0.01]", "'lr=\"0.1,0.01\"'"),
         ("opt=adam,sgd", "opt=[adam, sgd]", "'opt=\"adam,sgd\"'"),
         ("s=Range(1, 5)", "s=range(1, 5)", "'s=\"Range(1, 5)\"'"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aqueue.formats.lookalikes import is_range, meant_by
+from aqueue.formats.lookalikes import is_range, meant_by, meant_by_axis
 from aqueue.formats.sweep_syntax import parse_axis
 from tests.unit.formats.test_sweep_syntax import problem_of
 
@@ -14,8 +14,7 @@ TEXT = "put it under params"
     [
         ("1..5", "range(1, 6)"), (" 1...5 ", "range(1, 6)"), ("1…5", "range(1, 6)"), ("1 to 5", "range(1, 6)"),
         ("-3..3", "range(-3, 4)"), ("5..1", "range(5, 0, -1)"), ("1..10..2", "range(1, 11, 2)"),
-        ("0.1..0.5", "uniform(0.1, 0.5)"), ("1-5", "range(1, 6)"), ("1:5", "range(1, 6)"),
-        ("1:10:2", "range(1, 11, 2)"), ("1.5-2.5", "uniform(1.5, 2.5)"), ("0.1, 0.01", "[0.1, 0.01]"),
+        ("0.1..0.5", "uniform(0.1, 0.5)"), ("0.1, 0.01", "[0.1, 0.01]"),
         ("adam,sgd", "[adam, sgd]"), ("1 2 3", "[1, 2, 3]"), ("range 1 5", "range(1, 5)"),
         ("Range(1, 5)", "range(1, 5)"), ("range (1, 5)", "range(1, 5)"), ("range(1..5)", "range(1, 6)"),
         ("choices(a, b)", "choice(…)"), ("linspace(0, 1, 5)", "[0, 0.25, 0.5, 0.75, 1]"),
@@ -24,9 +23,23 @@ TEXT = "put it under params"
     ],
 )  # fmt: skip
 def test_what_seems_to_be_meant_is_told_as_it_is_written_here(text: str, meant: str) -> None:
-    assert meant_by(text) == meant
+    assert meant_by(text) == meant_by_axis(text) == meant
     if "…" not in meant:
         assert not isinstance(parse_axis(meant), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1-5", "range(1, 6)"), ("1:5", "range(1, 6)"), ("1:10:2", "range(1, 11, 2)"),
+        ("1.5-2.5", "uniform(1.5, 2.5)"),
+    ],
+)  # fmt: skip
+def test_what_may_as_well_be_a_time_or_a_part_of_a_number_means_several_only_in_a_matrix(
+    text: str, meant: str
+) -> None:
+    assert meant_by_axis(text) == meant
+    assert meant_by(text) == ""
 
 
 @pytest.mark.parametrize(
