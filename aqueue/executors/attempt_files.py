@@ -81,6 +81,14 @@ def read_fence(attempt: str) -> Fence | None:
     return Fence(pid, exit_code, remark, is_garbled)
 
 
+def read_closed_fence(attempt: str) -> Fence:
+    """Read what came into a fence after it was closed: the exit code of a wrapper whose files somebody removed."""
+    lines = _fence_lines(attempt) or []
+    code, _, remark = lines[-1].partition(" ") if lines else ("", "", "")
+    exit_code = _number(code)
+    return Fence(None, exit_code, remark, is_garbled=bool(lines) and exit_code is None)
+
+
 def has_recorded(attempt: str, exit_code: int) -> bool:
     """Return True if the last that was written into the fence is this exit code, whatever stands before it."""
     lines = _fence_lines(attempt)

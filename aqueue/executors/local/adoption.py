@@ -24,15 +24,23 @@ class Adoption:
         grace: seconds between SIGTERM and SIGKILL for what a killed wrapper has left.
         is_unwanted: says whether somebody, or a timeout, wants the attempt stopped.
         tell: takes the words that say why there is nothing to do but wait.
+        has_closed: the fence was made by this process, so the attempt never began, or somebody removed its files.
     """
 
     def __init__(
-        self, attempt: str, grace: float, is_unwanted: Callable[[], bool], tell: Callable[[str], None]
+        self,
+        attempt: str,
+        grace: float,
+        is_unwanted: Callable[[], bool],
+        tell: Callable[[str], None],
+        *,
+        has_closed: bool = False,
     ) -> None:
         self._attempt = attempt
         self._grace = grace
         self._is_unwanted = is_unwanted
         self._tell = tell
+        self._has_closed = has_closed
         self._has_told = False
         self._has_seen = False
         self._pid: int | None = None
@@ -62,7 +70,7 @@ class Adoption:
             elif fence.exit_code is not None:
                 # What still holds the lock has left the attempt behind.
                 return fence
-            elif not await self._clear(fence) and not is_held:
+            elif not await self._clear(fence) and not is_held and self._read_fence() == fence:
                 return fence
             await anyio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -83,11 +91,14 @@ class Adoption:
         return True
 
     def _read_fence(self) -> Fence:
-        fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
-        if self._pid not in (None, fence.pid) or (self._has_seen and fence.pid is None):
-            # The attempt has begun, whatever the file says now.
-            return msgspec.structs.replace(fence, is_garbled=True)
-        return fence
+        if self._has_closed and self._pid is None:
+            fence = attempt_files.read_closed_fence(self._attempt)
+            has_begun = self._has_seen and fence.exit_code is None
+        else:
+            fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
+            has_begun = self._pid not in (None, fence.pid) or (self._has_seen and fence.pid is None)
+        # If it has begun it has, whatever the file says now.
+        return msgspec.structs.replace(fence, is_garbled=True) if has_begun else fence
 
     async def _clear(self, fence: Fence) -> bool:
         """End all that can be seen of an attempt that has lost its wrapper.

@@ -220,15 +220,15 @@ class Runner:
         return found
 
     async def _adopt(self, boot: str) -> Outcome:
-        await self._close_fence()
-        search = adoption.Adoption(self._attempt, self._grace, self._is_to_end, self._tell)
+        has_closed = await self._close_fence()
+        search = adoption.Adoption(self._attempt, self._grace, self._is_to_end, self._tell, has_closed=has_closed)
         while isinstance(found := await search.settle(), Process):
             with found:
                 outcome = await self._see_through(found)
             if outcome.end is not End.LOST:
                 return outcome
             # Its wrapper was killed: what is left of it must be gone before it is started again.
-        if found.pid is None and not found.is_garbled:
+        if found == Fence(None, None):
             return self._outcome(End.NEVER_STARTED)
         return await self._over_with_its_group(found, boot)
 
@@ -251,17 +251,17 @@ class Runner:
     def _tell(self, text: str) -> None:
         self._report(Notice(f"run {self.run.id} {text}", urgent=True))
 
-    async def _close_fence(self) -> None:
+    async def _close_fence(self) -> bool:
+        """Make the fence of an attempt that has none; return True if there was none."""
         while True:
             try:
                 # Whoever claimed it may be about to make it, and to start it there.
                 self._folder.make_run_dir(self.run.id)
-                attempt_files.close_fence(self._attempt)
-                return
+                return attempt_files.close_fence(self._attempt)
             except OSError:
                 # On a full disk, or where no directory can be, it cannot be told yet whether it ever began.
                 if self._why_stopped is not None:
-                    return
+                    return False
                 await anyio.sleep(_FENCE_PATIENCE)
 
     async def _see_through(self, running: Process) -> Outcome:
