@@ -120,7 +120,7 @@ def _coloured(text: str, stack: Stack) -> str:
 
 
 def shown(value: Value) -> str:
-    """A value as people are shown it: short, in one line, with six digits."""
+    """Return a value as people are shown it: short, in one line, with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = "".join(letter if letter.isprintable() else " " for letter in plain_text(value))
@@ -128,7 +128,7 @@ def shown(value: Value) -> str:
 
 
 def _telling(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
-    """The columns without the params that all of several runs have in common, unless that would be all params."""
+    """Return the columns without params that all of several runs share, unless all params are."""
     params = [column for column in columns if column.kind is Kind.PARAM]
     same = {column.key for column in params if len(ids) > 1 and _is_same(column, ids)}
     if len(same) == len(params):

@@ -74,7 +74,7 @@ def compare(
 
 
 def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
-    """The runs as points, those together that have the same value of `by`; says how many cannot be any.
+    """Return the runs as points, those together that have the same value of `by`; says how many cannot be any.
 
     Raises:
         RunError: there is nothing to compare.

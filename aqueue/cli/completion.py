@@ -8,7 +8,7 @@ from aqueue.client.session import config_or_default, reading
 
 
 def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
-    """The queues that begin with what was typed so far."""
+    """Return the queues that begin with what was typed so far."""
     try:
         folder = find_folder(ctx.params.get("directory"))
         with reading(folder) as store:
@@ -20,7 +20,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
-    """The schedules that begin with what was typed so far."""
+    """Return the schedules that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
             names = [stored.name for stored in store.schedules.all()]
@@ -30,7 +30,7 @@ def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
-    """The ids of the latest runs that begin with what was typed so far."""
+    """Return the ids of the latest runs that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
             runs = store.runs.select(limit=200, newest_first=True)
@@ -41,7 +41,7 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
-    """The groups that begin with what was typed so far."""
+    """Return the groups that begin with what was typed so far."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
             groups = store.runs.groups()

@@ -1,4 +1,4 @@
-"""What `aqueue serve` prints as things happen: coloured lines on a terminal, else plain ones with times."""
+"""The output of `aqueue serve`: coloured lines on a terminal, else plain ones with times."""
 
 import os
 import sys

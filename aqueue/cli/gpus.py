@@ -34,7 +34,7 @@ def gpus(directory: str | None, as_json: bool) -> None:
 
 
 def one_line(card: dict[str, Any]) -> str:
-    """A card of `card_as_json` as one line."""
+    """Return a GPU of `card_as_json` as one line."""
     memory = ""
     if card["memory_total"] is not None:
         memory = f", {spell_size(card['memory_free'])} of {spell_size(card['memory_total'])} free"

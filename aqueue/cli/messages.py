@@ -1,4 +1,4 @@
-"""What several commands say."""
+"""Messages that several commands print."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def say_what_hangs_on(count: int, dependents: Sequence[Run]) -> None:
 
 
 def listed(runs: Sequence[Run]) -> str:
-    """The runs, as the beginning of a sentence that goes on with `after`."""
+    """Return the runs, as the beginning of a sentence that goes on with `after`."""
     named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
     more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
     return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"

@@ -90,7 +90,7 @@ def demand_options(command: F) -> F:
 
 
 def owned_option(command: F) -> F:
-    """Give a command the option `--gpus`, as `gpus`: the cards that a server may use; None: all."""
+    """Give a command the option `--gpus`, as `gpus`: the GPUs that a server may use; None: all."""
     return click.option("--gpus", type=CARDS_TYPE, metavar="LIST", help="Use only these GPUs: 0,1.")(command)
 
 

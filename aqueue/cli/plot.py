@@ -63,7 +63,7 @@ class Series(msgspec.Struct, frozen=True):
     points: Sequence[tuple[Scalar, float]]
 
     def by_x(self) -> dict[Scalar, list[float]]:
-        """What was measured, for each of the values that are compared by."""
+        """Return what was measured, for each of the values that are compared by."""
         found: dict[Scalar, list[float]] = {x: [] for x in distinct(x for x, _ in self.points)}
         for x, y in self.points:
             found[x].append(y)
@@ -71,7 +71,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be drawn.
+    """A plot to draw.
 
     Attributes:
         x, y, by: what the axes, and the series together, are called.
@@ -125,7 +125,7 @@ def save(picture: Picture, file: Path) -> None:
 
 
 def _logarithmic(picture: Picture) -> str:
-    """Which axes are logarithmic."""
+    """Return which axes are logarithmic."""
     sides = list(zip(*(point for series in picture.series for point in series.points), strict=True))
     values = dict(zip("xy", sides, strict=True))
     for axis in picture.log or "":
@@ -166,7 +166,7 @@ def _draw(picture: Picture, axes: Axes, logarithmic: str) -> None:
 
 
 def _places(xs: Sequence[Scalar], index: int, count: int) -> dict[Scalar, float]:
-    """Where each x is; in categories one of several series is beside the others."""
+    """Return where each x is; in categories one of several series is beside the others."""
     numbers = [x for x in xs if is_number(x)]
     if len(numbers) == len(xs):
         return dict(zip(xs, numbers, strict=True))
@@ -187,5 +187,5 @@ def _set_scales(axes: Axes, xs: Sequence[Scalar], logarithmic: str) -> None:
 
 
 def _plain(text: Scalar) -> str:
-    """What people are shown for it, in which nothing is taken for a formula."""
+    """Return what people are shown for it, in which nothing is taken for a formula."""
     return shown(text).replace("$", r"\$")

@@ -65,7 +65,7 @@ def status(directory: str | None, as_json: bool) -> None:
 
 
 def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The queues, those of the runs of a sweep in one row: each of them has one to itself."""
+    """Return the queues, those of the runs of a sweep in one row: each of them has one to itself."""
     rows: dict[str, dict[str, Any]] = {}
     numbers: Counter[str] = Counter()
     for queue in queues:

@@ -1,4 +1,4 @@
-"""How runs and queues look: tables for people, JSON for scripts."""
+"""Tables for people."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:
 
 
 def json_of_slices(slices: Iterable[list[Any]]) -> Iterator[str]:
-    """The JSON document of a list that comes in slices, a piece at a time, as `print_json` prints it whole."""
+    """Yield the JSON of a list that comes in slices, piece by piece, as `print_json` prints it whole."""
     before, end = "[", "]\n"
     for part in filter(None, slices):
         yield before + _json(part).removeprefix("[").removesuffix("\n]")
@@ -53,7 +53,7 @@ def print_table(table: "Table") -> None:
 
 
 def new_table(*columns: str) -> "Table":
-    """A table of the plain kind used throughout; a column whose name ends in … takes what room is left."""
+    """Return a table of the plain kind used throughout; a column whose name ends in … takes what room is left."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -64,16 +64,16 @@ def new_table(*columns: str) -> "Table":
 
 
 def state_text(state: State) -> str:
-    """The state in its colour, for rich."""
+    """Return the state in its colour, for rich."""
     return f"[{STATE_COLOURS[state]}]{state}[/]"
 
 
 def local(moment: float | None) -> str:
-    """A time as a person here would read it."""
+    """Return a time as a person here would read it."""
     return "" if moment is None else datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def took(run: Run, now: float) -> str:
-    """How long the last attempt took, or has taken so far."""
+    """Return how long the last attempt took, or has taken so far."""
     time = seconds(run, now)
     return "" if time is None else spell(time)

@@ -1,4 +1,4 @@
-"""What commands say of files in the folder that are no runs."""
+"""Messages about files in the folder that are no runs."""
 
 import os
 from collections.abc import Iterator, Sequence

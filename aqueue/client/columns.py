@@ -41,7 +41,7 @@ class Column(msgspec.Struct, frozen=True):
     values: dict[int, Value]
 
     def of(self, id_: int) -> Scalar:
-        """Its value for a run, whatever its spelling; None if there is none."""
+        """Return its value for a run, whatever its spelling; None if there is none."""
         return stands_for(self.written(id_))
 
     def written(self, id_: int) -> Value:
@@ -65,7 +65,7 @@ Columns = Mapping[str, Column]
 
 
 def columns_of(runs: Iterable[Run], now: float) -> Columns:
-    """All that is known of runs, by the keys: facts, then params, then metrics, as the runs have them.
+    """Return all that is known of runs, by the keys: facts, then params, then metrics, as the runs have them.
 
     A name that is taken already has its kind behind it: `lr (metric)`.
 
@@ -92,7 +92,7 @@ def columns_of(runs: Iterable[Run], now: float) -> Columns:
 
 
 def find(columns: Columns, key: str, count: int) -> Column:
-    """The column that a person calls `key`.
+    """Return the column that a person calls `key`.
 
     Args:
         count: how many runs the columns are of.
@@ -106,7 +106,7 @@ def find(columns: Columns, key: str, count: int) -> Column:
 
 
 def known(columns: Columns) -> str:
-    """Which columns there are, as a hint for a person."""
+    """Return which columns there are, as a hint for a person."""
     parts = []
     for kind in Kind:
         keys = [column.key for column in columns.values() if column.kind is kind]
@@ -116,7 +116,7 @@ def known(columns: Columns) -> str:
 
 
 def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
-    """The ids of runs in the order of a column, from the smallest value up.
+    """Return the ids of runs in the order of a column, from the smallest value up.
 
     Those without a value come last, and right before them those whose value is NaN.
 
@@ -142,7 +142,7 @@ def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
 
 
 def distinct(values: Iterable[Scalar]) -> list[Scalar]:
-    """Each of the values once: numbers by their size, others as they come."""
+    """Return each of the values once: numbers by their size, others as they come."""
     once = list(dict.fromkeys(values))
     return sorted(once, key=_rank) if all(map(is_number, once)) else once
 

@@ -65,7 +65,7 @@ def look(folder: Folder, warn: Warn) -> Seen:
 
 
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
-    """The cards as a server saw them last, and when that was; none if none has looked."""
+    """Return the GPUs as a server saw them last, and when that was; none if none has looked."""
     look = store.gpus.reading()
     board = store.gpus.allocator(look, limits_of(config), now())
     if look is None or not board.all_cards:
@@ -75,7 +75,7 @@ def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], f
 
 
 def card_as_json(card: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
-    """A card as `gpus --json` and `status --json` have it. Memory is in bytes."""
+    """Return a GPU as `gpus --json` and `status --json` have it. Memory is in bytes."""
     runs = [lease.run for lease in board.leases_on(card)]
     return {
         "index": card.index,

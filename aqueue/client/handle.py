@@ -69,7 +69,7 @@ class Handle:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """Return the folder."""
         return self._folder.path
 
     def _now(self, runs: Sequence[Run]) -> Runs:

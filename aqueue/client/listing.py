@@ -1,4 +1,4 @@
-"""Which runs a list has, in which order, and the same as JSON for scripts; however many there are."""
+"""Lists of runs in an order, also as JSON, however many there are."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict

@@ -39,7 +39,7 @@ class Params(msgspec.Struct, frozen=True):
     doubtful: tuple[str, ...] = ()
 
     def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
-        """A request with these params in place of its own.
+        """Return a request with these params in place of its own.
 
         Args:
             requests: all of the file. Several values of a param are for the tasks that have it; if none has, for

@@ -1,4 +1,4 @@
-"""Where what is queued here is to run. A checkout goes with its run, and so stands for what it was made of."""
+"""The directory in which runs queued here run. A checkout goes with its run, so it stands for its source."""
 
 import os
 from collections.abc import Sequence

@@ -99,7 +99,7 @@ def resume_schedule(folder: Folder, name: str) -> bool:
 
 
 def _queued(run: Run, queue: str) -> Run:
-    """The run, if it is queued there.
+    """Return the run, if it is queued there.
 
     Raises:
         RunError: it is not.

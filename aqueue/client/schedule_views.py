@@ -16,12 +16,12 @@ _SHOWN = 3
 
 
 def all_as_json(store: Store) -> list[dict[str, Any]]:
-    """All schedules as `schedules --json` and `status --json` have them."""
+    """Return all schedules as `schedules --json` and `status --json` have them."""
     return [_as_json(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
 
 
 def in_words(schedule: Schedule) -> str:
-    """When a schedule is due."""
+    """Return when a schedule is due."""
     if schedule.at is not None:
         return f"Once, {at_home(schedule, schedule.at)}"
     try:

@@ -271,7 +271,7 @@ def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], 
 
 
 def _new_log(folder: Folder) -> Path:
-    """A file for what a new server has to say; logs of servers that are gone long ago are removed."""
+    """Return a file for what a new server has to say; logs of servers that are gone long ago are removed."""
     folder.logs.mkdir(mode=0o700, exist_ok=True)
     with opened(folder) as connection, snapshot(connection, folder):
         used = {server.log for server in living_servers(Store(connection), folder)}

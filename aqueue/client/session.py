@@ -33,12 +33,12 @@ Warn = Callable[[str], None]
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of this command."""
+    """Return the environment of this command."""
     return os.environ
 
 
 def working_dir() -> Path:
-    """The directory in which this command was given.
+    """Return the directory in which this command was given.
 
     Raises:
         FolderError: it is not there any more.
@@ -64,7 +64,7 @@ def present(store: Store) -> float:
 
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
-    """A connection to the store of a folder, for several transactions."""
+    """Return a connection to the store of a folder, for several transactions."""
     # A program may go on with what it iterates over in another thread, though never in two at once.
     with closing(database.connect(where, check_same_thread=False)) as connection:
         # A command that says it is done must mean it: this waits for the disk, as a server's commits do not.
@@ -74,7 +74,7 @@ def opened(where: Folder) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def changing(where: Folder) -> Iterator[Store]:
-    """The store in one transaction that changes it; wakes those whom it concerns afterwards."""
+    """Return the store in one transaction that changes it; wakes those whom it concerns afterwards."""
     with opened(where) as connection, database.transaction(connection, where):
         yield Store(connection)
     where.ring()
@@ -83,18 +83,18 @@ def changing(where: Folder) -> Iterator[Store]:
 
 @contextmanager
 def reading(where: Folder) -> Iterator[Store]:
-    """The store as it is at one moment."""
+    """Return the store as it is at one moment."""
     with opened(where) as connection, database.snapshot(connection, where):
         yield Store(connection)
 
 
 def living_servers(store: Store, where: Folder) -> list[Server]:
-    """The servers that are up."""
+    """Return the servers that are up."""
     return [server for server in store.servers.all() if server_locks.is_up(where.servers, server.id)]
 
 
 def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
-    """The servers that are up: those that give signs of life, and those that do not."""
+    """Return the servers that are up: those that give signs of life, and those that do not."""
     awake: list[Server] = []
     silent: list[Server] = []
     moment = present(store)
@@ -106,7 +106,7 @@ def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[l
 def keep_code(
     where: Folder, requests: Sequence[Submission], warn: Warn, here: Origin | None = None
 ) -> list[Submission]:
-    """The requests, each of which knows the code that its runs need, as it is now.
+    """Return the requests, each of which knows the code that its runs need, as it is now.
 
     Args:
         warn: is told what a person may not have meant.
@@ -143,7 +143,7 @@ def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["
 
 
 def config_in_force(where: Folder, warn: Warn, *, to_serve: bool = False) -> Config:
-    """The configuration; where it has an error in it, the last good one, and a person is told.
+    """Return the configuration; where it has an error in it, the last good one, and a person is told.
 
     Args:
         warn: is told of the error.
@@ -156,7 +156,7 @@ def config_in_force(where: Folder, warn: Warn, *, to_serve: bool = False) -> Con
 
 
 def config_or_default(where: Folder, warn: Warn | None = None) -> Config:
-    """The configuration; where it has an error in it the last good one, or the default where none is known.
+    """Return the configuration; where it has an error in it the last good one, or the default where none is known.
 
     Args:
         warn: is told so, where what is shown may not be what a person means.
@@ -190,7 +190,7 @@ def refuse_if_disabled(config: Config) -> None:
 
 
 def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None) -> list[Run]:
-    """The runs that are meant, each once, in the order given.
+    """Return the runs that are meant, each once, in the order given.
 
     Args:
         group: all of whose runs are meant, too.
@@ -205,7 +205,7 @@ def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None
 
 
 def newest_of_each(runs: Sequence[Run]) -> list[Run]:
-    """Of runs that have a name in common the one that was queued last."""
+    """Return, of runs that share a name, the one that was queued last."""
     return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
 
 

@@ -22,7 +22,7 @@ def iso(moment: float | None) -> str | None:
 
 
 def seconds(run: Run, now: float) -> float | None:
-    """The same in seconds; None if there has been none."""
+    """Return the same in seconds; None if there has been none."""
     if run.started_at is None or run.state in (State.QUEUED, State.HELD):
         return None
     if run.state is not State.RUNNING:
@@ -68,7 +68,7 @@ def show(folder: Folder, written: str, warn: Warn) -> Shown:
 
 
 def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
-    """The run as `ls --json` has it."""
+    """Return the run as `ls --json` has it."""
     return {
         "id": run.id,
         "run_id": run.run_id,
@@ -101,7 +101,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
 def run_in_full_as_json(
     run: Run, waiting_for: str | None, attempts: Iterable[Attempt], after: Sequence[Run], folder: Folder
 ) -> dict[str, Any]:
-    """The run as `show --json` has it.
+    """Return the run as `show --json` has it.
 
     Args:
         after: the runs that it comes after.
@@ -137,7 +137,7 @@ def cards_as_json(cards: Sequence[Allocation]) -> list[int | str] | None:
 
 
 def pid(run: Run, folder: Folder) -> int | None:
-    """The pid of the command of a run that is running."""
+    """Return the pid of the command of a run that is running."""
     if run.state is not State.RUNNING:
         return None
     # Imported here: it takes a while, and mostly nothing is running.
@@ -149,12 +149,12 @@ def pid(run: Run, folder: Folder) -> int | None:
 
 
 def log(run: Run, folder: Folder) -> str | None:
-    """The path of the output of the last attempt."""
+    """Return the path of the output of the last attempt."""
     path = folder.log(run.id, run.attempt)
     return str(path) if run.attempt and os.path.exists(path) else None  # noqa: PTH110 - for each row
 
 
 def checkout(run: Run, attempt: int, folder: Folder) -> str | None:
-    """The path of the checkout of an attempt, if there is one."""
+    """Return the path of the checkout of an attempt, if there is one."""
     path = folder.checkout(run.id, attempt)
     return str(path) if run.task.isolate is not None and path.exists() else None

@@ -22,12 +22,12 @@ Key = tuple[GpuRequest, tuple[GpuId, ...] | None]
 
 
 def limits_of(config: Config) -> Limits:
-    """The limits that all servers of a folder have in common."""
+    """Return the limits that all servers of a folder have in common."""
     return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by, rules=config.gpus)
 
 
 def waits(store: Store, folder: Folder, runs: Sequence[Run], warn: Warn) -> list[str | None]:
-    """Why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
+    """Return why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
     return Waits(store, folder, warn).of(runs)
 
 
@@ -88,7 +88,7 @@ def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
 
 
 def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
-    """The cards of a server, as it saw them last."""
+    """Return the GPUs of a server, as it saw them last."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
     return store.gpus.allocator(store.gpus.reading([server.id]), owned, now())
 
@@ -118,5 +118,5 @@ def _its_cards(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Bl
     blocked = [one for one in found if isinstance(one, Blocked)]
     if len(blocked) < len(found) or not blocked:
         return None
-    # One that lacks the cards altogether says less about what happens next.
+    # One that lacks the GPUs altogether says less about what happens next.
     return min(blocked, key=lambda one: bool(one.lack)).reason

@@ -14,7 +14,7 @@ _MAX_FENCE: Final = 1 << 16
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """What an attempt's `.pid` file says.
+    """The contents of an attempt's `.pid` file.
 
     Attributes:
         pid: of the wrapper, which leads the process group; None in the instant before it is written.

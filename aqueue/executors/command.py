@@ -1,4 +1,4 @@
-"""What a command is, to the last variable of its environment."""
+"""The command of an attempt: its arguments and its environment."""
 
 import errno
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from aqueue.model.values import plain_text
 
 
 def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
-    """What `process.spawn` takes to run the task's command.
+    """Return what `process.spawn` takes to run the task's command.
 
     Args:
         variables: the environment of the command, whole.
@@ -106,7 +106,7 @@ def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
 
 
 def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
-    """What tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
+    """Return what tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
 
     Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
     GPU has no index by which CUDA would find it.
@@ -116,7 +116,7 @@ def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
     cards = ",".join(card.key if by_uuid or card.is_instance else card.label for card in run.cards)
     return {
         "CUDA_VISIBLE_DEVICES": cards,
-        # The order in which cards are numbered here; CUDA's own default is by speed.
+        # The order in which GPUs are numbered here; CUDA's own default is by speed.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "NVIDIA_VISIBLE_DEVICES": cards,
         "AQUEUE_GPUS": cards,

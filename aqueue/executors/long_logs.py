@@ -36,7 +36,7 @@ _PUNCH_HOLE: Final = 2
 
 
 class _Gap(msgspec.Struct, frozen=True):
-    """What is left out of a log.
+    """The part that is left out of a log.
 
     Attributes:
         start: where the line stands. Before it, everything is where it was written.

@@ -1,4 +1,4 @@
-"""What an attempt measured: by a metrics.json that it wrote, and by lines of its output.
+"""Metrics of an attempt, from the metrics.json that it wrote and from lines of its output.
 
 Nothing in them is trusted to be small, whole or well meant: what cannot be a metric is left out, and a log of many
 gigabytes is searched in the memory of a small one.
@@ -99,7 +99,7 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
 
 
 def output_size(attempt: str) -> int:
-    """How many bytes of output an attempt has left; of more than `LARGE`, a thread of its own should `read`."""
+    """Return the size of an attempt's output in bytes; beyond `LARGE`, `read` it in a thread."""
     status = _status(attempt + ".log")
     return 0 if status is None else status.st_size
 
@@ -116,7 +116,7 @@ def _of_file(attempt: str) -> dict[str, Metric]:
 
 
 def _last_before(attempt: str) -> int:
-    """A time before the attempt began, and after all that earlier ones wrote, by the clock of their files.
+    """Return a time before the attempt began, and after all that earlier ones wrote, by the clock of their files.
 
     Its own `.pid` file does not tell: the exit code was written into it at the end.
     """
@@ -136,7 +136,7 @@ def _of_log(attempt: str, size: int) -> Search:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """What is known of a plain file; None if it is not there, or something else is."""
+    """Return what is known of a plain file; None if it is not there, or something else is."""
     try:
         status = os.stat(path)  # noqa: PTH116 - for each run
     except (FileNotFoundError, NotADirectoryError):
@@ -145,7 +145,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _in_json(content: bytes) -> dict[str, Metric]:
-    """The metrics in a file, `MOST` and one more at most."""
+    """Return the metrics in a file, `MOST` and one more at most."""
     if len(content) > _MAX_FILE:
         raise ValueError("is larger than 1 MiB")
     if not content.strip():
@@ -195,7 +195,7 @@ def _value(text: str) -> Metric:
 
 
 def _whole(digits: str) -> int | float:
-    """A whole number, as far as 64 bits hold it: JSON and databases know no larger ones."""
+    """Return a whole number, as far as 64 bits hold it: JSON and databases know no larger ones."""
     value = int(digits) if len(digits) <= 20 else None
     return value if value is not None and -(1 << 63) <= value < 1 << 63 else float(digits)
 

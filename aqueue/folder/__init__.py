@@ -1,4 +1,4 @@
-"""What lies where on disk, who may change it, who holds which lock, and what has changed.
+"""The folder on disk: its layout, who may change it, who holds which lock, and what has changed.
 
 Read `layout` and `watch` first.
 """

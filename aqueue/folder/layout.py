@@ -45,7 +45,7 @@ class Folder:
         self._rejected = str(self.rejected)
 
     def run_dir(self, run: int) -> Path:
-        """Where the files of a run are."""
+        """Return where the files of a run are."""
         return Path(f"{self.runs_text}/{run}")
 
     def make_run_dir(self, run: int) -> None:
@@ -70,15 +70,15 @@ class Folder:
             os.unlink(incoming)
 
     def attempt(self, run: int, attempt: int) -> str:
-        """The path of an attempt's files, without their suffixes."""
+        """Return the path of an attempt's files, without their suffixes."""
         return f"{self.runs_text}/{run}/attempt-{attempt}"
 
     def log(self, run: int, attempt: int) -> Path:
-        """The output of an attempt."""
+        """Return the output of an attempt."""
         return Path(self.attempt(run, attempt) + ".log")
 
     def checkout(self, run: int, attempt: int) -> Path:
-        """The checkout in which an attempt runs, if it has one of its own."""
+        """Return the checkout in which an attempt runs, if it has one of its own."""
         return Path(f"{self.runs_text}/{run}/checkout-{attempt}")
 
     def create(self) -> None:
@@ -148,7 +148,7 @@ class Folder:
         trust.check_state(str(self.state))
 
     def directories(self) -> Iterator[Path]:
-        """The sub-folders in which task files may lie, at any depth, parents first."""
+        """Yield the sub-folders in which task files may lie, at any depth, parents first."""
         waiting = [self.path]
         while waiting:
             try:
@@ -160,7 +160,7 @@ class Folder:
             waiting.extend(found)
 
     def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
-        """Whether `path` is a directory in which task files may lie."""
+        """Return True if `path` is a directory in which task files may lie."""
         name = os.path.basename(path)
         if path == str(self.path):
             return True
@@ -171,14 +171,14 @@ class Folder:
         return os.path.isdir(path) and not os.path.islink(path)
 
     def is_task_file(self, path: str) -> bool:
-        """Whether a file of this path would be a task file; hidden, backup and swap files are none."""
+        """Return True if a file of this path would be a task file; hidden, backup and swap files are none."""
         name = os.path.basename(path)
         if not name.endswith(SUFFIXES) or name.startswith((".", "#")):
             return False
         return path != self._config and not self.is_like_config(path)
 
     def is_like_config(self, path: str) -> bool:
-        """Whether a path is almost that of the configuration, such as `aqueue.yml`."""
+        """Return True if a path is almost that of the configuration, such as `aqueue.yml`."""
         directory, _, name = path.rpartition("/")
         return name.lower() in _LIKE_CONFIG and name != CONFIG_NAME and directory == self._path
 
@@ -220,7 +220,7 @@ def find(given: str | None, environment: Mapping[str, str], start: Path) -> Fold
 
 
 def to_create(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
-    """The folder that a command which may create one is about: `./queue` unless named or found."""
+    """Return the folder that a command which may create one is about: `./queue` unless named or found."""
     named = given or environment.get("AQUEUE_DIR")
     if not named and not os.path.isdir(start / "queue"):
         found, _ = _search(start)
@@ -289,12 +289,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def is_open(directory: str) -> bool:
-    """Whether this user may list a directory and open what is in it."""
+    """Return True if this user may list a directory and open what is in it."""
     return os.access(directory, os.R_OK | os.X_OK)
 
 
 def is_text(name: str) -> bool:
-    """Whether a name is UTF-8: others cannot be watched, printed or stored."""
+    """Return True if a name is UTF-8: others cannot be watched, printed or stored."""
     try:
         name.encode()
     except UnicodeEncodeError:

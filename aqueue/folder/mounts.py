@@ -1,4 +1,4 @@
-"""What kinds of file systems are mounted, and which of them see everybody who writes to their files."""
+"""Kinds of mounted file systems, and which of them see everybody who writes to their files."""
 
 from typing import Final
 

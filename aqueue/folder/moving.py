@@ -1,4 +1,4 @@
-"""How a file is moved to where nobody else's file is replaced."""
+"""Moving a file without replacing another."""
 
 import errno
 import os

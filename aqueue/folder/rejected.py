@@ -1,4 +1,4 @@
-"""Where bad files go: `rejected/`, each with an `.error` beside it that says what is wrong with it."""
+"""The directory `rejected/`: bad files, each with an `.error` beside it that says what is wrong."""
 
 import contextlib
 import os
@@ -118,7 +118,7 @@ class Rejected:
                 return
 
     def _copy_of(self, name: str) -> Path | None:
-        """Where the copy of a bad edit of that file is."""
+        """Return where the copy of a bad edit of that file is."""
         # There may be others between, which were rejected for good.
         for target in islice(self._candidates(name), _MAX_COPIES):
             with contextlib.suppress(OSError):
@@ -127,7 +127,7 @@ class Rejected:
         return None
 
     def _target(self, name: str) -> Path:
-        """A path here that is not taken."""
+        """Return a path here that is not taken."""
         target = next(target for target in self._candidates(name) if not os.path.lexists(target))
         make_directories(target.parent, 0o700)
         return target
@@ -147,7 +147,7 @@ def _error_beside(target: Path) -> Path:
 
 
 def _mark(name: str) -> bytes:
-    """The last line of an error that is about a bad edit of that file."""
+    """Return the last line of an error that is about a bad edit of that file."""
     return _text(f"{visible_line(name)}: {IN_FORCE}")
 
 

@@ -1,4 +1,4 @@
-"""Which servers are up. A server keeps a file locked while it lives; the kernel lets go when it dies."""
+"""Locks that tell which servers are up. A server holds one while it lives; the kernel releases it."""
 
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ class ServerLock:
 
 
 def is_up(servers: Path, server: str) -> bool:
-    """Whether the server of this id lives; a stopped or very slow one does."""
+    """Return True if the server of this id lives; a stopped or very slow one does."""
     return is_locked(servers / server) or False
 
 

@@ -1,4 +1,4 @@
-"""Whether somebody is still writing a file, or is about to."""
+"""Read leases, which tell that nobody is writing a file."""
 
 import errno
 import fcntl

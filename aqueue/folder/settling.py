@@ -1,4 +1,4 @@
-"""When a file in the folder is settled: nobody writes it any more, and it is as it was when it was looked at."""
+"""Files in the folder that settle: nobody writes them any more, and they no longer change."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _LOOKS_BEFORE_SAYING_SO: Final = 20
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a file was like when it was last looked at."""
+    """The state of a file when it was last looked at."""
 
     signature: Signature
     since: float
@@ -27,12 +27,12 @@ class Seen(msgspec.Struct, frozen=True):
 
     @property
     def age(self) -> float:
-        """For how long it has been like that, in seconds."""
+        """Return for how long it has been like that, in seconds."""
         return time.monotonic() - self.since
 
 
 class Known(msgspec.Struct):
-    """What is known of a path at which a file was seen that is not dealt with.
+    """The state of a path at which a file waits to be dealt with.
 
     Attributes:
         seen: what the file was like at the last look; None if it was left alone since.
@@ -65,7 +65,7 @@ class Settling:
 
     @property
     def next_look(self) -> float | None:
-        """When to look again at a file, on the monotonic clock; None if there is none."""
+        """Return when to look again at a file, on the monotonic clock; None if there is none."""
         looks = (known.next_look for known in self.known.values())
         return min((look for look in looks if look is not None), default=None)
 

@@ -1,4 +1,4 @@
-"""Where symbolic links in the folder lead, and what to watch so that a change there is noticed."""
+"""Targets of symbolic links in the folder, and what to watch so that a change there is noticed."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -10,7 +10,7 @@ from aqueue.folder.trust import steps
 
 
 class Targets(msgspec.Struct, frozen=True):
-    """What can change what is found behind links in the folder.
+    """The directories in which a change can alter what links in the folder lead to.
 
     Attributes:
         directories: those to watch beyond the folder.

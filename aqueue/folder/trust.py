@@ -1,4 +1,4 @@
-"""Who else can change a file or a directory that aqueue relies on.
+"""Checks that nobody else can change a file or a directory that aqueue relies on.
 
 What lies in a folder is run with this user's rights. So nobody but this user, and root, may be able to change it,
 nor where the path of the folder leads. One rule for directories, task files and the configuration.

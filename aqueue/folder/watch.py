@@ -106,18 +106,18 @@ class Watch:
         return paths
 
     def _is_ours(self, path: str) -> bool:
-        """Whether a path is of the folder, and not of a directory that is watched because a link leads there."""
+        """Return True if a path is in the folder, not in a directory that is watched only because of a link."""
         return not self._targets.is_foreign(path) or path in self._watched or path == str(self._folder.bell)
 
     def _to_follow(self) -> set[str]:
         return {str(self._folder.config), *self._awaited}
 
     def _look_is_due(self) -> bool:
-        """Whether links are to be looked at: nobody tells of a directory that comes on their way."""
+        """Return True if links are to be looked at: nobody tells of a directory that comes on their way."""
         return bool(self._targets.links) and time.monotonic() >= self._looked_at + _LOOK_SECONDS
 
     def _lead_elsewhere(self) -> bool:
-        """Whether links do not lead any more to where they led when they were looked at last."""
+        """Return True if links do not lead any more to where they led when they were looked at last."""
         self._looked_at = time.monotonic()
         self._followed = self._to_follow()
         return targets_of(self._followed, self._watched) != self._targets
@@ -195,7 +195,7 @@ def watch_files(paths: list[str]) -> Callable[[float], None]:
 
 
 class _Pace:
-    """How often watchfiles looks for changes: an event that it asks before each look whether to stop looking.
+    """The pace at which watchfiles looks for changes, as the event that it asks before each look.
 
     It does not wait for a change, it looks for one once in a step: the longer the step, the later a change is
     seen, and the less it costs to wait. As a change seldom comes alone, the step is a share of the time since the
@@ -222,7 +222,7 @@ class _Pace:
         return found
 
     def is_set(self) -> bool:
-        """Whether to stop looking; takes as long as the step lasts."""
+        """Return True if to stop looking; takes as long as the step lasts."""
         if not self._looks_again:
             since = time.monotonic() - self._changed_at
             time.sleep(min(max(since * _SHARE, _SHORTEST_STEP), _LONGEST_STEP))

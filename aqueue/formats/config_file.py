@@ -122,7 +122,7 @@ _EXPECTED = {
 
 
 def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
-    """The folder's `aqueue.yaml`; nothing if there is none.
+    """Return the folder's `aqueue.yaml`; nothing if there is none.
 
     Args:
         settling: tells whether somebody is just writing it; None is returned then.
@@ -155,7 +155,7 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
 
 
 def under(environment: Mapping[str, str], config: Config) -> Config:
-    """The configuration with what the environment says over it.
+    """Return the configuration with what the environment says over it.
 
     Raises:
         UsageError: there is an error in the environment.
@@ -256,7 +256,7 @@ def _config(document: "yaml_document.Document") -> Config:
 
 
 def _queues(document: "yaml_document.Document", written: list[_Queue]) -> tuple[dict[str, Queue], tuple[str, ...]]:
-    """The configured queues by their names, and what should be changed about them."""
+    """Return the configured queues by their names, and what should be changed about them."""
     queues: dict[str, Queue] = {}
     old = []
     for index, queue in enumerate(written):

@@ -17,7 +17,7 @@ _BY_SCHEDULE: Final = ("isolate",)
 
 
 def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Task:
-    """The task, with what the keys say of it.
+    """Return the task, with what the keys say of it.
 
     Raises:
         FileError: at the first error.
@@ -31,7 +31,7 @@ def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Ta
 
 
 def request(document: Document, written: Keys, task: Task, wrong: Wrong) -> Submission:
-    """What is asked for: the task, as often and as late as the keys say.
+    """Return what is asked for: the task, as often and as late as the keys say.
 
     Raises:
         FileError: at the first error.

@@ -37,7 +37,7 @@ _EFFORT = 1 << 20
 
 
 class Found(msgspec.Struct, Generic[R]):
-    """What was read.
+    """The readable parts of a file, and its mistakes.
 
     Attributes:
         made: of each document; of one with mistakes, what it would be without them, if that can be told.

@@ -24,7 +24,7 @@ _ALIKE = 0.6
 
 
 class UnknownNameError(ValueError):
-    """What is between the braces is no name that a run has; its text is for people.
+    """A placeholder for a name that a run does not have; its text is for people.
 
     Args:
         name: what is between the braces.

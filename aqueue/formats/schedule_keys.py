@@ -83,7 +83,7 @@ def read(
 
 
 def is_timezone(name: str) -> bool:
-    """Whether there is a timezone of that name."""
+    """Return True if there is a timezone of that name."""
     from aqueue.policy import cron
 
     try:
@@ -94,7 +94,7 @@ def is_timezone(name: str) -> bool:
 
 
 def seconds(wrong: Wrong, at: yaml_document.Path, written: float | str | None) -> float | None:
-    """A length of time that may have been written; None if none was.
+    """Return a length of time that may have been written; None if none was.
 
     Raises:
         FileError: it is not one.
@@ -145,7 +145,7 @@ def _timezone(document: Document, written: str) -> str:
 
 @cache
 def _local_timezone() -> str | None:
-    """The name of this machine's timezone; None if what is said to be it is not."""
+    """Return the name of this machine's timezone; None if what is said to be it is not."""
     from tzlocal import get_localzone_name
 
     from aqueue.policy import cron

@@ -1,4 +1,4 @@
-"""How much of what is written in a file its errors show. Pure.
+"""Redaction: how much of a file its errors may show. Pure.
 
 The values in `env` may be secrets, and a small mistake, such as a missing blank after `env:`, makes one key of all
 that follows. So a key is shown as far as it can be one that was meant, and the text in place of a mapping is not.

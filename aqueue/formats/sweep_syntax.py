@@ -15,14 +15,14 @@ from aqueue.model.values import Value, all_stand_for, is_number, plain_text, sta
 
 
 def is_sweep(text: str) -> bool:
-    """Whether a param that is written like this on the command line means several values, and not this text."""
+    """Return True if a param written like this on the command line means several values."""
     text = text.strip()
     is_list = text.startswith("[") and text.endswith("]")
     return is_list or bool(CALL.match(text) or GUILD.fullmatch(text))
 
 
 def parse_axis(written: Any) -> Axis:
-    """What a param may be.
+    """Return what a param may be.
 
     Args:
         written: a list of plain values; a text such as `range(1, 5)`, `choice(a, b)`, `uniform(0, 1)`,
@@ -66,7 +66,7 @@ def _parse(text: str) -> Axis:
 
 
 def _elements(text: str) -> list[Any]:
-    """The elements of a list in YAML."""
+    """Return the elements of a list in YAML."""
     try:
         documents = [*read(text, "")]
     except FileError as error:

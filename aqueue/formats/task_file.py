@@ -87,7 +87,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a task file asks for: tasks to be run once, or schedules; never both.
+    """The contents of a task file: tasks to run once, or schedules; never both.
 
     Attributes:
         documents: in which the requests, or else the schedules, are written, one for each.
@@ -99,12 +99,12 @@ class Content(msgspec.Struct, frozen=True):
 
     @property
     def tasks(self) -> list[Task]:
-        """Its tasks as they are written, whenever they are to be run."""
+        """Return its tasks as they are written, whenever they are to be run."""
         return [submission.task for submission in self.submissions]
 
     @property
     def submissions(self) -> list[Submission]:
-        """What it asks for, whenever that is to be run."""
+        """Return what it asks for, whenever that is to be run."""
         return self.requests or [schedule.submission for schedule in self.schedules]
 
 
@@ -265,7 +265,7 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: sche
 
 
 def _gpus(document: Document, written: _Written, wrong: schedule_keys.Wrong) -> dict[str, Any]:
-    """What a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
+    """Return what a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
     memory = written.gpu_memory
     gpus: int | tuple[GpuId, ...] | None
     try:

@@ -9,7 +9,7 @@ from aqueue.model.values import Scalar, Value, plain_text
 
 
 class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
-    """How a task's attempts are isolated, as far as its types go."""
+    """The key `isolate` as written, checked only for types."""
 
     git: bool
     copy: Value | list[Value] = None

@@ -82,11 +82,11 @@ class Document:
 
     @property
     def is_only_shared(self) -> bool:
-        """Whether it has nothing but blocks for aliases and merge keys."""
+        """Return True if it has nothing but blocks for aliases and merge keys."""
         return self.value == {} and bool(self._node.value)
 
     def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> DocumentError:
-        """An error at the value that `at` leads to, or at its key; if it is missing, at what it is missing in."""
+        """Return an error at the value that `at` leads to, at its key, or at what it is missing in."""
         node, is_absent = self._node_at(at, key=key)
         error = self._error_at(node, message, hint)
         error.at, error.is_absent = at, is_absent
@@ -110,7 +110,7 @@ class Document:
         return node, is_absent
 
     def convert(self, kind: type[T], expected: dict[str, str], home: Collection[str] = ()) -> T:
-        """The value as a `kind`, a msgspec struct, in which what may be a `Value` knows how it is written.
+        """Return the value as a `kind`, a msgspec struct, in which what may be a `Value` knows how it is written.
 
         Args:
             kind: what to make of it; its fields are the keys there may be.
@@ -176,7 +176,7 @@ class Document:
         return self.error(f"{dotted}: expected {wanted or message}, got {got}", at=path)
 
     def _first_nested(self, path: Path) -> Path:
-        """The key of the first value in a mapping that is not plain; msgspec does not say which it is."""
+        """Return the key of the first value in a mapping that is not plain; msgspec does not say which it is."""
         return next(((key,) for key, value in self._at(path).items() if isinstance(value, dict | list)), ())
 
     def _unknown_below(self, kind: type[msgspec.Struct], path: Path) -> FileError:
@@ -250,7 +250,7 @@ class Document:
 
 
 def decode(content: bytes, file: str) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises:
         FileError: it is too large, or not UTF-8.
@@ -265,7 +265,7 @@ def decode(content: bytes, file: str) -> str:
 
 
 def read(text: str, file: str) -> Iterator[Document]:
-    """The documents in `text` that are not empty.
+    """Yield the documents in `text` that are not empty.
 
     Args:
         text: of the whole file.
@@ -335,7 +335,7 @@ def parse_value(text: str) -> Value:
 
 
 def parse_scalar(text: str) -> Scalar:
-    """What plain text, without quotes, stands for."""
+    """Return what plain text, without quotes, stands for."""
     if text in _LITERALS:
         return _LITERALS[text]
     if _INTEGER.fullmatch(text):
@@ -354,7 +354,7 @@ def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node
 
 
 def _struct_in(annotation: Any) -> Any:
-    """The struct among the alternatives of a type, or of which it is a list."""
+    """Return the struct among the alternatives of a type, or of which it is a list."""
     for option in getattr(annotation, "__args__", (annotation,)):
         if isinstance(option, type) and issubclass(option, msgspec.Struct):
             return option
@@ -362,7 +362,7 @@ def _struct_in(annotation: Any) -> Any:
 
 
 def _path_of(message: str) -> Path:
-    """What msgspec's "… - at `$.retries.exit_codes[0]`" points to; a key of a free mapping is `[...]`."""
+    """Return what msgspec's "… - at `$.retries.exit_codes[0]`" points to; a key of a free mapping is `[...]`."""
     _, _, path = message.rpartition("`$")
     steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     return tuple(name or int(index) for name, index in steps)
@@ -386,7 +386,7 @@ def _got(value: Any, path: Path, expected: str) -> str:
 
 
 def describe(value: Any) -> str:
-    """What somebody has written, in an error; long text is cut."""
+    """Return what somebody has written, in an error; long text is cut."""
     match value:
         case Spelled():
             return value.text

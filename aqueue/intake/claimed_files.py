@@ -1,4 +1,4 @@
-"""What lies in `incoming/`: files that are claimed, on their way to their runs.
+"""Claimed files: they lie in `incoming/`, on their way to their runs.
 
 A file is claimed by a rename, and moved to its runs' folders once they are safely in the store. Whatever a crash
 or a power cut leaves in between is taken up here.
@@ -37,24 +37,24 @@ class Preparing(Protocol):
         """Files are looked at that are there already."""
 
     def prepare(self, content: Content) -> Sequence[Submission]:
-        """What a file asks for."""
+        """Return the submissions of a file."""
 
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
-        """What a file asks for that is in `incoming/`, under this name."""
+        """Return the submissions of a file that is in `incoming/` under this name."""
 
 
 class AsWritten:
-    """Where nobody has anything to add to what files say."""
+    """A resolver that adds nothing to what files say."""
 
     def begin(self) -> None:
         """There is nothing to begin with."""
 
     def prepare(self, content: Content) -> Sequence[Submission]:
-        """What a file asks for."""
+        """Return the submissions of a file."""
         return content.requests
 
     def recover(self, content: Content, name: str) -> Sequence[Submission]:  # noqa: ARG002 - as others have it
-        """What a file asks for."""
+        """Return the submissions of a file."""
         return content.requests
 
 
@@ -76,11 +76,11 @@ class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def after(self) -> set[str]:
-        """What its runs come after, as it is written."""
+        """Return what its runs come after, as it is written."""
         return {written for request in self.requests for written in request.after}
 
     def is_named_in(self, other: "ClaimedFile") -> bool:
-        """Whether another file names one of its tasks, runs or groups as something to come after."""
+        """Return True if another file names one of its tasks, runs or groups as something to come after."""
         return any(request.is_named_in(other.after) for request in self.requests)
 
 
@@ -140,7 +140,7 @@ class ClaimedFiles:
         return self.left_behind(0.0)
 
     def left_behind(self, seconds: float) -> list[ClaimedFile]:
-        """The files that have been in `incoming/` for so long that whoever claimed them must be gone."""
+        """Return the files that have been in `incoming/` for so long that whoever claimed them must be gone."""
         files = []
         self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):

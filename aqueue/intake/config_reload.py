@@ -94,7 +94,7 @@ class ConfigReload:
         return False
 
     def _is_first_doubt(self) -> bool:
-        """Whether it may yet turn out well; then it is looked at again soon."""
+        """Return True if it may yet turn out well; then it is looked at again soon."""
         now = time.monotonic()
         if self._doubted_at is None:
             self._doubted_at = now

@@ -23,7 +23,7 @@ from aqueue.model.task import is_name
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What the name of a claimed file tells of it.
+    """The parts of a claimed file's name.
 
     Attributes:
         unique: what no other claimed file has.
@@ -57,7 +57,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name of the file in `incoming/`."""
+        """Return the name of the file in `incoming/`."""
         parts = (self.unique, self.queue, self.stem, self.digest)
         return "~".join(parts if self.digest else parts[:3]) + ".yaml"
 

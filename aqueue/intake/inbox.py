@@ -75,15 +75,15 @@ class Inbox(ClaimedFiles):
 
     @property
     def next_look(self) -> float | None:
-        """When to look again at a file that was not settled, on the monotonic clock; None if there is none."""
+        """Return when to look again at an unsettled file, on the monotonic clock; None if there is none."""
         return self._settling.next_look
 
     def due(self, now: float) -> list[str]:
-        """The unsettled files to look at again by now."""
+        """Return the unsettled files to look at again by now."""
         return self._settling.due(now)
 
     def scan(self) -> list[str]:
-        """Every task file that is there now."""
+        """Return every task file that is there now."""
         found = overlooked.scan(self._folder)
         for path, why in found.overlooked.items():
             self._overlooked.say(path, why)
@@ -92,7 +92,7 @@ class Inbox(ClaimedFiles):
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether a schedule file seems to be gone, but may only be being saved."""
+        """Return True if a schedule file seems to be gone, but may only be being saved."""
         return any(known.missing_since is not None for known in self._settling.known.values())
 
     def reread(self) -> None:
@@ -101,7 +101,7 @@ class Inbox(ClaimedFiles):
             known.stays_as = None
 
     def arrivals(self, hints: Iterable[str]) -> list[str]:
-        """The task files that changed paths stand for, in the order in which they arrived."""
+        """Return the task files that changed paths stand for, in the order in which they arrived."""
         self._open_or_close()
         paths = set(hints)
         unchanged: dict[str, Signature] = {}
@@ -128,7 +128,7 @@ class Inbox(ClaimedFiles):
         return [path for _, path in sorted(arrived)]
 
     def _open_or_close(self) -> None:
-        """Where queues are disabled, files with tasks stay where they are."""
+        """Note whether queues are disabled: files with tasks then stay where they are."""
         why = self._config().disabled_by
         if why is not None and not self._is_closed:
             self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
@@ -142,7 +142,7 @@ class Inbox(ClaimedFiles):
         return in_order(claimed) if comes_after else claimed
 
     def confirm(self, file: ScheduleFile) -> None:
-        """The store has taken what was read in a schedule file."""
+        """Note that the store has taken what was read in a schedule file."""
         self.schedule_files.confirm(file)
         if not file.error:
             # What was refused because of a name may be right now.
@@ -153,7 +153,7 @@ class Inbox(ClaimedFiles):
                     self._settling.look_in(refused, 0.0)
 
     def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
-        """The store does not take what was read in a schedule file."""
+        """Note that the store does not take what was read in a schedule file."""
         path = f"{self._root}/{file.name}"
         known = self._settling.of(path)
         if not known.is_refused:
@@ -282,7 +282,7 @@ class Inbox(ClaimedFiles):
         return ClaimedFile(name=name, source=self._name(path), requests=requests, content=content)
 
     def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Submission] | None:
-        """What goes into the store; None if what it comes after may yet be dropped beside it."""
+        """Return the submissions for the store; None if what they come after may yet be dropped."""
         comes_after = any(request.after for request in content.requests)
         age = seen.age
         if comes_after and age < _SECOND_LOOK:
@@ -324,7 +324,7 @@ class Inbox(ClaimedFiles):
         return False
 
     def _miss(self, path: str) -> None:
-        """A path leads to no file. A schedule file may only be being saved, so that gets a second look."""
+        """Note that a path leads to no file; a schedule file may only be being saved, and gets a second look."""
         known, now = self._settling.known.get(path), time.monotonic()
         since = now if known is None or known.missing_since is None else known.missing_since
         is_awaited = path in self.schedule_files.paths
@@ -338,7 +338,7 @@ class Inbox(ClaimedFiles):
             self.schedule_files.end(path)
 
     def _refused(self) -> list[str]:
-        """The schedule files that the store did not take at their last look."""
+        """Return the schedule files that the store did not take at their last look."""
         return [path for path, known in self._settling.known.items() if known.is_refused]
 
     def _look_again(self, path: str, error: OSError) -> None:
@@ -347,13 +347,13 @@ class Inbox(ClaimedFiles):
             self._settling.look_in(path, _WHEN_FULL)
 
     def _place(self, path: str) -> tuple[str, str]:
-        """What a task gets from where its file is: the queue, empty at the top of the folder, and the name."""
+        """Return the queue and the name that a task gets from where its file is; at the top, no queue."""
         directory, _, name = path.rpartition("/")
         queue = "" if directory == self._root else directory.rpartition("/")[2]
         return queue, name.rpartition(".")[0]
 
     def _incoming_name(self, path: str, content: bytes) -> str:
-        """A unique name that tells what the tasks get from where the file was."""
+        """Return a unique name that tells what the tasks get from where the file was."""
         self._count += 1
         return Claim.of(f"{self._prefix}{self._count:06x}", self._place(path), content).name
 

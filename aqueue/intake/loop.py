@@ -27,7 +27,7 @@ from aqueue.threads import in_thread
 
 
 class Delivered(Protocol):
-    """What became of files, by their names in `incoming/`, and why schedule files are refused.
+    """The result for files, by their names in `incoming/`, and why schedule files are refused.
 
     If they are not taken, nothing became of them: they are left to the next server.
     """

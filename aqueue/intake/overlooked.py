@@ -1,4 +1,4 @@
-"""What lies in the folder: task files, and what looks like one and is never taken, which is said once."""
+"""Finding task files in the folder, and files that only look like one, which are reported once."""
 
 import os
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _NO_FILE_IN_IT = "no task file in it is taken"
 
 
 class Found(NamedTuple):
-    """What a look through the folder gives.
+    """The result of a scan of the folder.
 
     Attributes:
         task_files: the paths of those that are task files by name.

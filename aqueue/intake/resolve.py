@@ -1,4 +1,4 @@
-"""What a task file needs besides its text before it is accepted: the runs it comes after, and its code."""
+"""Resolving submissions: the runs that they come after, and snapshots of their code."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class Resolver:
         self._taken = {}
 
     def prepare(self, content: Content) -> Sequence[Submission]:
-        """What a file asks for, ready for the store.
+        """Return the submissions of a file, ready for the store.
 
         Raises:
             FileError: a run that it comes after is not known, or its code cannot be kept.
@@ -39,7 +39,7 @@ class Resolver:
         return self._with_code(content)
 
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
-        """The same of a file that has been found good before.
+        """Return the same for a file that has been found good before.
 
         Args:
             name: of the file in `incoming/`.
@@ -73,7 +73,7 @@ class Resolver:
 
 
 def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, int, RunError]]:
-    """The entries that mean no run that is known: which request, which of its entries, and what is wrong."""
+    """Return the entries that mean no known run: which submission, which entry, and what is wrong."""
     found: list[tuple[int, int, RunError]] = []
     for index, entries in enumerate(after):
         for number, written in enumerate(entries):

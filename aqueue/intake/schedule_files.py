@@ -21,7 +21,7 @@ from aqueue.model.schedule import Schedule
 
 
 class ScheduleFile(msgspec.Struct, frozen=True):
-    """What a look at a schedule file gave.
+    """The result of reading a schedule file.
 
     Attributes:
         name: its path within the folder.
@@ -57,17 +57,17 @@ class ScheduleFiles:
         self.paths.update((f"{self._root}/{name}", "") for name in names)
 
     def put(self, path: str, schedules: list[Schedule]) -> None:
-        """A file has been read, and is good."""
+        """Note that a file has been read and is good."""
         self._news.append(ScheduleFile(self._name(path), schedules))
 
     def put_error(self, path: str, error: FileError) -> None:
-        """A file whose schedules are in force has been read, and is bad."""
+        """Note that a file whose schedules are in force has been read and is bad."""
         self.put_fault(path, error)
         with contextlib.suppress(OSError):
             self._rejected.copy(_content(path), self._name(path), error.text())
 
     def put_fault(self, path: str, error: FileError) -> None:
-        """A file whose schedules are in force is not to be read as it lies there."""
+        """Note that a file whose schedules are in force must not be read as it is."""
         text = error.text()
         if self.paths.get(path) != text:
             self.paths[path] = text
@@ -76,16 +76,16 @@ class ScheduleFiles:
         self._news.append(ScheduleFile(self._name(path), error=text))
 
     def end(self, path: str) -> None:
-        """A file is gone, or is no schedule file any more."""
+        """Note that a file is gone, or is no schedule file any more."""
         self._news.append(ScheduleFile(self._name(path)))
 
     def take_news(self) -> list[ScheduleFile]:
-        """What the store has not been told yet."""
+        """Return what the store has not been told yet."""
         news, self._news = self._news, []
         return news
 
     def confirm(self, news: ScheduleFile) -> None:
-        """The store has been told, and did not refuse it."""
+        """Note that the store has been told, and did not refuse it."""
         if news.error:
             return
         path = f"{self._root}/{news.name}"
@@ -100,7 +100,7 @@ class ScheduleFiles:
 
 
 def _content(path: str) -> bytes:
-    """What is in a file, as far as anybody would want to look at it."""
+    """Return the start of a file's content, as much as a task file may have."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""How many runs may go on after one could not be started: others follow on trial, one at a time. Pure."""
+"""Trials: after a run could not be started, others follow one at a time. Pure."""
 
 import math
 from typing import Final
@@ -33,7 +33,7 @@ class Trials:
 
     @property
     def are_on(self) -> bool:
-        """Whether the shortage may last."""
+        """Return True if the shortage may last."""
         return self._proven < math.inf
 
     def fail(self, running: int, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What serves: the loop, its cycle, slots, a timer, who else serves, signals and idling.
+"""The server: its loop and cycle, slots, a timer, other servers, signals and idling.
 
 Read `server` and `dispatcher` first.
 """

@@ -22,7 +22,7 @@ class RefusedError(Exception):
 
 
 class Attempts:
-    """What one server runs.
+    """The attempts of one server.
 
     Args:
         executor: starts and adopts them.

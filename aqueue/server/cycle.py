@@ -1,4 +1,4 @@
-"""What one round of a dispatcher is about, and the one transaction in which it is done."""
+"""One cycle of the dispatcher: its input, its one transaction, and its result."""
 
 import sqlite3
 from collections import Counter
@@ -31,7 +31,7 @@ _FEW: Final = 64
 
 
 class RollCall(NamedTuple):
-    """Which servers of a folder are there.
+    """The servers of a folder: those that are up, and those that are gone.
 
     Attributes:
         fresh: the ids of those that give a sign of life.
@@ -90,7 +90,7 @@ class Adopted(NamedTuple):
 
 
 class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What has come together since the last round.
+    """The input of a cycle: all that has come together since the last one.
 
     Attributes:
         files: to accept.
@@ -101,7 +101,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         now: seconds since the epoch.
         clock_was_set: this boot, and by how many seconds the wall clock is ahead of the time since then, if it was
             set; None if it was not.
-        sight: what is known of the cards; None where nothing is to be started.
+        sight: what is known of the GPUs; None where nothing is to be started.
         rung: whether somebody else has changed the store, or time has passed.
         beating: whether a sign of life is due.
         making: whether runs are made of what schedules say.
@@ -125,7 +125,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_small(self) -> bool:
-        """Whether there is only what most rounds are about: attempts that are over, and a few plain files."""
+        """Return True if there are only ended attempts and a few plain files, as in most cycles."""
         if self.rung or self.beating or self.making or self.schedule_files or self.clock_was_set:
             return False
         if self.adopting:
@@ -136,7 +136,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round did, and what there is to know after it.
+    """The result of a cycle.
 
     Attributes:
         known: the names of files that were in the store already.
@@ -166,12 +166,12 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def claimed(self) -> list[Run]:
-        """The runs that may start now."""
+        """Return the runs that may start now."""
         return self.taken.runs if self.taken is not None else []
 
     @property
     def concerns_others(self) -> bool:
-        """Whether another server may now be able to start something that this one did not, or to leave."""
+        """Return True if another server may now be able to start something that this one did not, or to leave."""
         if self.outlook.servers < 2:
             return False
         claimed = Counter(run.queue for run in self.claimed)
@@ -269,21 +269,21 @@ def _record(store: Store, order: Order, now: float) -> None:
 
 
 def accepted(agenda: CycleInput, done: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:
-    """What is new in the store: each request with its file."""
+    """Yield what is new in the store: each request with its file."""
     for file in agenda.files:
         if file.name not in done.known:
             yield from ((file, one) for one in done.accepted[file.name])
 
 
 def news_of_accepted(file: ClaimedFile, one: Accepted) -> RunAccepted:
-    """What there is to tell of a request that was accepted."""
+    """Return what there is to tell of a request that was accepted."""
     task, ids = one.submission.task, one.run_ids
     size = None if one.submission.sweep is None else len(ids)
     return RunAccepted(ids[0], task.name, task.queue or task.name, file.source, task.hold, size)
 
 
 def news_of_attempts(done: CycleResult) -> Iterator[Event]:
-    """What there is to tell of attempts: first those that are over, then those that begin or go on."""
+    """Yield what there is to tell of attempts: first those that are over, then those that begin or go on."""
     for _, run in done.ended:
         yield RunEnded(run, run.took or 0.0)
     for run in done.aborted:

@@ -132,7 +132,7 @@ class Dispatcher:
 
     @property
     def running(self) -> int:
-        """How many attempts are going on here, or are over but not yet recorded."""
+        """Return how many attempts are going on here, or are over but not yet recorded."""
         return len(self._attempts)
 
     def wake(self) -> None:
@@ -265,7 +265,7 @@ class Dispatcher:
     def _agenda(
         self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: GpuView | None
     ) -> CycleInput:
-        """What the next round is about. On its way out, a server makes and starts nothing, and leaves the rest."""
+        """Return the input of the next cycle. A server that leaves makes and starts nothing."""
         now, stays, limits = self._clock.now(), not self.is_draining, self._limits()
         most = min(limits.runs, self._room.most_runs(len(self._attempts) - len(outcomes)))
         rung, self._rung = self._rung, False

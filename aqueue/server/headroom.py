@@ -1,4 +1,4 @@
-"""Whether there is room for a run to be started: as its executor says, and as it shows when one is started."""
+"""Headroom for starting runs: as the executor says, and as a start shows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ class Headroom:
         self._told = ""
 
     def has_room(self) -> bool:
-        """Whether there is room for a run to be started; it is asked for now and then."""
+        """Return True if there is room for a run to be started; it is asked for now and then."""
         now = self._clock.monotonic()
         if now < self._check_at:
             return not self._is_short

@@ -1,4 +1,4 @@
-"""When a server with nothing to do leaves."""
+"""Idle shutdown."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a server does about schedules: takes up what their files say, makes what is due, and tells of it."""
+"""Schedules on a server: takes up what their files say, makes due runs, and reports both."""
 
 import os
 from collections import Counter
@@ -21,7 +21,7 @@ from aqueue.units import spell
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done about schedules in one transaction.
+    """The result for schedules of one transaction.
 
     Attributes:
         refused: for each file that was read why the store does not take it, or None.

@@ -66,7 +66,7 @@ def _nothing() -> None:
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says over the configuration.
+    """Options of the command line, which override the configuration.
 
     Attributes:
         jobs: None: as configured.

@@ -1,4 +1,4 @@
-"""What time alone brings: one task sleeps until the first of it."""
+"""The timer: one task that sleeps until the next thing that time alone brings."""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -65,7 +65,7 @@ class Timer:
 
 
 class Repeated(Alarm):
-    """What is done again and again.
+    """A thing that is done again and again.
 
     Args:
         seconds: returns how long after the last time.

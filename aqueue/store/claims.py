@@ -1,4 +1,4 @@
-"""Claims: the statements that give runs, and their cards, to a server. `turns` says which are next."""
+"""Claims: the statements that give runs, and their GPUs, to a server. `turns` says which are next."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Claims:
     def claim(
         self, server: str, limits: Limits, now: float, sight: GpuView = NO_VIEW, *, executor: str = "local"
     ) -> ClaimResult:
-        """Give `server` the runs that may start now, with the cards they ask for; none once it is to leave.
+        """Give `server` the runs that may start now, with the GPUs they ask for; none once it is to leave.
 
         Args:
             executor: names who is to run them.
@@ -75,7 +75,7 @@ class Claims:
         return self._claim_with_cards(server, supply, now, look, keeps_slots=sight.is_prompt)
 
     def preview(self, server: str, limits: Limits, board: Allocator, now: float) -> Iterator[Turn]:
-        """Yield what `server` would say to runs that ask for cards, one for each demand; none is started."""
+        """Yield what `server` would say to runs that ask for GPUs, one for each demand; none is started."""
         usage, others = self._queues.usage(server, limits), self._gpus.set_aside_by_others(server, now)
         return iter(Turns(self._transaction, Supply(limits, usage, board, others), is_preview=True))
 

@@ -180,7 +180,7 @@ def migrate(connection: sqlite3.Connection, folder: Folder, migrations: Sequence
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; triggers have semicolons in them."""
+    """Yield the statements of a script; triggers have semicolons in them."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -61,7 +61,7 @@ _BRING_BACK: Final = (
 
 
 class Dependencies:
-    """Which run comes after which.
+    """Dependencies between runs.
 
     Args:
         transaction: a connection inside a transaction; one that may write, for all that changes something.

@@ -68,7 +68,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What became of due times that a schedule had missed.
+    """The decision on due times that a schedule has missed.
 
     Attributes:
         caught_up: how many of them were given runs.

@@ -12,7 +12,7 @@ from aqueue.policy.limits import Limits
 from aqueue.store.rows import IN_LINE, RUNS, as_json, fetch_runs
 
 _BELIEVED_SECONDS: Final = 60.0
-"""How long a server without a sign of life is believed to start the runs that it keeps cards for."""
+"""How long a server without a sign of life is believed to start the runs that it keeps GPUs for."""
 
 LINES: Final = "heads"
 """The first of each line."""
@@ -40,7 +40,7 @@ _FREE: Final = (
 
 
 class Gpus:
-    """The cards of all servers.
+    """The GPUs of all servers.
 
     Args:
         transaction: a connection inside a transaction; one that may write, to give back and to remember.
@@ -51,11 +51,11 @@ class Gpus:
         self._execute = transaction.execute
 
     def allocator(self, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
-        """Return the cards of a server, with all that is known of them."""
+        """Return the GPUs of a server, with all that is known of them."""
         return Allocator(look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
 
     def leases(self) -> list[Lease]:
-        """Return the slots of cards that running runs have, of all servers."""
+        """Return the slots of GPUs that running runs have, of all servers."""
         return [
             Lease(
                 run=run.id,
@@ -69,11 +69,11 @@ class Gpus:
         ]
 
     def freed_at(self) -> dict[str, float]:
-        """Return when each card, by its key, was last given back."""
+        """Return when each GPU, by its key, was last given back."""
         return dict(self._execute("SELECT key, freed_at FROM cards").fetchall())
 
     def give_back(self, cards: Sequence[Allocation], now: float) -> None:
-        """Take note that nobody has these cards any more."""
+        """Take note that nobody has these GPUs any more."""
         for card in cards:
             self._execute(_FREE, (card.key, now))
 
@@ -110,7 +110,7 @@ class Gpus:
         return [demand for (demand,) in self._execute(_DEMANDS.format(lines=DIRECT if direct else LINES))]
 
     def waiting(self) -> list[tuple[int, str, GpuRequest]]:
-        """Return the runs in line that ask for cards, by their ids: id, queue, and what each asks for."""
+        """Return the runs in line that ask for GPUs, by their ids: id, queue, and what each asks for."""
         known: dict[str, GpuRequest] = {}
         found = []
         for id_, queue, text in self._execute(_WAITING):

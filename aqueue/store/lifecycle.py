@@ -1,4 +1,4 @@
-"""What happens to runs: how their attempts end, and what people do to them, one method for each thing.
+"""Changes of runs: how their attempts end, and what people do to them, one method for each.
 
 Each method sees and leaves a consistent state, and what several methods do in a transaction is done together.
 Times come in as arguments, in seconds since the epoch.

@@ -72,7 +72,7 @@ class Left(NamedTuple):
 
 
 class Prospects:
-    """What can still happen without a person.
+    """Questions whether runs can still start without a person.
 
     Args:
         transaction: a connection inside a transaction; to leave, one that may write.
@@ -206,7 +206,7 @@ class Prospects:
 
 
 def _board_of(server: Server, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
-    """Return the cards of a server as if no run had any."""
+    """Return the GPUs of a server as if no run had any."""
     return Allocator(look, (), {}, limits.rules, server.owns, now)
 
 

@@ -52,7 +52,7 @@ Counted = dict[tuple[str, str, int], tuple[int, int]]
 
 
 class Outlook(NamedTuple):
-    """What there is to expect.
+    """The outlook: what is still to come.
 
     Attributes:
         busy: whether any run is queued or running.

@@ -61,7 +61,7 @@ def as_json(values: Iterable[Any]) -> str:
 
 
 def cards_as_text(cards: Sequence[Allocation]) -> str | None:
-    """Return cards as the store has them; None for none."""
+    """Return GPUs as the store has them; None for none."""
     return msgspec.json.encode(cards).decode() if cards else None
 
 

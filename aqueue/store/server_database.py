@@ -154,7 +154,7 @@ class Database:
                 self._takes_long = time.monotonic() - began > _SMALL_SECONDS
 
     def _log_is_short(self) -> bool:
-        """Whether there is no need to wait for the disk: the log is cut back once all of it is in the file."""
+        """Return True if nothing has to wait for the disk: the log is short enough."""
         try:
             size: int = os.stat(self._log).st_size  # noqa: PTH116 - for each run
         except FileNotFoundError:

@@ -1,8 +1,8 @@
 """Whose turn it is, among the runs that wait.
 
 The runs that may be started stand in lines, one for each queue and each demand for GPUs in it. Of the first of all
-lines that are open, the best goes next. Where it cannot have its cards, none can that asks for the same; the
-others go on without that line, but for the cards that were set aside for it.
+lines that are open, the best goes next. Where it cannot have its GPUs, none can that asks for the same; the
+others go on without that line, but for the GPUs that were set aside for it.
 """
 
 import sqlite3
@@ -28,11 +28,11 @@ _demand_decoder = msgspec.json.Decoder(GpuRequest)
 
 
 class Supply(NamedTuple):
-    """What a server has to give to runs.
+    """The slots and GPUs that a server has to give to runs.
 
     Attributes:
         usage: is counted up as runs are given slots.
-        board: cards are given away on it.
+        board: GPUs are given away on it.
         others: what other servers keep for runs that wait, in the order of their turns.
     """
 
@@ -53,7 +53,7 @@ class Turn(NamedTuple):
 
 
 class Turns:
-    """The runs whose turn it is, the best first, with the cards they get or why they get none.
+    """The runs whose turn it is, the best first, with the GPUs they get or why they get none.
 
     Whoever goes through them, once, starts those that are given what they ask for, before taking the next.
 
@@ -62,8 +62,8 @@ class Turns:
         supply: is given away.
         direct: only runs that do not have to wait for a slot.
         keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of runs
-            that need no cards would be faster every time.
-        is_preview: nobody starts them; only runs that ask for cards, and only one for each demand.
+            that need no GPUs would be faster every time.
+        is_preview: nobody starts them; only runs that ask for GPUs, and only one for each demand.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Turns:
         self._direct = direct
         self._keeps_slots = keeps_slots
         self._is_preview = is_preview
-        # Queues that are confined to some cards are few, and each of them is asked by itself.
+        # Queues that are confined to some GPUs are few, and each of them is asked by itself.
         self._confined = {name for name, queue in self._limits.queues.items() if queue.gpus is not None}
         self._closed: dict[str, set[str]] = defaultdict(set)
         self._given_up: set[str] = set()
@@ -123,7 +123,7 @@ class Turns:
             heappush(self._firsts, (*first, demand))
 
     def _keep_for_those_before(self, priority: int, run: int) -> None:
-        """Keep cards for the runs before this one, as other servers do."""
+        """Keep GPUs for the runs before this one, as other servers do."""
         while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
             slot = self._others.popleft()
             if slot.run not in self._had_their_turn:

@@ -1,4 +1,4 @@
-"""How an environment comes through the shell that keeps the fence, neither of them changed by the other. Pure.
+"""Passing an environment through the wrapper's shell, so that neither changes the other. Pure.
 
 A shell takes some variables for its own: dash does not even start with an `OPTIND` that is no number, and hands on
 an `IFS` of its own. The loader takes others, and what is meant for the command may keep the shell from starting.
@@ -37,7 +37,7 @@ _PREFIX: Final = GIVEN.decode()
 
 
 class Handover(NamedTuple):
-    """What to start the wrapper with.
+    """The environment to start a wrapper with, and how the command gets its own back.
 
     Attributes:
         environment: the wrapper's.

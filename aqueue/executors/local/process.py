@@ -72,7 +72,7 @@ class Process:
         self._has_ended = True
 
     def has_ended(self) -> bool:
-        """Whether the process is over."""
+        """Return True if the process is over."""
         if self._has_ended:
             return True
         if self._child and self._code is None:
@@ -186,7 +186,7 @@ def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
 
 
 async def end_group(group: int, grace: float) -> None:
-    """SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
+    """Send SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(group, number)

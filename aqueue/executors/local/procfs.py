@@ -1,4 +1,4 @@
-"""What /proc tells of processes and their groups."""
+"""Processes and their groups, as /proc shows them."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def named_attempt(pid: int) -> bytes | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is not just waiting to be reaped."""
+    """Return True if there is such a process, and it is not just waiting to be reaped."""
     try:
         return _stat_fields(pid)[0] not in "ZX"
     except OSError:
@@ -39,7 +39,7 @@ def is_alive(pid: int) -> bool:
 
 
 def command_pid(wrapper: int) -> int:
-    """The pid of the command that a wrapper runs; the wrapper's own where that cannot be told."""
+    """Return the pid of the command that a wrapper runs; the wrapper's own where that cannot be told."""
     try:
         children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
     except OSError:
@@ -86,7 +86,7 @@ def namespace_of(pid: "int | str") -> str | None:
 
 
 class Standing(NamedTuple):
-    """Where a process stands among others, as they are numbered in one pid namespace.
+    """The numbers of a process, its group and its session, in one pid namespace.
 
     Attributes:
         pid: as it is seen from here.
@@ -104,7 +104,7 @@ class Standing(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is not just waiting to be reaped."""
+        """Return True if it is not just waiting to be reaped."""
         return self.state not in "ZX"
 
 
@@ -151,7 +151,7 @@ def is_attempt(pid: int, path: str, attempt: str) -> bool:
 
 
 def group_has_members(group: int) -> bool:
-    """Whether any process of the group is alive."""
+    """Return True if any process of the group is alive."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Why a program was not started, from its file: a shell says "not found" also of what is there.
+"""Reasons why a program did not start, from its file: a shell says "not found" even of files that exist.
 
 A script with Windows line ends, or one whose interpreter is missing, is such a file. A shell's complaint names the
 file; what is wrong with it is looked up here, after the attempt is over.

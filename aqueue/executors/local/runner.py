@@ -90,7 +90,7 @@ class Runner:
 
     @property
     def working_dir(self) -> str | None:
-        """Where it runs; None if that is a checkout of its own."""
+        """Return where it runs; None if that is a checkout of its own."""
         return None if self.run.task.isolate else self.run.task.working_dir
 
     @property
@@ -206,7 +206,7 @@ class Runner:
             await in_thread(partial(plan.finish, self._attempt, code), abandon_on_cancel=True)
 
     async def _measured(self) -> dict[str, Metric]:
-        """What the attempt measured. What is wrong with that is said where its people look, in its output."""
+        """Return what the attempt measured; problems with that are written into its output, where users look."""
         notes = [_SHARED] if self.has_company and _remove(self._attempt + ".metrics.json") else []
         size = metrics.output_size(self._attempt)
         if size > metrics.LARGE:
@@ -324,7 +324,7 @@ class Runner:
         return f"the disk is full (run {self.run.id} {what})"
 
     def _over_unseen(self, fence: Fence, boot: str) -> Outcome:
-        """How an attempt ended that was not a child of this server, by what the wrapper wrote."""
+        """Return how an attempt ended that was not a child of this server, by what the wrapper wrote."""
         if fence.exit_code is not None:
             ended_at = attempt_files.ended_at(self._attempt, self.run.started_at, self._clock.now())
             return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
@@ -341,7 +341,7 @@ class Runner:
         return self._outcome(End.EXITED, code)
 
     def _refused(self, code: int, why: str) -> Outcome:
-        """The command was not run."""
+        """Return the command was not run."""
         if code == wrapper.NO_PROCESS:
             return self._no_process(why)
         if code == wrapper.NO_ROOM:

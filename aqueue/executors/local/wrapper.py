@@ -102,7 +102,7 @@ PLAIN: Final = _wrapper()
 
 @cache
 def with_plan() -> str:
-    """The wrapper of an attempt with a plan, by which a program of its own makes a checkout and saves outputs."""
+    """Return the wrapper of an attempt with a plan: a program makes its checkout and saves its outputs."""
     program = shlex.join(PROGRAM)
     make = f"""\
 AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")
