@@ -13,29 +13,29 @@ from aqueue.cli.output import say
 from aqueue.errors import AqueueError, advice, is_without_process
 
 _VERBS = {
-    "init": ("serve", "Make a folder."),
+    "init": ("serve", "Create a folder."),
     "serve": ("serve", "Run what is dropped into the folder, until Ctrl-C."),
     "start": ("servers", "Start a server in the background."),
-    "stop": ("servers", "Have the servers exit once what runs is over."),
+    "stop": ("servers", "Stop the servers after running tasks finish."),
     "add": ("submit", "Queue one command."),
     "enqueue": ("submit", "Queue the tasks of files."),
-    "dequeue": ("queues", "Take a run off a queue."),
-    "check": ("check", "Say what is wrong with task files, without queueing them."),
+    "dequeue": ("queues", "Remove a run from a queue."),
+    "check": ("check", "Check task files without queueing them."),
     "ls": ("runs", "List runs."),
-    "compare": ("compare", "Compare what runs measured, in a table or a picture."),
+    "compare": ("compare", "Compare the metrics of runs, as a table or a plot."),
     "status": ("status", "Show servers, queues, GPUs and schedules."),
-    "gpus": ("gpus", "Show the GPUs, what runs on them, and who waits for them."),
-    "schedules": ("schedules", "Show what is run when."),
+    "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
+    "schedules": ("schedules", "Show schedules."),
     "show": ("runs", "Show one run."),
     "logs": ("follow", "Show the output of a run."),
-    "wait": ("follow", "Wait until runs are over."),
-    "cancel": ("change", "Stop runs, or take them off the queue."),
-    "retry": ("change", "Queue runs that are over once more."),
-    "hold": ("change", "Keep queued runs from being started."),
-    "release": ("change", "Let held runs go."),
-    "pause": ("queues", "Start nothing more of a queue, or of a schedule."),
-    "resume": ("queues", "Let a queue, or a schedule, go on."),
-    "prune": ("change", "Forget runs that were over long ago."),
+    "wait": ("follow", "Wait until runs end."),
+    "cancel": ("change", "Stop running runs and remove queued ones."),
+    "retry": ("change", "Queue finished runs again."),
+    "hold": ("change", "Keep queued runs from starting."),
+    "release": ("change", "Release held runs."),
+    "pause": ("queues", "Pause a queue or a schedule."),
+    "resume": ("queues", "Resume a queue or a schedule."),
+    "prune": ("change", "Delete old finished runs."),
 }
 
 
@@ -107,7 +107,9 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="aqueue", message="%(prog)s %(version)s")
-@click.option("--dir", "directory", metavar="DIR", help="The folder; else $AQUEUE_DIR, else the nearest queue/.")
+@click.option(
+    "--dir", "directory", metavar="DIR", help="Folder to use; default: $AQUEUE_DIR, else the nearest queue/."
+)
 @click.pass_context
 def cli(ctx: click.Context, directory: str | None) -> None:
     """Drop a YAML file into a folder and it runs, at once, and is never lost.

@@ -74,7 +74,7 @@ def retry(directory: str | None, which: Which, failed: bool) -> None:
 @directory_option
 @_runs_or_group
 def hold(directory: str | None, which: Which) -> None:
-    """Keep queued runs from being started."""
+    """Keep queued runs from starting."""
     _say_if_none(actions.hold(find_folder(directory), which), which)
 
 
@@ -82,7 +82,7 @@ def hold(directory: str | None, which: Which) -> None:
 @directory_option
 @_runs_or_group
 def release(directory: str | None, which: Which) -> None:
-    """Let held runs go."""
+    """Release held runs."""
     released = actions.release(find_folder(directory), which)
     _say_if_none(released.runs, which)
     note(released.unserved)
@@ -90,7 +90,7 @@ def release(directory: str | None, which: Which) -> None:
 
 @click.command()
 @directory_option
-@click.option("--keep", type=DURATION, help="Keep what was over more recently; default: as configured, 30d.")
+@click.option("--keep", type=DURATION, help="Keep runs that ended more recently; default: as configured, 30d.")
 def prune(directory: str | None, keep: float | None) -> None:
     """Forget runs that were over long ago, and remove their files."""
     pruned = pruning.prune(find_folder(directory), keep, say_warning)

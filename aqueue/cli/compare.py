@@ -27,10 +27,10 @@ _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 @directory_option
 @group_option
 @click.option("--tag", help="Only runs with this tag: key=value, or key for any value of it.")
-@click.option("-x", "x", metavar="KEY", required=True, help="The param, metric or column that is compared by.")
-@click.option("-y", "y", metavar="KEY", required=True, help="The metric, or other number, that is compared.")
-@click.option("--by", metavar="KEY", help="Compare for each value of this on its own.")
-@click.option("--save", "file", metavar="FILE", help="Draw it into this .png, .svg or .pdf; needs matplotlib.")
+@click.option("-x", "x", metavar="KEY", required=True, help="Param, metric or column for the x axis.")
+@click.option("-y", "y", metavar="KEY", required=True, help="Metric, or other number, for the y axis.")
+@click.option("--by", metavar="KEY", help="Draw one line for each value of this.")
+@click.option("--save", "file", metavar="FILE", help="Save the plot as .png, .svg or .pdf; needs matplotlib.")
 @click.option(
     "--log", type=click.Choice(list(_AXES)), help="Logarithmic axes; default: x if its values are far apart."
 )
@@ -44,7 +44,7 @@ def compare(
     file: str | None,
     log: str | None,
 ) -> None:
-    """Compare what runs measured, in a table or a picture."""
+    """Compare the metrics of runs, as a table or a plot."""
     if file is not None and Path(file).suffix[1:].lower() not in plot.FORMATS:
         raise UsageError(f"{file} is no kind of picture", f"what can be drawn is .{', .'.join(plot.FORMATS)}")
     if log is not None and file is None:

@@ -52,6 +52,6 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def group_option(command: F) -> F:
     """Give a command the option `--group`, as `group`."""
-    return click.option("--group", metavar="NAME", shell_complete=complete_group, help="The runs of this group.")(
+    return click.option("--group", metavar="NAME", shell_complete=complete_group, help="Runs of this group.")(
         command
     )

@@ -65,9 +65,9 @@ def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
 @directory_option
 @click.argument("run", shell_complete=complete_run)
 @click.option(
-    "-f", "--follow", is_flag=True, help="Go on until the run is over, or cannot start without a person."
+    "-f", "--follow", is_flag=True, help="Follow the output until the run ends, or cannot start without a person."
 )
-@click.option("--attempt", type=COUNT, help="Of this attempt; default: the last.")
+@click.option("--attempt", type=COUNT, help="Attempt to show; default: the last.")
 def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
     """Show the output of a run."""
     folder, out = find_folder(directory), sys.stdout.buffer

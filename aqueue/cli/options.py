@@ -82,10 +82,13 @@ CARDS_TYPE = _Cards()
 def demand_options(command: F) -> F:
     """Give a command the options `--gpus` and `--gpu-memory`, as `gpus` and `gpu_memory`; None: not given."""
     command = click.option(
-        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory that each GPU must have: 20GiB."
+        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory needed on each GPU: 20GiB."
     )(command)
     return click.option(
-        "--gpus", type=_Demand(), metavar="N|LIST", help="How many GPUs, or which: 2, or [0] or 0,2; 0 hides all."
+        "--gpus",
+        type=_Demand(),
+        metavar="N|LIST",
+        help="Number of GPUs, or which ones: 2, or [0] or 0,2; 0 hides all.",
     )(command)
 
 
@@ -110,7 +113,9 @@ def served_option(command: F) -> F:
 def ignore_schedules_option(command: F) -> F:
     """Give a command the option `--ignore-schedules`, as `ignore_schedules`."""
     return click.option(
-        "--ignore-schedules", is_flag=True, help="Let an idle timeout end it although there are schedules."
+        "--ignore-schedules",
+        is_flag=True,
+        help="Let an idle timeout stop the server although there are schedules.",
     )(command)
 
 
@@ -123,19 +128,19 @@ def experiment_options(command: F) -> F:
             raise click.BadParameter("it is empty: name a run, or leave it out")
         return tuple(dict.fromkeys(entries))
 
-    command = click.option("--group", type=NAME_TYPE, help="What it has in common with other runs.")(command)
+    command = click.option("--group", type=NAME_TYPE, help="Group that the run belongs to.")(command)
     command = click.option("--isolate", is_flag=True, help="Run it in a checkout of the code as it is now (git).")(
         command
     )
-    command = click.option("--after-any", is_flag=True, help="Start however those of --after have ended.")(command)
+    command = click.option("--after-any", is_flag=True, help="Start however the runs of --after ended.")(command)
     return click.option(
-        "--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help="Start once these succeeded."
+        "--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help="Start after these succeed."
     )(command)
 
 
 def directory_option(command: F) -> F:
     """Give a command the option `--dir`, as `directory`."""
-    return click.option("--dir", "directory", metavar="DIR", help="The folder to use.")(command)
+    return click.option("--dir", "directory", metavar="DIR", help="Folder to use.")(command)
 
 
 def refuse_both(quiet: bool, verbose: bool) -> None:

@@ -16,7 +16,10 @@ def _queue_or_schedule(command: F) -> F:
     """Give a command the argument QUEUE or the option `--schedule`, as `queue` and `schedule`: one of them."""
     argument = click.argument("queue", type=NAME_TYPE, required=False, shell_complete=complete_queue)
     option = click.option(
-        "--schedule", metavar="NAME", shell_complete=complete_schedule, help="A schedule, not a queue."
+        "--schedule",
+        metavar="NAME",
+        shell_complete=complete_schedule,
+        help="Name of a schedule, instead of a queue.",
     )
     return argument(option(command))
 
@@ -67,7 +70,7 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
 @click.command()
 @directory_option
 @_queue_argument
-@click.option("-d", "--run", "written", metavar="NAME:RUN_ID", help="That run, wherever it is in the queue.")
+@click.option("-d", "--run", "written", metavar="NAME:RUN_ID", help="Run to remove, wherever it is in the queue.")
 def dequeue(directory: str | None, queue: str, written: str | None) -> None:
     """Take the first run off QUEUE, or the one that -d names.
 

@@ -37,7 +37,7 @@ _NAMED = 5
 def _state_options(command: F) -> F:
     for state in reversed(State):
         option = click.option(
-            f"--{state}", "states", flag_value=str(state), multiple=True, help=f"Only {state} ones."
+            f"--{state}", "states", flag_value=str(state), multiple=True, help=f"Show only {state} runs."
         )
         command = option(command)
     return command
@@ -46,18 +46,20 @@ def _state_options(command: F) -> F:
 @click.command("ls")
 @directory_option
 @_state_options
-@click.option("--queue", shell_complete=complete_queue, help="Only those of this queue.")
-@click.option("--tag", help="Only those with this tag: key=value, or key for any value of it.")
+@click.option("--queue", shell_complete=complete_queue, help="Show only runs of this queue.")
+@click.option("--tag", help="Show only runs with this tag: key=value, or key for any value.")
 @group_option
 @click.option(
     "--limit",
     type=COUNT,
-    help=f"At most so many, the newest or, sorted, the first; default {_ROWS}.",
+    help=f"Show at most this many; default {_ROWS}.",
 )
 @click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest first; of a group all.")
-@click.option("--sort", "key", metavar="[-]KEY", help="By a column, a param or a metric; -KEY: the largest first.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all, oldest first.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: all, oldest first.")
+@click.option(
+    "--sort", "key", metavar="[-]KEY", help="Sort by a column, a param or a metric; -KEY: largest first."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print all runs as CSV, oldest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print all runs as JSON, oldest first.")
 def list_(
     directory: str | None,
     states: tuple[str, ...],

@@ -22,7 +22,7 @@ from aqueue.units import spell
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def schedules(directory: str | None, as_json: bool) -> None:
-    """Show what is run when."""
+    """Show schedules."""
     folder = find_folder(directory)
     with reading(folder) as store:
         if as_json:

@@ -52,11 +52,11 @@ def _named(folder: Folder, shown: str) -> str:
 @click.command()
 @click.argument("path", metavar="[DIR]", default="", required=False)
 @directory_option
-@click.option("-j", "--jobs", type=COUNT, metavar="N", help="Runs at the same time; default 1.")
-@click.option("--drain", is_flag=True, help="Exit when nothing can go on by itself; with 1 if not all was done.")
+@click.option("-j", "--jobs", type=COUNT, metavar="N", help="Number of runs at a time; default 1.")
 @click.option(
-    "--idle-timeout", type=IDLE_TIMEOUT, help="Exit when nothing could go on by itself for so long: 10s."
+    "--drain", is_flag=True, help="Exit when nothing can go on without a person; with 1 if not all was done."
 )
+@click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after being idle for this long: 10s.")
 @ignore_schedules_option
 @served_option
 @owned_option

@@ -23,14 +23,14 @@ from aqueue.units import counted
 
 @click.command()
 @directory_option
-@click.option("-j", "--jobs", type=COUNT, metavar="N", help="The most runs at a time; default 1.")
-@click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after so long without work: 10s, or never.")
+@click.option("-j", "--jobs", type=COUNT, metavar="N", help="Number of runs at a time; default 1.")
+@click.option("--idle-timeout", type=IDLE_TIMEOUT, help="Exit after being idle for this long: 10s, or never.")
 @ignore_schedules_option
 @served_option
 @owned_option
 @yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
-@click.option("-v", "--verbose", is_flag=True, help="Have the server write more into its log.")
+@click.option("-v", "--verbose", is_flag=True, help="Write more into the log of the server.")
 def start(
     directory: str | None,
     jobs: int | None,
@@ -57,7 +57,7 @@ def start(
 
 @click.command()
 @directory_option
-@click.option("--kill", is_flag=True, help="Stop what runs, too; it is aborted.")
+@click.option("--kill", is_flag=True, help="Stop running tasks as well; they are aborted.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:

@@ -33,14 +33,16 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
 @click.command(cls=WordsOfACommand)
 @directory_option
 @click.option("-n", "--name", type=NAME_TYPE, help="Name of the task; default: made from the command.")
-@click.option("-u", "--queue", type=NAME_TYPE, help="Queue; default: a local one.")
+@click.option("-u", "--queue", type=NAME_TYPE, help="Queue; default: one named after the task.")
 @click.option("--priority", type=click.Choice(["high", "low"]), default="low")
-@click.option("--env", "variables", metavar="K[=V]", multiple=True, help="A variable; without =V, as it is here.")
-@click.option("--timeout", type=DURATION, help="How long it may take: 90, 90s, 1h30m; 0: for ever.")
 @click.option(
-    "--tags", metavar="TAGS", default="", callback=_tags, help="key=value or key, with commas between them."
+    "--env", "variables", metavar="K[=V]", multiple=True, help="Environment variable; without =V, its value here."
 )
-@click.option("--hold", is_flag=True, help="Do not start it until it is released.")
+@click.option("--timeout", type=DURATION, help="Longest time it may run: 90, 90s, 1h30m; 0: no limit.")
+@click.option(
+    "--tags", metavar="TAGS", default="", callback=_tags, help="Tags: key=value or key, separated by commas."
+)
+@click.option("--hold", is_flag=True, help="Hold the run until it is released.")
 @demand_options
 @experiment_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_file)
@@ -73,26 +75,26 @@ def add(
 
 @click.command(cls=FilesThenParams)
 @directory_option
-@click.option("-r", "--run-id", type=NAME_TYPE, help="Identifies the run among those of its name.")
-@click.option("-N", "--name", type=NAME_TYPE, help="Instead of the task's name.")
-@click.option("-u", "--queue", type=NAME_TYPE, help="Instead of the task's queue.")
-@click.option("--priority", type=click.Choice(["high", "low"]), help="Instead of the task's priority.")
+@click.option("-r", "--run-id", type=NAME_TYPE, help="Id that is unique among the runs of this name.")
+@click.option("-N", "--name", type=NAME_TYPE, help="Name to use instead of the task's.")
+@click.option("-u", "--queue", type=NAME_TYPE, help="Queue to use instead of the task's.")
+@click.option("--priority", type=click.Choice(["high", "low"]), help="Priority to use instead of the task's.")
 @click.option(
     "--tags",
     metavar="TAGS",
     default="",
     callback=_tags,
-    help="More tags: key=value or key, with commas between them.",
+    help="More tags: key=value or key, separated by commas.",
 )
 @demand_options
 @experiment_options
-@click.option("--new", metavar="K=V", multiple=True, help="A param that no task of the files has.")
-@click.option("--samples", type=COUNT, help="Pick so many combinations at random.")
-@click.option("--seed", type=click.IntRange(min=0), help="Other picks for another number; default 0.")
+@click.option("--new", metavar="K=V", multiple=True, help="Param that no task of the files declares.")
+@click.option("--samples", type=COUNT, help="Number of combinations to pick at random.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random picks; default 0.")
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
-    help="Where a task runs that does not say; default: here.",
+    help="Working directory of tasks that name none; default: here.",
 )
 @click.option(
     "--trigger-type", type=click.Choice([str(t) for t in Trigger if t is not Trigger.FILE]), default="manual"
