@@ -1,30 +1,37 @@
 """The store: all that is remembered, by what it is about."""
 
 import sqlite3
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aqueue.store.attempts import Attempts
-from aqueue.store.claims import Claims
 from aqueue.store.dependencies import Dependencies
-from aqueue.store.due_times import DueTimes
 from aqueue.store.gpus import Gpus
 from aqueue.store.lifecycle import Lifecycle
-from aqueue.store.prospects import Prospects
 from aqueue.store.queues import Queues
 from aqueue.store.runs import Runs
-from aqueue.store.schedules import Schedules
 from aqueue.store.servers import Servers
 from aqueue.store.snapshots import Snapshots
 from aqueue.store.submissions import Submissions
 
+if TYPE_CHECKING:
+    from aqueue.store.claims import Claims
+    from aqueue.store.due_times import DueTimes
+    from aqueue.store.prospects import Prospects
+    from aqueue.store.schedules import Schedules
+
 
 class Store:
     """All that is remembered, as it is in one transaction; what is done by its parts is done together.
+
+    Parts that only some commands need are made, and imported, when they are asked for: commands are to be instant.
 
     Args:
         transaction: a connection inside a transaction; for questions, a snapshot is enough (see `database`).
     """
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
+        self._transaction = transaction
         self.runs = Runs(transaction)
         self.attempts = Attempts(transaction)
         self.queues = Queues(transaction)
@@ -32,9 +39,33 @@ class Store:
         self.snapshots = Snapshots(transaction)
         self.servers = Servers(transaction, self.runs)
         self.dependencies = Dependencies(transaction, self.runs)
-        self.claims = Claims(transaction, self.attempts, self.queues, self.gpus)
-        self.prospects = Prospects(transaction, self.queues, self.servers, self.gpus)
         self.submissions = Submissions(transaction, self.runs, self.dependencies, self.snapshots)
         self.lifecycle = Lifecycle(transaction, self.runs, self.attempts, self.dependencies, self.gpus)
-        self.due_times = DueTimes(transaction, self.runs, self.submissions, self.lifecycle)
-        self.schedules = Schedules(transaction, self.due_times)
+
+    @cached_property
+    def claims(self) -> "Claims":
+        """Return the giving of runs to servers."""
+        from aqueue.store.claims import Claims
+
+        return Claims(self._transaction, self.attempts, self.queues, self.gpus)
+
+    @cached_property
+    def prospects(self) -> "Prospects":
+        """Return the questions whether runs can still start without a person."""
+        from aqueue.store.prospects import Prospects
+
+        return Prospects(self._transaction, self.queues, self.servers, self.gpus)
+
+    @cached_property
+    def due_times(self) -> "DueTimes":
+        """Return the due times of schedules, and the runs that are made of them."""
+        from aqueue.store.due_times import DueTimes
+
+        return DueTimes(self._transaction, self.runs, self.submissions, self.lifecycle)
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """Return the schedules."""
+        from aqueue.store.schedules import Schedules
+
+        return Schedules(self._transaction, self.due_times)
