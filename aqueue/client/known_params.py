@@ -79,7 +79,7 @@ def _meant(word: str, following: str, known: Sequence[str]) -> str:
         return f"did you mean {name}={shlex.quote(following) if following else '…'}?"
     found = _ASSIGNMENT.fullmatch(word)
     near = nearest(found[1].replace("-", "_"), known) if found else ""
-    return f"did you mean {near}={shlex.quote(found[2].strip())}?" if found and near else ""
+    return f"did you mean {near}={shlex.quote(found[2].lstrip('=').strip())}?" if found and near else ""
 
 
 def _takes_positional(task: Task) -> bool:
@@ -95,7 +95,7 @@ def _hint(word: str, known: Sequence[str]) -> str:
         return "--new comes before --"
     found = _LIKE_A_PARAM.fullmatch(word)
     if found and known:
-        return _near(found[1].replace("-", "_"), found[2] or "…", known)
+        return _near(found[1].replace("-", "_"), (found[2] or "").lstrip("=").strip() or "…", known)
     return "a param is written K=V"
 
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,10 +10,10 @@ import msgspec
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.task import PARAM, is_name, is_param
-from aqueue.model.values import Value
+from aqueue.model.values import Value, plain_text
 
 if TYPE_CHECKING:
-    from aqueue.model.sweep import Axis
+    from aqueue.model.sweep import Axis, Combination
 
 _SEVERAL = re.compile(r"\S+(\s+[A-Za-z_][\w.]*=\S*)+", re.ASCII)
 
@@ -84,8 +84,22 @@ class Params(msgspec.Struct, frozen=True):
             return request
         samples = sweep.samples if self.samples is None else self.samples
         seed = sweep.seed if self.seed is None else self.seed
-        sweep = msgspec.structs.replace(sweep, axes=axes, samples=samples, seed=seed)
+        include = tuple(self._included(sweep.include, sweep.axes))
+        sweep = msgspec.structs.replace(sweep, axes=axes, include=include, samples=samples, seed=seed)
         return msgspec.structs.replace(request, sweep=sweep)
+
+    def _included(self, entries: "Sequence[Combination]", axes: "Mapping[str, Axis]") -> "Iterator[Combination]":
+        """Yield what the file adds to combinations, without what is given here: that goes before it.
+
+        Args:
+            axes: of the file. What is added to other values of them than are given is added to nothing.
+        """
+        given = {**self.axes, **{name: (value,) for name, value in self.named.items()}}
+        for entry in entries:
+            if any(name in axes and not _gives(given[name], entry[name]) for name in given.keys() & entry.keys()):
+                continue
+            if left := {name: value for name, value in entry.items() if name in axes or name not in given}:
+                yield left
 
 
 def params_in(
@@ -122,6 +136,10 @@ def params_in(
     doubtful = tuple(word for word in words if not _is_named(word))
     names = frozenset(word.partition("=")[0] for word in new)
     return Params(named, axes, doubtful + literal, samples, seed, names, doubtful)
+
+
+def _gives(axis: "Axis", value: Value) -> bool:
+    return isinstance(axis, tuple) and any(plain_text(one) == plain_text(value) for one in axis)
 
 
 def _is_named(word: str) -> bool:

@@ -6,7 +6,9 @@ import os
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file for `open(..., opener=opener)`, and refuse a link with `ELOOP`."""
+    """Open a file for `open(..., opener=opener)`, and refuse with `ELOOP` a link to it or to its directory."""
+    if os.path.islink(os.path.dirname(path)):  # noqa: PTH114, PTH120 - a text already
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

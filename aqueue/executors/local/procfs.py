@@ -130,6 +130,19 @@ def has_command_line(pid: int) -> bool:
         return False
 
 
+def has_open(pid: int, descriptor: int, identity: tuple[int, int]) -> bool:
+    """Return True if a process has a file open under that number.
+
+    Args:
+        identity: the device and inode of the file.
+    """
+    try:
+        status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
+    except _NOT_OURS:
+        return False
+    return (status.st_dev, status.st_ino) == identity
+
+
 def has_in_environment(pid: int, attempt: str) -> bool:
     """Return True if a process has an attempt in its environment, as all have that it starts."""
     variables = dict(each.partition(b"=")[::2] for each in _environment_of(pid))

@@ -1,10 +1,11 @@
 """The processes that are left of an attempt whose wrapper is gone.
 
-A process belongs to an attempt if it holds the attempt's lock, has the attempt in its environment, or is in the
-session or process group that the fence names. Each sign can be lost: programs close files that they have not
-opened, as Python's subprocess does; `env -i` empties the environment; a daemon makes a session of its own. The
-system gives the number of a group or session to nobody else as long as it has a member, but in another boot or
-pid namespace it is another's. From where an attempt was started, its lock file tells (`attempt_locks.Origin`).
+A process belongs to an attempt if it holds the attempt's lock, has the attempt in its environment or its log for
+standard output or error, or is in the session or process group that the fence names. Each sign can be lost:
+programs close files that they have not opened, as Python's subprocess does; `env -i` empties the environment; a
+daemon makes a session of its own. The system gives the number of a group or session to nobody else as long as it
+has a member, but in another boot or pid namespace it is another's. From where an attempt was started, its lock
+file tells (`attempt_locks.Origin`).
 """
 
 import os
@@ -38,9 +39,19 @@ def groups_of(pids: set[int]) -> set[int]:
 
 
 def _signed(attempt: str) -> set[int]:
-    """Return those that hold the lock, or have the attempt in their environment."""
+    """Return those that hold the lock, have the attempt in their environment, or write to its log."""
     marked = {pid for pid in procfs.all_pids() if procfs.has_in_environment(pid, attempt)}
-    return marked | set(attempt_locks.holders(attempt))
+    return marked | set(attempt_locks.holders(attempt)) | _writers(attempt)
+
+
+def _writers(attempt: str) -> set[int]:
+    """Return those whose standard output or error is the attempt's log."""
+    try:
+        status = os.lstat(attempt + ".log")
+    except FileNotFoundError:
+        return set()
+    log = status.st_dev, status.st_ino
+    return {pid for pid in procfs.all_pids() if any(procfs.has_open(pid, number, log) for number in (1, 2))}
 
 
 def _numbered(attempt: str, fence: Fence) -> list[Standing]:

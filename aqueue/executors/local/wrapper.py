@@ -40,6 +40,9 @@ _IDENTITY: Final = (
     "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
 )
 
+# For the file of that suffix: the command has put a link in its place, or in that of the run's directory.
+_IS_LINKED: Final = '{{ [ -h "$1{}" ] || [ -h "${{1%/*}}" ]; }}'
+
 _NO_METRICS: Final = """\
 echo "aqueue: metrics.json was not read, as no process could be had for that" >>"$1.log"; echo "$2" >>"$1.pid\""""
 
@@ -80,13 +83,13 @@ $5") >>"$1.log" 2>&1 ;;
   set -- "$1" $?
   trap '{at_worst}; exit $2' EXIT
   if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
-    [ -h "$1.metrics.json" ] || head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
+    {_IS_LINKED.format(".metrics.json")} || head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
   fi
 {after}else
   set -- "$1" "{NO_WORKING_DIR} no working directory"
 fi
 trap - EXIT
-[ -h "$1.pid" ] || echo "$2" >>"$1.pid"
+{_IS_LINKED.format(".pid")} || echo "$2" >>"$1.pid"
 exit ${{2%% *}}
 """
 
@@ -116,6 +119,6 @@ fi
 """
     finish = f"""\
   cd /
-  {program} finish "$1" "$2" >>"$1.log" 2>&1
+  {_IS_LINKED.format(".log")} || {program} finish "$1" "$2" >>"$1.log" 2>&1
 """
     return _wrapper(make, finish, f'echo "$2 {UNFINISHED}" >>"$1.pid"')

@@ -8,7 +8,7 @@ from aqueue.client.params import params_in
 from aqueue.errors import UsageError
 from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
-from aqueue.model.values import plain_text
+from aqueue.model.values import Value, plain_text
 from tests.unit.records import a_task
 
 
@@ -124,3 +124,26 @@ def test_hints_are_those_of_a_command_line() -> None:
     with pytest.raises(UsageError) as caught:
         params_in(["lr=[1..5]"])
     assert caught.value.hint.endswith("for one text, write 'lr=\"[1..5]\"'")
+
+
+def test_what_is_given_goes_before_what_the_file_adds_to_combinations() -> None:
+    include: tuple[dict[str, Value], ...] = ({"lr": 0.1, "extra": "yes"},)
+    sweep = Submission(task=a_task(name="sweep"), sweep=Sweep(axes={"lr": (0.1, 0.2)}, include=include))
+
+    def of(*words: str) -> list[dict[str, object]]:
+        return applied(*words, requests=[sweep])["sweep"]
+
+    assert of() == [{"lr": 0.1, "extra": "yes"}, {"lr": 0.2}]
+    assert of("extra=5") == [{"lr": 0.1, "extra": 5}, {"lr": 0.2, "extra": 5}]
+    assert [run["extra"] for run in of("extra=[1,2]")] == [1, 2, 1, 2]
+    assert of("lr=0.5") == [{"lr": 0.5}]
+    assert of("lr=[0.1,0.5]") == [{"lr": 0.1, "extra": "yes"}, {"lr": 0.5}]
+
+
+@pytest.mark.parametrize("word", ["lr:=0.5", "lr = 0.5", "--lr=0.5"])
+def test_a_hint_has_the_value_alone(word: str) -> None:
+    from aqueue.client.known_params import check
+
+    with pytest.raises(UsageError) as caught:
+        check(params_in([word]), [TRAIN])
+    assert "did you mean lr=0.5?" in caught.value.hint

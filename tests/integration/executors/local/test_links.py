@@ -80,6 +80,26 @@ async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_file(
     assert mine.read_text() == MINE
 
 
+async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_directory(
+    folder: Folder, connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    files = [other / f"attempt-1{suffix}" for suffix in (".log", ".pid", ".metrics.json")]
+    for file in files:
+        file.write_text(MINE)
+    command = 'echo \'{"x": 1}\' >metrics.json; mv $AQUEUE_RUN_DIR was; ln -s "$PWD/other" $AQUEUE_RUN_DIR; exit 7'
+    run = claimed(connection, folder, command=command)
+    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    assert runner.launch()
+    outcome = await runner.see_through()
+    assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
+    assert [file.read_text() for file in files] == [MINE] * 3
+    assert len(list(other.iterdir())) == 3
+    with pytest.raises(OSError, match="symbolic links"):
+        list(long_logs.read(folder.log(run.id, 1), 0, None))
+
+
 def test_a_log_that_is_a_link_is_not_read(folder: Folder, mine: Path) -> None:
     folder.make_run_dir(1)
     log = folder.log(1, 1)

@@ -33,6 +33,9 @@ HERE = boot()
 SAY = "echo $$ >worker.new; mv worker.new worker; exec sleep 300"
 CLOSE = f"import os; os.closerange(3, 4096); os.execvp('sh', ['sh', '-c', {SAY!r}])"
 LAUNCH = f"import subprocess; subprocess.run(['sh', '-c', {SAY!r}])"
+LAUNCH_APART_WITHOUT = (
+    f"import subprocess; subprocess.run(['sh', '-c', {SAY!r}], start_new_session=True, env={{}})"
+)
 LAUNCH_APART = f"import subprocess; subprocess.run(['sh', '-c', {SAY!r}], start_new_session=True)"
 
 
@@ -107,8 +110,14 @@ def is_over(pid: int) -> bool:
 
 @pytest.mark.parametrize(
     "command",
-    [python(CLOSE, "env", "-i"), python(CLOSE), python(LAUNCH, "env", "-i"), python(LAUNCH_APART)],
-    ids=["closed, env -i", "closed", "launched, env -i", "launched in a session of its own"],
+    [
+        python(CLOSE, "env", "-i"),
+        python(CLOSE),
+        python(LAUNCH, "env", "-i"),
+        python(LAUNCH_APART),
+        python(LAUNCH_APART_WITHOUT),
+    ],
+    ids=["closed, env -i", "closed", "launched, env -i", "launched in a session of its own", "so, env -i"],
 )
 async def test_a_worker_that_has_closed_the_lock_is_ended_before_its_run_is_lost(
     new_lost: NewLost, worker: Callable[[], int], command: tuple[str, ...]
