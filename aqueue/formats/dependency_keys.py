@@ -1,7 +1,5 @@
 """The keys of a task file that make experiments of its task, and those that say what it comes after."""
 
-from typing import Final
-
 import msgspec
 
 from aqueue.formats.isolation_keys import isolation, outputs
@@ -12,8 +10,6 @@ from aqueue.formats.yaml_document import Document
 from aqueue.model.submission import Submission
 from aqueue.model.task import Task, is_name
 from aqueue.model.values import Value, plain_text, stands_for
-
-_BY_SCHEDULE: Final = ("isolate",)
 
 
 def with_them(document: Document, written: Keys, task: Task, wrong: Wrong) -> Task:
@@ -76,15 +72,3 @@ def names(at: str, written: Value | list[Value], wrong: Wrong) -> tuple[str, ...
     if written == "":
         raise wrong((at,), written)
     return tuple(dict.fromkeys(_texts(written)))
-
-
-def refuse_in_schedule(document: Document) -> None:
-    """Refuse what a schedule cannot have, because its runs are made from what was read long ago.
-
-    Raises:
-        FileError: at the first such key.
-    """
-    for key in _BY_SCHEDULE:
-        if document.value.get(key):
-            hint = "have a task with this schedule queue another file: command: aqueue enqueue FILE"
-            raise document.error(f"'{key}' is not for a task with a schedule", hint, at=(key,), key=True)

@@ -222,7 +222,6 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission
         request = dependency_keys.request(document, written, task, wrong)
     schedule = schedule_keys.read(document, written, request, defaults.timezone, wrong)
     if schedule is not None:
-        dependency_keys.refuse_in_schedule(document)
         sweep_keys.check_group(document, schedule)
     names_in_tasks.check(document, request)
     return document, request, schedule

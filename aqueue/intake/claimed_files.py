@@ -22,6 +22,7 @@ from aqueue.formats.task_file import Content
 from aqueue.intake import filing
 from aqueue.model.config import Config
 from aqueue.model.events import FileRejected, Notice, Report
+from aqueue.model.schedule import Kept
 from aqueue.model.submission import Submission
 from aqueue.model.task import is_name
 
@@ -42,6 +43,9 @@ class Preparing(Protocol):
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
         """Return the submissions of a file that is in `incoming/` under this name."""
 
+    def owed(self, names: Sequence[str]) -> Kept:
+        """The code for what is due by now, by what schedule files of these names have said so far."""
+
 
 class AsWritten:
     """A resolver that adds nothing to what files say."""
@@ -56,6 +60,10 @@ class AsWritten:
     def recover(self, content: Content, name: str) -> Sequence[Submission]:  # noqa: ARG002 - as others have it
         """Return the submissions of a file."""
         return content.requests
+
+    def owed(self, names: Sequence[str]) -> Kept:  # noqa: ARG002 - as others have it
+        """There is none."""
+        return {}
 
 
 class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ class Inbox(ClaimedFiles):
         self._settling = Settling(lambda text: report(Notice(text)))
         self._overlooked = overlooked.Overlooked(report)
         self._is_closed = False
-        self.schedule_files = ScheduleFiles(folder, self._rejected, report)
+        self.schedule_files = ScheduleFiles(folder, self._rejected, report, self._preparing.owed)
         """The files that stay where they are, because they say when to run something."""
 
     @property

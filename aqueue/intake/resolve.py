@@ -1,12 +1,18 @@
 """Resolving submissions: the runs that they come after, and snapshots of their code."""
 
+import time
 from collections.abc import Sequence
+from typing import Final
 
-from aqueue.errors import FileError, RunError, SnapshotError
+from aqueue.errors import BusyError, DiskFullError, FileError, RunError, SnapshotError
 from aqueue.formats.task_file import Content
 from aqueue.isolation.pins import Do, Pins, Snapshots
+from aqueue.model.schedule import Kept
 from aqueue.model.submission import Submission
 from aqueue.store.store import Store
+
+_AHEAD: Final = 5.0
+"""Seconds within which the store is most likely told of a file that was read."""
 
 
 class Resolver:
@@ -52,6 +58,23 @@ class Resolver:
         if self._read(lambda connection: bool(Store(connection).runs.of_file(name))):
             return content.requests
         return self._with_code(content)
+
+    def owed(self, names: Sequence[str]) -> Kept:
+        """The code for what is due by now, by what schedule files of these names have said so far.
+
+        What it says now takes the place of that in the transaction in which the runs are made.
+        """
+        now = time.time()
+        try:
+            tasks = (
+                self._read(lambda connection: Store(connection).due_times.owed(names, now + _AHEAD))
+                if names
+                else ()
+            )
+            return {task.code: self._keeper.keep_for(task, now) for task in tasks if task.code is not None}
+        except (DiskFullError, BusyError):
+            # Their runs say that their code was not kept.
+            return {}
 
     def _with_code(self, content: Content) -> list[Submission]:
         if not any(request.task.isolate for request in content.requests):

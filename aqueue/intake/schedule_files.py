@@ -8,7 +8,7 @@ schedules.
 import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import IN_FORCE, Rejected
 from aqueue.formats.yaml_document import MAX_BYTES
 from aqueue.model.events import Notice, Report
-from aqueue.model.schedule import Schedule
+from aqueue.model.schedule import Kept, Schedule
 
 
 class ScheduleFile(msgspec.Struct, frozen=True):
@@ -27,11 +27,13 @@ class ScheduleFile(msgspec.Struct, frozen=True):
         name: its path within the folder.
         schedules: what it says; none if it is gone, or says nothing about schedules any more.
         error: what is wrong with it; its last good version stays in force then.
+        kept: the code for what is due by what it, and others that were read with it, said before.
     """
 
     name: str
     schedules: list[Schedule] = []
     error: str = ""
+    kept: Kept = {}
 
 
 class ScheduleFiles:
@@ -41,9 +43,13 @@ class ScheduleFiles:
         folder: where they are.
         rejected: gets copies of bad edits.
         report: is told about bad edits.
+        owed: returns the code for what is due by now, by what files of these names have said so far.
     """
 
-    def __init__(self, folder: Folder, rejected: Rejected, report: Report) -> None:
+    def __init__(
+        self, folder: Folder, rejected: Rejected, report: Report, owed: Callable[[Sequence[str]], Kept]
+    ) -> None:
+        self._owed = owed
         self._folder = folder
         self._root = str(folder.path)
         self._rejected = rejected
@@ -82,6 +88,8 @@ class ScheduleFiles:
     def take_news(self) -> list[ScheduleFile]:
         """Return what the store has not been told yet."""
         news, self._news = self._news, []
+        if kept := self._owed([file.name for file in news]):
+            return [msgspec.structs.replace(file, kept=kept) for file in news]
         return news
 
     def confirm(self, news: ScheduleFile) -> None:

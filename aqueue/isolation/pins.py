@@ -14,10 +14,12 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from aqueue.errors import SnapshotError
 from aqueue.isolation import snapshot as snapshots
 from aqueue.isolation.origin import Origin
+from aqueue.model.schedule import KeptCode
 from aqueue.model.submission import Submission
-from aqueue.model.task import Isolation, Snapshot, Task
+from aqueue.model.task import Code, Isolation, Snapshot, Task
 from aqueue.store.database import Work
 from aqueue.store.store import Store
 
@@ -25,7 +27,7 @@ T = TypeVar("T")
 
 _SPARED_SECONDS: Final = 600.0
 
-Snapshots = dict[tuple[str, Isolation], Snapshot]
+Snapshots = dict[Code, Snapshot]
 """What has been kept already, for each working directory and the way in which its code is needed."""
 
 
@@ -63,10 +65,9 @@ class Pins:
         Raises:
             SnapshotError, DiskFullError: it cannot be kept.
         """
-        task = request.task
-        if task.isolate is None:
+        task, key = request.task, request.task.code
+        if task.isolate is None or key is None:
             return request
-        key = (task.working_dir, task.isolate)
         if key not in taken:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             same = self._origin.snapshot(task.working_dir) if self._origin else None
@@ -79,6 +80,20 @@ class Pins:
             self._warn_of_what_is_left_out(task, task.isolate)
         isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
         return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
+
+    def keep_for(self, task: Task, as_of: float) -> KeptCode:
+        """Return the code that a task needs, as it is now, or why it cannot be kept.
+
+        Args:
+            as_of: when that was asked for.
+
+        Raises:
+            DiskFullError, BusyError: it cannot be kept now.
+        """
+        try:
+            return KeptCode(as_of, self.keep(Submission(task=task), {}).task.snapshot)
+        except SnapshotError as error:
+            return KeptCode(as_of, why_not=f"isolate: {error.message}")
 
     def forget_unused(self) -> None:
         """Remove the references that no run needs any more, and what somebody left who died while making one."""

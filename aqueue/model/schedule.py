@@ -1,11 +1,12 @@
 """Schedules, as a task file says them and as they are remembered. Pure."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
 from aqueue.model.submission import Submission
-from aqueue.model.task import Task
+from aqueue.model.task import Code, Snapshot, Task
 
 
 class Overlap(StrEnum):
@@ -68,6 +69,24 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             task=msgspec.structs.replace(task, group=task.group or f"{task.name}-{run_id}"),
             sweep=sweep if sweep.seed is not None else msgspec.structs.replace(sweep, seed=int(due)),
         )
+
+
+class KeptCode(msgspec.Struct, frozen=True):
+    """Code that was kept for what is due.
+
+    Attributes:
+        as_of: when that was asked for.
+        snapshot: the code; None if it could not be kept.
+        why_not: why it could not.
+    """
+
+    as_of: float
+    snapshot: Snapshot | None = None
+    why_not: str = ""
+
+
+Kept = Mapping[Code, KeptCode]
+"""The code that is there for what is due."""
 
 
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):

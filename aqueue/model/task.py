@@ -108,6 +108,10 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     snapshot: Snapshot | None = None
 
 
+Code = tuple[str, Isolation]
+"""Code that is to be kept: that of a working directory, and how it is needed."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task with every default filled in.
 
@@ -157,6 +161,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def snapshot(self) -> Snapshot | None:
         """Return the code that its attempts check out; None if they do not, or it is not queued yet."""
         return self.isolate.snapshot if self.isolate is not None else None
+
+    @property
+    def code(self) -> Code | None:
+        """Return which code its attempts check out; None if they do not."""
+        return None if self.isolate is None else (self.working_dir, self.isolate)
 
     @property
     def demand(self) -> GpuRequest | None:

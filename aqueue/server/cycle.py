@@ -17,6 +17,7 @@ from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.events import Event, RunAborted, RunAccepted, RunEnded, RunStarted
 from aqueue.model.outcome import Outcome
 from aqueue.model.run import ENDED, Run
+from aqueue.model.schedule import Kept
 from aqueue.model.server import Server
 from aqueue.model.submission import Accepted, run_ids
 from aqueue.policy.limits import Limits
@@ -105,6 +106,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         rung: whether somebody else has changed the store, or time has passed.
         beating: whether a sign of life is due.
         making: whether runs are made of what schedules say.
+        kept: the code that is there for those.
         adopting: whether to look for servers that are gone.
         orders: that somebody has left where the database could not take them.
     """
@@ -120,6 +122,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     rung: bool
     beating: bool
     making: bool
+    kept: Kept = {}
     adopting: bool
     orders: Sequence[Order] = ()
 
@@ -228,7 +231,9 @@ class Cycle:
         return CycleResult(
             known=known,
             accepted=accepted,
-            planned=self._planner.plan(store, agenda.schedule_files, limits, now, making=agenda.making),
+            planned=self._planner.plan(
+                store, agenda.schedule_files, limits, now, making=agenda.making, kept=agenda.kept
+            ),
             ended=ended,
             roll_call=roll_call,
             adopted=[] if roll_call is None else self._adopt(store, roll_call),

@@ -22,6 +22,7 @@ from aqueue.gpus.monitor import GpuMonitor
 from aqueue.gpus.probe import Gpus
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
+from aqueue.isolation.pins import Pins
 from aqueue.model.claim import GpuView
 from aqueue.model.events import Notice, Report
 from aqueue.model.outcome import End, Outcome
@@ -29,6 +30,7 @@ from aqueue.model.run import ENDED, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.attempts import Attempts, RefusedError
+from aqueue.server.code_keeper import CodeKeeper
 from aqueue.server.cycle import (
     CallRoll,
     Cycle,
@@ -52,6 +54,10 @@ from aqueue.store.servers import SET_SECONDS
 _NO_FILES = "{} runs are all that this server may have files open for; `ulimit -n` says how many, before it starts"
 
 
+_CODE_SECONDS = 0.25
+"""After how many seconds to see to other schedules while code is being kept."""
+
+
 class Dispatcher:
     """Starts runs as capacity allows, for one server.
 
@@ -65,6 +71,7 @@ class Dispatcher:
         meet_others: is called while other servers are up, whose runs are nobody knows where.
         rested: is called after each round, when it may be due at another moment.
         planner: looks after schedules.
+        pins: keep the code of what is due.
         take_orders: is told now and then what the store says of this server.
         leave: is told when an order that the store could not take says so.
         tell: is told why nothing is started; empty once something is again.
@@ -85,6 +92,7 @@ class Dispatcher:
         meet_others: Callable[[], None],
         rested: Callable[[], None],
         planner: Planner,
+        pins: Pins,
         take_orders: Callable[[Server], None],
         leave: Callable[[Leaving], None],
         tell: Callable[[str], None],
@@ -105,6 +113,7 @@ class Dispatcher:
         self._meet_others = meet_others
         self._attempts = Attempts(executor, slots, clock, self._look_around)
         self._planner = planner
+        self._code = CodeKeeper(pins, self.wake, report)
         self._take_orders = take_orders
         self._clock = clock
         self._report = report
@@ -259,6 +268,8 @@ class Dispatcher:
         self._attempts.stop_some(dict(done.cancellations))
         if done.record is not None:
             self._take_orders(done.record)
+        self._code.forget(agenda.kept if agenda.making else {})
+        self._code.keep(done.planned.lacking, agenda.now, tasks)
         self._look_out(done.outlook)
         return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
 
@@ -282,6 +293,7 @@ class Dispatcher:
             rung=rung,
             beating=beating,
             making=stays and (rung or beating or self._plan_at <= now),
+            kept=self._code.kept,
             adopting=stays and (beating or self._has_company),
             orders=self._orders.read() if rung or beating else (),
         )
@@ -338,6 +350,9 @@ class Dispatcher:
             self._plan_at = (
                 0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
             )
+        if self._code.is_awaited:
+            # What waits for it is due all the time, and its being there is told.
+            self._plan_at = max(self._plan_at, self._clock.now() + _CODE_SECONDS)
         moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
         if self._has_company and not self.is_draining:
             moment = min(moment, self._stale_at)

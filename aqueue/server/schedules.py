@@ -12,7 +12,10 @@ from aqueue.folder.layout import Folder
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
 from aqueue.model.run import State
+from aqueue.model.schedule import Kept
+from aqueue.model.task import Code, Task
 from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED
+from aqueue.policy.due_code import DueCode
 from aqueue.policy.limits import Limits
 from aqueue.store.due_times import Decided, Made
 from aqueue.store.schedules import Changed
@@ -26,6 +29,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         refused: for each file that was read why the store does not take it, or None.
         changed: each with its file.
+        lacking: the tasks that are due, and wait until their code is kept.
         not_caught_up: the schedules whose window is of no use, because queues are disabled.
     """
 
@@ -33,6 +37,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     changed: Sequence[tuple[ScheduleFile, Changed]]
     made: Sequence[Made]
     decided: Decided | None
+    lacking: Mapping[Code, Task] = {}
     not_caught_up: Sequence[str]
 
 
@@ -53,7 +58,14 @@ class Planner:
         """Whether every schedule file has been read. Before, one that is gone by now might still make runs."""
 
     def plan(
-        self, store: Store, files: Sequence[ScheduleFile], limits: Limits, now: float, *, making: bool
+        self,
+        store: Store,
+        files: Sequence[ScheduleFile],
+        limits: Limits,
+        now: float,
+        *,
+        making: bool,
+        kept: Kept,
     ) -> Planned:
         """Do what there is to do.
 
@@ -61,18 +73,22 @@ class Planner:
             store: inside the transaction.
             files: what was read.
             making: whether to make runs of what is due.
+            kept: the code that is there for that.
         """
+        code = store.due_times.code = DueCode(kept)
         # By what was in force until now.
         made = store.due_times.make(limits, now) if making and self.is_ready else []
         refused: list[ScheduleError | None] = []
         changed: list[tuple[ScheduleFile, Changed]] = []
         said = {file.name: {schedule.name for schedule in file.schedules} for file in files if not file.error}
         for file in files:
+            store.due_times.code = DueCode({**kept, **file.kept})
             try:
                 changed += [(file, change) for change in self._put(store, file, said, limits, now)]
                 refused.append(None)
             except ScheduleError as error:
                 refused.append(error)
+        store.due_times.code = code
         # What is due now is not to wait for that.
         decided = store.due_times.catch_up(limits) if making and self.is_ready and not made else None
         windows = [one.name for file in files for one in file.schedules if one.catchup_window]
@@ -81,6 +97,7 @@ class Planner:
             changed=changed,
             made=made,
             decided=decided,
+            lacking=code.lacking,
             not_caught_up=windows if limits.disabled_by else (),
         )
 

@@ -162,6 +162,7 @@ class _Server:
             open_files=self._files.before if self._files.before != self._files.most else None,
             report=report,
         )
+        self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
         self._dispatcher = Dispatcher(
             folder=folder,
             database=database,
@@ -174,6 +175,7 @@ class _Server:
             slots=Slots(),
             rested=lambda: self._timer.look(),
             planner=Planner(folder, report),
+            pins=self._keeper,
             take_orders=self._take_orders,
             leave=lambda leaving: self._take_orders(
                 msgspec.structs.replace(self._membership.record, leaving=leaving)
@@ -183,7 +185,6 @@ class _Server:
             clock=clock,
             report=report,
         )
-        self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
         preparation = Resolver(self._read_from_thread, self._keeper)
         self._inbox = Inbox(
             folder, lambda: settings.config, self._report_of_files, self._has_schedules, preparation

@@ -15,10 +15,11 @@ import msgspec
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
 from aqueue.model.submission import Accepted
-from aqueue.model.task import Priority
+from aqueue.model.task import Priority, Task
+from aqueue.policy.due_code import DueCode
 from aqueue.policy.limits import Limits
 from aqueue.store.lifecycle import Lifecycle
-from aqueue.store.rows import fetch_schedules
+from aqueue.store.rows import as_json, fetch_schedules
 from aqueue.store.runs import Runs
 from aqueue.store.submissions import Submissions
 
@@ -33,6 +34,9 @@ _BACKWARDS: Final = 60.0
 
 _DUE: Final = "next_due <= ? ORDER BY next_due LIMIT ?"
 _FIRST_MISSED: Final = "missed_at IS NOT NULL AND paused = 0 ORDER BY missed_at LIMIT 1"
+_OWED: Final = (
+    "file IN (SELECT value FROM json_each(?)) AND NOT paused AND (next_due <= ? OR missed_at IS NOT NULL)"
+)
 _AHEAD_OF_CLOCK: Final = "handled_until > ? AND file IS NOT NULL"
 _OVERLAPPING: Final = (
     "FROM runs INDEXED BY runs_overlapping WHERE schedule = ? AND trigger = ? AND scheduled_for <> ?"
@@ -99,23 +103,33 @@ class DueTimes:
         self._runs = runs
         self._submissions = submissions
         self._lifecycle = lifecycle
+        self.code = DueCode({})
+        """The code that was kept for what is due. Without it, the runs that need it wait to be made."""
 
     def make(self, limits: Limits, now: float) -> list[Made]:
         """Make the runs of what is due now, and note what was missed."""
         made: list[Made] = []
         for stored in fetch_schedules(self._transaction, _DUE, (now, _AT_ONCE)):
             with self._or_stop(stored):
-                made += self._make_due(stored, limits, now)
+                as_of = self._code_as_of(stored, stored.next_due or 0.0, now)
+                if as_of is not None:
+                    made += self._make_due(stored, limits, as_of)
         return made
 
     def catch_up(self, limits: Limits) -> Decided | None:
         """Decide about what one schedule has missed, and make the runs that make up for it; not all at once.
 
         Returns:
-            None if none has missed anything.
+            None if none has missed anything, or its code is not kept yet.
         """
-        waiting = fetch_schedules(self._transaction, _FIRST_MISSED)
-        return self._catch_up(waiting[0], limits) if waiting else None
+        for stored in fetch_schedules(self._transaction, _FIRST_MISSED):
+            if self._code_as_of(stored, stored.missed_at or 0.0, 0.0) is not None:
+                return self._catch_up(stored, limits)
+        return None
+
+    def owed(self, files: Iterable[str], now: float) -> list[Task]:
+        """Return the tasks of files of which runs are to be made by now, or were missed."""
+        return [one.schedule.task for one in fetch_schedules(self._transaction, _OWED, (as_json(files), now))]
 
     def follow_clock(self, now: float) -> None:
         """Look again at what the clock shows once more, because it was put back; no time gets a second run."""
@@ -198,7 +212,7 @@ class DueTimes:
         schedule, run_id = stored.schedule, cron.run_id(due)
         made, hindered = self._make_needed(stored, due, trigger, now, direct=direct)
         before = self._overlapping(schedule, trigger, due) if schedule.overlap is Overlap.SKIP else None
-        request = schedule.submission_at(due, run_id)
+        request, why_no_code = self.code.given_to(schedule.submission_at(due, run_id))
         if trigger is Trigger.CATCHUP:
             task = msgspec.structs.replace(request.task, priority=Priority.CATCHUP)
             request = msgspec.structs.replace(request, task=task)
@@ -215,9 +229,9 @@ class DueTimes:
         if accepted is None:
             return made
         if before is not None:
-            hindered = f"run {before[0]} is {before[1]}"
-        if hindered:
-            self._cancel(accepted.run_ids, f"skipped: {hindered}", now)
+            hindered = f"skipped: run {before[0]} is {before[1]}"
+        if hindered := hindered or why_no_code:
+            self._cancel(accepted.run_ids, hindered, now)
         if schedule.overlap is Overlap.LATEST:
             superseded = self._execute(
                 f"SELECT id {_OVERLAPPING} AND state <> 'running'", (schedule.name, trigger, due)
@@ -233,9 +247,23 @@ class DueTimes:
         made: list[Made] = []
         for other in self._needs(stored):
             if other.paused:
-                return made, f"schedule {other.name}, which it needs, is paused"
+                return made, f"skipped: schedule {other.name}, which it needs, is paused"
             made += self._make(other, due, trigger, now, direct=direct)
         return made, ""
+
+    def _code_as_of(self, stored: StoredSchedule, since: float, now: float) -> float | None:
+        """Return as of when a schedule and those that it needs have their code; None if some is not there yet.
+
+        Args:
+            since: from when on it is to be.
+            now: is returned if they need none.
+        """
+        together, left = list[Task](), [stored]
+        while left:
+            one = left.pop()
+            together.append(one.schedule.task)
+            left += self._needs(one)
+        return self.code.as_of(together, since, now)
 
     def _needs(self, stored: StoredSchedule) -> list[StoredSchedule]:
         """Return the schedules of the same file whose runs those of a schedule need."""

@@ -4,13 +4,16 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
 import msgspec
 
+from aqueue.errors import BusyError
 from aqueue.folder.layout import Folder
 from aqueue.gpus.probe import Gpus
+from aqueue.isolation.pins import Pins
 from aqueue.model.events import Event, Notice
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
@@ -21,12 +24,14 @@ from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.schedules import Planner
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Timer
-from aqueue.store.database import connect
+from aqueue.store.database import Work, connect
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 from tests.clock import SetClock
 from tests.integration.server.by_hand import AttemptByHand, ByHand
 from tests.waiting import eventually_async
+
+T = TypeVar("T")
 
 HERE = "here"
 NO_LIMITS = Limits()
@@ -41,12 +46,15 @@ class Dispatching:
         self.executor = ByHand()
         self.limits = limits
         self.is_over = False
+        self.keeps_no_code = False
+        self._database = database
         self.notices: list[str] = []
         self._connection = connect(folder)
         self.store = Store(self._connection)
-        self.store.servers.enter(
-            Server(id=HERE, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
-        )
+        if self.store.servers.get(HERE) is None:
+            self.store.servers.enter(
+                Server(id=HERE, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
+            )
         self.dispatcher = Dispatcher(
             folder=folder,
             database=database,
@@ -59,6 +67,7 @@ class Dispatching:
             slots=self.slots,
             rested=lambda: self.timer.look(),
             planner=Planner(folder, self._report),
+            pins=Pins(folder.scratch, self._write, self.notices.append),
             take_orders=lambda _: None,
             leave=lambda _: None,
             tell=lambda _: None,
@@ -67,6 +76,11 @@ class Dispatching:
             report=self._report,
         )
         self.timer = Timer(self.clock, [Alarm(lambda: self.dispatcher.next_at, self.dispatcher.resume)])
+
+    def _write(self, work: Work[T]) -> T:
+        if self.keeps_no_code:
+            raise BusyError("the database is busy")
+        return anyio.from_thread.run(self._database.write, work)
 
     async def run(self) -> None:
         await self.dispatcher.run()

@@ -403,16 +403,8 @@ def test_many_needs_are_checked_in_no_time() -> None:
 # Schedules
 
 
-@pytest.mark.parametrize("line", ["isolate: git", "isolate: {git: true}"])
-@pytest.mark.parametrize("schedule", ["schedule: '@daily'", "at: '2030-01-01 12:00'"])
-def test_a_schedule_keeps_no_code(schedule: str, line: str) -> None:
-    message, hint = error_in(f"command: x\n{schedule}\n{line}\n")
-    assert message == "train.yaml:3:1: 'isolate' is not for a task with a schedule"
-    assert "aqueue enqueue FILE" in hint
-
-
 def test_a_schedule_submits_what_a_file_without_it_asks_for() -> None:
-    keys = "command: x\nmatrix: {lr: [1, 2]}\nsamples: 1\nafter: [a, group:b]\nafter_any: true\n"
+    keys = "command: x\nmatrix: {lr: [1, 2]}\nsamples: 1\nafter: [a, group:b]\nafter_any: true\nisolate: git\n"
     (schedule,) = content_of(keys + "schedule: '@daily'\n").schedules
     assert [schedule.submission] == content_of(keys).requests
 
