@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aqueue import units
 from aqueue.errors import FileError
-from aqueue.formats import yaml_document
+from aqueue.formats import task_keys, yaml_document
 from aqueue.formats.yaml_document import Document
 from aqueue.model.schedule import Overlap, Schedule
 from aqueue.model.submission import Submission
@@ -18,14 +18,14 @@ Wrong = Callable[[yaml_document.Path, Any], FileError]
 """Makes the error for a value that is not what was expected there."""
 
 
-class Keys(Protocol):
-    """The keys, as far as their types go."""
+class Keys(task_keys.Keys, forbid_unknown_fields=True, kw_only=True):
+    """All keys of a task file, those of schedules among them, as far as their types go."""
 
-    schedule: str | list[str] | None
-    at: str | None
-    timezone: str | None
-    catchup_window: int | float | str | None
-    overlap: Scalar
+    schedule: str | list[str] | None = None
+    at: str | None = None
+    timezone: str | None = None
+    catchup_window: int | float | str | None = None
+    overlap: Scalar = None
 
 
 MAX_EXPRESSIONS: Final = 100

@@ -21,6 +21,7 @@ from aqueue.formats import (
 )
 from aqueue.formats import names as names_in_tasks
 from aqueue.formats import yaml_document as documents
+from aqueue.formats.task_keys import WrittenRetries
 from aqueue.formats.yaml_document import Document
 from aqueue.model.config import Defaults
 from aqueue.model.gpu import GPU_VARIABLES, GPUS, MAX_GPUS, GpuId, check_ids
@@ -37,53 +38,8 @@ from aqueue.model.task import (
     parse_tags,
     variable_of,
 )
-from aqueue.model.values import Scalar, Value, is_number, plain_text, stands_for
+from aqueue.model.values import Value, is_number, plain_text, stands_for
 from aqueue.units import SIZE, parse_size
-
-_Duration = int | float | str
-
-
-class _Retries(msgspec.Struct, forbid_unknown_fields=True):
-    limit: int
-    delay: _Duration = 0
-    backoff: float = 1
-    max_delay: _Duration | None = None
-    exit_codes: list[int] = []
-
-
-class _Written(msgspec.Struct, forbid_unknown_fields=True):
-    """A document of a task file, as far as its types go."""
-
-    command: Value | list[Value]
-    name: Value = None
-    queue: Value = None
-    priority: Scalar = "low"
-    params: dict[str, Value] = {}
-    env: dict[str, Value] = {}
-    working_dir: Value = None
-    shell: Value = None
-    timeout: _Duration | None = None
-    log: log_keys.Written | None = None
-    retries: int | _Retries | None = None
-    requeue: bool = True
-    tags: Value | list[Value] = ""
-    hold: bool = False
-    gpus: int | list[int | str] | None = None
-    gpu_memory: int | str | None = None
-    group: Value = None
-    matrix: dict[str, Any] | None = None
-    samples: int | None = None
-    seed: int | None = None
-    after: Value | list[Value] = None
-    needs: Value | list[Value] = None
-    after_any: bool = False
-    isolate: bool | str | task_keys.WrittenIsolation | None = None
-    outputs: Value | list[Value] = None
-    schedule: str | list[str] | None = None
-    at: str | None = None
-    timezone: str | None = None
-    catchup_window: _Duration | None = None
-    overlap: Scalar = None
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -212,7 +168,7 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission
     sweep_keys.check_places(document)
     empty_values.check(document)
     param_keys.check(document, _EXPECTED["params"])
-    written = document.convert(_Written, _EXPECTED, home=("working_dir",))
+    written = document.convert(schedule_keys.Keys, _EXPECTED, home=("working_dir",))
     wrong = functools.partial(_wrong, document)
     task = _task(document, written, defaults, wrong)
     if not task_keys.KEYS.isdisjoint(document.value):
@@ -227,7 +183,7 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission
     return document, request, schedule
 
 
-def _task(document: Document, written: _Written, defaults: Defaults, wrong: schedule_keys.Wrong) -> Task:
+def _task(document: Document, written: schedule_keys.Keys, defaults: Defaults, wrong: schedule_keys.Wrong) -> Task:
     name = plain_text(written.name) if written.name is not None else defaults.name
     if name is None:
         raise document.error("'name' is missing", f"the file's own name cannot be one: {_NAME}", at=("name",))
@@ -263,7 +219,7 @@ def _task(document: Document, written: _Written, defaults: Defaults, wrong: sche
     )
 
 
-def _gpus(document: Document, written: _Written, wrong: schedule_keys.Wrong) -> dict[str, Any]:
+def _gpus(document: Document, written: schedule_keys.Keys, wrong: schedule_keys.Wrong) -> dict[str, Any]:
     """Return what a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
     memory = written.gpu_memory
     gpus: int | tuple[GpuId, ...] | None
@@ -364,7 +320,7 @@ def _log_limit(wrong: schedule_keys.Wrong, written: log_keys.Written | None, def
         raise wrong(("log", "limit"), written.limit) from None
 
 
-def _retries(wrong: schedule_keys.Wrong, written: int | _Retries | None, default: Retries) -> Retries:
+def _retries(wrong: schedule_keys.Wrong, written: int | WrittenRetries | None, default: Retries) -> Retries:
     if written is None:
         return default
     if isinstance(written, int):

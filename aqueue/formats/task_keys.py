@@ -1,11 +1,14 @@
-"""The keys of a task file that make experiments of its task, as far as their types go."""
+"""The keys of a task file as far as their types go; those of schedules are in `schedule_keys`."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from aqueue.formats import log_keys
 from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Scalar, Value, plain_text
+
+Duration = int | float | str
 
 
 class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
@@ -17,18 +20,49 @@ class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
     keep: Scalar = "failed"
 
 
-class Keys(Protocol):
-    """The keys, as far as their types go."""
+class WrittenRetries(msgspec.Struct, forbid_unknown_fields=True):
+    """How often a task is tried again, as far as its types go."""
 
-    group: Value
-    matrix: dict[str, Any] | None
-    samples: int | None
-    seed: int | None
-    after: Value | list[Value]
-    needs: Value | list[Value]
-    after_any: bool
-    isolate: bool | str | WrittenIsolation | None
-    outputs: Value | list[Value]
+    limit: int
+    delay: Duration = 0
+    backoff: float = 1
+    max_delay: Duration | None = None
+    exit_codes: list[int] = []
+
+
+class PlainKeys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The keys of a task that is a single run, as far as their types go."""
+
+    command: Value | list[Value]
+    name: Value = None
+    queue: Value = None
+    priority: Scalar = "low"
+    params: dict[str, Value] = {}
+    env: dict[str, Value] = {}
+    working_dir: Value = None
+    shell: Value = None
+    timeout: Duration | None = None
+    log: log_keys.Written | None = None
+    retries: int | WrittenRetries | None = None
+    requeue: bool = True
+    tags: Value | list[Value] = ""
+    hold: bool = False
+    gpus: int | list[int | str] | None = None
+    gpu_memory: int | str | None = None
+
+
+class Keys(PlainKeys, forbid_unknown_fields=True, kw_only=True):
+    """Those of experiments, too, as far as their types go."""
+
+    group: Value = None
+    matrix: dict[str, Any] | None = None
+    samples: int | None = None
+    seed: int | None = None
+    after: Value | list[Value] = None
+    needs: Value | list[Value] = None
+    after_any: bool = False
+    isolate: bool | str | WrittenIsolation | None = None
+    outputs: Value | list[Value] = None
 
 
 _WITHIN: Final = "a list of paths within the working directory"

@@ -108,7 +108,7 @@ def _fields(annotation: Any) -> Mapping[str, Any]:
     """Return the types of the fields of the struct among the alternatives of a type, or of which it is a list."""
     for option in getattr(annotation, "__args__", (annotation,)):
         if isinstance(option, type) and issubclass(option, msgspec.Struct) and option is not Spelled:
-            return option.__annotations__
+            return {field.name: field.type for field in msgspec.structs.fields(option)}
     return {}
 
 
