@@ -293,7 +293,7 @@ async def test_an_attempt_that_was_spawned_and_has_not_begun_never_started(
     eventually(lambda: started.pid in holders(legacy.path))
     adopting = asyncio.create_task(legacy.heir().adopt(HERE))
     await eventually_async(legacy.fence.exists)
-    assert await runs_on(adopting)
+    assert await runs_on(adopting), adopting
     reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
     outcome = await adopting
     os.close(reader)
