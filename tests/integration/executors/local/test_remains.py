@@ -172,7 +172,8 @@ async def test_a_worker_in_another_pid_namespace_is_ended_before_its_run_is_lost
         assert container.stdout.readline() == b"killed\n"
         fence = Fence(int((tmp_path / "pid").read_text()), None)
         # What was killed a moment ago may still be going.
-        (seen,) = eventually(lambda: len(found := remains.find(lost.path, fence)) == 1 and found)
+        eventually(lambda: len(remains.find(lost.path, fence)) == 1)
+        (seen,) = remains.find(lost.path, fence)
         assert (await lost.heir().adopt(HERE)).end is End.LOST
         assert not is_alive(seen)
         container.kill()
