@@ -108,7 +108,7 @@ def _describe(event: Event, verbose: bool) -> tuple[str, str]:
             return "accepted", f"{what}{where} ({source}){', held' if held else ''}"
         case RunStarted(run=run, adopted=adopted):
             again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-            where = f" on GPU {', '.join(card.label for card in run.cards)}" if run.cards else ""
+            where = f" on GPU {', '.join(gpu.label for gpu in run.gpus)}" if run.gpus else ""
             more = f": {_shown(run.task.command)}" if verbose else ""
             return ("adopted" if adopted else "started"), f"{run.id} {run.name}{where}{again}{more}"
         case RunEnded(run=run, seconds=seconds):

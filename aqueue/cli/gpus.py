@@ -25,36 +25,36 @@ def gpus(directory: str | None, as_json: bool) -> None:
         return
     if seen.problem is not None:
         say(seen.problem)
-    for card in seen.gpus:
-        _print(card)
+    for gpu in seen.gpus:
+        _print(gpu)
     for run, reason in seen.waiting:
         say(f"run {run.id} {run.name}: {reason or 'it is next'}")
     if seen.more_waiting:
         say(f"{seen.more_waiting} more runs wait for GPUs; `aqueue ls --queued` shows them")
 
 
-def one_line(card: dict[str, Any]) -> str:
-    """Return a GPU of `card_as_json` as one line."""
+def one_line(gpu: dict[str, Any]) -> str:
+    """Return a GPU of `gpu_as_json` as one line."""
     memory = ""
-    if card["memory_total"] is not None:
-        memory = f", {spell_size(card['memory_free'])} of {spell_size(card['memory_total'])} free"
-    label = card["index"] if card["instance"] is None else f"{card['index']}:{card['instance']}"
-    name = "declared in aqueue.yaml" if card["uuid"] is None else card["name"] or "unknown"
-    return f"GPU {label}: {name}{memory}, {_said(card)}"
+    if gpu["memory_total"] is not None:
+        memory = f", {spell_size(gpu['memory_free'])} of {spell_size(gpu['memory_total'])} free"
+    label = gpu["index"] if gpu["instance"] is None else f"{gpu['index']}:{gpu['instance']}"
+    name = "declared in aqueue.yaml" if gpu["uuid"] is None else gpu["name"] or "unknown"
+    return f"GPU {label}: {name}{memory}, {_said(gpu)}"
 
 
-def _said(card: dict[str, Any]) -> str:
-    runs = ", ".join(map(str, card["runs"]))
-    ours = f"run{'s' if len(card['runs']) > 1 else ''} {runs}" if runs else ""
-    waiting = f"{len(card['waiting'])} waiting" if card["waiting"] else ""
-    return "; ".join(filter(None, (ours, card["why"], waiting))) or "free"
+def _said(gpu: dict[str, Any]) -> str:
+    runs = ", ".join(map(str, gpu["runs"]))
+    ours = f"run{'s' if len(gpu['runs']) > 1 else ''} {runs}" if runs else ""
+    waiting = f"{len(gpu['waiting'])} waiting" if gpu["waiting"] else ""
+    return "; ".join(filter(None, (ours, gpu["why"], waiting))) or "free"
 
 
-def _print(card: dict[str, Any]) -> None:
-    colour = {"free": "green", "failed": "red", "foreign": "yellow"}.get(card["state"], "blue")
-    head, colon, rest = one_line(card).partition(":") if card["instance"] is None else (one_line(card), "", "")
+def _print(gpu: dict[str, Any]) -> None:
+    colour = {"free": "green", "failed": "red", "foreign": "yellow"}.get(gpu["state"], "blue")
+    head, colon, rest = one_line(gpu).partition(":") if gpu["instance"] is None else (one_line(gpu), "", "")
     say(colon + rest, head=click.style(visible(head), fg=colour))
-    for process in card["processes"] or ():
+    for process in gpu["processes"] or ():
         whose = f"run {process['run']}" if process["run"] is not None else process["user"] or "somebody"
         memory = "" if process["memory"] is None else f", {spell_size(process['memory'])}"
         say(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")

@@ -42,7 +42,7 @@ class _Name(click.ParamType[str]):
         return str(value)
 
 
-class _Cards(click.ParamType[tuple[GpuId, ...]]):
+class _Gpus(click.ParamType[tuple[GpuId, ...]]):
     name = "gpus"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[GpuId, ...]:
@@ -55,7 +55,7 @@ class _Cards(click.ParamType[tuple[GpuId, ...]]):
             self.fail(f"'{value}' does not name GPUs; expected indices or UUIDs, such as 0,2", param, ctx)
 
 
-class _Demand(_Cards):
+class _Demand(_Gpus):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         written = str(value)
         if written.isascii() and written.isdigit() and int(written) <= MAX_GPUS:
@@ -76,7 +76,7 @@ class _Size(click.ParamType[int]):
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
-CARDS_TYPE = _Cards()
+CARDS_TYPE = _Gpus()
 
 
 def demand_options(command: F) -> F:

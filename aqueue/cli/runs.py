@@ -165,7 +165,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "trigger": str(found.trigger),
         "due": tables.local(found.scheduled_for),
         "asks for": described(found.task.demand) if found.task.demand else "",
-        "gpus": _labels(found.cards),
+        "gpus": _labels(found.gpus),
         "pid": views.pid(found, folder),
         "created": tables.local(found.created_at),
         "started": tables.local(found.started_at),
@@ -181,7 +181,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     for attempt in attempts if len(attempts) > 1 else ():
         end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
-        where = f"  on GPU {_labels(attempt.cards)}" if attempt.cards else ""
+        where = f"  on GPU {_labels(attempt.gpus)}" if attempt.gpus else ""
         say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
     for attempt in attempts:
         if path := views.checkout(found, attempt.number, folder):
@@ -203,5 +203,5 @@ def _code(run: Run) -> str:
     return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
 
 
-def _labels(cards: Sequence[Allocation]) -> str:
-    return ", ".join(card.label for card in cards)
+def _labels(gpus: Sequence[Allocation]) -> str:
+    return ", ".join(gpu.label for gpu in gpus)

@@ -45,8 +45,8 @@ def status(directory: str | None, as_json: bool) -> None:
         say(line)
     if seen.schedules:
         say(_next_schedule(seen.schedules))
-    for card in seen.gpus:
-        say(one_line(card))
+    for gpu in seen.gpus:
+        say(one_line(gpu))
     if seen.gpus and (age := now() - seen.gpus_seen_at) > _OLD_LOOK:
         say(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
     if not seen.queues:

@@ -60,37 +60,37 @@ def look(folder: Folder, warn: Warn) -> Seen:
         waiting = store.gpus.waiting()
         first = [run for id_, _, _ in waiting[:_MAX_WAITING] if (run := store.runs.get(id_))]
         why = waits(store, folder, first, warn)
-    cards = [card_as_json(card, board, waiting, config) for card in board.all_cards]
-    return Seen(reading_now.problem, cards, [*zip(first, why, strict=True)], max(len(waiting) - _MAX_WAITING, 0))
+    gpus = [gpu_as_json(gpu, board, waiting, config) for gpu in board.all_gpus]
+    return Seen(reading_now.problem, gpus, [*zip(first, why, strict=True)], max(len(waiting) - _MAX_WAITING, 0))
 
 
 def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
     """Return the GPUs as a server saw them last, and when that was; none if none has looked."""
     look = store.gpus.reading()
     board = store.gpus.allocator(look, limits_of(config), now())
-    if look is None or not board.all_cards:
+    if look is None or not board.all_gpus:
         return [], 0.0
     waiting = store.gpus.waiting()
-    return [card_as_json(card, board, waiting, config) for card in board.all_cards], look.began_at
+    return [gpu_as_json(gpu, board, waiting, config) for gpu in board.all_gpus], look.began_at
 
 
-def card_as_json(card: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
+def gpu_as_json(gpu: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
     """Return a GPU as `gpus --json` and `status --json` have it. Memory is in bytes."""
-    runs = [lease.run for lease in board.leases_on(card)]
+    runs = [lease.run for lease in board.leases_on(gpu)]
     return {
-        "index": card.index,
-        "instance": card.instance,
-        "uuid": None if card.is_declared else card.key,
-        "name": card.name or None,
-        "memory_total": card.total,
-        "memory_free": card.free,
-        "state": _state(card, board, runs, config),
+        "index": gpu.index,
+        "instance": gpu.instance,
+        "uuid": None if gpu.is_declared else gpu.key,
+        "name": gpu.name or None,
+        "memory_total": gpu.total,
+        "memory_free": gpu.free,
+        "state": _state(gpu, board, runs, config),
         "seen_at": views.iso(board.seen_at),
-        "why": card.error or board.foreign(card),
+        "why": gpu.error or board.foreign(gpu),
         "slots": config.gpus.slots,
         "runs": runs,
         "processes": None
-        if card.processes is None
+        if gpu.processes is None
         else [
             {
                 "pid": process.pid,
@@ -99,27 +99,27 @@ def card_as_json(card: Gpu, board: Allocator, waiting: Iterable[_Waiting], confi
                 "name": process.name or None,
                 "run": process.run,
             }
-            for process in card.processes
+            for process in gpu.processes
         ],
-        "waiting": [id_ for id_, queue, demand in waiting if _may_have(card, board, queue, demand, config)],
+        "waiting": [id_ for id_, queue, demand in waiting if _may_have(gpu, board, queue, demand, config)],
     }
 
 
-def _state(card: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> str:
-    if card.error is not None:
+def _state(gpu: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> str:
+    if gpu.error is not None:
         return "failed"
     if len(runs) >= config.gpus.slots:
         return "full"
-    if board.foreign(card) and not config.gpus.share_with_others:
+    if board.foreign(gpu) and not config.gpus.share_with_others:
         return "foreign"
     return "shared" if runs else "free"
 
 
-def _may_have(card: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
+def _may_have(gpu: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
     """Return True if a run of that queue could be given this GPU one day."""
     confinement = limits_of(config).confinement(queue)
-    allowed = board.all_cards if confinement is None else within(board.all_cards, confinement)
+    allowed = board.all_gpus if confinement is None else within(board.all_gpus, confinement)
     if lacks(demand, allowed) is not None:
         return False
     wanted = resolved(allowed, demand.ids)[0] if demand.ids else allowed
-    return card in wanted and (card.total is None or card.total >= (demand.memory or 0))
+    return gpu in wanted and (gpu.total is None or gpu.total >= (demand.memory or 0))

@@ -86,7 +86,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "params_text": {name: plain_text(value) for name, value in run.task.params.items()},
         # What JSON has no word for, such as NaN, becomes null.
         "metrics": run.metrics or None,
-        "gpus": cards_as_json(run.cards),
+        "gpus": gpus_as_json(run.gpus),
         "attempt": run.attempt,
         "exit_code": run.exit_code,
         "pid": pid(run, folder),
@@ -122,7 +122,7 @@ def run_in_full_as_json(
                 "exit_code": attempt.exit_code,
                 "signal": attempt.signal,
                 "reason": attempt.reason,
-                "gpus": cards_as_json(attempt.cards),
+                "gpus": gpus_as_json(attempt.gpus),
                 "log": str(folder.log(run.id, attempt.number)),
                 "checkout": checkout(run, attempt.number, folder),
             }
@@ -131,9 +131,9 @@ def run_in_full_as_json(
     }
 
 
-def cards_as_json(cards: Sequence[Allocation]) -> list[int | str] | None:
+def gpus_as_json(gpus: Sequence[Allocation]) -> list[int | str] | None:
     """Cards by their indices, instances by the index of their GPU and their own; None for none."""
-    return [int(card.label) if card.label.isdigit() else card.label for card in cards] or None
+    return [int(gpu.label) if gpu.label.isdigit() else gpu.label for gpu in gpus] or None
 
 
 def pid(run: Run, folder: Folder) -> int | None:

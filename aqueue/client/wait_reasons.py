@@ -51,9 +51,9 @@ class Waits:
             for run, line in zip(runs, lines, strict=True)
         ]
         for index, run in enumerate(runs):
-            if found[index] is None and _waits_for_cards(run):
+            if found[index] is None and _waits_for_gpus(run):
                 boards = [self._boards[server.id] for server in scene.awake if server.serves(run.queue)]
-                found[index] = _its_cards(run, scene.limits, boards)
+                found[index] = _its_gpus(run, scene.limits, boards)
         return found
 
     @cached_property
@@ -93,7 +93,7 @@ def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
     return store.gpus.allocator(store.gpus.reading([server.id]), owned, now())
 
 
-def _waits_for_cards(run: Run) -> bool:
+def _waits_for_gpus(run: Run) -> bool:
     return run.state is State.QUEUED and run.task.demand is not None
 
 
@@ -110,7 +110,7 @@ def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed
     }
 
 
-def _its_cards(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blocked]]) -> str | None:
+def _its_gpus(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blocked]]) -> str | None:
     demand = run.task.demand
     found = [
         board[key] for board in servers if demand and (key := (demand, limits.confinement(run.queue))) in board

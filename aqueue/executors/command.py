@@ -65,7 +65,7 @@ def environment(
     variables["PWD"] = directory
     params = _texts(task)
     variables.update((variable_of(name), text) for name, text in params.items())
-    own = _own_variables(run, folder) | _card_variables(run, by_uuid=by_uuid)
+    own = _own_variables(run, folder) | _gpu_variables(run, by_uuid=by_uuid)
     variables.update(own)
     for name, text in task.base_env.items():
         variables[name] = _filled_in(text, params, variables)
@@ -105,7 +105,7 @@ def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
     return variables
 
 
-def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
+def _gpu_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
     """Return what tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
 
     Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
@@ -113,13 +113,13 @@ def _card_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
     """
     if run.task.gpus is None:
         return {}
-    cards = ",".join(card.key if by_uuid or card.is_instance else card.label for card in run.cards)
+    gpus = ",".join(gpu.key if by_uuid or gpu.is_instance else gpu.label for gpu in run.gpus)
     return {
-        "CUDA_VISIBLE_DEVICES": cards,
+        "CUDA_VISIBLE_DEVICES": gpus,
         # The order in which GPUs are numbered here; CUDA's own default is by speed.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "NVIDIA_VISIBLE_DEVICES": cards,
-        "AQUEUE_GPUS": cards,
+        "NVIDIA_VISIBLE_DEVICES": gpus,
+        "AQUEUE_GPUS": gpus,
     }
 
 

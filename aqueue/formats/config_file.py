@@ -277,7 +277,7 @@ def _queues(document: "yaml_document.Document", written: list[_Queue]) -> tuple[
             max_concurrency=queue.max_active_runs or queue.max_concurrency or 1,
             wait_for_running=queue.wait_for_running,
             paused=queue.paused,
-            gpus=_cards(document, (*at, "gpus"), queue.gpus),
+            gpus=_gpus(document, (*at, "gpus"), queue.gpus),
         )
     which = f"queue {', '.join(old)}"
     warning = f"max_active_runs is the old name of max_concurrency, and wins over it ({which}): rename it"
@@ -296,7 +296,7 @@ def _rules(document: "yaml_document.Document", written: _Gpus) -> Rules:
         share_with_others=written.share_with_others,
         ignore_memory=ignore_memory,
         by_uuid=written.ids == "uuid",
-        devices=_cards(document, ("gpus", "devices"), written.devices),
+        devices=_gpus(document, ("gpus", "devices"), written.devices),
     )
 
 
@@ -307,7 +307,7 @@ def _log_limit(document: "yaml_document.Document", written: log_keys.Written | N
         raise _wrong(document, ("defaults", "log", "limit"), written and written.limit) from None
 
 
-def _cards(
+def _gpus(
     document: "yaml_document.Document", at: "yaml_document.Path", written: list[int | str] | None
 ) -> tuple[GpuId, ...] | None:
     try:

@@ -21,7 +21,7 @@ class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WrittenRetries(msgspec.Struct, forbid_unknown_fields=True):
-    """How often a task is tried again, as far as its types go."""
+    """The key `retries` as written, checked only for types."""
 
     limit: int
     delay: Duration = 0

@@ -110,14 +110,14 @@ class Machine:
             return GpuReading(began_at=began_at, ended_at=time.time(), problem=none, is_without_driver=True)
         began_at = time.time()
         found = self._look_at_each(count)
-        numbers = {card.key: number for number, cards in enumerate(found) for card in cards if not card.error}
-        cards = [
-            msgspec.structs.replace(card, index=index)
-            for index, cards in enumerate(self._in_order_of_buses(found))
-            for card in cards
+        numbers = {gpu.key: number for number, gpus in enumerate(found) for gpu in gpus if not gpu.error}
+        gpus = [
+            msgspec.structs.replace(gpu, index=index)
+            for index, gpus in enumerate(self._in_order_of_buses(found))
+            for gpu in gpus
         ]
-        cards = self._with_distances(cards, numbers)
-        return GpuReading(began_at=began_at, ended_at=time.time(), cards=tuple(cards))
+        gpus = self._with_distances(gpus, numbers)
+        return GpuReading(began_at=began_at, ended_at=time.time(), gpus=tuple(gpus))
 
     def _look_at_each(self, count: int) -> list[list[Gpu]]:
         """Yield for each GPU, in the driver's order, the GPU or the instances that it is."""
@@ -153,22 +153,22 @@ class Machine:
         self._buses[number] = str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
         instances = _instances(handle)
         if instances is not None:
-            return [self._card(instance, number, place) for place, instance in instances.items()]
+            return [self._gpu(instance, number, place) for place, instance in instances.items()]
         self._keys[number] = str(pynvml.nvmlDeviceGetUUID(handle))
-        return [self._card(handle, number, None)]
+        return [self._gpu(handle, number, None)]
 
-    def _card(self, handle: Any, number: int, instance: int | None) -> Gpu:
+    def _gpu(self, handle: Any, number: int, instance: int | None) -> Gpu:
         key = str(pynvml.nvmlDeviceGetUUID(handle))
-        card = Gpu(key=key, index=number, instance=instance, name=str(pynvml.nvmlDeviceGetName(handle)))
+        gpu = Gpu(key=key, index=number, instance=instance, name=str(pynvml.nvmlDeviceGetName(handle)))
         try:
             memory = _told(_memory, handle)
             processes = self._processes(handle) if self._sees_processes else None
         except pynvml.NVMLError as error:
-            return msgspec.structs.replace(card, error=in_words(error))
+            return msgspec.structs.replace(gpu, error=in_words(error))
         if memory is None and processes is None:
-            return msgspec.structs.replace(card, error="does not tell what is on it")
+            return msgspec.structs.replace(gpu, error="does not tell what is on it")
         total, free = memory or (None, None)
-        return msgspec.structs.replace(card, total=total, free=free, processes=processes)
+        return msgspec.structs.replace(gpu, total=total, free=free, processes=processes)
 
     def _processes(self, handle: Any) -> tuple[GpuProcess, ...] | None:
         found = _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
@@ -187,14 +187,14 @@ class Machine:
                     run = int(variable[len(self._mark) :])
         return GpuProcess(pid=pid, memory=memory, user=user, name=name, run=run)
 
-    def _with_distances(self, cards: list[Gpu], numbers: Mapping[str, int]) -> list[Gpu]:
+    def _with_distances(self, gpus: list[Gpu], numbers: Mapping[str, int]) -> list[Gpu]:
         """Return the GPUs, each with its distances to the others. They never change: they are asked for once."""
         if len(numbers) > 1 and numbers.keys() - self._distances.keys():
             asking = _Ask(partial(_distances, numbers))
             asking.join(CARD_SECONDS)
             # Where they are not told, it does not matter which GPUs are taken together.
             self._distances = (None if asking.is_alive() else asking.answer) or {key: {} for key in numbers}
-        return [msgspec.structs.replace(card, distances=self._distances.get(card.key, {})) for card in cards]
+        return [msgspec.structs.replace(gpu, distances=self._distances.get(gpu.key, {})) for gpu in gpus]
 
 
 def in_words(error: pynvml.NVMLError) -> str:

@@ -157,7 +157,7 @@ class Gpus:
             look = msgspec.json.decode(text, type=GpuReading)
         except msgspec.DecodeError:
             return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
-        fails = any(card.error not in (None, HANGS) for card in look.cards)
+        fails = any(gpu.error not in (None, HANGS) for gpu in look.gpus)
         if look.problem is not None or (fails and time.monotonic() - self._renewed_at > _RENEW_SECONDS):
             # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a GPU
             # cannot be reset.

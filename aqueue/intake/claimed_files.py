@@ -44,7 +44,7 @@ class Preparing(Protocol):
         """Return the submissions of a file that is in `incoming/` under this name."""
 
     def owed(self, names: Sequence[str]) -> Kept:
-        """The code for what is due by now, by what schedule files of these names have said so far."""
+        """Return the code for what is due by now, by what schedule files of these names have said so far."""
 
 
 class AsWritten:

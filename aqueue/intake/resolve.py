@@ -60,7 +60,7 @@ class Resolver:
         return self._with_code(content)
 
     def owed(self, names: Sequence[str]) -> Kept:
-        """The code for what is due by now, by what schedule files of these names have said so far.
+        """Return the code for what is due by now, by what schedule files of these names have said so far.
 
         What it says now takes the place of that in the transaction in which the runs are made.
         """

@@ -130,7 +130,7 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
     began_at: float
     ended_at: float
-    cards: tuple[Gpu, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
     problem: str | None = None
     is_without_driver: bool = False
 
@@ -140,9 +140,9 @@ def text_of(demand: GpuRequest | None) -> str:
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
-def within(cards: Iterable[Gpu], ids: Sequence[GpuId]) -> list[Gpu]:
+def within(gpus: Iterable[Gpu], ids: Sequence[GpuId]) -> list[Gpu]:
     """Return those of the GPUs that one of `ids` means."""
-    return [card for card in cards if any(map(card.is_meant_by, ids))]
+    return [gpu for gpu in gpus if any(map(gpu.is_meant_by, ids))]
 
 
 def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
@@ -159,14 +159,14 @@ def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
     return tuple(int(id_) if str(id_).isdigit() else id_ for id_ in ids)
 
 
-def resolved(cards: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list[GpuId]]:
+def resolved(gpus: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list[GpuId]]:
     """Return a GPU for each of the ids, none twice, and the ids for which there is none left."""
     found: dict[GpuId, Gpu] = {}
     # One that means several is given what the others leave.
-    for id_ in sorted(ids, key=lambda id_: sum(card.is_meant_by(id_) for card in cards)):
-        for card in cards:
-            if card.is_meant_by(id_) and card not in found.values():
-                found[id_] = card
+    for id_ in sorted(ids, key=lambda id_: sum(gpu.is_meant_by(id_) for gpu in gpus)):
+        for gpu in gpus:
+            if gpu.is_meant_by(id_) and gpu not in found.values():
+                found[id_] = gpu
                 break
     return [found[id_] for id_ in ids if id_ in found], [id_ for id_ in ids if id_ not in found]
 

@@ -67,7 +67,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         server: who runs it; None unless it is running.
         cancel: why it is to be stopped, once somebody asked for that.
         direct: whether it may be started although queues are disabled.
-        cards: that it has, or had in the attempt after which it was over.
+        gpus: that it has, or had in the attempt after which it was over.
         prerequisites: names the runs that it comes after; None if there are none.
         metrics: what its last attempt measured.
         took: seconds that its last attempt took; None while there is none that is over.
@@ -95,7 +95,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     server: str | None
     cancel: str | None
     direct: bool = False
-    cards: tuple[Allocation, ...] = ()
+    gpus: tuple[Allocation, ...] = ()
     prerequisites: int | None = None
     metrics: dict[str, Metric] = {}
     took: float | None = None
@@ -119,7 +119,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     signal: int | None
     reason: str | None
-    cards: tuple[Allocation, ...] = ()
+    gpus: tuple[Allocation, ...] = ()
 
 
 def _pairs(values: Mapping[str, Value]) -> str:

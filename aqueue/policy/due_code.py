@@ -1,4 +1,4 @@
-"""Which code the runs of a due time get, and for which it is to be kept first. Pure."""
+"""The code that runs of a due time get, and the due times for which it must be kept first. Pure."""
 
 from collections.abc import Iterable
 

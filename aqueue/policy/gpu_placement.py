@@ -12,7 +12,7 @@ import msgspec
 
 from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, within
-from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_cards, lacks, never
+from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_gpus, lacks, never
 from aqueue.units import spell_size
 
 FRESH_SECONDS: Final = 2.0
@@ -41,9 +41,9 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     set_aside: bool = False
 
-    def is_on(self, card: Gpu) -> bool:
+    def is_on(self, gpu: Gpu) -> bool:
         """Return True if this is a slot of that GPU, also where only one side knows its UUID."""
-        return self.key == card.key or (self.label == card.label and (card.is_declared or self.key == self.label))
+        return self.key == gpu.key or (self.label == gpu.label and (gpu.is_declared or self.key == self.label))
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True):
@@ -59,7 +59,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
 class Placed(msgspec.Struct, frozen=True):
     """The GPUs that a run gets."""
 
-    cards: tuple[Gpu, ...]
+    gpus: tuple[Gpu, ...]
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,10 +131,10 @@ class Allocator:
         self._rules = rules
         self._freed_at = freed_at
         self._now = now
-        self.all_cards = known_cards(look, rules)
-        self.cards = self.all_cards
+        self.all_gpus = known_gpus(look, rules)
+        self.gpus = self.all_gpus
         for ids in owns:
-            self.cards = within(self.cards, ids)
+            self.gpus = within(self.gpus, ids)
         self._wanted: dict[int, Sequence[Gpu]] = {}
         self._leases: dict[str, list[Lease]] = defaultdict(list)
         for lease in leases:
@@ -153,23 +153,23 @@ class Allocator:
         """
         if self._look is None:
             return Blocked(needs_look=True)
-        allowed = _within(self.cards, confined_to)
+        allowed = _within(self.gpus, confined_to)
         if why := self.lack(demand, confined_to):
             return Blocked(lack=why)
         eligible = resolved(allowed, demand.ids)[0] if demand.ids else _large(allowed, demand)
-        obstacles = [self._obstacle(card, demand) for card in eligible]
-        free = [card for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
+        obstacles = [self._obstacle(gpu, demand) for gpu in eligible]
+        free = [gpu for gpu, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
         if len(free) >= demand.count:
             return self._give(run, demand, free)
-        found = {card.key: obstacle for card, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
-        coming = [card for card in eligible if card.key in found and found[card.key].is_ours]
+        found = {gpu.key: obstacle for gpu, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
+        coming = [gpu for gpu in eligible if gpu.key in found and found[gpu.key].is_ours]
         if len(free) + len(coming) >= demand.count:
             self._wanted[run] = [*free, *coming]
             self._take(run, demand, free, set_aside=True)
             # Where it waits for memory, a slot that is left is not for those who came later.
-            for card in coming[: demand.count - len(free)]:
-                while len(self._leases[card.key]) < self._rules.slots:
-                    self._take(run, demand, [card], set_aside=True)
+            for gpu in coming[: demand.count - len(free)]:
+                while len(self._leases[gpu.key]) < self._rules.slots:
+                    self._take(run, demand, [gpu], set_aside=True)
         return Blocked(obstacles=tuple(found.values()))
 
     def keep(self, slot: Reservation) -> None:
@@ -187,92 +187,90 @@ class Allocator:
 
     def set_aside_for(self, run: int, priority: int, demand: GpuRequest) -> list[Reservation]:
         """Return what is kept for a run: whichever of its GPUs falls free first, so a slot of each."""
-        return [
-            Reservation(priority, run, card.key, card.label, demand.memory) for card in self._wanted.get(run, ())
-        ]
+        return [Reservation(priority, run, gpu.key, gpu.label, demand.memory) for gpu in self._wanted.get(run, ())]
 
-    def leases_on(self, card: Gpu) -> list[Lease]:
+    def leases_on(self, gpu: Gpu) -> list[Lease]:
         """Return the slots of a GPU that are taken."""
-        return self._leases[card.key]
+        return self._leases[gpu.key]
 
-    def foreign(self, card: Gpu) -> str | None:
+    def foreign(self, gpu: Gpu) -> str | None:
         """Return what there is on a GPU that is not ours, in words; None if nothing is."""
-        ours = {lease.run for lease in self._leases[card.key]}
-        for process in card.processes or ():
+        ours = {lease.run for lease in self._leases[gpu.key]}
+        for process in gpu.processes or ():
             if process.run not in ours:
                 who = ", ".join(filter(None, (f"pid {process.pid}", process.user)))
                 memory = "" if process.memory is None else f" with {spell_size(process.memory)}"
                 whose = "" if process.run is None else f", of run {process.run},"
-                return f"{process.name or 'a process'} ({who}){whose} is on GPU {card.label}{memory}"
-        if card.processes is None and card.doubts:
-            used = spell_size(card.used or 0)
-            return f"on GPU {card.label} {used} are in use, and no run of ours accounts for that"
+                return f"{process.name or 'a process'} ({who}){whose} is on GPU {gpu.label}{memory}"
+        if gpu.processes is None and gpu.doubts:
+            used = spell_size(gpu.used or 0)
+            return f"on GPU {gpu.label} {used} are in use, and no run of ours accounts for that"
         return None
 
-    def is_unaccounted(self, card: Gpu) -> bool:
+    def is_unaccounted(self, gpu: Gpu) -> bool:
         """Return True if processes that cannot be seen use more memory of a GPU than our runs asked for."""
-        taken = self._leases[card.key]
-        if card.processes is not None or card.used is None or not self._is_current(card):
+        taken = self._leases[gpu.key]
+        if gpu.processes is not None or gpu.used is None or not self._is_current(gpu):
             return False
         asked = [lease.memory for lease in taken if lease.memory is not None]
-        return len(asked) == len(taken) and card.used > self._rules.ignore_memory + sum(asked)
+        return len(asked) == len(taken) and gpu.used > self._rules.ignore_memory + sum(asked)
 
     def _add(self, lease: Lease) -> None:
-        for card in self.all_cards:
-            if lease.is_on(card):
-                self._leases[card.key].append(lease)
+        for gpu in self.all_gpus:
+            if lease.is_on(gpu):
+                self._leases[gpu.key].append(lease)
 
-    def _is_current(self, card: Gpu) -> bool:
+    def _is_current(self, gpu: Gpu) -> bool:
         """Return True if the GPU was looked at since it was last given back."""
-        freed_at = self._freed_at.get(card.key, 0.0)
+        freed_at = self._freed_at.get(gpu.key, 0.0)
         began_at = self._look.began_at if self._look else 0.0
         # A moment in the future says only that the clock was put back.
-        return card.is_declared or freed_at <= began_at or freed_at > self._now
+        return gpu.is_declared or freed_at <= began_at or freed_at > self._now
 
-    def _obstacle(self, card: Gpu, demand: GpuRequest) -> _Obstacle | None:
-        if card.error is not None:
-            return _Obstacle(lambda: f"GPU {card.label} {card.error}")
-        taken = tuple(self._leases[card.key])
+    def _obstacle(self, gpu: Gpu, demand: GpuRequest) -> _Obstacle | None:
+        if gpu.error is not None:
+            return _Obstacle(lambda: f"GPU {gpu.label} {gpu.error}")
+        taken = tuple(self._leases[gpu.key])
         if len(taken) >= self._rules.slots:
-            return _Obstacle(lambda: f"GPU {card.label} {_said(taken)}", is_ours=True, is_seen=False)
-        if not self._is_current(card):
+            return _Obstacle(lambda: f"GPU {gpu.label} {_said(taken)}", is_ours=True, is_seen=False)
+        if not self._is_current(gpu):
             return None
-        if not self._rules.share_with_others and (foreign := self.foreign(card)):
+        if not self._rules.share_with_others and (foreign := self.foreign(gpu)):
             return _Obstacle(lambda: foreign)
         if demand.memory is None:
             return None
-        return self._shortage(card, taken, demand.memory)
+        return self._shortage(gpu, taken, demand.memory)
 
-    def _shortage(self, card: Gpu, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
-        left = self._left(card)
+    def _shortage(self, gpu: Gpu, taken: Sequence[Lease], memory: int) -> _Obstacle | None:
+        left = self._left(gpu)
         if left is None:
-            return _Obstacle(lambda: f"how much memory is free on GPU {card.label} is not known")
+            return _Obstacle(lambda: f"how much memory is free on GPU {gpu.label} is not known")
         if left >= memory:
             return None
 
         def explain() -> str:
-            why = f"GPU {card.label} has {spell_size(max(left, 0))} free of the {spell_size(memory)} it asks for"
+            why = f"GPU {gpu.label} has {spell_size(max(left, 0))} free of the {spell_size(memory)} it asks for"
             return f"{why}, and {_said(taken)}" if taken else why
 
         return _Obstacle(explain, is_ours=bool(taken))
 
-    def _left(self, card: Gpu) -> int | None:
+    def _left(self, gpu: Gpu) -> int | None:
         """Bytes that are free on a GPU and not about to be taken; None if that is not known."""
-        if card.free is None:
+        if gpu.free is None:
             return None
-        return card.free - sum(self._to_come(lease, card) for lease in self._leases[card.key])
+        return gpu.free - sum(self._to_come(lease, gpu) for lease in self._leases[gpu.key])
 
-    def _to_come(self, lease: Lease, card: Gpu) -> int:
+    def _to_come(self, lease: Lease, gpu: Gpu) -> int:
         """Bytes that a run on the GPU has asked for and may not have allocated yet."""
         if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
             return 0
-        has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
+        has = sum(process.memory or 0 for process in gpu.processes or () if process.run == lease.run)
         return max(0, lease.memory - has)
 
     def _give(self, run: int, demand: GpuRequest, free: Sequence[Gpu]) -> Placed | Blocked:
         chosen = self._choose(demand, free)
         age = self._now - (self._look.ended_at if self._look else 0.0)
-        if any(not card.is_declared for card in chosen) and (
+        if any(not gpu.is_declared for gpu in chosen) and (
             not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
         ):
             # Until it has been looked, nobody who came later may have them.
@@ -282,25 +280,25 @@ class Allocator:
         self._take(run, demand, chosen)
         return Placed(tuple(chosen))
 
-    def _take(self, run: int, demand: GpuRequest, cards: Iterable[Gpu], *, set_aside: bool = False) -> None:
-        for card in cards:
+    def _take(self, run: int, demand: GpuRequest, gpus: Iterable[Gpu], *, set_aside: bool = False) -> None:
+        for gpu in gpus:
             lease = Lease(
                 run=run,
-                key=card.key,
-                label=card.label,
+                key=gpu.key,
+                label=gpu.label,
                 memory=demand.memory,
                 started_at=self._now,
                 set_aside=set_aside,
             )
-            self._leases[card.key].append(lease)
+            self._leases[gpu.key].append(lease)
 
     def _choose(self, demand: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
         """Return the best of the GPUs: near each other, then those whose size or idle time fits best."""
 
-        def preference(card: Gpu) -> tuple[float, ...]:
-            if demand.memory is not None and (left := self._left(card)) is not None:
-                return (left, *_place(card))
-            return (len(self._leases[card.key]), self._freed_at.get(card.key, 0.0), *_place(card))
+        def preference(gpu: Gpu) -> tuple[float, ...]:
+            if demand.memory is not None and (left := self._left(gpu)) is not None:
+                return (left, *_place(gpu))
+            return (len(self._leases[gpu.key]), self._freed_at.get(gpu.key, 0.0), *_place(gpu))
 
         if len(free) == demand.count:
             return list(free)
@@ -316,17 +314,17 @@ class Allocator:
         Args:
             confined_to: the only GPUs that its queue may use; None: all.
         """
-        if self._look is None or not lacks(demand, _within(self.cards, confined_to)):
+        if self._look is None or not lacks(demand, _within(self.gpus, confined_to)):
             return ""
         return self._explain_lack(demand, confined_to)
 
     def _explain_lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None) -> str:
         if self._look is not None and (why := never(demand, self._look, self._rules)):
             return why
-        allowed = _within(self.all_cards, confined_to)
+        allowed = _within(self.all_gpus, confined_to)
         if lacks(demand, allowed):
             return f"asks for {described(demand)}, but its queue may use only {_labels(allowed)}"
-        here = _within(self.cards, confined_to)
+        here = _within(self.gpus, confined_to)
         what = f"only {_labels(here)}" if here else "none for it"
         return f"waits for a server that has {described(demand)}; this one has {what}"
 
@@ -338,23 +336,23 @@ def with_doubts(look: GpuReading, before: GpuReading | None, board: Allocator) -
         before: the last one; None if this is the first.
         board: made of this look; nothing has been given away on it yet.
     """
-    known = {card.key: card.doubts for card in before.cards} if before is not None else {}
-    cards = [
-        msgspec.structs.replace(card, doubts=known.get(card.key, 0) + 1 if board.is_unaccounted(card) else 0)
-        for card in look.cards
+    known = {gpu.key: gpu.doubts for gpu in before.gpus} if before is not None else {}
+    gpus = [
+        msgspec.structs.replace(gpu, doubts=known.get(gpu.key, 0) + 1 if board.is_unaccounted(gpu) else 0)
+        for gpu in look.gpus
     ]
-    return msgspec.structs.replace(look, cards=tuple(cards))
+    return msgspec.structs.replace(look, gpus=tuple(gpus))
 
 
-def _place(card: Gpu) -> tuple[int, int]:
-    return card.index, card.instance or 0
+def _place(gpu: Gpu) -> tuple[int, int]:
+    return gpu.index, gpu.instance or 0
 
 
-def _neighbours(first: Gpu, cards: Sequence[Gpu], count: int) -> list[Gpu]:
+def _neighbours(first: Gpu, gpus: Sequence[Gpu], count: int) -> list[Gpu]:
     group = [first]
     while len(group) < count:
-        left = [card for card in cards if card not in group]
-        group.append(min(left, key=lambda card: sum(_distance(card, other) for other in group)))
+        left = [gpu for gpu in gpus if gpu not in group]
+        group.append(min(left, key=lambda gpu: sum(_distance(gpu, other) for other in group)))
     return group
 
 

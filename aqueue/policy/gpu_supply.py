@@ -7,9 +7,9 @@ from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, withi
 from aqueue.units import counted, spell_size
 
 
-def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
+def known_gpus(look: GpuReading | None, rules: Rules) -> list[Gpu]:
     """Return the GPUs there are: those that were found, or without NVML those that somebody declared."""
-    found = list(look.cards) if look is not None else []
+    found = list(look.gpus) if look is not None else []
     if rules.devices is None:
         return found
     if look is None or not look.is_without_driver:
@@ -17,39 +17,39 @@ def known_cards(look: GpuReading | None, rules: Rules) -> list[Gpu]:
     return [Gpu(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 
 
-def lacks(demand: GpuRequest, cards: Sequence[Gpu]) -> str | None:
+def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
     """Return why these GPUs can never be what is asked for; None if they can."""
     if demand.ids:
-        cards, missing = resolved(cards, demand.ids)
+        gpus, missing = resolved(gpus, demand.ids)
         if missing:
             return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
-    if len(cards) < demand.count:
-        return f"asks for {described(demand)}, and there {_there(len(cards))}"
-    if demand.memory is not None and any(card.is_declared for card in cards):
+    if len(gpus) < demand.count:
+        return f"asks for {described(demand)}, and there {_there(len(gpus))}"
+    if demand.memory is not None and any(gpu.is_declared for gpu in gpus):
         return f"asks for {described(demand)}, and without NVML it is not known how much memory a GPU has"
-    large = _large(cards, demand)
+    large = _large(gpus, demand)
     if len(large) >= demand.count:
         return None
-    largest = spell_size(max(card.total or 0 for card in cards))
+    largest = spell_size(max(gpu.total or 0 for gpu in gpus))
     return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
 
 
 def never(demand: GpuRequest, look: GpuReading, rules: Rules) -> str | None:
     """Return why a run that asks for this has to wait for other GPUs than there are; None if it does not."""
-    cards = known_cards(look, rules)
-    if look.problem is not None and not cards:
+    gpus = known_gpus(look, rules)
+    if look.problem is not None and not gpus:
         return f"waits for GPUs: {look.problem}"
-    return lacks(demand, cards)
+    return lacks(demand, gpus)
 
 
-def _within(cards: Sequence[Gpu], ids: Sequence[GpuId] | None) -> Sequence[Gpu]:
+def _within(gpus: Sequence[Gpu], ids: Sequence[GpuId] | None) -> Sequence[Gpu]:
     """Return those of the GPUs that are meant; all if no `ids` are given."""
-    return cards if ids is None else within(cards, ids)
+    return gpus if ids is None else within(gpus, ids)
 
 
-def _large(cards: Sequence[Gpu], demand: GpuRequest) -> Sequence[Gpu]:
+def _large(gpus: Sequence[Gpu], demand: GpuRequest) -> Sequence[Gpu]:
     """Return those of the GPUs that have as much memory as is asked for, as far as that is known."""
-    return [card for card in cards if card.total is None or card.total >= (demand.memory or 0)]
+    return [gpu for gpu in gpus if gpu.total is None or gpu.total >= (demand.memory or 0)]
 
 
 def described(demand: GpuRequest) -> str:
@@ -60,8 +60,8 @@ def described(demand: GpuRequest) -> str:
     return f"{counted(demand.count, 'GPU')}{memory}"
 
 
-def _labels(cards: Sequence[Gpu]) -> str:
-    return ", ".join(card.label for card in cards) or "none"
+def _labels(gpus: Sequence[Gpu]) -> str:
+    return ", ".join(gpu.label for gpu in gpus) or "none"
 
 
 def _are(count: int) -> str:

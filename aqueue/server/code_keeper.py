@@ -38,12 +38,12 @@ class CodeKeeper:
 
     @property
     def kept(self) -> Kept:
-        """The code that is there for the next round."""
+        """Return the code that is there for the next cycle."""
         return dict(self._kept)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether some is being kept."""
+        """Return True if some is being kept."""
         return bool(self._asked)
 
     def forget(self, used: Kept) -> None:

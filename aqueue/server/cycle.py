@@ -180,8 +180,8 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         claimed = Counter(run.queue for run in self.claimed)
         if Counter(run.queue for _, run in self.ended) - claimed:
             return True
-        freed = Counter(card.key for outcome, _ in self.ended for card in outcome.run.cards)
-        if freed - Counter(card.key for run in self.claimed for card in run.cards):
+        freed = Counter(gpu.key for outcome, _ in self.ended for gpu in outcome.run.gpus)
+        if freed - Counter(gpu.key for run in self.claimed for gpu in run.gpus):
             return True
         come = len(run_ids(chain.from_iterable(self.accepted.values()))) + self.let_go
         come += len(run_ids(made.accepted for made in self.planned.made))

@@ -133,7 +133,7 @@ class Dispatcher:
         """Whether it starts nothing more."""
         self._is_full = False
         self._room = Headroom(executor.shortage, clock, report, tell)
-        self._cards = GpuMonitor(gpus, clock, self._look_around, report)
+        self._gpus = GpuMonitor(gpus, clock, self._look_around, report)
         self.idle_since: float | None = None
         self.has_schedules = False
         self.failed: set[int] = set()
@@ -198,7 +198,7 @@ class Dispatcher:
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cards.close_when_idle)
+            tasks.start_soon(self._gpus.close_when_idle)
             while True:
                 self._awake = anyio.Event()
                 pause = await self._round(tasks)
@@ -221,7 +221,7 @@ class Dispatcher:
         """
         deliveries, self._deliveries = self._deliveries, []
         ended = self._attempts.take_ended()
-        sight = self._cards.sight
+        sight = self._gpus.sight
         self._room.look_back(ended, len(self._attempts) - len(ended))
         has_room = self._room.has_room()
         agenda = self._agenda(deliveries, ended, sight if has_room else None)
@@ -258,8 +258,8 @@ class Dispatcher:
         self._unanswered.difference_update(deliveries)
         self._tell(agenda, done)
         if done.taken is not None:
-            self._cards.warn(done.taken.look, self._limits().rules)
-            self._cards.follow(sight, done.taken, tasks)
+            self._gpus.warn(done.taken.look, self._limits().rules)
+            self._gpus.follow(sight, done.taken, tasks)
         if done.roll_call is not None:
             self._bury(done.roll_call)
             self._stale_at = done.roll_call.stale_at
@@ -359,7 +359,7 @@ class Dispatcher:
         pause = max(0.0, moment - self._clock.now())
         if self.is_draining:
             return pause
-        return min(pause, self._cards.seconds_left(), self._room.seconds_left())
+        return min(pause, self._gpus.seconds_left(), self._room.seconds_left())
 
     def _start(self, limits: Limits, done: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
         """Start what was claimed, as far as there are tokens for it."""
@@ -380,7 +380,7 @@ class Dispatcher:
         self._report(*(news_of_accepted(*one) for one in new))
         for one in (*(one for _, one in new), *(made.accepted for made in done.planned.made)):
             for id_ in one.run_ids:
-                self._cards.expect(id_, one.submission.task)
+                self._gpus.expect(id_, one.submission.task)
         self._planner.tell(done.planned)
         self._report(*news_of_attempts(done))
         for _, run in done.ended:

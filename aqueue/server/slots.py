@@ -90,10 +90,10 @@ class Slots:
         return limiters
 
     def _of_gpus(self, run: Run) -> dict[str, anyio.CapacityLimiter]:
-        for card in run.cards:
-            if card.key not in self._gpus:
-                self._gpus[card.key] = anyio.CapacityLimiter(self._limits.rules.slots)
-        return {f"GPU {card.label}": self._gpus[card.key] for card in run.cards}
+        for gpu in run.gpus:
+            if gpu.key not in self._gpus:
+                self._gpus[gpu.key] = anyio.CapacityLimiter(self._limits.rules.slots)
+        return {f"GPU {gpu.label}": self._gpus[gpu.key] for gpu in run.gpus}
 
     def _release(self, holder: object, held: _Holder) -> None:
         for limiter in held.limiters:

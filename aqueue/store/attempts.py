@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
-from aqueue.store.rows import cards_as_text
+from aqueue.store.rows import gpus_as_text
 
-_BEGIN: Final = "INSERT INTO attempts (run, number, started_at, cards, executor) VALUES (?, ?, ?, ?, ?)"
+_BEGIN: Final = "INSERT INTO attempts (run, number, started_at, gpus, executor) VALUES (?, ?, ?, ?, ?)"
 _END: Final = (
     "UPDATE attempts SET finished_at = ?, exit_code = ?, signal = ?, reason = ? WHERE run = ? AND number = ?"
 )
@@ -42,7 +42,7 @@ class Attempts:
         Args:
             executor: names who is to run it.
         """
-        self._execute(_BEGIN, (run.id, run.attempt, run.started_at, cards_as_text(run.cards), executor))
+        self._execute(_BEGIN, (run.id, run.attempt, run.started_at, gpus_as_text(run.gpus), executor))
 
     def note(self, handles: Iterable[Handle]) -> None:
         """Keep handles that are known now."""

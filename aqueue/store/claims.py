@@ -12,12 +12,12 @@ from aqueue.policy.limits import Limits, Usage
 from aqueue.store.attempts import Attempts
 from aqueue.store.gpus import Gpus
 from aqueue.store.queues import Queues
-from aqueue.store.rows import RUN, cards_as_text, fetch_runs
+from aqueue.store.rows import RUN, fetch_runs, gpus_as_text
 from aqueue.store.turns import Supply, Turn, Turns, first_in_line
 
 _CLAIM: Final = (
     "UPDATE runs SET state = 'running', reason = NULL, attempt = attempt + 1, ready_at = NULL,"
-    " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, cards = ?,"
+    " started_at = ?, finished_at = NULL, exit_code = NULL, signal = NULL, server = ?, gpus = ?,"
     " took = NULL"
     f" WHERE id = ? RETURNING {RUN}"
 )
@@ -67,19 +67,19 @@ class Claims:
             self._execute(_PUT_IN_LINE, (now,))
         usage = self._queues.usage(server, limits)
         look = self._remember_look(server, sight, limits, now) if sight.is_news else sight.look
-        (asks_for_cards,) = self._execute(_ASKS_FOR_CARDS).fetchone()
-        if not asks_for_cards and not limits.disabled_by:
-            return ClaimResult(self._claim_without_cards(server, limits, usage, now), look)
+        (asks_for_gpus,) = self._execute(_ASKS_FOR_CARDS).fetchone()
+        if not asks_for_gpus and not limits.disabled_by:
+            return ClaimResult(self._claim_without_gpus(server, limits, usage, now), look)
         board = self._gpus.allocator(look, limits, now)
         supply = Supply(limits, usage, board, self._gpus.set_aside_by_others(server, now))
-        return self._claim_with_cards(server, supply, now, look, keeps_slots=sight.is_prompt)
+        return self._claim_with_gpus(server, supply, now, look, keeps_slots=sight.is_prompt)
 
     def preview(self, server: str, limits: Limits, board: Allocator, now: float) -> Iterator[Turn]:
         """Yield what `server` would say to runs that ask for GPUs, one for each demand; none is started."""
         usage, others = self._queues.usage(server, limits), self._gpus.set_aside_by_others(server, now)
         return iter(Turns(self._transaction, Supply(limits, usage, board, others), is_preview=True))
 
-    def _claim_with_cards(
+    def _claim_with_gpus(
         self, server: str, supply: Supply, now: float, look: GpuReading | None, *, keeps_slots: bool
     ) -> ClaimResult:
         claimed: list[Run] = []
@@ -90,7 +90,7 @@ class Claims:
         for direct in (True, False) if supply.limits.disabled_by else (False,):
             for turn in Turns(self._transaction, supply, direct=direct, keeps_slots=keeps_slots):
                 if isinstance(turn.found, Placed):
-                    held = [card.held for card in turn.found.cards]
+                    held = [gpu.held for gpu in turn.found.gpus]
                     claimed.append(self._claim(server, turn.run, held, now))
                     continue
                 blocked.append(turn.found)
@@ -107,8 +107,8 @@ class Claims:
             lacking=tuple(lacking),
         )
 
-    def _claim_without_cards(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
-        """Do what the turns come to where no run asks for cards: the short way."""
+    def _claim_without_gpus(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
+        """Do what the turns come to where no run asks for gpus: the short way."""
         claimed: list[Run] = []
         while (openings := usage.openings(limits)).any:
             first = first_in_line(self._transaction, "", openings)
@@ -119,8 +119,8 @@ class Claims:
             usage.add(queue, limits)
         return claimed
 
-    def _claim(self, server: str, run: int, cards: Sequence[Allocation], now: float) -> Run:
-        (claimed,) = fetch_runs(self._transaction, _CLAIM, (now, server, cards_as_text(cards), run))
+    def _claim(self, server: str, run: int, gpus: Sequence[Allocation], now: float) -> Run:
+        (claimed,) = fetch_runs(self._transaction, _CLAIM, (now, server, gpus_as_text(gpus), run))
         return claimed
 
     def _remember_look(self, server: str, sight: GpuView, limits: Limits, now: float) -> GpuReading | None:

@@ -20,7 +20,7 @@ LINES: Final = "heads"
 DIRECT: Final = f"(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
 """In place of the heads of lines: all runs that do not stand in line."""
 
-_WITH_CARDS: Final = f"{RUNS} WHERE state = 'running' AND cards IS NOT NULL"
+_WITH_CARDS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
 _RESERVATIONS: Final = (
     "SELECT set_aside FROM servers"
     " WHERE set_aside IS NOT NULL AND id <> ? AND leaving IS NULL AND heartbeat_at > ?"
@@ -35,7 +35,7 @@ _DEMANDS: Final = (
     " WHERE found.demand IS NOT NULL) SELECT demand FROM found WHERE demand IS NOT NULL"
 )
 _FREE: Final = (
-    "INSERT INTO cards (key, freed_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET freed_at = excluded.freed_at"
+    "INSERT INTO gpus (key, freed_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET freed_at = excluded.freed_at"
 )
 
 
@@ -59,23 +59,23 @@ class Gpus:
         return [
             Lease(
                 run=run.id,
-                key=card.key,
-                label=card.label,
+                key=gpu.key,
+                label=gpu.label,
                 memory=run.task.gpu_memory,
                 started_at=run.started_at or 0.0,
             )
             for run in fetch_runs(self._transaction, _WITH_CARDS)
-            for card in run.cards
+            for gpu in run.gpus
         ]
 
     def freed_at(self) -> dict[str, float]:
         """Return when each GPU, by its key, was last given back."""
-        return dict(self._execute("SELECT key, freed_at FROM cards").fetchall())
+        return dict(self._execute("SELECT key, freed_at FROM gpus").fetchall())
 
-    def give_back(self, cards: Sequence[Allocation], now: float) -> None:
+    def give_back(self, gpus: Sequence[Allocation], now: float) -> None:
         """Take note that nobody has these GPUs any more."""
-        for card in cards:
-            self._execute(_FREE, (card.key, now))
+        for gpu in gpus:
+            self._execute(_FREE, (gpu.key, now))
 
     def reading(self, servers: Iterable[str] | None = None) -> GpuReading | None:
         """Return the latest look that one of these servers, or of all, took at the GPUs; None if none has."""

@@ -31,7 +31,7 @@ _REPLACED: Final = (
     "signal",
     "failures",
     "losses",
-    "cards",
+    "gpus",
     "metrics",
 )
 """What a retry replaces: all that says how a run ended."""
@@ -40,7 +40,7 @@ _FINISH: Final = (
     # The start that the store has counts: it has moved with the wall clock, if that was set meanwhile.
     "UPDATE runs SET state = :state, reason = :reason, ready_at = :ready_at, finished_at = iif(:over, :at, NULL),"
     " failures = :failures, losses = :losses, exit_code = :exit_code, signal = :signal, server = NULL,"
-    " cancel = NULL, cards = iif(:over, cards, NULL), metrics = :metrics,"
+    " cancel = NULL, gpus = iif(:over, gpus, NULL), metrics = :metrics,"
     " took = iif(:began, max(:at - started_at, 0.0), NULL), before_retry = iif(:began, NULL, before_retry)"
     " WHERE id = :id AND state = 'running' AND server = :server AND attempt = :attempt"
     f" RETURNING {RUN}"
@@ -114,7 +114,7 @@ class Lifecycle:
         )
         if finished is None:
             return None
-        self._gpus.give_back(run.cards, outcome.at)
+        self._gpus.give_back(run.gpus, outcome.at)
         self._attempts.end(outcome, verdict.attempt_reason)
         if over and not began and self._take_back_retry(run, outcome.at) is not None:
             return self._runs.get(run.id)
@@ -233,7 +233,7 @@ class Lifecycle:
             ready_at=ready_at,
             failures=0,
             losses=0,
-            cards=None,
+            gpus=None,
         )
         self._dependencies.unsettle_after(run.id)
 

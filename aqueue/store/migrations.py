@@ -32,10 +32,10 @@ MIGRATIONS: Final = (
         -- Whether it is started whatever the limits are, as those of schedules are where queues are disabled.
         direct INTEGER NOT NULL DEFAULT 0,
         -- What it asks for of the GPUs, as text; empty for none. The runs of a queue that ask for the same stand
-        -- in a line of their own: when the first cannot be given its cards, none of them can.
+        -- in a line of their own: when the first cannot be given its gpus, none of them can.
         demand TEXT NOT NULL DEFAULT '',
-        -- The cards that it has, or had in the attempt after which it was over.
-        cards TEXT,
+        -- The gpus that it has, or had in the attempt after which it was over.
+        gpus TEXT,
         -- Its group, and the commit of its code, as its task says.
         group_name TEXT,
         code TEXT,
@@ -71,7 +71,7 @@ MIGRATIONS: Final = (
         exit_code INTEGER,
         signal INTEGER,
         reason TEXT,
-        cards TEXT,
+        gpus TEXT,
         -- Who runs it, and by what that finds it again, once it is known.
         executor TEXT NOT NULL,
         handle TEXT,
@@ -144,14 +144,14 @@ MIGRATIONS: Final = (
         raised_to INTEGER NOT NULL DEFAULT 0,
         stays_for REAL NOT NULL DEFAULT 0,
         disabled_by TEXT,
-        -- Its cards, by what it was told, and what it saw when it last looked at them.
+        -- Its gpus, by what it was told, and what it saw when it last looked at them.
         owns TEXT NOT NULL DEFAULT '[]',
         look TEXT,
         -- What it keeps for runs that wait, so that the others do not give it away.
         set_aside TEXT
     ) WITHOUT ROWID;
     -- When each card was last given back.
-    CREATE TABLE cards (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE gpus (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
     -- By how many seconds the wall clock was ahead of the time since that boot when somebody looked last. If it is
     -- more or less now, the wall clock was set, and the moments of what goes on are moved with it.
     CREATE TABLE clock (

@@ -188,12 +188,12 @@ class Prospects:
             for server in serving:
                 key = (server.id, kind.demand, limits.confinement(kind.queue))
                 if key not in known:
-                    known[key] = self._has_cards_for(kind, server, limits, now)
+                    known[key] = self._has_gpus_for(kind, server, limits, now)
                 if known[key] and (kind.direct or not server.disabled_by):
                     return True
         return False
 
-    def _has_cards_for(self, kind: Kind, server: Server, limits: Limits, now: float) -> bool:
+    def _has_gpus_for(self, kind: Kind, server: Server, limits: Limits, now: float) -> bool:
         """Return False if a server has seen that it lacks the GPUs which runs of this kind ask for."""
         if not kind.demand:
             return True

@@ -36,7 +36,7 @@ Values = Sequence[Any] | Mapping[str, Any]
 
 _task_decoder = msgspec.json.Decoder(Task)
 _schedule_decoder = msgspec.json.Decoder(Schedule)
-_cards_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
+_gpus_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
 
 
 def fetch_runs(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> list[Run]:
@@ -60,9 +60,9 @@ def as_json(values: Iterable[Any]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
-def cards_as_text(cards: Sequence[Allocation]) -> str | None:
+def gpus_as_text(gpus: Sequence[Allocation]) -> str | None:
     """Return GPUs as the store has them; None for none."""
-    return msgspec.json.encode(cards).decode() if cards else None
+    return msgspec.json.encode(gpus).decode() if gpus else None
 
 
 def metrics_as_text(metrics: Mapping[str, Metric]) -> str | None:
@@ -95,7 +95,7 @@ def server_of(row: Sequence[Any]) -> Server:
 def attempt_of(row: Sequence[Any]) -> Attempt:
     """Return the attempt of a row with the columns `ATTEMPT`."""
     fields = dict(zip(Attempt.__struct_fields__, row, strict=True))
-    fields["cards"] = _cards(fields["cards"])
+    fields["gpus"] = _gpus(fields["gpus"])
     return Attempt(**fields)
 
 
@@ -103,7 +103,7 @@ def _run(row: Sequence[Any]) -> Run:
     fields = dict(zip(Run.__struct_fields__, row, strict=True))
     fields["direct"] = bool(fields["direct"])
     fields["task"] = _task_decoder.decode(fields["task"])
-    fields["cards"] = _cards(fields["cards"])
+    fields["gpus"] = _gpus(fields["gpus"])
     fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
     # It makes members of enumerations, too, in half the time.
     return msgspec.convert(fields, Run)
@@ -116,8 +116,8 @@ def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:
     return StoredSchedule(**fields)
 
 
-def _cards(text: str | None) -> tuple[Allocation, ...]:
-    return _cards_decoder.decode(text) if text else ()
+def _gpus(text: str | None) -> tuple[Allocation, ...]:
+    return _gpus_decoder.decode(text) if text else ()
 
 
 def _metrics(text: str) -> dict[str, Metric]:

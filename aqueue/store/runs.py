@@ -100,7 +100,7 @@ class Runs:
                     exit_code=None,
                     signal=None,
                     reason=None,
-                    cards=run.cards,
+                    gpus=run.gpus,
                 )
             )
         return attempts

@@ -17,7 +17,7 @@ from tests.acceptance.driving import OVER, Place, Server
 from tests.acceptance.mounting import bind_mount
 from tests.waiting import eventually
 
-SECONDS = float(os.environ.get("AQUEUE_CHAOS_SECONDS", "20"))
+SECONDS = float(os.environ.get("AQUEUE_CHAOS_SECONDS", "12"))
 SEED = int(os.environ.get("AQUEUE_CHAOS_SEED", str(random.randrange(1 << 32))))
 
 

@@ -226,7 +226,7 @@ def test_stops_at_any_moment_run_nothing_twice_and_never_exceed_the_slots(place:
     for number in range(60):
         place.task(f"lane/n{number}", "echo +1 $AQUEUE_ID >>count; sleep 0.05; echo -1 $AQUEUE_ID >>count")
     moments = random.Random(5)
-    while place.ls("--queued", "--running") or len(place.ls()) < 60:
+    while len(place.ls()) < 60 or place.ls("--queued", "--running"):
         server = moments.choice(servers)
         with stopped(place, server):
             if moments.random() < 0.7:

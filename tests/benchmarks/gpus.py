@@ -40,7 +40,7 @@ def choice(bench: Bench, many: int) -> None:
             store = Store(connection)
             for index in range(many):
                 store.submissions.add(_task(index), 1.0, trigger=Trigger.MANUAL)
-            look = GpuReading(began_at=time.time(), ended_at=time.time(), cards=tuple(map(_card, range(GPUS))))
+            look = GpuReading(began_at=time.time(), ended_at=time.time(), gpus=tuple(map(_card, range(GPUS))))
             began = time.perf_counter()
             given = store.claims.claim("server", Limits(jobs=GPUS), time.time(), GpuView(look))
             taken.append(time.perf_counter() - began)

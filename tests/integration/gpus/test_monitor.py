@@ -41,7 +41,7 @@ class Scripted(Gpus):
         return GpuReading(
             began_at=self._clock.now(),
             ended_at=self._clock.now(),
-            cards=() if self.problem else tuple(self.cards),
+            gpus=() if self.problem else tuple(self.cards),
             problem=self.problem,
         )
 
@@ -91,7 +91,7 @@ async def test_a_run_that_needs_a_look_gets_one_and_the_server_is_woken(world: W
     assert await world.round(needs_look=True) == 1
     assert world.woken == 1
     assert world.watch.sight.is_news
-    assert world.watch.sight.look == GpuReading(began_at=1000.0, ended_at=1000.0, cards=(CARD,))
+    assert world.watch.sight.look == GpuReading(began_at=1000.0, ended_at=1000.0, gpus=(CARD,))
     assert await world.round() == 0
     assert not world.watch.sight.is_news
     assert math.isinf(world.watch.seconds_left())
@@ -138,7 +138,7 @@ async def test_a_driver_that_is_not_there_is_looked_for_now_and_then(world: Worl
     world.gpus.problem = None
     world.clock.time += WITHOUT_DRIVER
     await world.round(is_vetoed=True)
-    assert world.watch.sight.look is not None and world.watch.sight.look.cards == (CARD,)
+    assert world.watch.sight.look is not None and world.watch.sight.look.gpus == (CARD,)
 
 
 async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_look_does_not_count(

@@ -46,7 +46,7 @@ class Probe:
     def cards(self) -> list[dict[str, Any]]:
         found = self.look()
         assert found["problem"] is None
-        cards: list[dict[str, Any]] = found["cards"]
+        cards: list[dict[str, Any]] = found["gpus"]
         return cards
 
     def end(self) -> int:

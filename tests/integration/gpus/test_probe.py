@@ -54,13 +54,13 @@ async def test_looks_are_taken_by_one_process_that_is_started_by_the_first(
 ) -> None:
     assert probes(folder) == []
     looks = [await gpus.look(), gpus.look_now(), await gpus.look()]
-    assert [[card.key for card in look.cards] for look in looks] == [["GPU-00000000", "GPU-11111111"]] * 3
+    assert [[card.key for card in look.gpus] for look in looks] == [["GPU-00000000", "GPU-11111111"]] * 3
     assert [look.problem for look in looks] == [None] * 3
     assert looks[0].began_at <= looks[1].began_at <= looks[2].began_at
     assert {call.split()[0] for call in cards.calls()} == set(map(str, probes(folder)))
     gpus.close()
     assert probes(folder) == []
-    assert len((await gpus.look()).cards) == 2
+    assert len((await gpus.look()).gpus) == 2
 
 
 async def test_a_process_that_was_killed_between_two_looks_is_replaced(
@@ -72,7 +72,7 @@ async def test_a_process_that_was_killed_between_two_looks_is_replaced(
         os.kill(before, signal.SIGKILL)
         os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
         look = gpus.look_now() if ask_now else await gpus.look()
-        assert len(look.cards) == 2
+        assert len(look.gpus) == 2
         assert probes(folder) != [before]
 
 
@@ -106,7 +106,7 @@ async def test_a_look_that_takes_too_long_is_given_up_and_so_is_its_process(
     for key, value in cards.environment.items():
         monkeypatch.setenv(key, value)
     cards.remove(HANG)
-    assert len((await gpus.look()).cards) == 2
+    assert len((await gpus.look()).gpus) == 2
 
 
 async def test_a_look_keeps_nobody_on_the_event_loop_waiting(cards: FakeCards, gpus: Gpus) -> None:
@@ -131,7 +131,7 @@ async def test_the_answer_to_a_look_that_was_cancelled_is_not_that_to_the_next(
     assert scope.cancelled_caught
     assert probes(folder) == []
     cards.say(*FakeCards.cards(1))
-    assert len((await gpus.look()).cards) == 1
+    assert len((await gpus.look()).gpus) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ async def test_no_process_has_the_driver_open_while_something_is_wrong_with_it(
 ) -> None:
     cards.add(line)
     look = await gpus.look()
-    assert look.problem or look.cards[0].error
+    assert look.problem or look.gpus[0].error
     assert probes(folder) == []
     cards.remove(line)
     look = gpus.look_now()
-    assert (look.problem, look.cards[0].error) == (None, None)
+    assert (look.problem, look.gpus[0].error) == (None, None)
 
 
 async def test_that_no_process_can_be_started_is_a_problem_too(
@@ -163,7 +163,7 @@ async def test_what_something_else_prints_is_a_problem_and_no_exception(
     (tmp_path / "sitecustomize.py").write_text("print('welcome to this site')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for look in (await gpus.look(), gpus.look_now()):
-        assert look.problem is not None or len(look.cards) == 2
+        assert look.problem is not None or len(look.gpus) == 2
 
 
 async def test_a_module_in_the_current_directory_is_not_taken_for_a_library(
@@ -171,7 +171,7 @@ async def test_a_module_in_the_current_directory_is_not_taken_for_a_library(
 ) -> None:
     (tmp_path / "pynvml.py").write_text("raise SystemExit(1)\n")
     monkeypatch.chdir(tmp_path)
-    assert len((await gpus.look()).cards) == 2
+    assert len((await gpus.look()).gpus) == 2
 
 
 def test_closing_is_no_matter_how_often(cards: FakeCards, gpus: Gpus) -> None:

@@ -39,7 +39,7 @@ class Machine(Book):
         self.cards[index] = msgspec.structs.replace(self.cards[index], **changes)
 
     def look(self) -> GpuReading:
-        return GpuReading(began_at=self.now, ended_at=self.now, cards=tuple(self.cards))
+        return GpuReading(began_at=self.now, ended_at=self.now, gpus=tuple(self.cards))
 
     def take(self, server: str = "me", sight: GpuView | None = None, **limits: Any) -> ClaimResult:
         """Claim a second later than the last time, by a fresh look if no other is given."""
@@ -65,7 +65,7 @@ def a_card(index: int, **changes: Any) -> Gpu:
 
 
 def labels(run: Run) -> list[str]:
-    return [card.label for card in run.cards]
+    return [card.label for card in run.gpus]
 
 
 def queues(*configured: Queue) -> dict[str, Queue]:
@@ -83,20 +83,20 @@ def machine(connection: sqlite3.Connection) -> Machine:
 def test_a_run_has_its_cards_in_the_store_while_it_runs(machine: Machine) -> None:
     run = machine.add(gpus=2, gpu_memory=GIB)
     (taken,) = machine.take().runs
-    assert taken.cards == (Allocation("GPU-0000", "0"), Allocation("GPU-1111", "1"))
+    assert taken.gpus == (Allocation("GPU-0000", "0"), Allocation("GPU-1111", "1"))
     assert machine.get(run) == taken
     assert machine.store.gpus.leases() == [
         Lease(run=run.id, key=f"GPU-{index * 4}", label=index, memory=GIB, started_at=machine.now)
         for index in ("0", "1")
     ]
     (attempt,) = machine.store.runs.attempts(taken)
-    assert attempt.cards == taken.cards
+    assert attempt.gpus == taken.gpus
 
 
 def test_a_run_that_asks_for_no_card_has_none(machine: Machine) -> None:
     for name, gpus in (("a", None), ("b", 0)):
         machine.add(name, gpus=gpus)
-    assert [run.cards for run in machine.take(sight=NO_VIEW).runs] == [(), ()]
+    assert [run.gpus for run in machine.take(sight=NO_VIEW).runs] == [(), ()]
     assert machine.store.gpus.leases() == []
 
 
@@ -104,7 +104,7 @@ def test_an_instance_is_remembered_as_one(machine: Machine) -> None:
     machine.cards = [a_card(0, instance=1)]
     machine.add(gpus=("0:1",))
     (taken,) = machine.take().runs
-    assert machine.get(taken).cards == (Allocation("GPU-0000", "0:1", is_instance=True),)
+    assert machine.get(taken).gpus == (Allocation("GPU-0000", "0:1", is_instance=True),)
 
 
 def test_each_card_has_one_run_over_all_servers_or_as_many_as_there_are_slots(machine: Machine) -> None:
@@ -163,8 +163,8 @@ def test_cards_are_given_back_when_the_run_is_over_and_it_is_known_which_it_had(
     run = machine.add(gpus=1)
     (taken,) = machine.take().runs
     over = machine.end(run, code=3)
-    assert (over.state, over.cards) == (State.FAILED, taken.cards)
-    assert [attempt.cards for attempt in machine.store.runs.attempts(over)] == [taken.cards]
+    assert (over.state, over.gpus) == (State.FAILED, taken.gpus)
+    assert [attempt.gpus for attempt in machine.store.runs.attempts(over)] == [taken.gpus]
     assert machine.store.gpus.leases() == []
     assert machine.store.gpus.freed_at() == {"GPU-0000": machine.now}
 
@@ -172,15 +172,15 @@ def test_cards_are_given_back_when_the_run_is_over_and_it_is_known_which_it_had(
 def test_a_run_that_goes_back_to_the_queue_has_no_cards_any_more_but_its_attempts_had(machine: Machine) -> None:
     run = machine.add(gpus=1, retries=Retries(limit=1))
     machine.take()
-    first = machine.get(run).cards
+    first = machine.get(run).gpus
     waiting = machine.end(run, code=3)
-    assert (waiting.state, waiting.cards) == (State.QUEUED, ())
+    assert (waiting.state, waiting.gpus) == (State.QUEUED, ())
     machine.take()
-    second = machine.get(run).cards
+    second = machine.get(run).gpus
     assert [labels(machine.get(run)), first] == [["1"], (Allocation("GPU-0000", "0"),)]
     over = machine.end(run)
-    assert [attempt.cards for attempt in machine.store.runs.attempts(over)] == [first, second]
-    assert over.cards == second
+    assert [attempt.gpus for attempt in machine.store.runs.attempts(over)] == [first, second]
+    assert over.gpus == second
 
 
 def test_what_is_told_of_a_run_that_ended_is_what_is_remembered(machine: Machine) -> None:
@@ -196,8 +196,8 @@ def test_cards_are_given_back_however_an_attempt_ends(machine: Machine, end: End
     machine.take()
     ended = machine.end(run, end, code=None)
     assert machine.store.gpus.leases() == []
-    assert len(ended.cards) == (0 if ended.state is State.QUEUED else 2)
-    assert [len(attempt.cards) for attempt in machine.store.runs.attempts(ended)] == [2] * (
+    assert len(ended.gpus) == (0 if ended.state is State.QUEUED else 2)
+    assert [len(attempt.gpus) for attempt in machine.store.runs.attempts(ended)] == [2] * (
         end is not End.NEVER_STARTED
     )
 
@@ -206,7 +206,7 @@ def test_a_run_that_is_retried_by_hand_has_no_cards_while_it_waits(machine: Mach
     run = machine.add(gpus=1)
     machine.take()
     machine.store.lifecycle.retry([machine.end(run)])
-    assert machine.get(run).cards == ()
+    assert machine.get(run).gpus == ()
     assert machine.store.gpus.leases() == []
     assert machine.given() == {run.id: ["1"]}
 
@@ -304,7 +304,7 @@ def test_a_run_that_waits_only_for_runs_of_ours_asks_for_no_look(machine: Machin
     machine.add("a", gpus=2)
     machine.take()
     machine.add("b", gpus=1)
-    for sight in (None, GpuView(GpuReading(began_at=NOW - 600, ended_at=NOW - 600, cards=tuple(machine.cards)))):
+    for sight in (None, GpuView(GpuReading(began_at=NOW - 600, ended_at=NOW - 600, gpus=tuple(machine.cards)))):
         taken = machine.take(sight=sight)
         assert (taken.runs, taken.needs_look, taken.is_vetoed) == ([], False, False)
 
@@ -375,7 +375,7 @@ def test_where_processes_cannot_be_seen_memory_in_use_in_two_looks_in_a_row_is_s
     taken = container.news()
     assert (taken.runs, taken.is_vetoed) == ([], True)
     assert taken.look is not None
-    assert taken.look.cards[0].doubts == 2
+    assert taken.look.gpus[0].doubts == 2
     assert container.store.gpus.reading() == taken.look
     assert container.take(sight=GpuView(taken.look)).runs == []
     container.change(0, free=24 * GIB)
@@ -393,7 +393,7 @@ def test_where_processes_cannot_be_seen_a_run_that_waits_accounts_for_nothing(
         taken = container.news()
         assert taken.runs == []
     assert taken.look is not None
-    assert taken.look.cards[0].doubts == 4
+    assert taken.look.gpus[0].doubts == 4
 
 
 def test_where_processes_cannot_be_seen_our_own_runs_account_for_what_they_asked_for(container: Container) -> None:

@@ -123,7 +123,7 @@ class Cards(RuleBasedStateMachine):
                     error="does not answer" if index in self.broken else None,
                 )
             )
-        return GpuReading(began_at=self.now, ended_at=self.now, cards=tuple(found))
+        return GpuReading(began_at=self.now, ended_at=self.now, gpus=tuple(found))
 
     # One rule, so that no example is without most of what can happen.
     @rule(data=st.data())
@@ -158,11 +158,11 @@ class Cards(RuleBasedStateMachine):
         look = self.last[server]
         freed_at = self.store.gpus.freed_at()
         taken = self._taken(server, GpuView(look))
-        with_cards = [run for run in taken.runs if run.cards]
+        with_cards = [run for run in taken.runs if run.gpus]
         if with_cards:
             assert look is not None
             assert self.now - look.began_at <= 2
-            assert all(freed_at.get(card.key, 0.0) <= look.began_at for run in with_cards for card in run.cards)
+            assert all(freed_at.get(card.key, 0.0) <= look.began_at for run in with_cards for card in run.gpus)
             event("cards are given by a look that is not the newest")
 
     def a_server_comes_or_dies(self) -> None:
@@ -237,9 +237,9 @@ class Cards(RuleBasedStateMachine):
 
     def _is_adopted(self) -> None:
         heir = self.data.draw(st.sampled_from(self.up))
-        before = {run.id: run.cards for run in self.runs(State.RUNNING)}
+        before = {run.id: run.gpus for run in self.runs(State.RUNNING)}
         self.store.servers.adopt(heir, self.up, {*SERVERS} - {*self.up})
-        assert {run.id: run.cards for run in self.runs(State.RUNNING)} == before
+        assert {run.id: run.gpus for run in self.runs(State.RUNNING)} == before
 
     def _ends(self, run: Run, end: End, code: int | None) -> None:
         assert run.server is not None
@@ -254,7 +254,7 @@ class Cards(RuleBasedStateMachine):
         usable = {index for index in range(self.cards) if index not in self.strangers | self.broken}
         taken = self._taken(server, sight)
         assert not taken.needs_look
-        assert all(card.label in map(str, usable) for run in taken.runs for card in run.cards)
+        assert all(card.label in map(str, usable) for run in taken.runs for card in run.gpus)
         self.last[server] = taken.look
 
     def _taken(self, server: str, sight: GpuView) -> ClaimResult:
@@ -262,7 +262,7 @@ class Cards(RuleBasedStateMachine):
         for run in taken.runs:
             assert run == self.store.runs.get(run.id)
             self.giver[run.id, run.attempt] = server
-            if len(run.cards) > 1:
+            if len(run.gpus) > 1:
                 event("a run is given several cards")
         return taken
 
@@ -271,7 +271,7 @@ class Cards(RuleBasedStateMachine):
         running = self.runs(State.RUNNING)
         slots, memory = Counter[str](), Counter[str]()
         for run in running:
-            for card in run.cards:
+            for card in run.gpus:
                 slots[card.key] += 1
                 memory[card.key] += run.task.gpu_memory or 0
         assert all(count <= self.sharing.slots for count in slots.values())
@@ -281,18 +281,18 @@ class Cards(RuleBasedStateMachine):
     def every_run_has_the_cards_that_it_asked_for_while_it_runs(self) -> None:
         for run in self.runs(State.RUNNING):
             demand = run.task.demand
-            indices = {int(card.label) for card in run.cards}
+            indices = {int(card.label) for card in run.gpus}
             if demand is None:
                 assert not indices
                 continue
-            assert len(indices) == len(run.cards) == demand.count
+            assert len(indices) == len(run.gpus) == demand.count
             assert indices <= self._usable(demand, run.queue, self.giver[run.id, run.attempt])
         for run in self.runs(State.QUEUED):
-            assert not run.cards
+            assert not run.gpus
 
     @invariant()
     def the_leases_are_those_of_the_runs_that_run(self) -> None:
-        held = {(run.id, card.key) for run in self.runs(State.RUNNING) for card in run.cards}
+        held = {(run.id, card.key) for run in self.runs(State.RUNNING) for card in run.gpus}
         leases = [(lease.run, lease.key) for lease in self.store.gpus.leases()]
         assert len(leases) == len({*leases})
         assert {*leases} == held

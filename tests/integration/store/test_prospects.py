@@ -17,7 +17,7 @@ from tests.integration.recording import NOW, Book
 from tests.integration.store.test_claims_gpus import a_card
 
 STRANGER = (GpuProcess(pid=77, user="ann", name="python"),)
-TWO_CARDS = GpuReading(began_at=NOW, ended_at=NOW, cards=(a_card(0), a_card(1)))
+TWO_CARDS = GpuReading(began_at=NOW, ended_at=NOW, gpus=(a_card(0), a_card(1)))
 NO_DRIVER = GpuReading(
     began_at=NOW, ended_at=NOW, problem="there is no NVIDIA driver here", is_without_driver=True
 )
@@ -158,7 +158,7 @@ def the_driver_fails_for_the_moment(office: Office) -> None:
 def a_stranger_is_on_the_gpus(office: Office) -> None:
     office.add("job", gpus=1)
     cards = (a_card(0, processes=STRANGER), a_card(1, processes=STRANGER))
-    office.look(GpuReading(began_at=NOW, ended_at=NOW, cards=cards))
+    office.look(GpuReading(began_at=NOW, ended_at=NOW, gpus=cards))
 
 
 def it_is_running(office: Office) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
 from aqueue.policy.gpu_placement import Allocator, Blocked, Lease, Placed, with_doubts
-from aqueue.policy.gpu_supply import known_cards, lacks
+from aqueue.policy.gpu_supply import known_gpus, lacks
 
 NOW = 1_800_000_000.0
 GIB = 1 << 30
@@ -50,7 +50,7 @@ def a_board(
 ) -> Allocator:
     is_without = problem == NO_DRIVER
     look = GpuReading(
-        began_at=NOW - age - took, ended_at=NOW - age, cards=cards, problem=problem, is_without_driver=is_without
+        began_at=NOW - age - took, ended_at=NOW - age, gpus=cards, problem=problem, is_without_driver=is_without
     )
     return Allocator(look, leases, freed_at or {}, Rules(**rules), owns, NOW)
 
@@ -69,7 +69,7 @@ def needs_these(*ids: GpuId, gib: float | None = None) -> GpuRequest:
 
 def given(found: Placed | Blocked) -> list[str]:
     assert isinstance(found, Placed), found
-    return [card.label for card in found.cards]
+    return [card.label for card in found.gpus]
 
 
 def blocked(found: Placed | Blocked) -> Blocked:
@@ -292,7 +292,7 @@ def looked_at(times: int, *, leases: Sequence[Lease] = (), ignore: int = 500 << 
         look = GpuReading(
             began_at=NOW - times + number + 1,
             ended_at=NOW - times + number + 1,
-            cards=(a_card(0, **{"processes": None} | changes),),
+            gpus=(a_card(0, **{"processes": None} | changes),),
         )
         last = with_doubts(look, last, Allocator(look, leases, {}, Rules(ignore_memory=ignore), (), NOW))
     assert last is not None
@@ -305,7 +305,7 @@ def placed_by(look: GpuReading, **rules: Any) -> Placed | Blocked:
 
 def test_memory_in_use_that_nobody_accounts_for_in_two_looks_in_a_row_is_somebody_elses() -> None:
     look = looked_at(2, gib=20)
-    assert look.cards[0].doubts == 2
+    assert look.gpus[0].doubts == 2
     found = blocked(placed_by(look))
     assert found.reason == "waits for GPUs: on GPU 0 4 GiB are in use, and no run of ours accounts for that"
     assert found.is_vetoed
@@ -314,54 +314,54 @@ def test_memory_in_use_that_nobody_accounts_for_in_two_looks_in_a_row_is_somebod
 
 def test_a_look_without_it_begins_anew() -> None:
     before = looked_at(3, gib=20)
-    look = GpuReading(began_at=NOW, ended_at=NOW, cards=(a_card(0, processes=None),))
+    look = GpuReading(began_at=NOW, ended_at=NOW, gpus=(a_card(0, processes=None),))
     board = Allocator(look, [], {}, Rules(), (), NOW)
-    assert with_doubts(look, before, board).cards[0].doubts == 0
+    assert with_doubts(look, before, board).gpus[0].doubts == 0
 
 
 def test_memory_in_use_below_the_baseline_is_nobodys() -> None:
-    assert looked_at(2, gib=23.6).cards[0].doubts == 0
-    assert looked_at(2, gib=23.4).cards[0].doubts == 2
-    assert looked_at(2, gib=23.4, ignore=1 << 30).cards[0].doubts == 0
+    assert looked_at(2, gib=23.6).gpus[0].doubts == 0
+    assert looked_at(2, gib=23.4).gpus[0].doubts == 2
+    assert looked_at(2, gib=23.4, ignore=1 << 30).gpus[0].doubts == 0
 
 
 def test_memory_that_runs_of_ours_asked_for_is_theirs() -> None:
     (zero,) = cards(0)
-    assert looked_at(2, gib=14, leases=[a_lease(zero, gib=10)]).cards[0].doubts == 0
-    assert looked_at(2, gib=13, leases=[a_lease(zero, gib=10)]).cards[0].doubts == 2
+    assert looked_at(2, gib=14, leases=[a_lease(zero, gib=10)]).gpus[0].doubts == 0
+    assert looked_at(2, gib=13, leases=[a_lease(zero, gib=10)]).gpus[0].doubts == 2
     leases = [a_lease(zero, run=90, gib=6), a_lease(zero, run=91, gib=5)]
-    assert looked_at(2, gib=13, leases=leases).cards[0].doubts == 0
+    assert looked_at(2, gib=13, leases=leases).gpus[0].doubts == 0
 
 
 def test_a_run_that_did_not_say_how_much_it_needs_may_account_for_anything() -> None:
     (zero,) = cards(0)
     leases = [a_lease(zero, run=90), a_lease(zero, run=91, gib=1)]
-    assert looked_at(2, gib=1, leases=leases).cards[0].doubts == 0
+    assert looked_at(2, gib=1, leases=leases).gpus[0].doubts == 0
 
 
 def test_there_is_no_doubt_about_a_card_whose_processes_or_memory_are_known_or_unknown() -> None:
-    assert looked_at(2, gib=10, processes=()).cards[0].doubts == 0
-    assert looked_at(2, free=None).cards[0].doubts == 0
+    assert looked_at(2, gib=10, processes=()).gpus[0].doubts == 0
+    assert looked_at(2, free=None).gpus[0].doubts == 0
 
 
 def test_there_is_no_doubt_about_memory_that_may_be_that_of_the_run_before() -> None:
-    look = GpuReading(began_at=NOW - 1, ended_at=NOW - 1, cards=(a_card(0, 10, processes=None),))
+    look = GpuReading(began_at=NOW - 1, ended_at=NOW - 1, gpus=(a_card(0, 10, processes=None),))
     for freed_at, doubts in ((NOW - 0.5, 0), (NOW - 1.5, 1)):
-        board = Allocator(look, [], {look.cards[0].key: freed_at}, Rules(), (), NOW)
-        assert with_doubts(look, None, board).cards[0].doubts == doubts
+        board = Allocator(look, [], {look.gpus[0].key: freed_at}, Rules(), (), NOW)
+        assert with_doubts(look, None, board).gpus[0].doubts == doubts
 
 
 def test_doubts_about_one_card_are_not_about_another() -> None:
     before = GpuReading(
         began_at=NOW - 1,
         ended_at=NOW - 1,
-        cards=(a_card(0, 10, processes=None, doubts=3), a_card(1, processes=None)),
+        gpus=(a_card(0, 10, processes=None, doubts=3), a_card(1, processes=None)),
     )
     look = GpuReading(
-        began_at=NOW, ended_at=NOW, cards=(a_card(1, 10, processes=None), a_card(0, 10, processes=None))
+        began_at=NOW, ended_at=NOW, gpus=(a_card(1, 10, processes=None), a_card(0, 10, processes=None))
     )
     after = with_doubts(look, before, Allocator(look, [], {}, Rules(), (), NOW))
-    assert [card.doubts for card in after.cards] == [1, 4]
+    assert [card.doubts for card in after.gpus] == [1, 4]
     assert (after.began_at, after.problem) == (NOW, None)
 
 
@@ -440,7 +440,7 @@ def test_what_somebody_can_do_something_about_is_named_first_and_not_all_of_many
 def test_without_a_look_nothing_is_given_and_nothing_is_said_yet() -> None:
     board = Allocator(None, [], {}, Rules(), (), NOW)
     assert asks_for_a_look(board.place(1, needs()))
-    assert board.cards == []
+    assert board.gpus == []
 
 
 @pytest.mark.parametrize("age", [2.1, 600.0, -2.1])
@@ -624,11 +624,11 @@ def test_a_server_is_confined_to_its_cards() -> None:
 
 def test_a_server_has_only_what_its_option_and_its_environment_both_allow() -> None:
     board = a_board(*cards(0, 1, 2, 3), owns=[(0, 1), (1, 2)])
-    assert [card.label for card in board.cards] == ["1"]
-    assert len(board.all_cards) == 4
+    assert [card.label for card in board.gpus] == ["1"]
+    assert len(board.all_gpus) == 4
 
 
-def test_a_server_from_which_all_cards_are_hidden_has_none() -> None:
+def test_a_server_from_which_all_gpus_are_hidden_has_none() -> None:
     board = a_board(*cards(0), owns=[()])
     assert reason(board.place(1, needs())) == "waits for a server that has 1 GPU; this one has none for it"
 
@@ -733,18 +733,18 @@ def test_memory_that_a_run_of_ours_may_give_back_before_it_ends_is_looked_at_aga
 
 
 def test_there_are_the_cards_that_were_found_or_of_them_those_that_were_declared() -> None:
-    look = GpuReading(began_at=NOW, ended_at=NOW, cards=tuple(cards(0, 1, 2)))
-    assert known_cards(look, Rules()) == cards(0, 1, 2)
-    assert known_cards(look, Rules(devices=(2, "GPU-0000", 9))) == cards(0, 2)
-    assert known_cards(None, Rules()) == []
-    assert known_cards(None, Rules(devices=(0,))) == []
+    look = GpuReading(began_at=NOW, ended_at=NOW, gpus=tuple(cards(0, 1, 2)))
+    assert known_gpus(look, Rules()) == cards(0, 1, 2)
+    assert known_gpus(look, Rules(devices=(2, "GPU-0000", 9))) == cards(0, 2)
+    assert known_gpus(None, Rules()) == []
+    assert known_gpus(None, Rules(devices=(0,))) == []
 
 
 def test_without_a_driver_there_are_the_cards_that_were_declared_by_index() -> None:
     look = GpuReading(began_at=NOW, ended_at=NOW, problem=NO_DRIVER, is_without_driver=True)
-    assert known_cards(look, Rules()) == []
+    assert known_gpus(look, Rules()) == []
     declared = [Gpu(key=str(index), index=index, is_declared=True) for index in (0, 3)]
-    assert known_cards(look, Rules(devices=(0, "GPU-77", 3))) == declared
+    assert known_gpus(look, Rules(devices=(0, "GPU-77", 3))) == declared
 
 
 def test_cards_that_are_declared_are_not_given_away_blindly_where_a_driver_is_there_but_fails() -> None:

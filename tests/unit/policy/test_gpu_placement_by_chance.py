@@ -26,7 +26,7 @@ class Machine(msgspec.Struct, frozen=True):
     owns: list[list[GpuId]]
 
     def board(self, age: float = 0.0) -> Allocator:
-        look = GpuReading(began_at=NOW - age, ended_at=NOW - age, cards=tuple(self.cards))
+        look = GpuReading(began_at=NOW - age, ended_at=NOW - age, gpus=tuple(self.cards))
         return Allocator(look, self.leases, self.freed_at, self.rules, self.owns, NOW)
 
 
@@ -161,11 +161,11 @@ def test_what_is_given_may_be_given_and_what_may_be_given_is_given(scene: Scene)
         changed = {key for key in after if after[key] != before[key]}
         if isinstance(found, Placed):
             event("a run is given several cards" if demand.count > 1 else "a run is given a card")
-            keys = [card.key for card in found.cards]
+            keys = [card.key for card in found.gpus]
             assert len({*keys}) == len(keys) == demand.count
             assert {*keys} == changed
-            assert all(card in free for card in found.cards)
-            assert all(any(id_ in (label_or_index(card), card.key) for card in found.cards) for id_ in demand.ids)
+            assert all(card in free for card in found.gpus)
+            assert all(any(id_ in (label_or_index(card), card.key) for card in found.gpus) for id_ in demand.ids)
             new = [lease for key in keys for lease in after[key] if lease not in before[key]]
             assert [(lease.run, lease.memory, lease.set_aside) for lease in new] == [
                 (run, demand.memory, False)
@@ -198,7 +198,7 @@ def test_no_card_is_given_that_was_not_looked_at_since_it_was_given_back(scene: 
     freed_since = {key for key, freed_at in machine.freed_at.items() if freed_at > NOW - 1.5}
     for run, asked in enumerate(scene.asked, start=1):
         found = board.place(run, *asked)
-        assert not isinstance(found, Placed) or freed_since.isdisjoint(card.key for card in found.cards)
+        assert not isinstance(found, Placed) or freed_since.isdisjoint(card.key for card in found.gpus)
     for card in machine.cards:
         assert len(board.leases_on(card)) <= machine.rules.slots
 
@@ -235,7 +235,7 @@ class Work:
                 )
             )
         return Allocator(
-            GpuReading(began_at=NOW, ended_at=NOW, cards=tuple(cards)), self.leases, {}, self.rules, (), NOW
+            GpuReading(began_at=NOW, ended_at=NOW, gpus=tuple(cards)), self.leases, {}, self.rules, (), NOW
         )
 
     def start_others(self, board: Allocator, most: int) -> int:
@@ -246,7 +246,7 @@ class Work:
             if not isinstance(found, Placed):
                 return count
             self.running[self.next_run] = [
-                lease for lease in board.leases_on(found.cards[0]) if lease.run == self.next_run
+                lease for lease in board.leases_on(found.gpus[0]) if lease.run == self.next_run
             ]
             self.next_run += 1
         return most
@@ -263,7 +263,7 @@ def wait_of(work: Work, demand: GpuRequest) -> None:
     while True:
         board = work.board()
         if isinstance(found := board.place(1, demand), Placed):
-            assert len(found.cards) == demand.count
+            assert len(found.gpus) == demand.count
             return
         assert before, "all that ran when it came have ended, and still it does not start"
         work.start_others(board, 30)

@@ -48,8 +48,8 @@ def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> 
         ({}, None, True),
         ({}, {}, False),
         ({"queue": "other"}, {}, True),
-        ({"cards": (CARD,)}, {}, True),
-        ({"cards": (CARD,)}, {"cards": (CARD,)}, False),
+        ({"gpus": (CARD,)}, {}, True),
+        ({"gpus": (CARD,)}, {"gpus": (CARD,)}, False),
     ],
     ids=["slot", "slot taken again", "slot of another queue", "card", "card taken again"],
 )

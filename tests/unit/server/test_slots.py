@@ -47,7 +47,7 @@ async def test_a_queue_that_nobody_configured_has_one_slot() -> None:
 
 async def test_a_gpu_has_the_tokens_that_the_rules_give_it_and_a_refusal_leaves_none_taken() -> None:
     tokens = slots(9, rules=Rules(slots=2))
-    run = a_run(queue="lane", cards=(CARD, Allocation(key="GPU-1", label="1")))
+    run = a_run(queue="lane", gpus=(CARD, Allocation(key="GPU-1", label="1")))
     assert [tokens.take(holder, run) for holder in "abc"] == ["", "", "GPU 0"]
     assert [tokens.take(holder, LANE) for holder in "cdefghi"] == [""] * 7
     assert tokens.take("j", LANE) == "queue lane"
@@ -56,7 +56,7 @@ async def test_a_gpu_has_the_tokens_that_the_rules_give_it_and_a_refusal_leaves_
 async def test_what_goes_on_already_takes_its_tokens_however_many_there_are() -> None:
     tokens = slots()
     for holder in "abc":
-        tokens.take_anyway(holder, a_run(queue="lane", cards=(CARD,)))
+        tokens.take_anyway(holder, a_run(queue="lane", gpus=(CARD,)))
     for holder in "ab":
         assert tokens.take("d", LANE) == "queue lane"
         tokens.give_back(holder)
@@ -66,7 +66,7 @@ async def test_what_goes_on_already_takes_its_tokens_however_many_there_are() ->
 
 async def test_a_direct_run_waits_for_a_gpu_but_for_no_slot() -> None:
     tokens = slots()
-    direct = a_run(queue="lane", cards=(CARD,))
+    direct = a_run(queue="lane", gpus=(CARD,))
     assert tokens.take("a", LANE) == ""
     assert tokens.take("b", direct, is_direct=True) == ""
     assert tokens.take("c", direct, is_direct=True) == "GPU 0"
