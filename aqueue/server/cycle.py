@@ -1,5 +1,6 @@
 """One cycle of the dispatcher: its input, its one transaction, and its result."""
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -257,9 +258,12 @@ class Cycle:
     def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> Sequence[Accepted]:
         """Put the runs of a file into the store, and return what it became; nothing if it has been dealt with."""
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
-        if file.is_left_behind and file.name not in known and not (self._folder.incoming / file.name).exists():
+        if file.name not in known and not self._is_there(file.name) and not store.runs.of_file(file.name):
             return ()
         return store.submissions.accept(file.name, file.requests, now)
+
+    def _is_there(self, claimed: str) -> bool:
+        return os.path.lexists(f"{self._folder.incoming}/{claimed}")
 
 
 def _record(store: Store, order: Order, now: float) -> None:
