@@ -29,7 +29,7 @@ from aqueue.store.queues import Outlook
 from aqueue.store.store import Store
 
 _FEW: Final = 64
-"""How many new runs one transaction puts into the store in a few milliseconds."""
+"""The number of new runs one transaction puts into the store in a few milliseconds."""
 
 
 class RollCall(NamedTuple):
@@ -63,11 +63,11 @@ class Delivery:
         self.files = files
         self.schedule_files = schedule_files
         self.accepted: Mapping[str, Sequence[Accepted]] = {}
-        """What became of each file, by its name in `incoming/`."""
+        """The result for each file, by its name in `incoming/`."""
         self.refused: Sequence[AqueueError | None] = ()
         """For each schedule file why it is not taken, or None."""
         self.is_taken = False
-        """Whether this has been done. A server that leaves does not do it: the next one finds the files."""
+        """True if this has been done. A server that leaves does not do it: the next one finds the files."""
         self.answered = anyio.Event()
 
     def answer(self, accepted: Mapping[str, Sequence[Accepted]], refused: Sequence[AqueueError | None]) -> None:
@@ -220,7 +220,7 @@ class Cycle:
             _record(store, order, now)
         left_behind = [file for file in agenda.files if file.is_left_behind]
         known = {file.name for file in left_behind if store.runs.of_file(file.name)}
-        accepted = {file.name: self._accept(store, file, known, now) for file in agenda.files}
+        accepted = {file.name: self._accept(store, file, now) for file in agenda.files}
         ended = [(outcome, run) for outcome in agenda.outcomes if (run := store.lifecycle.finish(outcome, server))]
         if agenda.handles:
             store.attempts.note(agenda.handles)
@@ -255,15 +255,13 @@ class Cycle:
         left = store.servers.adopt(self._server, roll_call.fresh, roll_call.gone)
         return [Adopted(run, store.attempts.handle(run, self._executor), boot) for run, boot in left]
 
-    def _accept(self, store: Store, file: ClaimedFile, known: Collection[str], now: float) -> Sequence[Accepted]:
+    def _accept(self, store: Store, file: ClaimedFile, now: float) -> Sequence[Accepted]:
         """Put the runs of a file into the store, and return what it became; nothing if it has been dealt with."""
         # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
-        if file.name not in known and not self._is_there(file.name) and not store.runs.of_file(file.name):
+        is_there = os.path.lexists(f"{self._folder.incoming}/{file.name}")
+        if not is_there and not store.runs.of_file(file.name):
             return ()
         return store.submissions.accept(file.name, file.requests, now)
-
-    def _is_there(self, claimed: str) -> bool:
-        return os.path.lexists(f"{self._folder.incoming}/{claimed}")
 
 
 def _record(store: Store, order: Order, now: float) -> None:
