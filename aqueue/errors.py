@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says when the disk, or what a user may have of it, is full; `checkout` has its own."""
+"""The system's errors when the disk, or a user's share of it, is full; `checkout` has its own."""
 
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What it says when there are no more open files, or no memory, to be had just then."""
+"""Its errors when there are no more open files, or no memory, to be had just then."""
 
 MORE_PROCESSES: Final = "end some processes, or raise the limit that `ulimit -u` shows, or that of the container"
-"""What to do where there are no more processes, or threads, to be had."""
+"""The hint where there are no more processes, or threads, to be had."""
 
 _HINTS: Final = {
     **dict.fromkeys(DISK_FULL, "make room on the disk, or in the quota"),
@@ -35,7 +35,7 @@ def advice(error: OSError, otherwise: str) -> str:
 
 
 MAX_TOLD: Final = 10
-"""How many mistakes of files are told at once; of the others, how many there are."""
+"""The number of mistakes of files that are told at once; the others are only counted."""
 
 
 class AqueueError(Exception):

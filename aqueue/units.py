@@ -10,7 +10,7 @@ _MAX: Final = 1 << 60
 _UNITS: Final = "KMGT"
 
 SIZE: Final = "a size such as 20GiB or 500MiB"
-"""What is expected of those who write cards and sizes, in words."""
+"""The sizes that are expected, in words."""
 
 
 def parse_size(written: str | float) -> int:

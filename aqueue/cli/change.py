@@ -19,7 +19,7 @@ from aqueue.units import counted
 _SHOWN = 5
 
 _MUCH = 16 << 20
-"""How many bytes that could not be given back are worth a word."""
+"""The number of bytes not given back that is worth a word."""
 
 
 def _runs_or_group(command: F) -> F:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 NAME: Final = "standard output"
-"""What an error of standard output has for the name of its file."""
+"""The name of the file in an error of standard output."""
 
 
 _IN_MEMORY: Final = 4 << 20
-"""How many characters that are to be printed are kept in memory at most."""
+"""The number of characters to be printed that are kept in memory."""
 
 
 class _Stream(io.FileIO):

@@ -18,7 +18,7 @@ Axes = Any
 """Those of matplotlib, whose types are others in each of its versions."""
 
 FORMATS: Final = ("png", "svg", "pdf")
-"""What a picture can be saved as: the suffixes of files."""
+"""The suffixes of files as which a picture can be saved."""
 
 MAX_SERIES: Final = 12
 """More cannot be told apart."""

@@ -22,7 +22,7 @@ from aqueue.folder import no_links
 from aqueue.units import spell_size
 
 UNSUPPORTED: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EPERM)
-"""What file systems say that punch no holes, and systems that know of none."""
+"""The errors of file systems that punch no holes, and of systems that know of none."""
 
 _CHUNK: Final = 1 << 16
 _BLOCK: Final = 1 << 12

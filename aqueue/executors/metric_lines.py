@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 BLOCK: Final = 1 << 17
-"""How many bytes are searched at a time, at most; so many at the beginning of an output are always searched."""
+"""The number of bytes searched at a time; so many at the beginning of an output are always searched."""
 
 MAX_WORK: Final = 64 << 20
 """After how much work the search from the end is over: so many bytes of an output without any metrics."""
 
 LONGEST_TEXT: Final = 200
-"""How many characters a text may have as a metric."""
+"""The number of characters a text may have as a metric."""
 
 LONGEST_NAME: Final = 100
-"""How many characters the name of a metric may have."""
+"""The number of characters the name of a metric may have."""
 
 ReadAt = Callable[[int, int], bytes]
 """Returns the bytes of an output from a position on, so many at most."""

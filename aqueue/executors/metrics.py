@@ -17,7 +17,7 @@ from aqueue.folder import no_links
 from aqueue.model.run import Metric
 
 MOST: Final = 1000
-"""How many metrics an attempt may have."""
+"""The number of metrics an attempt may have."""
 
 LARGE: Final = BLOCK
 """Of how many bytes of output at most it takes no thread to read what an attempt measured."""

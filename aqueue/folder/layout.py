@@ -11,7 +11,7 @@ from aqueue.folder import no_links, trust
 
 CONFIG_NAME: Final = "aqueue.yaml"
 SUFFIXES: Final = (".yaml", ".yml")
-"""How the name of a task file ends."""
+"""The suffixes of task files."""
 _LIKE_CONFIG: Final = ("aqueue.yaml", "aqueue.yml")
 
 

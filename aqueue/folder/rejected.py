@@ -12,11 +12,11 @@ from aqueue.folder.moving import move_to_free_place
 from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
-"""What is said of every bad edit."""
+"""The remark on every bad edit."""
 
 _ERROR: Final = ".error"
 _MAX_COPIES: Final = 20
-"""How many names are tried for the copy of a bad edit."""
+"""The number of names that are tried for the copy of a bad edit."""
 
 
 class RejectedFile(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 _TOLD: Final = 512
-"""How many bytes there are for what a server tells."""
+"""The number of bytes for what a server tells."""
 
 
 class ServerLock:

@@ -61,7 +61,7 @@ class Settling:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self.known: dict[str, Known] = {}
-        """What is known of each path."""
+        """The state of each path."""
 
     @property
     def next_look(self) -> float | None:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from aqueue.errors import FolderError
 
 _MAX_LINKS: Final = 40
-"""How many symbolic links the kernel follows on the way to a file."""
+"""The number of symbolic links the kernel follows on the way to a file."""
 
 _GROUP_SECONDS: Final = 60.0
 """For how long the members of a group are taken to be the same: with a directory service, it takes long to ask."""

@@ -13,7 +13,7 @@ EXPECTED: Final = {
     "log.limit": "a size from 64KiB upwards such as 1GiB, or 0 for no limit",
     "log": "{limit: 1GiB}",
 }
-"""What its values should be, in words."""
+"""Its values, in words."""
 
 
 class Written(msgspec.Struct, forbid_unknown_fields=True):

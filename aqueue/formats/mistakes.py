@@ -27,13 +27,13 @@ It is given where that is, and the keys of the mapping.
 """
 
 MOST: Final = 100
-"""How many mistakes are looked for in a document."""
+"""The number of mistakes that are looked for in a document."""
 
 _ALIKE = 0.8
 """From how much likeness on, of 1, an unknown key is taken for another."""
 
 _EFFORT = 1 << 20
-"""How many characters are read again, about, to find further mistakes of a file."""
+"""The number of characters, about, that are read again to find further mistakes of a file."""
 
 
 class Found(msgspec.Struct, Generic[R]):

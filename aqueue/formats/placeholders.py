@@ -16,7 +16,7 @@ OWN_VARIABLES: Final = (
     "AQUEUE_SCHEDULED_FOR",
     "AQUEUE_GPUS",
 )
-"""What a command knows about its run; a server that is itself a run must not hand its own on."""
+"""The variables that tell a command of its run; a server that is itself a run must not hand its own on."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}", re.ASCII)
 _OF_A_SERVER = ("AQUEUE_DIR", "AQUEUE_QUEUE_ENABLED")

@@ -29,7 +29,7 @@ class Keys(task_keys.Keys, forbid_unknown_fields=True, kw_only=True):
 
 
 MAX_EXPRESSIONS: Final = 100
-"""How many expressions a schedule may have."""
+"""The number of expressions a schedule may have."""
 
 EXPECTED: Final = {
     "schedule": 'an expression such as "0 2 * * *" or @daily, or a list of them',
@@ -38,7 +38,7 @@ EXPECTED: Final = {
     "catchup_window": "a length of time such as 12h or 2d12h",
     "overlap": "all, skip or latest",
 }
-"""What their values should be, in words."""
+"""Their values, in words."""
 
 _FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
 # Sixty years back and some thousands ahead: what every clock and calendar here can show.

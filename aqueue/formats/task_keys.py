@@ -86,7 +86,7 @@ EXPECTED: Final = {
     "isolate": "git, or {git: true, copy: [.env], link: [data], keep: failed}",
     "outputs": _WITHIN,
 }
-"""What their values should be, in words."""
+"""Their values, in words."""
 
 KEYS: Final = frozenset(key for key in EXPECTED if "." not in key)
 """The keys; most task files have none of them."""

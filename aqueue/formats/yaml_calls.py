@@ -9,7 +9,7 @@ import yaml
 from aqueue.errors import FileError
 
 CALL: Final = re.compile(r"(range|choice|uniform|loguniform)\(")
-"""What text begins with that means several values; see `aqueue.sweeps`."""
+"""The beginning of text that means several values; see `sweep_syntax`."""
 
 PLAIN_TAGS: Final = {"!"} | {
     f"tag:yaml.org,2002:{kind}"

@@ -25,23 +25,23 @@ T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str | int, ...]
 
 MAX_BYTES: Final = 1 << 20
-"""How many bytes a file may have."""
+"""The number of bytes a file may have."""
 
 MAX_VALUES: Final = 50_000
-"""How many values a document may have once its aliases are expanded: those of the largest sweep, and then some."""
+"""The number of values a document may have once its aliases are expanded: those of the largest sweep, and more."""
 
 SHARED: Final = "x-"
-"""What keys at the top of a document begin with that are ignored."""
+"""The prefix of keys at the top of a document that are ignored."""
 
 _DEEPEST = 20
 _SHALLOW = 200
-"""How deeply a text may be nested without doing harm."""
+"""The depth to which a text may be nested without doing harm."""
 
 _NESTING = "[{-?:"
-"""What each level of nesting takes one of."""
+"""The characters of which each level of nesting takes one."""
 
 _LONGEST = 60
-"""How long a line may be that a hint repeats."""
+"""The length of a line that a hint may repeat."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")

@@ -8,10 +8,10 @@ import yaml
 from aqueue.errors import FileError
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""What all YAML is read with."""
+"""The loader for all YAML."""
 
 TOO_MUCH: Final = ("too many values, or nested too deeply", "a task needs far fewer")
-"""What is said of a document that would become too large, and what to do about it."""
+"""The message, and the hint, for a document that would become too large."""
 
 _UNCLOSED = "found unexpected end of stream"
 _UNDEFINED = "found undefined alias"

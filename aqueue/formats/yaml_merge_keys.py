@@ -9,7 +9,7 @@ from aqueue.errors import FileError
 from aqueue.formats.yaml_errors import TOO_MUCH
 
 MAX_KEYS: Final = 50_000
-"""How many keys a document may name for merging, those that are left out included."""
+"""The number of keys a document may name for merging, those that are left out included."""
 
 _TAG = "tag:yaml.org,2002:merge"
 _DEEPEST = 20

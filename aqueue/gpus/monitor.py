@@ -26,7 +26,7 @@ WITHOUT_DRIVER: Final = 30.0
 """Seconds after which a driver that was not there is looked for again."""
 
 PROMPT_SECONDS: Final = 0.5
-"""How long a look may take while slots are kept for the run that needs it."""
+"""The time that a look may take while slots are kept for the run that needs it."""
 
 IDLE_SECONDS: Final = 60.0
 """For how long after a look the driver's library is kept."""

@@ -23,10 +23,10 @@ import pynvml
 from aqueue.model.gpu import HANGS, Gpu, GpuProcess, GpuReading
 
 INIT_SECONDS: Final = 25.0
-"""How long the driver may take to begin; without persistence mode it wakes every GPU first."""
+"""The time that the driver may take to begin; without persistence mode it wakes every GPU first."""
 
 CARD_SECONDS: Final = 2.0
-"""How long a GPU may take to answer; the others are not kept waiting any longer."""
+"""The time that a GPU may take to answer; the others are not kept waiting any longer."""
 
 _HOST_PIDS: Final = 0xEFFFFFFC
 """The number of the first namespace of pids; include/linux/proc_ns.h. In any other, others cannot be seen."""

@@ -21,7 +21,7 @@ ANSWER_SECONDS: Final = 30.0
 """After how long a process that does not answer is given up; it gives up the driver before."""
 
 _RENEW_SECONDS: Final = 5.0
-"""How often a GPU that fails is reason enough for a new process; the others are needed meanwhile."""
+"""Seconds between two new processes because of a GPU that fails; the others are needed meanwhile."""
 
 _NO_ANSWER: Final = "the NVIDIA driver does not answer"
 _LINE: Final = b"\n"

@@ -33,7 +33,7 @@ from aqueue.model.events import FileRejected, Notice, Report
 from aqueue.model.submission import Submission
 
 BATCH: Final = 64
-"""How many files are accepted in one transaction at most."""
+"""The number of files that are accepted in one transaction at most."""
 
 _SECOND_LOOK: Final = 0.15
 _SECOND_LOOK_AT_EMPTY: Final = 1.0

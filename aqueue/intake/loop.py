@@ -79,7 +79,7 @@ class IntakeLoop:
         self._left_for = math.inf
         self._watch: Watch | None = None
         self.is_settled = False
-        """Whether there is no task file that it knows of and has not dealt with."""
+        """True if there is no task file that it knows of and has not dealt with."""
 
     def rescan(self, left_for: float = math.inf) -> None:
         """Have it look at all that is in the folder, in case a change was missed; from any thread.

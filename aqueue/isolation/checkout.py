@@ -36,7 +36,7 @@ GIT = (
     *("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
     *("-c", "core.splitIndex=false"),
 )
-"""How git is called on a user's repository: no hooks, no daemon, no clearing up, no part of an index in there."""
+"""The call of git on a user's repository: no hooks, no daemon, no clearing up, no split index."""
 
 OF_A_REPOSITORY = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_DIR", "GIT_GRAFT_FILE"),
@@ -53,9 +53,9 @@ _ABOUT_A_FILTER = ("external filter ", "the remote end hung up", "packet write")
 _MAX_METRICS = (1 << 20) + 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says when the disk, or what a user may have of it, is full."""
+"""The system's errors when the disk, or a user's share of it, is full."""
 _NO_PROCESS_ERRORS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""What it says when there are no more processes, files or memory to be had for now."""
+"""Its errors when there are no more processes, files or memory to be had for now."""
 
 
 class CheckoutError(Exception):

@@ -28,7 +28,7 @@ T = TypeVar("T")
 _SPARED_SECONDS: Final = 600.0
 
 Snapshots = dict[Code, Snapshot]
-"""What has been kept already, for each working directory and the way in which its code is needed."""
+"""The snapshots taken already, for each working directory and the way in which its code is needed."""
 
 
 class Do(Protocol):

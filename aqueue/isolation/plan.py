@@ -71,4 +71,4 @@ def finish(attempt: str, exit_code: int) -> None:
 
 
 PROGRAM: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py")))
-"""What makes checkouts and saves outputs; see `checkout` for its arguments."""
+"""The program that makes checkouts and saves outputs; see `checkout` for its arguments."""

@@ -24,7 +24,7 @@ REFS: Final = "refs/aqueue"
 """Where the refs are that keep git from clearing snapshots away."""
 
 GIT_SECONDS: Final = 60.0
-"""How long one git command may take."""
+"""The time that one git command may take."""
 
 _BETWEEN: Final = "--between"
 _SUBMODULE: Final = b"160000"

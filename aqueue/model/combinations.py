@@ -12,7 +12,7 @@ from aqueue.model.sweep import HOW_MANY, MOST, Combination, Span, Sweep, SweepEr
 from aqueue.model.values import Scalar, Value, plain_text, stands_for
 
 _MAX_TRIES = 20 * MOST
-"""How often combinations are drawn in all, for some that are drawn were had already or are excluded."""
+"""The number of draws in all: some combinations that are drawn were had already, or are excluded."""
 
 EXACT = Context(prec=25)
 """In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 GpuId = int | str
-"""How a person names a card: its index, or a UUID, of which the beginning is enough."""
+"""The name that a person gives a GPU: its index, or the beginning of its UUID."""
 
 _ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
 
@@ -18,10 +18,10 @@ GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_
 """The variables by which programs, CUDA and containers are told their GPUs."""
 
 HANGS: Final = "does not answer"
-"""What is said of a GPU, or a driver, that takes too long."""
+"""The problem of a GPU, or a driver, that takes too long."""
 
 MAX_GPUS: Final = 1024
-"""How many a run may ask for."""
+"""The number of GPUs that a run may ask for."""
 
 GPUS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
 

@@ -8,7 +8,7 @@ from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Value
 
 MOST: Final = MAX_COMBINATIONS
-"""How many combinations a sweep may have, and how many values an axis."""
+"""The number of combinations a sweep may have, and how many values an axis."""
 
 AS_TEXT: Final = "or, if it is text, put it under params"
 HOW_MANY: Final = "with samples: 20"

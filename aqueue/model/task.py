@@ -13,13 +13,13 @@ from aqueue.model.values import Value
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-"""What a variable may be called."""
+"""The names that a variable may have."""
 
 PARAM: Final = re.compile(rf"{VARIABLE.pattern}(\.[A-Za-z0-9_]+)*", re.ASCII)
-"""What a param may be called: a variable, or several names with dots between them, as DVC and Hydra have them."""
+"""The names that a param may have: those of variables, also with dots between them, as in DVC and Hydra."""
 
 MAX_COMBINATIONS: Final = 10_000
-"""How many combinations a sweep may have, and how many values an axis."""
+"""The number of combinations a sweep may have, and how many values an axis."""
 
 
 class Priority(IntEnum):

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 Scalar = str | int | float | bool | None
-"""What a plain value stands for."""
+"""A value as it is used, whatever its spelling."""
 
 
 class Spelled(msgspec.Struct, frozen=True):

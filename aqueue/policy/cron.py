@@ -23,16 +23,16 @@ from aqueue.model.schedule import Schedule
 from aqueue.policy.cron_syntax import plain
 
 LIVE_SECONDS: Final = 60.0
-"""How late a due time may be noticed; after that it is missed."""
+"""The seconds after which a due time that was not noticed is missed."""
 
 MAX_CAUGHT_UP: Final = 1000
-"""How many missed times of a schedule are made up for at once, at most: the newest."""
+"""The number of missed times of a schedule that are made up for at once: the newest."""
 
 MAX_COUNTED: Final = 10_000
 """Up to where the others are counted."""
 
 NOT_UNDERSTOOD: Final = (ValueError, OverflowError, CronSimError)
-"""What may come of a schedule that was good once: its timezone may be gone, or cron's language have changed."""
+"""The errors of a schedule that was good once: its timezone may be gone, or cron's language have changed."""
 
 _MINUTE = timedelta(minutes=1)
 _DAY = 86400.0

@@ -16,10 +16,10 @@ from aqueue.policy.gpu_supply import _labels, _large, _within, described, known_
 from aqueue.units import spell_size
 
 FRESH_SECONDS: Final = 2.0
-"""How old a look may be by which GPUs are given away."""
+"""The age of a look, in seconds, up to which GPUs are given away by it."""
 
 _SETTLING_SECONDS: Final = 60.0
-"""How long a run counts with the memory it asked for, as it may not have allocated it yet."""
+"""The time that a run counts with the memory it asked for, as it may not have allocated it yet."""
 
 _MAX_NAMED: Final = 3
 

@@ -11,7 +11,7 @@ from aqueue.model.run import Run, State
 from aqueue.units import spell
 
 MAX_LOSSES: Final = 3
-"""How often a lost run is queued again before it is given up."""
+"""The number of times that a lost run is queued again before it is given up."""
 
 _NOT_FOUND = re.compile(
     r"(?:^|: )(?P<what>[^:\n]+): (?:(?:command )?not found|No such file or directory)$", re.MULTILINE

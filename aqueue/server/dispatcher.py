@@ -130,7 +130,7 @@ class Dispatcher:
         """When, on the monotonic clock, the next round is due if nothing happens before."""
         self._ahead = clock.ahead()
         self.is_draining = False
-        """Whether it starts nothing more."""
+        """True if it starts nothing more."""
         self._is_full = False
         self._room = Headroom(executor.shortage, clock, report, tell)
         self._gpus = GpuMonitor(gpus, clock, self._look_around, report)

@@ -38,7 +38,7 @@ class Idling:
         self._despite_schedules = despite_schedules
         self._not_before = -math.inf
         self.left_queued = 0
-        """How many runs were queued when it left, because only a person can have them started."""
+        """The number of runs that were queued when it left, as only a person can have them started."""
 
     def moment(self) -> float:
         """Return when it leaves, as things are; infinity while there is something to do."""

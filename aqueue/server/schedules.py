@@ -55,7 +55,7 @@ class Planner:
         self._warned: set[str] = set()
         self._caught_up: Counter[str] = Counter()
         self.is_ready = False
-        """Whether every schedule file has been read. Before, one that is gone by now might still make runs."""
+        """True if every schedule file has been read. Before, one that is gone by now might still make runs."""
 
     def plan(
         self,

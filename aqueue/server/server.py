@@ -55,10 +55,10 @@ from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiti
 T = TypeVar("T")
 
 RESCAN_SECONDS: Final = 60.0
-"""How often the whole folder is looked at, in case the kernel dropped a change."""
+"""Seconds between two looks at the whole folder, in case the kernel dropped a change."""
 
 _THREADS: Final = 2
-"""How many are needed from the start: one looks at the folder, while another files away what was taken."""
+"""The number of threads needed from the start: one looks at the folder, another files away what was taken."""
 
 
 def _nothing() -> None:

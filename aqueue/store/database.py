@@ -15,7 +15,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 BUSY_SECONDS: Final = 10.0
-"""How long a transaction waits for another process to finish its own."""
+"""The time that a transaction waits for another process to finish its own."""
 
 LOG_PAGES: Final = 10_000
 """Of how many pages the write-ahead log is at least when it is brought into the database file."""

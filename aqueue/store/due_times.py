@@ -24,10 +24,10 @@ from aqueue.store.runs import Runs
 from aqueue.store.submissions import Submissions
 
 _AT_ONCE: Final = 200
-"""How many schedules are looked after in one transaction."""
+"""The number of schedules that are looked after in one transaction."""
 
 _CAUGHT_UP_AT_ONCE: Final = 400
-"""How many runs are made in one transaction of what was missed, so that nothing that is due waits for long."""
+"""The number of missed runs that are made in one transaction, so that nothing that is due waits for long."""
 
 _BACKWARDS: Final = 60.0
 """Seconds by which the clock must have been put back for what it shows once more to be looked at again."""

@@ -12,7 +12,7 @@ from aqueue.policy.limits import Limits
 from aqueue.store.rows import IN_LINE, RUNS, as_json, fetch_runs
 
 _BELIEVED_SECONDS: Final = 60.0
-"""How long a server without a sign of life is believed to start the runs that it keeps GPUs for."""
+"""The time that a server without a sign of life is believed to start the runs that it keeps GPUs for."""
 
 LINES: Final = "heads"
 """The first of each line."""

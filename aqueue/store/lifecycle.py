@@ -34,7 +34,7 @@ _REPLACED: Final = (
     "gpus",
     "metrics",
 )
-"""What a retry replaces: all that says how a run ended."""
+"""The columns that a retry replaces: all that say how a run ended."""
 
 _FINISH: Final = (
     # The start that the store has counts: it has moved with the wall clock, if that was set meanwhile.

@@ -194,4 +194,4 @@ MIGRATIONS: Final = (
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
     """,
 )
-"""What brings a database from each version to the next. Never edited once released, only added to."""
+"""The steps that bring a database from each version to the next. Never edited once released, only added to."""

@@ -10,13 +10,13 @@ from aqueue.folder.layout import Folder
 from aqueue.store.database import explained, transaction
 
 _PAGES: Final = 250
-"""How many pages are given back in one go: it takes a few milliseconds."""
+"""The number of pages given back in one go: it takes a few milliseconds."""
 
 _TRIES: Final = 10
 _PAUSE: Final = 0.02
 
 _INCREMENTAL: Final = 2
-"""What `PRAGMA auto_vacuum` says of a file that can be made smaller a little at a time."""
+"""The value of `PRAGMA auto_vacuum` for a file that can be made smaller a little at a time."""
 
 
 def give_back(connection: sqlite3.Connection, folder: Folder, seconds: float) -> int:

@@ -17,7 +17,7 @@ ROOM_TO_START: Final = 16 << 20
 """Bytes that must be free on the disk for a run to be started: it will want to write its log."""
 
 FILES_TO_START: Final = 64
-"""How many more files there must be room for."""
+"""The number of files for which there must be room."""
 
 
 class LocalAttempt:

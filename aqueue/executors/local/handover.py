@@ -22,15 +22,15 @@ _SHELLS_OWN: Final = frozenset(
         *("BASH_VERSION", "COMP_WORDBREAKS", "EPOCHREALTIME", "EPOCHSECONDS", "EXECIGNORE", "HISTCMD", "SRANDOM"),
     }
 )
-"""What a shell that is called sh obeys, changes or drops: dash, the shell of BusyBox, or bash."""
+"""The variables that a shell called sh obeys, changes or drops: dash, the shell of BusyBox, or bash."""
 
 _SETTABLE: Final = ("OLDPWD", "PS1", "PS2", "SHLVL")
-"""What a shell changes or drops as well, and what can be put back in it."""
+"""The variables that a shell changes or drops as well, and that can be put back in it."""
 
 _LOADERS: Final = ("LD_", "DYLD_")
 _FUNCTION: Final = "BASH_FUNC_"
 _CALLED: Final = frozenset({"[", "cd", "command", "echo", "head", "printf", "stat", "true", "ulimit"})
-"""What the wrapper calls by a name that an exported function of bash could have."""
+"""The commands that the wrapper calls by a name that an exported function of bash could have."""
 
 _RESTORE: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("restore.py")))
 _PREFIX: Final = GIVEN.decode()

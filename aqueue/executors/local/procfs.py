@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""What /proc says of a process that is gone, or another user's; where files have run out, it says nothing."""
+"""The errors of /proc for a process that is gone, or another user's; not those where files have run out."""
 
 _STARTED: Final = 19
 """The place of a process's start among `_stat_fields`."""

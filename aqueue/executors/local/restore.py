@@ -13,7 +13,7 @@ import signal
 import sys
 
 GIVEN = b"AQUEUE_GIVEN_"
-"""What the names of variables begin with that have the name and the value of another one as their value."""
+"""The prefix of variables whose value is the name and the value of another one."""
 
 _BY_PYTHON = b"LC_CTYPE"
 """Python sets this one for itself where nothing says which language to speak."""

@@ -86,7 +86,7 @@ class Runner:
         self._failure: Outcome | None = None
         self._is_ending = False
         self.has_company = False
-        """Whether another run was in its working directory at the same time, and may have written there, too."""
+        """True if another run was in its working directory at the same time, and may have written there, too."""
 
     @property
     def working_dir(self) -> str | None:

@@ -32,7 +32,7 @@ REFUSALS: Final = (NO_PROCESS, NO_ROOM, NO_CHECKOUT, NO_WORKING_DIR)
 """The exit codes behind which a wrapper that did not run the command says why."""
 
 UNFINISHED: Final = "unfinished"
-"""What stands behind the command's exit code where there was no process to save its outputs with."""
+"""The remark behind the command's exit code where there was no process to save its outputs with."""
 
 _MAX_METRICS: Final = (1 << 20) + 1
 
