@@ -187,7 +187,7 @@ def parse(content: bytes, file: str) -> Config:
     return found.made[0][1] if found.made else Config()
 
 
-def _stand_in(at: "yaml_document.Path", keys: Collection[str]) -> str | None:  # noqa: ARG001 - other keys do not matter
+def _stand_in(at: "yaml_document.Path", keys: Collection[str]) -> str | None:  # noqa: ARG001 - given to every stand-in
     """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
     match at:
         case ("queues", "config", int(index), "name"):

@@ -5,7 +5,7 @@ import msgspec
 from aqueue.formats.isolation_keys import isolation, outputs
 from aqueue.formats.schedule_keys import Wrong
 from aqueue.formats.sweep_keys import check_request, sweep
-from aqueue.formats.task_keys import Keys, _texts
+from aqueue.formats.task_keys import Keys, texts
 from aqueue.formats.yaml_document import Document
 from aqueue.model.submission import Submission
 from aqueue.model.task import Task, is_name
@@ -71,4 +71,4 @@ def names(at: str, written: Value | list[Value], wrong: Wrong) -> tuple[str, ...
             raise wrong((at, index), stands_for(name))
     if written == "":
         raise wrong((at,), written)
-    return tuple(dict.fromkeys(_texts(written)))
+    return tuple(dict.fromkeys(texts(written)))

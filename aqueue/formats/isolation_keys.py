@@ -6,7 +6,7 @@ from typing import Final
 
 from aqueue.formats import yaml_document
 from aqueue.formats.schedule_keys import Wrong
-from aqueue.formats.task_keys import Keys, WrittenIsolation, _texts
+from aqueue.formats.task_keys import Keys, WrittenIsolation, texts
 from aqueue.formats.yaml_document import Document
 from aqueue.model.task import Isolation, Keep
 from aqueue.model.values import Value
@@ -56,7 +56,7 @@ def paths(document: Document, at: yaml_document.Path, written: Value | list[Valu
         FileError: one of them leads out of it.
     """
     what = ".".join(map(str, at))
-    listed = _texts(written)
+    listed = texts(written)
     for index, text in enumerate(listed):
         path = PurePosixPath(text)
         is_home = text.partition("/")[0] == "~"

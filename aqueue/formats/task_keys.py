@@ -92,7 +92,7 @@ KEYS: Final = frozenset(key for key in EXPECTED if "." not in key)
 """The keys; most task files have none of them."""
 
 
-def _texts(written: Value | list[Value]) -> list[str]:
+def texts(written: Value | list[Value]) -> list[str]:
     """Return what stands in a list, or alone; nothing if the key is not there."""
     listed = written if isinstance(written, list) else [] if written is None else [written]
     return [plain_text(value) for value in listed]

@@ -137,7 +137,7 @@ def _samples(sweep: Sweep, count: int) -> list[Combination]:
         raise SweepError(f"samples: expected a number from 1 to {MOST:,}, got {amount(count)}")
     # Only of random() does Python promise that it stays the same for a seed, whatever the version:
     # https://docs.python.org/3/library/random.html#notes-on-reproducibility
-    chance = random.Random(sweep.seed or 0).random  # noqa: S311
+    chance = random.Random(sweep.seed or 0).random  # noqa: S311 - nothing is kept secret by it
     discrete = [len(axis) for axis in sweep.axes.values() if not isinstance(axis, Span)]
     if len(discrete) == len(sweep.axes) and math.prod(discrete) <= MOST:
         return _picked(_grid(sweep), count, chance)
