@@ -96,8 +96,8 @@ def serve(
     from aqueue.cli.console import Narrator
     from aqueue.clock import Clock
     from aqueue.executors.local.open_files import close_inherited_files_on_exec
-    from aqueue.server.server import Options
     from aqueue.server.server import serve as serve_folder
+    from aqueue.server.settings import Options
 
     close_inherited_files_on_exec()
     # A writer who opens a file that is being read for the inbox makes the kernel send this; see leases.

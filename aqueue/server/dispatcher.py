@@ -1,20 +1,20 @@
-"""Wake → one transaction → start what it gave.
+"""The loop of a server: wake, one transaction, start the runs it claimed.
 
-All that happens to runs in this server goes through one loop. Whatever has come together since the last round,
-files to accept and attempts that are over, is recorded in one transaction, and the same transaction claims the
-runs that may start now (see `cycle`). So a run costs one commit, and many runs at once cost few. They are started
-right after it; seeing them through is left to a task for each (see `attempts`).
+All that happens to runs in this server goes through one loop. What has come together since the last cycle, files
+to accept and attempts that have ended, is recorded in one transaction, and the same transaction claims the runs
+that may start now (see `cycle`). So a run costs one commit, and many runs at once cost few. They are started right
+after it, each as a task of its own (see `attempts`).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import anyio
 import anyio.abc
 import msgspec
 
-from aqueue.clock import Clock, boot
+from aqueue.clock import Clock
 from aqueue.errors import BusyError, DiskFullError
 from aqueue.executors.base import Executor
 from aqueue.folder.layout import Folder
@@ -23,39 +23,27 @@ from aqueue.gpus.probe import Gpus
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.isolation.pins import Pins
-from aqueue.model.claim import GpuView
 from aqueue.model.events import Notice, Report
-from aqueue.model.outcome import End, Outcome
-from aqueue.model.run import ENDED, State
+from aqueue.model.outcome import Outcome
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.attempts import Attempts, RefusedError
 from aqueue.server.code_keeper import CodeKeeper
-from aqueue.server.cycle import (
-    CallRoll,
-    Cycle,
-    CycleInput,
-    CycleResult,
-    Delivery,
-    RollCall,
-    accepted,
-    answer,
-    news_of_accepted,
-    news_of_attempts,
-)
+from aqueue.server.cycle import CheckLiveness, Cycle
+from aqueue.server.cycle_input import CycleInput
+from aqueue.server.cycle_result import CycleResult, Liveness
+from aqueue.server.cycle_timing import CycleTiming
+from aqueue.server.deliveries import Deliveries, Delivery
 from aqueue.server.headroom import DISK_FULL_PAUSE, Headroom
-from aqueue.server.schedules import Planner
+from aqueue.server.left_orders import LeftOrders
+from aqueue.server.pending_input import PendingInput
+from aqueue.server.result_reporter import ResultReporter
+from aqueue.server.schedules import Scheduler
 from aqueue.server.slots import Slots
-from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 from aqueue.store.queues import Outlook
 from aqueue.store.server_database import Database
-from aqueue.store.servers import SET_SECONDS
 
 _NO_FILES = "{} runs are all that this server may have files open for; `ulimit -n` says how many, before it starts"
-
-
-_CODE_SECONDS = 0.25
-"""After how many seconds to see to other schedules while code is being kept."""
 
 
 class Dispatcher:
@@ -63,18 +51,18 @@ class Dispatcher:
 
     Args:
         server: the server's id.
-        limits: asked anew in each round.
-        call_roll: tells the servers that give a sign of life from those that are gone; it changes nothing.
-        bury: clears away what is left of servers, once the store has forgotten them.
+        limits: asked anew in each cycle.
+        check_liveness: tells servers that are up from those that are gone; it changes nothing.
+        clear_gone: removes the files of servers that are gone, once the store has forgotten them.
         executor: starts claimed runs.
         slots: what each run holds tokens of while it goes on.
         meet_others: is called while other servers are up, whose runs are nobody knows where.
-        rested: is called after each round, when it may be due at another moment.
-        planner: looks after schedules.
+        after_cycle: is called after each cycle, when the next may be due at another moment.
+        scheduler: updates schedules and makes due runs.
         pins: keep the code of what is due.
-        take_orders: is told now and then what the store says of this server.
-        leave: is told when an order that the store could not take says so.
-        tell: is told why nothing is started; empty once something is again.
+        take_orders: gets, now and then, the store's record of this server.
+        leave: is called when an order that the store could not take has this server leave.
+        publish_shortage: gets why no run is started; empty once one is started again.
         gpus: look at the machine's GPUs.
     """
 
@@ -85,81 +73,77 @@ class Dispatcher:
         database: Database,
         server: str,
         limits: Callable[[], Limits],
-        call_roll: CallRoll,
-        bury: Callable[[RollCall], None],
+        check_liveness: CheckLiveness,
+        clear_gone: Callable[[Liveness], None],
         executor: Executor,
         slots: Slots,
         meet_others: Callable[[], None],
-        rested: Callable[[], None],
-        planner: Planner,
+        after_cycle: Callable[[], None],
+        scheduler: Scheduler,
         pins: Pins,
         take_orders: Callable[[Server], None],
         leave: Callable[[Leaving], None],
-        tell: Callable[[str], None],
+        publish_shortage: Callable[[str], None],
         gpus: Gpus,
         clock: Clock,
         report: Report,
     ) -> None:
-        self._folder = folder
         self._database = database
-        self._server = server
-        self._leave = leave
-        self._orders = OrderFile(str(folder.orders))
-        self._rounds = Cycle(folder, server, executor.name, planner, call_roll)
-        self._bury = bury
+        self._cycle = Cycle(folder, server, executor.name, scheduler, check_liveness)
+        self._clear_gone = clear_gone
         self._limits = limits
         self._slots = slots
-        self._rested = rested
+        self._after_cycle = after_cycle
         self._meet_others = meet_others
-        self._attempts = Attempts(executor, slots, clock, self._look_around)
-        self._planner = planner
+        self._attempts = Attempts(executor, slots, clock, self._request_cycle)
+        self._orders = LeftOrders(folder, server, self._attempts, leave, report)
+        self._gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
+        self._scheduler = scheduler
         self._code = CodeKeeper(pins, self.wake, report)
         self._take_orders = take_orders
         self._clock = clock
         self._report = report
-        self._deliveries: list[Delivery] = []
-        self._unanswered: set[Delivery] = set()
-        self._is_over = False
+        self._deliveries = Deliveries(self._request_cycle)
+        self._pending = PendingInput(self._deliveries, self._attempts, self._orders, self._code, clock)
+        self._reporter = ResultReporter(folder, self._gpus, scheduler, report)
         self._awake = anyio.Event()
-        self._rung = False
-        self._beat_is_due = True
-        self._has_company = False
-        self._plan_at = 0.0
-        self._stale_at = math.inf
+        self._timing = CycleTiming(clock.now)
         self.next_at = math.inf
-        """When, on the monotonic clock, the next round is due if nothing happens before."""
-        self._ahead = clock.ahead()
+        """When, on the monotonic clock, the next cycle is due if nothing happens before."""
         self.is_draining = False
         """True if it starts nothing more."""
-        self._is_full = False
-        self._room = Headroom(executor.shortage, clock, report, tell)
-        self._gpus = GpuMonitor(gpus, clock, self._look_around, report)
+        self._disk_is_full = False
+        self._headroom = Headroom(executor.shortage, clock, report, publish_shortage)
         self.idle_since: float | None = None
+        """Since when, on the monotonic clock, there is nothing to do; None while there is."""
         self.has_schedules = False
-        self.failed: set[int] = set()
-        """The runs that came to their end here and have failed."""
 
     @property
     def running(self) -> int:
         """Return how many attempts are going on here, or are over but not yet recorded."""
         return len(self._attempts)
 
+    @property
+    def failed(self) -> Collection[int]:
+        """Return the runs that ended here and have failed."""
+        return self._reporter.failed
+
     def wake(self) -> None:
-        """Have it look around: somebody else has changed the store, or time has passed."""
-        self._rung = True
+        """Have a cycle that reads the store anew: somebody else has changed it, or time has passed."""
+        self._pending.store_may_have_changed = True
         self._awake.set()
 
     async def resume(self) -> None:
-        """Have it go on: the moment has come that it was waiting for."""
+        """Have the cycle that is due at `next_at`."""
         self.next_at = math.inf
         self._awake.set()
 
-    def _look_around(self) -> None:
+    def _request_cycle(self) -> None:
         self._awake.set()
 
     def beat(self) -> None:
-        """Have it give a sign of life, and see whether all other servers do."""
-        self._beat_is_due = True
+        """Have a cycle that gives a sign of life, and checks those of all other servers."""
+        self._pending.heartbeat_is_due = True
         self._awake.set()
 
     def drain(self) -> None:
@@ -172,18 +156,12 @@ class Dispatcher:
         self._attempts.stop(why)
 
     async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> Delivery:
-        """Put claimed files, and what schedule files say, into the store, unless this has come to its end."""
-        delivery = Delivery(files, schedule_files)
-        if not self._is_over:
-            self._deliveries.append(delivery)
-            self._unanswered.add(delivery)
-            self._awake.set()
-            await delivery.answered.wait()
-        return delivery
+        """Put claimed files, and what schedule files say, into the store, unless the loop has ended."""
+        return await self._deliveries.deliver(files, schedule_files)
 
-    def keep_schedules(self) -> None:
+    def start_schedules(self) -> None:
         """Make runs of what is due, from now on: every schedule file has been read."""
-        self._planner.is_ready = True
+        self._scheduler.is_ready = True
         self.wake()
 
     async def run(self) -> None:
@@ -191,151 +169,120 @@ class Dispatcher:
         try:
             await self._run()
         finally:
-            # A thread that waits for an answer cannot be cancelled.
-            self._is_over = True
-            for delivery in self._unanswered:
-                delivery.answered.set()
+            self._deliveries.close()
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._gpus.close_when_idle)
             while True:
+                # Replaced before the cycle reads anything: what happens during it brings another one.
                 self._awake = anyio.Event()
-                pause = await self._round(tasks)
+                pause = await self._do_cycle(tasks)
                 self.next_at = self._clock.monotonic() + pause
-                if self.is_draining and not self._attempts and not self._deliveries:
+                if self.is_draining and self._can_leave():
                     # What is left are attempts that others see through now.
                     tasks.cancel_scope.cancel()
                     return
-                if self.is_draining and self._is_full and self._leave_to_next():
-                    tasks.cancel_scope.cancel()
-                    return
-                self._rested()
+                self._after_cycle()
                 await self._awake.wait()
 
-    async def _round(self, tasks: anyio.abc.TaskGroup) -> float:
-        """One transaction and what follows from it.
+    def _can_leave(self) -> bool:
+        if not self._attempts and not self._deliveries:
+            return True
+        return self._disk_is_full and self._orders.leave_ends_to_next_server()
+
+    async def _do_cycle(self, tasks: anyio.abc.TaskGroup) -> float:
+        """Do one transaction, and what follows from it.
 
         Returns:
             for how many seconds at most to wait for the next; infinity: until there is something to do.
         """
-        deliveries, self._deliveries = self._deliveries, []
         ended = self._attempts.take_ended()
-        sight = self._gpus.sight
-        self._room.look_back(ended, len(self._attempts) - len(ended))
-        has_room = self._room.has_room()
-        agenda = self._agenda(deliveries, ended, sight if has_room else None)
+        self._headroom.look_back(ended, len(self._attempts) - len(ended))
+        has_room = self._headroom.has_room()
+        cycle_input = self._take_input(ended, has_room=has_room)
         try:
-            done = await self._database.write(partial(self._rounds.do, agenda), is_small=agenda.is_small)
+            result = await self._database.write(
+                partial(self._cycle.do, cycle_input), is_small=cycle_input.is_small
+            )
         except (DiskFullError, BusyError) as error:
-            self._deliveries = deliveries + self._deliveries
-            self._attempts.put_back()
-            self._rung = self._beat_is_due = True
-            self._is_full = isinstance(error, DiskFullError)
-            if self._is_full:
-                self._room.is_short(f"the disk is full ({error})")
-            else:
-                self._room.is_hindered(str(error))
-                self._report(Notice(f"{error}; {error.hint}", urgent=True))
-            self._obey_orders(agenda.orders)
+            self._put_back(cycle_input, error)
             return DISK_FULL_PAUSE
-        self._is_full = False
-        self._room.has_gone_on()
-        if agenda.orders:
-            self._orders.remove(agenda.orders)
-            # They may be about runs of other servers.
-            self._folder.ring()
-        self._attempts.have_been_recorded()
-        if done.held is not None:
-            self._attempts.keep_only(done.held - {(one.run.id, one.run.attempt) for one in done.adopted})
-        # Before anything else: whoever dropped a file is waiting for this.
-        self._start(agenda.limits, done, tasks)
-        if agenda.sight is not None:
-            self._room.has_started(len(self._attempts), agenda.limits.runs)
-        if len(self._attempts) >= self._limits().runs:
-            self._room.is_hindered(_NO_FILES.format(len(self._attempts)))
-        answer(deliveries, done)
-        self._unanswered.difference_update(deliveries)
-        self._tell(agenda, done)
-        if done.taken is not None:
-            self._gpus.warn(done.taken.look, self._limits().rules)
-            self._gpus.follow(sight, done.taken, tasks)
-        if done.roll_call is not None:
-            self._bury(done.roll_call)
-            self._stale_at = done.roll_call.stale_at
-        for one in done.adopted:
-            self._attempts.adopt(one.run, one.handle, one.boot, tasks)
-        self._attempts.stop_some(dict(done.cancellations))
-        if done.record is not None:
-            self._take_orders(done.record)
-        self._code.forget(agenda.kept if agenda.making else {})
-        self._code.keep(done.planned.lacking, agenda.now, tasks)
-        self._look_out(done.outlook)
-        return self._until_next(done.outlook) if has_room else DISK_FULL_PAUSE
+        self._disk_is_full = False
+        self._headroom.has_gone_on()
+        self._follow(cycle_input, result, tasks)
+        return self._seconds_left() if has_room else DISK_FULL_PAUSE
 
-    def _agenda(
-        self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome], sight: GpuView | None
-    ) -> CycleInput:
-        """Return the input of the next cycle. A server that leaves makes and starts nothing."""
-        now, stays, limits = self._clock.now(), not self.is_draining, self._limits()
-        most = min(limits.runs, self._room.most_runs(len(self._attempts) - len(outcomes)))
-        rung, self._rung = self._rung, False
-        beating, self._beat_is_due = self._beat_is_due, False
-        return CycleInput(
-            files=[file for one in deliveries for file in one.files],
-            schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
-            outcomes=outcomes,
-            handles=self._attempts.take_handles(),
-            limits=msgspec.structs.replace(limits, runs=most),
-            now=now,
-            clock_was_set=self._set_clock(),
-            sight=sight if stays else None,
-            rung=rung,
-            beating=beating,
-            making=stays and (rung or beating or self._plan_at <= now),
-            kept=self._code.kept,
-            adopting=stays and (beating or self._has_company),
-            orders=self._orders.read() if rung or beating else (),
+    def _take_input(self, outcomes: Sequence[Outcome], *, has_room: bool) -> CycleInput:
+        limits = self._limits()
+        most = min(limits.runs, self._headroom.most_runs(len(self._attempts) - len(outcomes)))
+        return self._pending.take(
+            outcomes,
+            msgspec.structs.replace(limits, runs=most),
+            self._timing,
+            self._gpus.sight if has_room else None,
+            stays=not self.is_draining,
         )
 
-    def _set_clock(self) -> tuple[str, float] | None:
-        """Return this boot and how far the wall clock is ahead of it, if it was set since the last round."""
-        ahead = self._clock.ahead()
-        if abs(ahead - self._ahead) <= SET_SECONDS:
-            return None
-        self._ahead = ahead
-        return boot(), ahead
+    def _put_back(self, cycle_input: CycleInput, error: DiskFullError | BusyError) -> None:
+        """Keep the input of a cycle that failed, and do what cannot wait."""
+        self._pending.put_back()
+        self._disk_is_full = isinstance(error, DiskFullError)
+        if self._disk_is_full:
+            self._headroom.is_short(f"the disk is full ({error})")
+        else:
+            self._headroom.is_hindered(str(error))
+            self._report(Notice(f"{error}; {error.hint}", urgent=True))
+        self._orders.obey(cycle_input.orders)
 
-    def _obey_orders(self, orders: Sequence[Order]) -> None:
-        """Do what people want, although it cannot be recorded yet."""
-        for order in orders:
-            if isinstance(order, Leave):
-                if order.server == self._server:
-                    self._leave(order.leaving)
-            else:
-                self._attempts.stop_some({order.run: order.reason})
+    def _follow(self, cycle_input: CycleInput, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
+        """Do what follows from a cycle."""
+        if cycle_input.orders:
+            self._orders.have_been_recorded(cycle_input.orders)
+        self._attempts.have_been_recorded()
+        if result.own_attempts is not None:
+            adopted = {(one.run.id, one.run.attempt) for one in result.adopted}
+            self._attempts.keep_only(result.own_attempts - adopted)
+        # Before anything else: whoever dropped a file is waiting for this.
+        self._start(cycle_input.limits, result, tasks)
+        if cycle_input.gpu_view is not None:
+            self._headroom.has_started(len(self._attempts), cycle_input.limits.runs)
+        if len(self._attempts) >= self._limits().runs:
+            self._headroom.is_hindered(_NO_FILES.format(len(self._attempts)))
+        self._deliveries.answer(result)
+        self._reporter.report(cycle_input, result)
+        if cycle_input.gpu_view is not None and result.claim is not None:
+            self._gpus.warn(result.claim.look, self._limits().rules)
+            self._gpus.follow(cycle_input.gpu_view, result.claim, tasks)
+        if result.liveness is not None:
+            self._clear_gone(result.liveness)
+        for one in result.adopted:
+            self._attempts.adopt(one.run, one.handle, one.boot, tasks)
+        self._attempts.stop_some(dict(result.cancellations))
+        if result.record is not None:
+            self._take_orders(result.record)
+        self._code.forget(cycle_input.kept if cycle_input.makes_due_runs else {})
+        self._code.keep(result.schedules.lacking, cycle_input.now, tasks)
+        self._follow_outlook(result.outlook)
+        makes_runs = self._scheduler.is_ready and not self.is_draining
+        self._timing.follow(result, makes_runs=makes_runs, keeps_code=self._code.is_awaited)
 
-    def _leave_to_next(self) -> bool:
-        """Leave it to the next server to record the ends of attempts, for which the disk has no room.
+    def _start(self, limits: Limits, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
+        """Start the claimed runs, as far as there are tokens for them."""
+        self._slots.resize(limits)
+        for run in result.claimed:
+            try:
+                self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)
+            except RefusedError as error:
+                if result.own_attempts is None:
+                    # It may have slept, and have tokens for what others took over. The next cycle asks for that.
+                    self._attempts.give_back(run, "")
+                    self.beat()
+                else:
+                    self._attempts.give_back(run, str(error))
 
-        Returns:
-            False if an attempt goes on, or its end could not be told later.
-        """
-        if self._attempts.going_on:
-            return False
-        stopped = [outcome for outcome in self._attempts.not_recorded if outcome.end is End.STOPPED]
-        try:
-            # Their exit codes stand in their files; not that somebody wanted that.
-            self._orders.give([Cancel(one.run.id, one.run.attempt, one.why) for one in stopped])
-        except OSError:
-            return False
-        self._report(Notice("leaving; the next server records what has ended, once there is room", urgent=True))
-        return True
-
-    def _look_out(self, outlook: Outlook) -> None:
-        """Take note of how things are now."""
-        self._has_company = outlook.servers > 1
-        if self._has_company:
+    def _follow_outlook(self, outlook: Outlook) -> None:
+        if outlook.servers > 1:
             self._meet_others()
         self.has_schedules = outlook.has_schedules
         if self._attempts or outlook.busy or outlook.has_missed:
@@ -343,53 +290,9 @@ class Dispatcher:
         elif self.idle_since is None:
             self.idle_since = self._clock.monotonic()
 
-    def _until_next(self, outlook: Outlook) -> float:
+    def _seconds_left(self) -> float:
         """Return for how many seconds there is nothing to do; infinity: until somebody says otherwise."""
-        self._plan_at = math.inf
-        if self._planner.is_ready and not self.is_draining:
-            self._plan_at = (
-                0.0 if outlook.has_missed else math.inf if outlook.next_due is None else outlook.next_due
-            )
-        if self._code.is_awaited:
-            # What waits for it is due all the time, and its being there is told.
-            self._plan_at = max(self._plan_at, self._clock.now() + _CODE_SECONDS)
-        moment = min(self._plan_at, math.inf if outlook.next_ready is None else outlook.next_ready)
-        if self._has_company and not self.is_draining:
-            moment = min(moment, self._stale_at)
-        pause = max(0.0, moment - self._clock.now())
+        left = self._timing.seconds_left(watches_others=not self.is_draining)
         if self.is_draining:
-            return pause
-        return min(pause, self._gpus.seconds_left(), self._room.seconds_left())
-
-    def _start(self, limits: Limits, done: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
-        """Start what was claimed, as far as there are tokens for it."""
-        self._slots.resize(limits)
-        for run in done.claimed:
-            try:
-                self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)
-            except RefusedError as error:
-                if done.held is None:
-                    # It may have slept, and have tokens for what others took over. The next round asks for that.
-                    self._attempts.give_back(run, "")
-                    self.beat()
-                else:
-                    self._attempts.give_back(run, str(error))
-
-    def _tell(self, agenda: CycleInput, done: CycleResult) -> None:
-        new = list(accepted(agenda, done))
-        self._report(*(news_of_accepted(*one) for one in new))
-        for one in (*(one for _, one in new), *(made.accepted for made in done.planned.made)):
-            for id_ in one.run_ids:
-                self._gpus.expect(id_, one.submission.task)
-        self._planner.tell(done.planned)
-        self._report(*news_of_attempts(done))
-        for _, run in done.ended:
-            if run.state is State.FAILED:
-                self.failed.add(run.id)
-            elif run.state in ENDED:
-                # It had failed before, and somebody has retried it.
-                self.failed.discard(run.id)
-        if done.ended or done.claimed or done.planned.made:
-            self._folder.tell()
-        if done.concerns_others:
-            self._folder.ring()
+            return left
+        return min(left, self._gpus.seconds_left(), self._headroom.seconds_left())

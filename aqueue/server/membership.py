@@ -15,7 +15,7 @@ from aqueue.intake.config_reload import ConfigReload
 from aqueue.model.events import Notice, Report
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
-from aqueue.server.cycle import RollCall
+from aqueue.server.cycle_result import Liveness
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.store.prospects import Left
 from aqueue.store.server_database import Database
@@ -101,7 +101,7 @@ class Membership:
                 lambda connection: Store(connection).servers.send_away(self.record.id, Leaving.WHEN_DONE)
             )
 
-    def roll_call(self, servers: Sequence[Server], now: float) -> RollCall:
+    def check_liveness(self, servers: Sequence[Server], now: float) -> Liveness:
         """Tell the servers that give a sign of life from those that are gone; a stopped one is neither.
 
         This changes nothing: the transaction in which it is asked may fail, or be done again.
@@ -119,14 +119,14 @@ class Membership:
             elif now < (until := max(at, woke_at) + stale_after):
                 fresh.add(id_)
                 stale_at = min(stale_at, until)
-        return RollCall(fresh, gone, woke_at, stale_at)
+        return Liveness(fresh, gone, woke_at, stale_at)
 
-    def bury(self, roll_call: RollCall) -> None:
+    def clear_gone(self, liveness: Liveness) -> None:
         """Clear away what is left of the servers that are gone, now that the store has forgotten them."""
-        self._woke_at = roll_call.woke_at
-        for id_ in roll_call.gone:
+        self._woke_at = liveness.woke_at
+        for id_ in liveness.gone:
             forget(self._folder.servers, id_)
-        if roll_call.gone:
+        if liveness.gone:
             self._take_over()
 
     def take_orders(self, record: Server, dispatcher: Dispatcher) -> None:

@@ -12,19 +12,19 @@ from aqueue.folder.layout import Folder
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.events import Notice, Report, RunAccepted, ScheduleChanged
 from aqueue.model.run import State
-from aqueue.model.schedule import Kept
 from aqueue.model.task import Code, Task
 from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED
 from aqueue.policy.due_code import DueCode
 from aqueue.policy.limits import Limits
+from aqueue.server.cycle_input import CycleInput
 from aqueue.store.due_times import Decided, Made
 from aqueue.store.schedules import Changed
 from aqueue.store.store import Store
 from aqueue.units import spell
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for schedules of one transaction.
+class SchedulesResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a cycle for schedules.
 
     Attributes:
         refused: for each file that was read why the store does not take it, or None.
@@ -41,8 +41,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     not_caught_up: Sequence[str]
 
 
-class Planner:
-    """Looks after the schedules of a folder, in the rounds of a dispatcher.
+class Scheduler:
+    """The schedules of a folder, in the cycles of one server.
 
     Args:
         folder: where their files are.
@@ -57,27 +57,22 @@ class Planner:
         self.is_ready = False
         """True if every schedule file has been read. Before, one that is gone by now might still make runs."""
 
-    def plan(
-        self,
-        store: Store,
-        files: Sequence[ScheduleFile],
-        limits: Limits,
-        now: float,
-        *,
-        making: bool,
-        kept: Kept,
-    ) -> Planned:
-        """Do what there is to do.
+    def update(self, store: Store, cycle_input: CycleInput) -> SchedulesResult:
+        """Make the runs that are due, and put what schedule files say into the store.
 
         Args:
             store: inside the transaction.
-            files: what was read.
-            making: whether to make runs of what is due.
-            kept: the code that is there for that.
         """
+        files, limits, now, kept = (
+            cycle_input.schedule_files,
+            cycle_input.limits,
+            cycle_input.now,
+            cycle_input.kept,
+        )
+        makes_runs = cycle_input.makes_due_runs and self.is_ready
         code = store.due_times.code = DueCode(kept)
         # By what was in force until now.
-        made = store.due_times.make(limits, now) if making and self.is_ready else []
+        made = store.due_times.make(limits, now) if makes_runs else []
         refused: list[ScheduleError | None] = []
         changed: list[tuple[ScheduleFile, Changed]] = []
         said = {file.name: {schedule.name for schedule in file.schedules} for file in files if not file.error}
@@ -90,9 +85,9 @@ class Planner:
                 refused.append(error)
         store.due_times.code = code
         # What is due now is not to wait for that.
-        decided = store.due_times.catch_up(limits) if making and self.is_ready and not made else None
+        decided = store.due_times.catch_up(limits) if makes_runs and not made else None
         windows = [one.name for file in files for one in file.schedules if one.catchup_window]
-        return Planned(
+        return SchedulesResult(
             refused=refused,
             changed=changed,
             made=made,
@@ -101,9 +96,9 @@ class Planner:
             not_caught_up=windows if limits.disabled_by else (),
         )
 
-    def tell(self, planned: Planned) -> None:
+    def report(self, result: SchedulesResult) -> None:
         """Report what was done."""
-        for file, change in planned.changed:
+        for file, change in result.changed:
             if change.schedule is None:
                 self._report(ScheduleChanged(change.name, file.name))
             else:
@@ -111,12 +106,12 @@ class Planner:
                 self._report(ScheduleChanged(change.name, file.name, change.schedule, change.next_due, paused))
                 if change.next_due is None and not paused:
                     self._report(Notice(f"schedule {change.name} is never due again: is that meant?", urgent=True))
-        for name in planned.not_caught_up:
+        for name in result.not_caught_up:
             if name not in self._warned:
                 self._warned.add(name)
                 why = "queues are disabled"
                 self._report(Notice(f"schedule {name}: what it missed is not made up for: {why}", urgent=True))
-        for made in planned.made:
+        for made in result.made:
             run, name = made.first, made.accepted.submission.task.name
             if run.state is State.ABORTED:
                 self._report(Notice(f"schedule {name}: {run.reason}"))
@@ -125,8 +120,8 @@ class Planner:
                 size = None if made.accepted.submission.sweep is None else len(made.accepted.run_ids)
                 queue = made.accepted.submission.task.queue or name
                 self._report(RunAccepted(run.id, name, queue, due, run.state is State.HELD, size))
-        if planned.decided is not None:
-            self._tell_decision(planned.decided)
+        if result.decided is not None:
+            self._report_caught_up(result.decided)
 
     def _put(
         self, store: Store, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
@@ -142,7 +137,7 @@ class Planner:
             file.name, file.schedules, now, is_edit=self.is_ready, holds=holds, limits=limits
         )
 
-    def _tell_decision(self, decided: Decided) -> None:
+    def _report_caught_up(self, decided: Decided) -> None:
         name = decided.schedule.name
         if decided.left_out:
             number = f"{decided.left_out}{' or more' if decided.left_out >= MAX_COUNTED else ''}"

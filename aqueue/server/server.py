@@ -34,15 +34,14 @@ from aqueue.intake.inbox import Inbox
 from aqueue.intake.loop import IntakeLoop
 from aqueue.intake.resolve import Resolver
 from aqueue.isolation.pins import Pins
-from aqueue.model.config import Config
 from aqueue.model.events import Event, FileRejected, Notice, Report
-from aqueue.model.gpu import GpuId, owned
 from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
-from aqueue.server.schedules import Planner
+from aqueue.server.schedules import Scheduler
+from aqueue.server.settings import Options, Settings
 from aqueue.server.signals import obey_signals
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Repeated, Timer
@@ -59,34 +58,6 @@ RESCAN_SECONDS: Final = 60.0
 
 _THREADS: Final = 2
 """The number of threads needed from the start: one looks at the folder, another files away what was taken."""
-
-
-def _nothing() -> None:
-    pass
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of the command line, which override the configuration.
-
-    Attributes:
-        jobs: None: as configured.
-        idle_timeout: seconds; None: as configured.
-        drain: exit as soon as nothing runs or can start without a person.
-        ignore_schedules: let an idle timeout end it although there are schedules.
-        queues: the only queues to serve; None: all.
-        gpus: the only GPUs to use; None: all.
-        log: where what it reports is written; None: where it was started.
-        when_ready: is called once it serves.
-    """
-
-    jobs: int | None = None
-    idle_timeout: float | None = None
-    drain: bool = False
-    ignore_schedules: bool = False
-    queues: tuple[str, ...] | None = None
-    gpus: tuple[GpuId, ...] | None = None
-    log: str | None = None
-    when_ready: Callable[[], None] = _nothing
 
 
 async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> bool:
@@ -122,80 +93,58 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
 
 
 class _Server:
+    """What a server is made of, and what its parts tell each other.
+
+    The dispatcher, the intake and the timer hold callbacks into each other: those of a part that is made later are
+    looked up when they are called.
+    """
+
     def __init__(
         self,
         folder: Folder,
         options: Options,
-        settings: ConfigReload,
+        config_reload: ConfigReload,
         clock: Clock,
         report: Report,
-        presence: ServerLock,
+        lock: ServerLock,
         database: Database,
     ) -> None:
         self._folder = folder
-        self._options = options
-        self._settings = settings
         self._clock = clock
         self._report = report
-        self._presence = presence
+        self._lock = lock
         self._database = database
         self._environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
-        self._known_config = settings.config
-        self._has_rejected = False
-        self._owns = owned(options.gpus, self._environment)
         self._files = raise_limit()
+        self._settings = Settings(options, config_reload, self._environment, self._files.runs)
+        self._known_config = config_reload.config
+        self._has_rejected = False
         self._membership = Membership(
             folder,
             database,
-            new_record(presence, self._limits_if_raised_to(0), clock, options.queues, options.log),
-            settings,
+            new_record(lock, self._settings.limits(), clock, options.queues, options.log),
+            config_reload,
             clock,
             self._limits,
             lambda: self._intake.rescan(left_for=0.0),
             report,
         )
-        executor = LocalExecutor(
-            folder,
-            clock,
-            self._environment,
-            lambda: settings.config,
-            open_files=self._files.before if self._files.before != self._files.most else None,
-            report=report,
-        )
-        self._keeper = Pins(folder.scratch, self._write_from_thread, self._warn)
-        self._dispatcher = Dispatcher(
-            folder=folder,
-            database=database,
-            server=presence.id,
-            limits=self._limits,
-            call_roll=self._membership.roll_call,
-            bury=self._membership.bury,
-            executor=executor,
-            meet_others=executor.have_company,
-            slots=Slots(),
-            rested=lambda: self._timer.look(),
-            planner=Planner(folder, report),
-            pins=self._keeper,
-            take_orders=self._take_orders,
-            leave=lambda leaving: self._take_orders(
-                msgspec.structs.replace(self._membership.record, leaving=leaving)
-            ),
-            tell=presence.tell,
-            gpus=Gpus(folder),
-            clock=clock,
-            report=report,
-        )
-        preparation = Resolver(self._read_from_thread, self._keeper)
+        self._pins = Pins(folder.scratch, self._write_from_thread, self._warn)
+        self._dispatcher = self._new_dispatcher()
         self._inbox = Inbox(
-            folder, lambda: settings.config, self._report_of_files, self._has_schedules, preparation
+            folder,
+            lambda: self._settings.config,
+            self._report_of_files,
+            self._has_schedules,
+            Resolver(self._read_from_thread, self._pins),
         )
         self._intake = IntakeLoop(
             folder,
             self._inbox,
-            settings,
+            config_reload,
             clock,
             deliver=self._dispatcher.accept,
-            schedules_known=self._dispatcher.keep_schedules,
+            schedules_known=self._dispatcher.start_schedules,
             wake=self._wake,
             warn=self._warn,
         )
@@ -203,17 +152,53 @@ class _Server:
             self._dispatcher,
             self._membership,
             self._intake,
-            lambda: self._idle_timeout,
+            self._idle_timeout,
             clock,
             report,
             despite_schedules=options.drain or options.ignore_schedules,
         )
-        self._heartbeat = Repeated(clock, lambda: self._config.heartbeat_interval, self._beat)
-        self._timer = Timer(
+        self._heartbeat = Repeated(clock, lambda: self._settings.config.heartbeat_interval, self._beat)
+        self._timer = self._new_timer()
+
+    def _new_dispatcher(self) -> Dispatcher:
+        folder, clock, report = self._folder, self._clock, self._report
+        executor = LocalExecutor(
+            folder,
             clock,
+            self._environment,
+            lambda: self._settings.config,
+            open_files=self._files.before if self._files.before != self._files.most else None,
+            report=report,
+        )
+        return Dispatcher(
+            folder=folder,
+            database=self._database,
+            server=self._lock.id,
+            limits=self._limits,
+            check_liveness=self._membership.check_liveness,
+            clear_gone=self._membership.clear_gone,
+            executor=executor,
+            meet_others=executor.have_company,
+            slots=Slots(),
+            after_cycle=lambda: self._timer.reschedule(),
+            scheduler=Scheduler(folder, report),
+            pins=self._pins,
+            take_orders=self._take_orders,
+            leave=lambda leaving: self._take_orders(
+                msgspec.structs.replace(self._membership.record, leaving=leaving)
+            ),
+            publish_shortage=self._lock.tell,
+            gpus=Gpus(folder),
+            clock=clock,
+            report=report,
+        )
+
+    def _new_timer(self) -> Timer:
+        return Timer(
+            self._clock,
             [
                 self._heartbeat,
-                Repeated(clock, lambda: RESCAN_SECONDS, self._rescan),
+                Repeated(self._clock, lambda: RESCAN_SECONDS, self._rescan),
                 # A due schedule, a retry, a server that becomes stale, a GPU to look at again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
                 Alarm(self._idling.moment, self._idling.leave),
@@ -224,41 +209,20 @@ class _Server:
     async def open(
         cls, stack: AsyncExitStack, folder: Folder, options: Options, clock: Clock, report: Report
     ) -> "_Server":
-        settings = ConfigReload(folder, os.environ, report)
+        config_reload = ConfigReload(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
         await have_threads(_THREADS)
         OrderFile(str(folder.orders)).prepare()
-        presence = ServerLock.announce(folder.servers)
-        stack.callback(presence.release)
-        return cls(folder, options, settings, clock, report, presence, database)
-
-    @property
-    def _config(self) -> Config:
-        return self._settings.config
+        lock = ServerLock.announce(folder.servers)
+        stack.callback(lock.release)
+        return cls(folder, options, config_reload, clock, report, lock, database)
 
     def _limits(self) -> Limits:
-        return self._limits_if_raised_to(self._membership.record.raised_to)
+        return self._settings.limits(self._membership.record.raised_to)
 
-    def _limits_if_raised_to(self, jobs: int) -> Limits:
-        return Limits(
-            jobs=max(self._options.jobs or self._config.jobs, jobs),
-            runs=self._files.runs,
-            queues=self._config.queues,
-            serves=self._options.queues,
-            disabled_by=self._config.disabled_by,
-            rules=self._config.gpus,
-            owns=self._owns,
-        )
-
-    @property
     def _idle_timeout(self) -> float | None:
-        if self._options.drain:
-            return self._membership.record.stays_for
-        if self._dispatcher.has_schedules and not self._options.ignore_schedules:
-            return None
-        seconds = self._config.idle_timeout if self._options.idle_timeout is None else self._options.idle_timeout
-        return None if seconds is None else max(seconds, self._membership.record.stays_for)
+        return self._settings.idle_timeout(self._membership.record, has_schedules=self._dispatcher.has_schedules)
 
     @property
     def has_done_all(self) -> bool:
@@ -274,7 +238,7 @@ class _Server:
                 obey_signals,
                 self._dispatcher,
                 self._membership,
-                lambda: self._config.grace,
+                lambda: self._settings.config.grace,
                 self._report,
                 services.cancel_scope.cancel,
             )
@@ -282,7 +246,7 @@ class _Server:
             services.start_soon(self._timer.run)
             where = os.path.relpath(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
-            self._options.when_ready()
+            self._settings.options.when_ready()
             await self._dispatcher.run()
             services.cancel_scope.cancel()
         # With runs that go on without it, its record still has something to tell to the next server.
@@ -312,11 +276,11 @@ class _Server:
         return self._read_from_thread(lambda connection: Store(connection).runs.last_id())
 
     def _wake(self) -> None:
-        if self._config is not self._known_config:
+        if self._settings.config is not self._known_config:
             # Others have to know of it, and it may say how often they are to hear of this server.
-            self._known_config = self._config
+            self._known_config = self._settings.config
             self._heartbeat.bring_forward()
-            self._timer.look()
+            self._timer.reschedule()
         self._dispatcher.wake()
 
     async def _beat(self) -> None:
@@ -327,7 +291,7 @@ class _Server:
         self._folder.check_safe()
         self._intake.rescan(left_for=10.0)
         with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
-            await in_thread(self._keeper.forget_unused)
+            await in_thread(self._pins.forget_unused)
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

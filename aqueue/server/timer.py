@@ -31,9 +31,9 @@ class Timer:
         self._wakes_at = -math.inf
         self._is_changed = anyio.Event()
 
-    def look(self) -> None:
-        """Take note that moments may have changed."""
-        # It finds out by itself about those that are later now.
+    def reschedule(self) -> None:
+        """Wake earlier if a moment is earlier now."""
+        # Those that are later now are found when it wakes.
         if self._first()[0] < self._wakes_at:
             self._is_changed.set()
 
@@ -61,7 +61,7 @@ class Timer:
     async def _ring(self, alarm: Alarm) -> None:
         await alarm.ring()
         alarm.is_ringing = False
-        self.look()
+        self.reschedule()
 
 
 class Repeated(Alarm):

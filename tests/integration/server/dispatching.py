@@ -19,9 +19,9 @@ from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
-from aqueue.server.cycle import RollCall
+from aqueue.server.cycle_result import Liveness
 from aqueue.server.dispatcher import Dispatcher
-from aqueue.server.schedules import Planner
+from aqueue.server.schedules import Scheduler
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Timer
 from aqueue.store.database import Work, connect
@@ -60,17 +60,17 @@ class Dispatching:
             database=database,
             server=HERE,
             limits=lambda: self.limits,
-            call_roll=self._call_roll,
-            bury=lambda _: None,
+            check_liveness=self._check_liveness,
+            clear_gone=lambda _: None,
             executor=self.executor,
             meet_others=lambda: None,
             slots=self.slots,
-            rested=lambda: self.timer.look(),
-            planner=Planner(folder, self._report),
+            after_cycle=lambda: self.timer.reschedule(),
+            scheduler=Scheduler(folder, self._report),
             pins=Pins(folder.scratch, self._write, self.notices.append),
             take_orders=lambda _: None,
             leave=lambda _: None,
-            tell=lambda _: None,
+            publish_shortage=lambda _: None,
             gpus=Gpus(folder),
             clock=self.clock,
             report=self._report,
@@ -89,9 +89,9 @@ class Dispatching:
     def _report(self, *events: Event) -> None:
         self.notices += [event.text for event in events if isinstance(event, Notice)]
 
-    def _call_roll(self, servers: Sequence[Server], now: float) -> RollCall:
+    def _check_liveness(self, servers: Sequence[Server], now: float) -> Liveness:
         gone = {one.id for one in servers} - {HERE}
-        return RollCall({HERE}, gone, 0.0, now + 1000.0)
+        return Liveness({HERE}, gone, 0.0, now + 1000.0)
 
     def add(self, name: str, **changes: Any) -> Run:
         """Queue a run, and let the dispatcher know."""

@@ -8,8 +8,9 @@ from aqueue.folder.layout import Folder
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.model.submission import Submission
 from aqueue.policy.limits import Limits
-from aqueue.server.cycle import Cycle, CycleInput
-from aqueue.server.schedules import Planner
+from aqueue.server.cycle import Cycle
+from aqueue.server.cycle_input import CycleInput
+from aqueue.server.schedules import Scheduler
 from aqueue.store.store import Store
 from tests.integration.recording import NOW
 from tests.unit.records import a_task
@@ -24,10 +25,10 @@ def test_a_file_that_somebody_has_put_away_becomes_no_run(
     file = ClaimedFile(name=NAME, source="x.yaml", requests=[Submission(task=a_task())], content=b"")
     if not was_dealt_with:
         (folder.incoming / NAME).touch()
-    cycle = Cycle(folder, "me", "local", Planner(folder, lambda *_: None), lambda *_: None)  # type: ignore[arg-type]
-    agenda = CycleInput(
-        files=[file], schedule_files=(), outcomes=(), limits=Limits(), now=NOW, sight=None,
-        rung=False, beating=False, making=False, adopting=False,
+    cycle = Cycle(folder, "me", "local", Scheduler(folder, lambda *_: None), lambda *_: None)  # type: ignore[arg-type]
+    cycle_input = CycleInput(
+        files=[file], schedule_files=(), outcomes=(), limits=Limits(), now=NOW, gpu_view=None,
+        store_may_have_changed=False, heartbeat_is_due=False, makes_due_runs=False, adopts_runs=False,
     )  # fmt: skip
-    done = cycle.do(agenda, connection)
+    done = cycle.do(cycle_input, connection)
     assert len(Store(connection).runs.select()) == len(done.accepted[NAME]) == (0 if was_dealt_with else 1)

@@ -48,7 +48,7 @@ async def test_a_run_that_is_due_has_the_code_of_that_moment(folder: Folder, rep
         now = one.clock.now()
         put(folder, now, now + 10, repository.path)
         repository.write("code.py", "2\n")
-        one.dispatcher.keep_schedules()
+        one.dispatcher.start_schedules()
         one.clock.time = now + 10
         one.dispatcher.wake()
         run = await made(one)
@@ -65,7 +65,7 @@ async def test_what_was_due_when_a_server_died_is_made_by_the_next_and_once(
     async with dispatching(folder) as one:
         now = one.clock.now()
         put(folder, now, now + 10, repository.path)
-        one.dispatcher.keep_schedules()
+        one.dispatcher.start_schedules()
         one.clock.time = now + 10
         one.keeps_no_code = True
         one.dispatcher.wake()
@@ -74,7 +74,7 @@ async def test_what_was_due_when_a_server_died_is_made_by_the_next_and_once(
     for _ in range(2):
         async with dispatching(folder) as next_one:
             next_one.clock.time = now + 12
-            next_one.dispatcher.keep_schedules()
+            next_one.dispatcher.start_schedules()
             run = await made(next_one)
             assert (run.scheduled_for, run.task.snapshot is None) == (now + 10, False)
 
@@ -83,7 +83,7 @@ async def test_where_there_is_no_repository_any_more_the_run_says_so(folder: Fol
     async with dispatching(folder) as one:
         now = one.clock.now()
         put(folder, now, now + 10, tmp_path)
-        one.dispatcher.keep_schedules()
+        one.dispatcher.start_schedules()
         one.clock.time = now + 10
         one.dispatcher.wake()
         run = await made(one)

@@ -64,9 +64,9 @@ def test_a_roll_call_changes_nothing_and_says_the_same_when_it_is_done_again(fol
     sign = killed(folder)
     with company(folder) as one:
         servers = [one.membership.record, one.other(sign.name, 1000.0)]
-        first = one.membership.roll_call(servers, 1001.0)
+        first = one.membership.check_liveness(servers, 1001.0)
         assert first.gone == {sign.name}
-        assert one.membership.roll_call(servers, 1001.0) == first
+        assert one.membership.check_liveness(servers, 1001.0) == first
         assert sign.exists()
         assert one.taken_over == 0
 
@@ -74,8 +74,8 @@ def test_a_roll_call_changes_nothing_and_says_the_same_when_it_is_done_again(fol
 def test_what_is_left_of_a_server_is_cleared_away_once_the_store_has_forgotten_it(folder: Folder) -> None:
     sign = killed(folder)
     with company(folder) as one:
-        one.membership.bury(
-            one.membership.roll_call([one.membership.record, one.other(sign.name, 1000.0)], 1001.0)
+        one.membership.clear_gone(
+            one.membership.check_liveness([one.membership.record, one.other(sign.name, 1000.0)], 1001.0)
         )
         assert not sign.exists()
         assert one.taken_over == 1
@@ -87,7 +87,7 @@ def test_a_living_server_without_a_sign_of_life_is_neither_fresh_nor_gone(folder
         with company(folder) as one:
             now = 1031.0
             mine = msgspec.structs.replace(one.membership.record, heartbeat_at=now)
-            call = one.membership.roll_call([mine, one.other(other.id, 1000.0)], now)
+            call = one.membership.check_liveness([mine, one.other(other.id, 1000.0)], now)
             assert call.fresh == {mine.id}
             assert not call.gone
             assert call.woke_at == -math.inf
@@ -102,13 +102,13 @@ def test_a_server_that_slept_takes_nobody_for_stale_until_they_had_the_time_to_s
     try:
         with company(folder) as one:
             both = [one.membership.record, one.other(other.id, 1000.0)]
-            call = one.membership.roll_call(both, 5000.0)
+            call = one.membership.check_liveness(both, 5000.0)
             assert other.id in call.fresh
-            one.membership.bury(call)
+            one.membership.clear_gone(call)
             awake = [msgspec.structs.replace(both[0], heartbeat_at=5020.0), both[1]]
-            assert other.id in one.membership.roll_call(awake, 5020.0).fresh
+            assert other.id in one.membership.check_liveness(awake, 5020.0).fresh
             later = [msgspec.structs.replace(both[0], heartbeat_at=5031.0), both[1]]
-            assert other.id not in one.membership.roll_call(later, 5031.0).fresh
+            assert other.id not in one.membership.check_liveness(later, 5031.0).fresh
     finally:
         other.release()
 
@@ -119,12 +119,12 @@ def test_a_roll_call_says_when_the_next_server_becomes_stale(folder: Folder) -> 
         with company(folder) as one:
             mine = msgspec.structs.replace(one.membership.record, heartbeat_at=1020.0)
             others = [one.other(first.id, 1000.0), one.other(second.id, 1010.0)]
-            assert one.membership.roll_call([mine, *others], 1020.0).stale_at == 1030.0
+            assert one.membership.check_liveness([mine, *others], 1020.0).stale_at == 1030.0
             # At that moment it is stale, and the other one is next.
-            then = one.membership.roll_call([mine, *others], 1030.0)
+            then = one.membership.check_liveness([mine, *others], 1030.0)
             assert first.id not in then.fresh
             assert then.stale_at == 1040.0
-            assert one.membership.roll_call([mine], 1030.0).stale_at == math.inf
+            assert one.membership.check_liveness([mine], 1030.0).stale_at == math.inf
     finally:
         first.release()
         second.release()

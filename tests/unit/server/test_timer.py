@@ -49,9 +49,9 @@ async def test_a_moment_that_is_earlier_now_is_heeded_and_one_that_is_later_ring
         tasks.start_soon(timer.run)
         await anyio.sleep(0.01)
         rings.moments["later"] = math.inf
-        timer.look()
+        timer.reschedule()
         rings.moments["earlier"] = rings.clock.monotonic() + 0.1
-        timer.look()
+        timer.reschedule()
         await eventually_async(lambda: rings.heard)
         tasks.cancel_scope.cancel()
     assert rings.heard == ["earlier"]
@@ -84,7 +84,7 @@ async def test_what_is_repeated_is_done_again_and_again_and_at_once_if_it_is_bro
         assert not done
         seconds[0] = 0.05
         repeated.bring_forward()
-        timer.look()
+        timer.reschedule()
         await eventually_async(lambda: len(done) >= 3)
         tasks.cancel_scope.cancel()
     assert done[2] - done[1] >= 0.05

@@ -10,8 +10,9 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 from aqueue.model.submission import Accepted, Submission
 from aqueue.policy.limits import Limits
-from aqueue.server.cycle import CycleInput, CycleResult
-from aqueue.server.schedules import Planned
+from aqueue.server.cycle_input import CycleInput
+from aqueue.server.cycle_result import CycleResult
+from aqueue.server.schedules import SchedulesResult
 from aqueue.store.queues import Outlook
 from tests.unit.records import a_run, a_task
 
@@ -29,17 +30,17 @@ def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> 
         "known": (),
         "accepted": {},
         "aborted": [],
-        "let_go": 0,
-        "planned": Planned(refused=(), changed=(), made=(), decided=None, not_caught_up=()),
+        "unblocked": 0,
+        "schedules": SchedulesResult(refused=(), changed=(), made=(), decided=None, not_caught_up=()),
         "ended": [],
-        "roll_call": None,
+        "liveness": None,
         "adopted": [],
-        "held": None,
+        "own_attempts": None,
         "cancellations": [],
         "record": None,
         "outlook": Outlook(busy=True, waiting=True, next_ready=None, servers=servers),
     }
-    return CycleResult(**nothing | changes, taken=ClaimResult(claimed or []))
+    return CycleResult(**nothing | changes, claim=ClaimResult(claimed or []))
 
 
 @pytest.mark.parametrize(
@@ -70,18 +71,18 @@ def test_others_are_told_of_runs_that_came_and_are_not_all_started_here(
     assert done(accepted=accepted, claimed=claimed).concerns_others is is_told
 
 
-@pytest.mark.parametrize("adopting", [False, True])
-def test_a_round_in_which_runs_may_be_taken_over_is_not_small(adopting: bool) -> None:
-    agenda = CycleInput(
+@pytest.mark.parametrize("adopts_runs", [False, True])
+def test_a_round_in_which_runs_may_be_taken_over_is_not_small(adopts_runs: bool) -> None:
+    cycle_input = CycleInput(
         files=(),
         schedule_files=(),
         outcomes=(),
         limits=Limits(),
         now=1000.0,
-        sight=None,
-        rung=False,
-        beating=False,
-        making=False,
-        adopting=adopting,
+        gpu_view=None,
+        store_may_have_changed=False,
+        heartbeat_is_due=False,
+        makes_due_runs=False,
+        adopts_runs=adopts_runs,
     )
-    assert agenda.is_small is not adopting
+    assert cycle_input.is_small is not adopts_runs

@@ -1,0 +1,87 @@
+"""The input that comes together between two cycles."""
+
+from collections.abc import Sequence
+
+from aqueue.clock import Clock, boot
+from aqueue.model.claim import GpuView
+from aqueue.model.outcome import Outcome
+from aqueue.policy.limits import Limits
+from aqueue.server.attempts import Attempts
+from aqueue.server.code_keeper import CodeKeeper
+from aqueue.server.cycle_input import CycleInput
+from aqueue.server.cycle_timing import CycleTiming
+from aqueue.server.deliveries import Deliveries
+from aqueue.server.left_orders import LeftOrders
+from aqueue.store.servers import SET_SECONDS
+
+
+class PendingInput:
+    """What the next cycle of one server has to take up.
+
+    Args:
+        code: that is kept for runs that are due.
+    """
+
+    def __init__(
+        self, deliveries: Deliveries, attempts: Attempts, orders: LeftOrders, code: CodeKeeper, clock: Clock
+    ) -> None:
+        self._deliveries = deliveries
+        self._attempts = attempts
+        self._orders = orders
+        self._code = code
+        self._clock = clock
+        self._clock_ahead = clock.ahead()
+        self.store_may_have_changed = False
+        """True if somebody else has changed the store, or time has passed."""
+        self.heartbeat_is_due = True
+        """True if this server is to give a sign of life, and to check those of others."""
+
+    def take(
+        self,
+        outcomes: Sequence[Outcome],
+        limits: Limits,
+        timing: CycleTiming,
+        gpu_view: GpuView | None,
+        *,
+        stays: bool,
+    ) -> CycleInput:
+        """Return the input of the cycle that begins.
+
+        Args:
+            outcomes: of attempts that have ended.
+            gpu_view: None if no run may be claimed.
+            stays: False if the server leaves: then it makes and claims no runs.
+        """
+        now, deliveries = self._clock.now(), self._deliveries.take()
+        changed, self.store_may_have_changed = self.store_may_have_changed, False
+        beats, self.heartbeat_is_due = self.heartbeat_is_due, False
+        return CycleInput(
+            files=[file for one in deliveries for file in one.files],
+            schedule_files=[file for one in deliveries for file in one.schedule_files] if stays else (),
+            outcomes=outcomes,
+            handles=self._attempts.take_handles(),
+            limits=limits,
+            now=now,
+            clock_was_set=self._set_clock(),
+            gpu_view=gpu_view if stays else None,
+            store_may_have_changed=changed,
+            heartbeat_is_due=beats,
+            makes_due_runs=stays and (changed or beats or timing.schedules_are_due(now)),
+            kept=self._code.kept,
+            adopts_runs=stays and (beats or timing.has_company),
+            orders=self._orders.read() if changed or beats else (),
+        )
+
+    def put_back(self) -> None:
+        """Keep what was taken for the next cycle: this one has failed."""
+        self._deliveries.put_back()
+        self._attempts.put_back()
+        self.store_may_have_changed = self.heartbeat_is_due = True
+
+    def _set_clock(self) -> tuple[str, float] | None:
+        """Return this boot and how far the wall clock is ahead of it, if it was set since the last cycle."""
+        ahead = self._clock.ahead()
+        if abs(ahead - self._clock_ahead) <= SET_SECONDS:
+            return None
+        self._clock_ahead = ahead
+        return boot(), ahead

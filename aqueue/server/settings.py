@@ -1,0 +1,94 @@
+"""The settings of a server: options of the command line, over the configuration in force."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from aqueue.intake.config_reload import ConfigReload
+from aqueue.model.config import Config
+from aqueue.model.gpu import GpuId, owned
+from aqueue.model.server import Server
+from aqueue.policy.limits import Limits
+
+
+def _nothing() -> None:
+    pass
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of the command line, which override the configuration.
+
+    Attributes:
+        jobs: None: as configured.
+        idle_timeout: seconds; None: as configured.
+        drain: exit as soon as nothing runs or can start without a person.
+        ignore_schedules: let an idle timeout end it although there are schedules.
+        queues: the only queues to serve; None: all.
+        gpus: the only GPUs to use; None: all.
+        log: where what it reports is written; None: where it was started.
+        when_ready: is called once it serves.
+    """
+
+    jobs: int | None = None
+    idle_timeout: float | None = None
+    drain: bool = False
+    ignore_schedules: bool = False
+    queues: tuple[str, ...] | None = None
+    gpus: tuple[GpuId, ...] | None = None
+    log: str | None = None
+    when_ready: Callable[[], None] = _nothing
+
+
+class Settings:
+    """The settings of one server, as they are when they are read.
+
+    Args:
+        config_reload: has the configuration in force.
+        environment: may confine the server to some GPUs.
+        max_runs: the number of runs that the server may have files open for.
+    """
+
+    def __init__(
+        self, options: Options, config_reload: ConfigReload, environment: Mapping[str, str], max_runs: int
+    ) -> None:
+        self.options = options
+        self._config_reload = config_reload
+        self._owns = owned(options.gpus, environment)
+        self._max_runs = max_runs
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration in force."""
+        return self._config_reload.config
+
+    def limits(self, raised_to: int = 0) -> Limits:
+        """Return the limits in force.
+
+        Args:
+            raised_to: how many runs at a time somebody has asked for since the server began.
+        """
+        config = self.config
+        return Limits(
+            jobs=max(self.options.jobs or config.jobs, raised_to),
+            runs=self._max_runs,
+            queues=config.queues,
+            serves=self.options.queues,
+            disabled_by=config.disabled_by,
+            rules=config.gpus,
+            owns=self._owns,
+        )
+
+    def idle_timeout(self, record: Server, *, has_schedules: bool) -> float | None:
+        """Return after how many idle seconds the server leaves; None: never.
+
+        Args:
+            record: what the store says of the server.
+        """
+        if self.options.drain:
+            return record.stays_for
+        if has_schedules and not self.options.ignore_schedules:
+            return None
+        seconds = self.options.idle_timeout
+        if seconds is None:
+            seconds = self.config.idle_timeout
+        return None if seconds is None else max(seconds, record.stays_for)
