@@ -149,7 +149,7 @@ def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
         try:
             with changing(folder) as store:
                 servers = living_servers(store, folder)
-                running = [len(store.servers.held_by(server.id)) for server in servers]
+                running = [len(store.servers.running_on(server.id)) for server in servers]
                 orphans = len(store.runs.in_state(State.RUNNING)) - sum(running)
                 for server in servers:
                     store.servers.send_away(server.id, leaving)

@@ -71,7 +71,7 @@ class Cycle:
             ended=ended,
             liveness=liveness,
             adopted=[] if liveness is None else self._adopt(store, liveness),
-            own_attempts=store.servers.held_by(server) if cycle_input.heartbeat_is_due else None,
+            own_attempts=store.servers.running_on(server) if cycle_input.heartbeat_is_due else None,
             claim=(
                 None
                 if cycle_input.gpu_view is None
@@ -81,7 +81,7 @@ class Cycle:
             record=store.servers.get(server) if reads_requests else None,
             outlook=store.prospects.outlook_for(server, limits, now),
             aborted=store.dependencies.aborted,
-            unblocked=len(store.dependencies.let_go),
+            unblocked=len(store.dependencies.unblocked),
         )
 
     def _adopt(self, store: Store, liveness: Liveness) -> list[AdoptedRun]:

@@ -127,7 +127,7 @@ class Scheduler:
         self, store: Store, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
     ) -> list[Changed]:
         if file.error:
-            store.schedules.put_error(file.name, file.error)
+            store.schedules.note_error(file.name, file.error)
             return []
 
         def holds(other: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Attempts: a row for each, from its claim on, with who runs it, and by what that is found again."""
+"""Attempts: a row for each, from its claim on, with its executor and that executor's handle of it."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _HANDLE: Final = "SELECT handle FROM attempts WHERE run = ? AND number = ? AND e
 
 
 class Handle(NamedTuple):
-    """By what an executor finds an attempt again."""
+    """The name by which an executor finds an attempt again."""
 
     text: str
     run: int
@@ -45,11 +45,11 @@ class Attempts:
         self._execute(_BEGIN, (run.id, run.attempt, run.started_at, gpus_as_text(run.gpus), executor))
 
     def note(self, handles: Iterable[Handle]) -> None:
-        """Keep handles that are known now."""
+        """Record handles of attempts that have begun."""
         self._execute_many(_NOTE, handles)
 
     def handle(self, run: Run, executor: str) -> str | None:
-        """Return the handle of a run's last attempt; None if none was kept, or it is another executor's."""
+        """Return the handle of a run's last attempt; None if none is recorded, or it is another executor's."""
         found = self._execute(_HANDLE, (run.id, run.attempt, executor)).fetchone()
         return found[0] if found else None
 

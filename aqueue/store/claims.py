@@ -22,12 +22,12 @@ _CLAIM: Final = (
     f" WHERE id = ? RETURNING {RUN}"
 )
 _READY: Final = "state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?"
-_PUT_IN_LINE: Final = f"UPDATE runs SET ready_at = NULL WHERE {_READY}"
+_LINE_UP: Final = f"UPDATE runs SET ready_at = NULL WHERE {_READY}"
 _IS_LEAVING_IS_READY: Final = (
     "SELECT EXISTS (SELECT 1 FROM servers WHERE id = ? AND leaving IS NOT NULL),"
     f" EXISTS (SELECT 1 FROM runs WHERE {_READY})"
 )
-_ASKS_FOR_CARDS: Final = "SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')"
+_ASKS_FOR_GPUS: Final = "SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')"
 
 
 class Claims:
@@ -45,70 +45,70 @@ class Claims:
         self._gpus = gpus
 
     def claim(
-        self, server: str, limits: Limits, now: float, sight: GpuView = NO_VIEW, *, executor: str = "local"
+        self, server: str, limits: Limits, now: float, view: GpuView = NO_VIEW, *, executor: str = "local"
     ) -> ClaimResult:
-        """Give `server` the runs that may start now, with the GPUs they ask for; none once it is to leave.
+        """Give `server` the runs that may start now, with the GPUs they ask for; none once it is asked to leave.
 
         Args:
-            executor: names who is to run them.
+            executor: the name of the executor that is to run them.
         """
-        taken = self._claim_all(server, limits, now, sight)
-        for run in taken.runs:
+        result = self._claim_all(server, limits, now, view)
+        for run in result.runs:
             self._attempts.begin(run, executor)
-        return taken
+        return result
 
-    def _claim_all(self, server: str, limits: Limits, now: float, sight: GpuView) -> ClaimResult:
+    def _claim_all(self, server: str, limits: Limits, now: float, view: GpuView) -> ClaimResult:
         is_leaving, is_ready = self._execute(_IS_LEAVING_IS_READY, (server, now)).fetchone()
         if is_leaving:
-            # It may not have heard of that yet.
-            return ClaimResult([], sight.look)
+            # It may not know that yet.
+            return ClaimResult([], view.look)
         if is_ready:
             # To ask first takes a quarter of the time of an update that finds nothing.
-            self._execute(_PUT_IN_LINE, (now,))
+            self._execute(_LINE_UP, (now,))
         usage = self._queues.usage(server, limits)
-        look = self._remember_look(server, sight, limits, now) if sight.is_news else sight.look
-        (asks_for_gpus,) = self._execute(_ASKS_FOR_CARDS).fetchone()
+        reading = self._remember_reading(server, view, limits, now) if view.is_news else view.look
+        (asks_for_gpus,) = self._execute(_ASKS_FOR_GPUS).fetchone()
         if not asks_for_gpus and not limits.disabled_by:
-            return ClaimResult(self._claim_without_gpus(server, limits, usage, now), look)
-        board = self._gpus.allocator(look, limits, now)
-        supply = Supply(limits, usage, board, self._gpus.set_aside_by_others(server, now))
-        return self._claim_with_gpus(server, supply, now, look, keeps_slots=sight.is_prompt)
+            return ClaimResult(self._claim_without_gpus(server, limits, usage, now), reading)
+        allocator = self._gpus.allocator(reading, limits, now)
+        supply = Supply(limits, usage, allocator, self._gpus.reservations_of_others(server, now))
+        return self._claim_with_gpus(server, supply, now, reading, keeps_slots=view.is_prompt)
 
-    def preview(self, server: str, limits: Limits, board: Allocator, now: float) -> Iterator[Turn]:
-        """Yield what `server` would say to runs that ask for GPUs, one for each demand; none is started."""
-        usage, others = self._queues.usage(server, limits), self._gpus.set_aside_by_others(server, now)
-        return iter(Turns(self._transaction, Supply(limits, usage, board, others), is_preview=True))
+    def preview(self, server: str, limits: Limits, allocator: Allocator, now: float) -> Iterator[Turn]:
+        """Yield the turns of `server` for runs that ask for GPUs, one for each demand; none is claimed."""
+        usage, others = self._queues.usage(server, limits), self._gpus.reservations_of_others(server, now)
+        return iter(Turns(self._transaction, Supply(limits, usage, allocator, others), is_preview=True))
 
     def _claim_with_gpus(
-        self, server: str, supply: Supply, now: float, look: GpuReading | None, *, keeps_slots: bool
+        self, server: str, supply: Supply, now: float, reading: GpuReading | None, *, keeps_slots: bool
     ) -> ClaimResult:
         claimed: list[Run] = []
         blocked: list[Blocked] = []
         lacking: list[tuple[int, str]] = []
-        kept: list[Reservation] = []
+        reservations: list[Reservation] = []
         # Once queues are enabled again, direct runs wait for their turn as all others do.
         for direct in (True, False) if supply.limits.disabled_by else (False,):
             for turn in Turns(self._transaction, supply, direct=direct, keeps_slots=keeps_slots):
                 if isinstance(turn.found, Placed):
-                    held = [gpu.held for gpu in turn.found.gpus]
-                    claimed.append(self._claim(server, turn.run, held, now))
+                    allocations = [gpu.held for gpu in turn.found.gpus]
+                    claimed.append(self._claim(server, turn.run, allocations, now))
                     continue
                 blocked.append(turn.found)
                 if turn.asked is not None:
-                    kept += supply.board.set_aside_for(turn.run, turn.priority, turn.asked)
+                    reservations += supply.allocator.set_aside_for(turn.run, turn.priority, turn.asked)
                 if turn.found.lack:
                     lacking.append((turn.run, turn.found.lack))
-        self._gpus.set_aside(server, kept)
+        self._gpus.reserve(server, reservations)
         return ClaimResult(
             claimed,
-            look,
+            reading,
             needs_look=any(found.needs_look for found in blocked),
             is_vetoed=any(found.is_vetoed for found in blocked),
             lacking=tuple(lacking),
         )
 
     def _claim_without_gpus(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
-        """Do what the turns come to where no run asks for gpus: the short way."""
+        """Claim as `Turns` would, with fewer statements, where no run asks for GPUs."""
         claimed: list[Run] = []
         while (openings := usage.openings(limits)).any:
             first = first_in_line(self._transaction, "", openings)
@@ -123,10 +123,10 @@ class Claims:
         (claimed,) = fetch_runs(self._transaction, _CLAIM, (now, server, gpus_as_text(gpus), run))
         return claimed
 
-    def _remember_look(self, server: str, sight: GpuView, limits: Limits, now: float) -> GpuReading | None:
-        """Take up a new look, and let those know of it who ask why a run waits."""
-        if sight.look is None:
+    def _remember_reading(self, server: str, view: GpuView, limits: Limits, now: float) -> GpuReading | None:
+        """Record a new reading of the GPUs, for those who ask why a run waits."""
+        if view.look is None:
             return None
-        look = with_doubts(sight.look, sight.before, self._gpus.allocator(sight.look, limits, now))
-        self._gpus.remember(look, server)
-        return look
+        reading = with_doubts(view.look, view.before, self._gpus.allocator(view.look, limits, now))
+        self._gpus.remember(reading, server)
+        return reading

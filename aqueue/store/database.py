@@ -1,4 +1,4 @@
-"""The database file: how it is opened, made and migrated, and how it is written without being half done."""
+"""The database file: opening, creating, migrating, and transactions that are done whole or not at all."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ BUSY_SECONDS: Final = 10.0
 """The time that a transaction waits for another process to finish its own."""
 
 LOG_PAGES: Final = 10_000
-"""Of how many pages the write-ahead log is at least when it is brought into the database file."""
+"""The number of pages in the write-ahead log from which on it is copied into the database file."""
 
 _FULL = {
     sqlite3.SQLITE_FULL,
@@ -61,7 +61,7 @@ def connect(
                 factory=factory,
             )
             if is_new:
-                # It cannot be had any more once anything is in the file, and the log's mark is the first thing.
+                # Possible only while the file is empty, and switching to the log writes to it.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _use_log(connection)
             for pragma in (
@@ -81,10 +81,10 @@ def connect(
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
-    """Do all that is inside in one transaction, or nothing of it.
+    """Run the block in one transaction: all of it is committed, or nothing.
 
     Raises:
-        DatabaseError, DiskFullError: it could not be done.
+        DatabaseError, DiskFullError: it was not committed.
     """
     with explained(folder):
         connection.execute("BEGIN IMMEDIATE")
@@ -100,7 +100,7 @@ def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqli
 
 @contextlib.contextmanager
 def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
-    """Read all that is read inside as it was at one moment, without keeping anybody from writing.
+    """Run the block on the database as it is at one moment, without blocking writers.
 
     Raises:
         DatabaseError: it cannot be read.
@@ -114,9 +114,9 @@ def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3
 
 
 def make_durable(folder: Folder) -> None:
-    """Put all that was committed on the disk, so that it outlives a power cut.
+    """Flush all commits to the disk, so that they survive a power cut.
 
-    A commit itself does not wait for the disk: it outlives the death of any process, but perhaps not of the
+    A commit itself does not wait for the disk: it survives the death of any process, but perhaps not that of the
     machine.
     """
     try:
@@ -137,10 +137,10 @@ def _has_content(folder: Folder) -> bool:
 
 
 def _use_log(connection: sqlite3.Connection) -> None:
-    """Have changes go into a write-ahead log first.
+    """Switch the database to a write-ahead log.
 
-    When several open a database that is new, or that the last has just left, SQLite refuses this to some of them
-    without waiting for the others.
+    When several processes open a database that is new, or that the last one has just closed, SQLite refuses this
+    to some of them without waiting.
     """
     give_up_at = time.monotonic() + BUSY_SECONDS
     while True:
@@ -155,10 +155,10 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, folder: Folder, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring a database from the version it has to the newest, whole or not at all.
+    """Bring a database from its version to the newest, whole or not at all.
 
     Args:
-        migrations: what brings it from each version to the next.
+        migrations: the scripts that bring it from each version to the next.
 
     Raises:
         DatabaseError: its version is newer still.
@@ -191,10 +191,10 @@ def _statements(script: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def explained(folder: Folder) -> Iterator[None]:
-    """Raise what SQLite complains of in words for people.
+    """Turn errors of SQLite into errors a user can fix.
 
     Raises:
-        DatabaseError, DiskFullError: it could not be done.
+        DatabaseError, DiskFullError: in place of SQLite's own.
     """
     try:
         yield
@@ -214,7 +214,7 @@ def explained(folder: Folder) -> Iterator[None]:
                 f"{folder.database} cannot be read: {error}",
                 f"put a copy of it back; or, to start afresh and forget its runs, move {folder.state} away",
             ) from error
-        # It is interrupted when it takes longer than the event loop can be kept.
+        # The server interrupts a transaction that blocks its event loop for too long.
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
             raise BusyError(
                 f"another process has kept {folder.database} locked for {BUSY_SECONDS:.0f} s",

@@ -1,9 +1,9 @@
-"""Runs that come after others: the statements that make them wait, let them go, and abort them.
+"""Runs that come after others: the statements that make them wait, make them ready, and abort them.
 
-What a task comes after becomes a set of prerequisites when it is accepted, and all of its runs refer to that set.
-While one of those is not over, the runs wait (`NOT_YET`). Whatever ends a run, in the same transaction each set
-that it is in has one fewer to wait for: when none is left, the runs that refer to it are let go. When one did not
-succeed, they are aborted, unless they come after any end; and what comes after them is over with that, too.
+The runs that a task comes after become a set of prerequisites when it is accepted, and all of its runs refer to
+that set. While one of the set is not over, they wait (`NOT_YET`). When a run ends, the same transaction counts it
+off each set it is in: when none is left, the runs that refer to the set are ready. When one did not succeed, they
+are aborted, unless they come after any end; and so are the runs that come after them.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from aqueue.store.runs import Runs
 
 _GROUP: Final = "group:"
 
-_PUT_BEFORE: Final = (
+_ADD_PREREQUISITES: Final = (
     "INSERT OR IGNORE INTO prerequisite_runs (prerequisites, run) SELECT ?, value FROM json_each(?)"
 )
 _COUNT_UNMET: Final = (
@@ -51,7 +51,7 @@ _ABORT: Final = (
     "UPDATE runs SET state = 'aborted', was_held = (state = 'held'), reason = :reason, finished_at = :now,"
     f" before_retry = NULL WHERE prerequisites = :id AND {WAITING} RETURNING {RUN}"
 )
-_LET_GO: Final = f"UPDATE runs SET ready_at = NULL WHERE prerequisites = :id AND {WAITING} RETURNING id"
+_UNBLOCK: Final = f"UPDATE runs SET ready_at = NULL WHERE prerequisites = :id AND {WAITING} RETURNING id"
 _WAIT_AGAIN: Final = "UPDATE runs SET ready_at = ? WHERE prerequisites = ? AND state IN ('queued', 'held')"
 _BRING_BACK: Final = (
     "UPDATE runs SET state = iif(was_held, 'held', 'queued'), reason = NULL, finished_at = NULL,"
@@ -73,15 +73,17 @@ class Dependencies:
         self._runs = runs
         self.aborted: list[Run] = []
         """The runs that were aborted in this transaction because of what they come after."""
-        self.let_go: set[int] = set()
-        """The runs that were let go in this transaction, or wait once more, because of what they come after."""
+        self.unblocked: set[int] = set()
+        """The runs that became ready in this transaction because their prerequisites were met."""
+        self.brought_back: set[int] = set()
+        """The runs that were aborted because of a prerequisite, and wait once more since this transaction."""
         self._reopened: set[int] = set()
-        """The sets of which a run was queued again, and that have not been looked at since."""
+        """The sets of which a run was queued again, for `bring_back`."""
 
     # Questions
 
     def known(self, written: str) -> list[int]:
-        """Return the runs that an entry of `after` means.
+        """Return the runs that an entry of `after` refers to.
 
         Args:
             written: a run as commands know it; a name, for its newest run; or `group:NAME`, for the newest run of
@@ -119,16 +121,16 @@ class Dependencies:
         return bool(self._sets_with(run.id))
 
     def is_held_up(self, run: Run) -> bool:
-        """Return True if what a run comes after has not ended as it is to; it may have been retried meanwhile."""
+        """Return True if a prerequisite of a run is not over (it may have been retried) or did not succeed."""
         if run.prerequisites is None:
             return False
         return self._unmet_in(run.prerequisites) > 0 or self._failed(run.prerequisites) is not None
 
     def ready_at(self, run: Run, failures: dict[int, Run | None]) -> float | None:
-        """Return when a run that is queued again may be started, by what it comes after.
+        """Return when a run that is queued again may be started, as far as its prerequisites allow.
 
         Args:
-            failures: what is known of each set; each is asked only once for all runs of a sweep.
+            failures: a run of each set that did not succeed, or None; filled in, so that each set is asked once.
 
         Raises:
             RunError: something that it comes after did not succeed.
@@ -152,8 +154,8 @@ class Dependencies:
         """Make a set of prerequisites.
 
         Args:
-            runs: that are in it; more can be put into it by `put_before`.
-            after_any: however they end.
+            runs: the runs in it; `add_prerequisites` adds more.
+            after_any: it is met however they end.
 
         Returns:
             its id, for `settle` once it is complete.
@@ -161,27 +163,27 @@ class Dependencies:
         (set_,) = self._execute(
             "INSERT INTO prerequisites (after_any) VALUES (?) RETURNING id", (after_any,)
         ).fetchone()
-        self.put_before(runs, set_)
+        self.add_prerequisites(runs, set_)
         return int(set_)
 
-    def put_before(self, runs: Iterable[int], prerequisites: int) -> None:
-        """Have runs be in a set of prerequisites, too."""
-        self._execute(_PUT_BEFORE, (prerequisites, as_json(runs)))
+    def add_prerequisites(self, runs: Iterable[int], prerequisites: int) -> None:
+        """Add runs to a set of prerequisites."""
+        self._execute(_ADD_PREREQUISITES, (prerequisites, as_json(runs)))
 
     def settle(self, prerequisites: int, now: float) -> None:
-        """Let the runs go that wait for a complete set of prerequisites, or abort them, if it is time for that."""
+        """Make the runs ready that wait for a complete set of prerequisites, or abort them, if it is time."""
         (unmet,) = self._execute(_COUNT_UNMET, {"id": prerequisites}).fetchone()
         failed = self._failed(prerequisites)
         if failed is not None:
             for run in self._abort_waiting(prerequisites, failed, now):
                 self.settle_after(run, now)
         elif not unmet:
-            self._let_go(prerequisites)
+            self._unblock(prerequisites)
 
-    # What follows from what happens to a run
+    # Consequences of a run's end or retry
 
     def settle_after(self, run: Run, now: float) -> None:
-        """Do what follows from the end of a run for those that come after it, and so on."""
+        """Make ready or abort the runs that come after a run that ended, and those after them."""
         over = [run]
         while over:
             ended = over.pop()
@@ -190,10 +192,10 @@ class Dependencies:
                 if ended.state is not State.SUCCEEDED and not after_any:
                     over += self._abort_waiting(set_, ended, now)
                 elif not unmet:
-                    self._let_go(set_)
+                    self._unblock(set_)
 
     def unsettle_after(self, run: int) -> None:
-        """Have those wait that come after a run which was over and is queued again, if they are queued or held."""
+        """Make the queued and held runs wait that come after a run which was over and is queued again."""
         for set_, _ in self._sets_with(run):
             # Where one was unmet before, they wait already.
             if self._change_unmet(set_, 1) == 1:
@@ -201,17 +203,17 @@ class Dependencies:
             self._reopened.add(set_)
 
     def bring_back(self) -> None:
-        """Have those wait again that were aborted because of runs that were queued again since, and so on."""
+        """Make runs wait again that were aborted because of runs now queued again, and those after them."""
         while self._reopened:
             set_ = self._reopened.pop()
             if self._failed(set_) is not None:
                 continue
             for (id_,) in self._execute(_BRING_BACK, (set_, NOT_YET)).fetchall():
-                self.let_go.add(id_)
+                self.brought_back.add(id_)
                 self.unsettle_after(id_)
 
     def _failed(self, prerequisites: int) -> Run | None:
-        """Return a run of the set because of which those that wait for it are aborted; None if there is none."""
+        """Return a run of the set because of which those that refer to it are aborted; None if there is none."""
         return fetch_run(self._transaction, _FAILED, (prerequisites,))
 
     def _unmet_in(self, prerequisites: int) -> int:
@@ -220,7 +222,7 @@ class Dependencies:
         return int(unmet)
 
     def _change_unmet(self, prerequisites: int, by: int) -> int:
-        """Count some more or fewer runs of a set that are not over, and return how many there are now."""
+        """Change by some the number of runs of a set that are not over, and return it."""
         (unmet,) = self._execute(_CHANGE_UNMET, (by, prerequisites)).fetchone()
         return int(unmet)
 
@@ -239,6 +241,6 @@ class Dependencies:
         self.aborted += aborted
         return aborted
 
-    def _let_go(self, prerequisites: int) -> None:
-        rows = self._execute(_LET_GO, {"id": prerequisites, "not_yet": NOT_YET}).fetchall()
-        self.let_go.update(id_ for (id_,) in rows)
+    def _unblock(self, prerequisites: int) -> None:
+        rows = self._execute(_UNBLOCK, {"id": prerequisites, "not_yet": NOT_YET}).fetchall()
+        self.unblocked.update(id_ for (id_,) in rows)

@@ -1,8 +1,9 @@
 """Due times: the statements that make the runs of what is due, and decide about what was missed.
 
 A schedule's row says until when its due times are handled, and when it is due next. Whoever comes first after
-that, of several servers, makes the runs and moves the row on, in one transaction. What is over a minute late is
-only noted then, and decided about by `catch_up`, a schedule at a time, so that nothing that is due waits for it.
+that, of several servers, makes the runs and moves the row on, in one transaction. A time over a
+minute late is only recorded as missed then; `catch_up` decides about it, a schedule at a time, so that nothing
+that is due waits for it.
 """
 
 import sqlite3
@@ -24,13 +25,13 @@ from aqueue.store.runs import Runs
 from aqueue.store.submissions import Submissions
 
 _AT_ONCE: Final = 200
-"""The number of schedules that are looked after in one transaction."""
+"""The number of schedules that are handled in one transaction."""
 
 _CAUGHT_UP_AT_ONCE: Final = 400
 """The number of missed runs that are made in one transaction, so that nothing that is due waits for long."""
 
 _BACKWARDS: Final = 60.0
-"""Seconds by which the clock must have been put back for what it shows once more to be looked at again."""
+"""The seconds by which the clock must have been set back before due times are computed again."""
 
 _DUE: Final = "next_due <= ? ORDER BY next_due LIMIT ?"
 _FIRST_MISSED: Final = "missed_at IS NOT NULL AND paused = 0 ORDER BY missed_at LIMIT 1"
@@ -132,7 +133,7 @@ class DueTimes:
         return [one.schedule.task for one in fetch_schedules(self._transaction, _OWED, (as_json(files), now))]
 
     def follow_clock(self, now: float) -> None:
-        """Look again at what the clock shows once more, because it was put back; no time gets a second run."""
+        """Compute due times again after the clock was set back; no due time gets a second run."""
         for stored in fetch_schedules(self._transaction, _AHEAD_OF_CLOCK, (now + _BACKWARDS,)):
             with self._or_stop(stored):
                 self.move_on(stored.schedule, now)
@@ -146,7 +147,7 @@ class DueTimes:
             self._catch_up(left, limits)
 
     def move_on(self, schedule: Schedule, handled_until: float) -> float | None:
-        """Note until when a schedule's due times are handled, and return when it is due next."""
+        """Record until when a schedule's due times are handled, and return when it is due next."""
         from aqueue.policy import cron
 
         (next_due,) = self._execute(
@@ -166,7 +167,7 @@ class DueTimes:
         direct = limits.disabled_by is not None
         due = cron.live(schedule, stored.handled_until, now)
         made = [made for at in due for made in self._make(stored, at, Trigger.SCHEDULER, now, direct=direct)]
-        # The clock may have been put back by seconds: what was over is not due once more.
+        # The clock may have been set back by seconds: no time is due twice.
         self.move_on(schedule, max(now, stored.handled_until))
         return made
 

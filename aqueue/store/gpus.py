@@ -1,4 +1,4 @@
-"""GPUs: who has which, who waits for some, what servers saw of them and keep of them."""
+"""GPUs: which run has which, which runs wait for some, and servers' readings and reservations of them."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,18 @@ from aqueue.policy.limits import Limits
 from aqueue.store.rows import IN_LINE, RUNS, as_json, fetch_runs
 
 _BELIEVED_SECONDS: Final = 60.0
-"""The time that a server without a sign of life is believed to start the runs that it keeps GPUs for."""
+"""The seconds for which the reservations of a server without a sign of life count."""
 
 LINES: Final = "heads"
 """The first of each line."""
 
 DIRECT: Final = f"(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
-"""In place of the heads of lines: all runs that do not stand in line."""
+"""All runs that do not stand in line, in place of the heads of lines."""
 
-_WITH_CARDS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
+_WITH_GPUS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
 _RESERVATIONS: Final = (
-    "SELECT set_aside FROM servers"
-    " WHERE set_aside IS NOT NULL AND id <> ? AND leaving IS NULL AND heartbeat_at > ?"
+    "SELECT reservations FROM servers"
+    " WHERE reservations IS NOT NULL AND id <> ? AND leaving IS NULL AND heartbeat_at > ?"
 )
 _QUEUED: Final = "SELECT id FROM runs WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))"
 _WAITING: Final = (
@@ -50,9 +50,9 @@ class Gpus:
         self._transaction = transaction
         self._execute = transaction.execute
 
-    def allocator(self, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
-        """Return the GPUs of a server, with all that is known of them."""
-        return Allocator(look, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
+    def allocator(self, reading: GpuReading | None, limits: Limits, now: float) -> Allocator:
+        """Return the allocator of a server's GPUs, with all that is known of them."""
+        return Allocator(reading, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
 
     def leases(self) -> list[Lease]:
         """Return the slots of GPUs that running runs have, of all servers."""
@@ -64,7 +64,7 @@ class Gpus:
                 memory=run.task.gpu_memory,
                 started_at=run.started_at or 0.0,
             )
-            for run in fetch_runs(self._transaction, _WITH_CARDS)
+            for run in fetch_runs(self._transaction, _WITH_GPUS)
             for gpu in run.gpus
         ]
 
@@ -73,40 +73,48 @@ class Gpus:
         return dict(self._execute("SELECT key, freed_at FROM gpus").fetchall())
 
     def give_back(self, gpus: Sequence[Allocation], now: float) -> None:
-        """Take note that nobody has these GPUs any more."""
+        """Record that no run has these GPUs any more."""
         for gpu in gpus:
             self._execute(_FREE, (gpu.key, now))
 
     def reading(self, servers: Iterable[str] | None = None) -> GpuReading | None:
-        """Return the latest look that one of these servers, or of all, took at the GPUs; None if none has."""
+        """Return the latest reading of the GPUs by one of these servers, or by any; None if there is none."""
         which = "1" if servers is None else "id IN (SELECT value FROM json_each(:servers))"
-        looks = [
+        readings = [
             msgspec.json.decode(text, type=GpuReading)
             for (text,) in self._execute(
-                f"SELECT look FROM servers WHERE look IS NOT NULL AND {which}", {"servers": as_json(servers or ())}
+                f"SELECT reading FROM servers WHERE reading IS NOT NULL AND {which}",
+                {"servers": as_json(servers or ())},
             )
         ]
-        return max(looks, key=lambda look: look.began_at, default=None)
+        return max(readings, key=lambda reading: reading.began_at, default=None)
 
-    def remember(self, look: GpuReading, server: str) -> None:
-        """Remember what a server saw last, for those who ask why a run waits."""
-        self._execute("UPDATE servers SET look = ? WHERE id = ?", (msgspec.json.encode(look).decode(), server))
+    def remember(self, reading: GpuReading, server: str) -> None:
+        """Record a server's last reading, for those who ask why a run waits."""
+        self._execute(
+            "UPDATE servers SET reading = ? WHERE id = ?", (msgspec.json.encode(reading).decode(), server)
+        )
 
-    def set_aside(self, server: str, reservations: Sequence[Reservation]) -> None:
-        """Remember what a server keeps for runs that wait, and nothing else."""
+    def reserve(self, server: str, reservations: Sequence[Reservation]) -> None:
+        """Record the GPUs that a server reserves for runs that wait, in place of its earlier reservations."""
         text = as_json(reservations) if reservations else None
-        self._execute("UPDATE servers SET set_aside = ? WHERE id = ? AND set_aside IS NOT ?", (text, server, text))
+        self._execute(
+            "UPDATE servers SET reservations = ? WHERE id = ? AND reservations IS NOT ?", (text, server, text)
+        )
 
-    def set_aside_by_others(self, server: str, now: float) -> list[Reservation]:
-        """Return what other servers keep for runs that wait, in the order of their turns."""
+    def reservations_of_others(self, server: str, now: float) -> list[Reservation]:
+        """Return the reservations of other servers for runs that wait, in the order of their turns."""
         found: list[Reservation] = []
         for (text,) in self._execute(_RESERVATIONS, (server, now - _BELIEVED_SECONDS)):
             found += msgspec.json.decode(text, type=list[Reservation])
-        queued = {id_ for (id_,) in self._execute(_QUEUED, (as_json({slot.run for slot in found}),))}
-        return sorted((slot for slot in found if slot.run in queued), key=lambda slot: (slot.priority, slot.run))
+        queued = {id_ for (id_,) in self._execute(_QUEUED, (as_json({reservation.run for reservation in found}),))}
+        return sorted(
+            (reservation for reservation in found if reservation.run in queued),
+            key=lambda reservation: (reservation.priority, reservation.run),
+        )
 
     def demands(self, direct: bool = False) -> list[str]:
-        """Return what the runs ask for that could be started, each once, as text."""
+        """Return the GPU requests of the runs that may be started, each once, as text."""
         return [demand for (demand,) in self._execute(_DEMANDS.format(lines=DIRECT if direct else LINES))]
 
     def waiting(self) -> list[tuple[int, str, GpuRequest]]:

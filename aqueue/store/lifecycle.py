@@ -1,4 +1,4 @@
-"""Changes of runs: how their attempts end, and what people do to them, one method for each.
+"""Changes of runs: the ends of their attempts, and what people do to them, one method for each.
 
 Each method sees and leaves a consistent state, and what several methods do in a transaction is done together.
 Times come in as arguments, in seconds since the epoch.
@@ -54,7 +54,7 @@ _TAKE_BACK: Final = (
 
 
 class Lifecycle:
-    """The ways of runs from state to state.
+    """The transitions of runs from state to state.
 
     Args:
         transaction: a connection inside a transaction that may write.
@@ -78,7 +78,7 @@ class Lifecycle:
     # A run's life under a server
 
     def finish(self, outcome: Outcome, server: str) -> Run | None:
-        """Record how an attempt ended, and what follows from it.
+        """Record how an attempt ended, and update the runs that depend on it.
 
         Returns:
             the run as it is now; None if this attempt is no longer the server's, and nothing was done.
@@ -129,7 +129,7 @@ class Lifecycle:
         """Return the runs of `server` that somebody wants stopped, and why."""
         return self._execute(_CANCELLATIONS, (server,)).fetchall()
 
-    # What people do to runs
+    # Changes that people make
 
     def cancel(self, run: Run, reason: str, now: float) -> State:
         """Abort a run that waits; have its server stop one that runs.
@@ -177,7 +177,7 @@ class Lifecycle:
         return True
 
     def hold(self, run: Run) -> None:
-        """Keep a queued run from being started.
+        """Hold a queued run: it is not started until it is released.
 
         Raises:
             RunError: it is not queued.
@@ -186,7 +186,7 @@ class Lifecycle:
         self._move(run, State.HELD)
 
     def release(self, run: Run) -> None:
-        """Let a held run go.
+        """Queue a held run.
 
         Raises:
             RunError: it is not held.
@@ -214,12 +214,12 @@ class Lifecycle:
             if len(refused) == len(left):
                 raise _first_reason(refused, failures)
             self._dependencies.bring_back()
-            # What they come after may have been retried meanwhile.
+            # Their prerequisites may have been retried meanwhile.
             left = [run for run, _ in refused]
 
     def _retry(self, run: Run, failures: dict[int, Run | None]) -> None:
         _require(run, "retried", *sorted(ENDED))
-        if run.id in self._dependencies.let_go:
+        if run.id in self._dependencies.brought_back:
             # It is back already; perhaps as held, but whoever retries it wants it to start.
             self._execute("UPDATE runs SET state = 'queued', reason = ? WHERE id = ?", (_BY_HAND, run.id))
             return
@@ -238,7 +238,7 @@ class Lifecycle:
         self._dependencies.unsettle_after(run.id)
 
     def _remember_before_retry(self, run: Run) -> None:
-        """Keep what a retry replaces, for the case that it is taken back before anything of it has begun."""
+        """Record the values that a retry replaces, in case it is taken back before it has begun."""
         values = self._execute(_READ_REPLACED, (run.id,)).fetchone()
         self._execute("UPDATE runs SET before_retry = ? WHERE id = ?", (as_json(values), run.id))
 

@@ -1,4 +1,4 @@
-"""The database's tables, and how they came to be what they are."""
+"""The database's schema, as the steps that lead to it."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ MIGRATIONS: Final = (
         started_at REAL,
         finished_at REAL,
         scheduled_for REAL,
-        -- The schedule that has made it, which has another name where it makes a sweep.
+        -- The schedule that made it; its name differs from the run's where the schedule makes a sweep.
         schedule TEXT,
         attempt INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0,
@@ -29,25 +29,25 @@ MIGRATIONS: Final = (
         signal INTEGER,
         server TEXT,
         cancel TEXT,
-        -- Whether it is started whatever the limits are, as those of schedules are where queues are disabled.
+        -- 1: it starts whatever the limits are, as runs of schedules do where queues are disabled.
         direct INTEGER NOT NULL DEFAULT 0,
-        -- What it asks for of the GPUs, as text; empty for none. The runs of a queue that ask for the same stand
-        -- in a line of their own: when the first cannot be given its gpus, none of them can.
+        -- Its request for GPUs, as text; empty for none. The runs of a queue with the same request are a line:
+        -- when the first cannot have its GPUs, none of them can.
         demand TEXT NOT NULL DEFAULT '',
-        -- The gpus that it has, or had in the attempt after which it was over.
+        -- The GPUs that it has, or had in the attempt that ended it.
         gpus TEXT,
         -- Its group, and the commit of its code, as its task says.
         group_name TEXT,
         code TEXT,
-        -- What its last attempt measured, as JSON.
+        -- The metrics of its last attempt, as JSON.
         metrics TEXT,
-        -- How long the last attempt took, in seconds.
+        -- Seconds that the last attempt took.
         took REAL,
-        -- What it comes after.
+        -- The set of runs that it comes after.
         prerequisites INTEGER,
-        -- Whether it was held when it was aborted because of what it comes after; then it comes back as that.
+        -- 1: it was held when it was aborted because of a prerequisite, so it comes back as held.
         was_held INTEGER NOT NULL DEFAULT 0,
-        -- What a retry by hand replaced, as JSON: taken back, it is as if there had been no retry.
+        -- The values that a retry by hand replaced, as JSON, to take the retry back.
         before_retry TEXT,
         UNIQUE (name, run_id)
     );
@@ -62,7 +62,7 @@ MIGRATIONS: Final = (
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
-    -- Each has a row from its claim on.
+    -- An attempt has a row from its claim on.
     CREATE TABLE attempts (
         run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -72,13 +72,13 @@ MIGRATIONS: Final = (
         signal INTEGER,
         reason TEXT,
         gpus TEXT,
-        -- Who runs it, and by what that finds it again, once it is known.
+        -- Who runs it, and the handle by which that executor finds it again, once known.
         executor TEXT NOT NULL,
         handle TEXT,
         PRIMARY KEY (run, number)
     ) WITHOUT ROWID;
 
-    -- The first of each line: so a claim costs the same however many wait, in one queue or in many.
+    -- The first run of each line: so a claim costs the same however many wait, in one queue or in many.
     CREATE TABLE heads (
         queue TEXT NOT NULL,
         demand TEXT NOT NULL,
@@ -100,7 +100,7 @@ MIGRATIONS: Final = (
             ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
             WHERE (excluded.priority, excluded.run) < (priority, run);
     END;
-    -- It looks for another head only where there is none any more.
+    -- The next head is searched for only where the line has lost its head.
     CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
         WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
             AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
@@ -115,8 +115,8 @@ MIGRATIONS: Final = (
     END;
     CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
 
-    -- Runs that others come after. All runs of a task have them in common, so between two large sweeps there is no
-    -- row for each pair of their runs. `unmet` is how many of them are not over.
+    -- A set of runs that others come after. All runs of a task share one set, so two large sweeps do not need a
+    -- row for each pair of their runs. `unmet` counts the runs of the set that are not over.
     CREATE TABLE prerequisites (
         id INTEGER PRIMARY KEY,
         after_any INTEGER NOT NULL,
@@ -138,22 +138,22 @@ MIGRATIONS: Final = (
         heartbeat_at REAL NOT NULL,
         queues TEXT,
         log TEXT,
-        -- What others ask of a server; it writes the rest of its row itself.
+        -- Requests of others to a server; it writes the rest of its row itself.
         wanted_at REAL NOT NULL DEFAULT 0,
         leaving TEXT,
         raised_to INTEGER NOT NULL DEFAULT 0,
         stays_for REAL NOT NULL DEFAULT 0,
         disabled_by TEXT,
-        -- Its gpus, by what it was told, and what it saw when it last looked at them.
+        -- The GPUs that it may use, and its last reading of them.
         owns TEXT NOT NULL DEFAULT '[]',
-        look TEXT,
-        -- What it keeps for runs that wait, so that the others do not give it away.
-        set_aside TEXT
+        reading TEXT,
+        -- The GPUs it reserves for runs that wait, so that other servers do not give them away.
+        reservations TEXT
     ) WITHOUT ROWID;
-    -- When each card was last given back.
+    -- When each GPU was last given back.
     CREATE TABLE gpus (key TEXT PRIMARY KEY, freed_at REAL NOT NULL) WITHOUT ROWID;
-    -- By how many seconds the wall clock was ahead of the time since that boot when somebody looked last. If it is
-    -- more or less now, the wall clock was set, and the moments of what goes on are moved with it.
+    -- Seconds by which the wall clock was ahead of the time since that boot when a server last read it. If that
+    -- has changed, the wall clock was set, and the times of queued and running runs are moved with it.
     CREATE TABLE clock (
         boot TEXT NOT NULL,
         ahead REAL NOT NULL
@@ -161,20 +161,20 @@ MIGRATIONS: Final = (
 
     CREATE TABLE schedules (
         name TEXT PRIMARY KEY,
-        -- Where it is written, within the folder; null once it has ended.
+        -- Its file, within the folder; null once it has ended.
         file TEXT,
         schedule TEXT NOT NULL,
         handled_until REAL NOT NULL,
-        -- Since when it has been as it is: what was due before was not missed, whatever the clock shows again.
+        -- When its present version came into force: no time before that was missed, even if the clock is set back.
         counts_from REAL NOT NULL,
         -- Null while it is paused, and once it is never due again.
         next_due REAL,
-        -- From where on, and as of when, there are missed times to decide about.
+        -- The beginning and the end of the period whose missed times are to be decided about.
         missed_after REAL,
         missed_at REAL,
         missed INTEGER NOT NULL DEFAULT 0,
         paused INTEGER NOT NULL DEFAULT 0,
-        -- What is wrong with the file as it is now.
+        -- The error in the file as it is now.
         error TEXT
     ) WITHOUT ROWID;
     CREATE INDEX schedules_due ON schedules (next_due) WHERE next_due IS NOT NULL;
@@ -183,8 +183,8 @@ MIGRATIONS: Final = (
     CREATE INDEX schedules_paused ON schedules (name) WHERE paused = 1;
     CREATE INDEX schedules_in_file ON schedules (file);
 
-    -- The references that keep code from git's garbage collection. Each is here before it is in its repository,
-    -- and until it is gone from there; without `used_at` it is about to go.
+    -- The references that keep code from git's garbage collection. Each has a row before it is in its repository,
+    -- and until it is gone from there; without `used_at` it is about to be removed.
     CREATE TABLE snapshots (
         ref TEXT PRIMARY KEY,
         repository TEXT NOT NULL,
@@ -194,4 +194,4 @@ MIGRATIONS: Final = (
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
     """,
 )
-"""The steps that bring a database from each version to the next. Never edited once released, only added to."""
+"""The scripts that bring a database from each version to the next; once released, only added to."""

@@ -1,8 +1,8 @@
 """Orders that get through although the disk is full.
 
-A command that cannot write to the database for want of room leaves its order in a file that was made beforehand:
-to write over what is there needs no room. Servers obey an order at once, and take it out of the file when the
-database has it. So an order outlives the death of whoever gave it and of whoever was to obey it.
+A command that cannot write to the database for want of room writes its order into a file that was made beforehand:
+overwriting needs no room. Servers obey an order at once, and remove it from the file when the
+database has it. So an order survives the death of the command and of the server.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class OrderFile:
         with self._opened(os.O_RDWR) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             content = _content(file)
-            # What somebody has written half is written over.
+            # An order that was written only in part is overwritten.
             content = content[: content.rfind(b"\n") + 1]
             lines = b"".join(_encoder.encode(one) + b"\n" for one in orders if one not in _orders_in(content))
             if len(content) + len(lines) > os.fstat(file).st_size:
@@ -96,15 +96,15 @@ class OrderFile:
     def read(self) -> list[Order]:
         """Return the orders that lie there, first to last; none where they cannot be read."""
         with contextlib.suppress(OSError), self._opened(os.O_RDONLY) as file:
-            # There are next to never any.
+            # There are hardly ever any.
             if os.pread(file, 1, 0) not in (b"", _EMPTY):
                 return _orders_in(_content(file))
         return []
 
     def remove(self, done: Collection[Order]) -> None:
-        """Take orders out that the database has; what cannot be taken out now does no harm."""
+        """Remove orders that the database has; one that cannot be removed now does no harm."""
         with contextlib.suppress(OSError), self._opened(os.O_RDWR) as file:
-            # Whoever gives one just then must not keep a server waiting.
+            # A command that gives an order must not block a server.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             content = _content(file)
             left = b"".join(_encoder.encode(one) + b"\n" for one in _orders_in(content) if one not in done)

@@ -116,12 +116,12 @@ class Prospects:
         count, queued = self._execute(counted, values).fetchone()
         runs = fetch_runs(self._transaction, f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
         here = _as_it_is(server, limits)
-        board = _board_of(here, self._gpus.reading([here.id]), limits, now)
+        allocator = _allocator_of(here, self._gpus.reading([here.id]), limits, now)
         said = []
         for run, line in zip(runs, self._queues.lines(runs, [here], limits.queues), strict=True):
             why = waiting_for(run, line, limits, now)
             if why is None and run.task.demand is not None:
-                why = board.lack(run.task.demand, limits.confinement(run.queue))
+                why = allocator.lack(run.task.demand, limits.confinement(run.queue))
             said.append(f"run {run.id} {run.name} is left" + (f": {why}" if why else ""))
         more = (
             [f"{count - len(said)} more are left; `aqueue ls` shows why each waits"] if count > len(said) else []
@@ -155,7 +155,7 @@ class Prospects:
             return True
         if limits.serves is None:
             return False
-        # What runs come after may be in queues that other servers serve.
+        # Prerequisites may be in queues that other servers serve.
         values = {"queues": as_json(limits.serves), "not_yet": NOT_YET}
         roots = self._execute(_ROOTS % _SERVED, values)
         servers = [here, *(other for other in self._servers.all() if other.id != server)]
@@ -197,17 +197,17 @@ class Prospects:
         """Return False if a server has seen that it lacks the GPUs which runs of this kind ask for."""
         if not kind.demand:
             return True
-        look = self._gpus.reading([server.id])
+        reading = self._gpus.reading([server.id])
         # A driver that is there and fails for the moment may come back by itself.
-        if look is None or (look.problem is not None and not look.is_without_driver):
+        if reading is None or (reading.problem is not None and not reading.is_without_driver):
             return True
         demand = msgspec.json.decode(kind.demand, type=GpuRequest)
-        return not _board_of(server, look, limits, now).lack(demand, limits.confinement(kind.queue))
+        return not _allocator_of(server, reading, limits, now).lack(demand, limits.confinement(kind.queue))
 
 
-def _board_of(server: Server, look: GpuReading | None, limits: Limits, now: float) -> Allocator:
+def _allocator_of(server: Server, reading: GpuReading | None, limits: Limits, now: float) -> Allocator:
     """Return the GPUs of a server as if no run had any."""
-    return Allocator(look, (), {}, limits.rules, server.owns, now)
+    return Allocator(reading, (), {}, limits.rules, server.owns, now)
 
 
 def _as_it_is(server: Server, limits: Limits) -> Server:

@@ -1,4 +1,4 @@
-"""Queues: how many runs each has, which are paused, what waiting runs have before them, what is to be expected."""
+"""Queues: their counts, pauses, lines of waiting runs, and the outlook for a server."""
 
 import sqlite3
 from collections import Counter
@@ -48,7 +48,7 @@ _OUTLOOK: Final = _OF_SERVED.format(served="1") + _OF_ALL
 _OUTLOOK_OF_SOME: Final = _OF_SERVED.format(served="queue IN (SELECT value FROM json_each(:queues))") + _OF_ALL
 
 Counted = dict[tuple[str, str, int], tuple[int, int]]
-"""Up to which run each line was counted, by its queue, demand and priority, and how many go before that."""
+"""For each line, by queue, demand and priority: the run up to which it was counted, and how many go before it."""
 
 
 class Outlook(NamedTuple):
@@ -76,7 +76,7 @@ class Outlook(NamedTuple):
 
 
 class Queues:
-    """The queues, which are there as long as they have runs.
+    """The queues; each exists as long as it has runs.
 
     Args:
         transaction: a connection inside a transaction; to pause and resume, one that may write.
@@ -95,7 +95,7 @@ class Queues:
         return sorted(found.items())
 
     def first(self, queue: str) -> Run | None:
-        """Return the run of a queue that is to be started next, or once it is ready again."""
+        """Return the run of a queue that is to be started next; if none is ready, the one that is first."""
         return fetch_run(self._transaction, _FIRST_IN_LINE, (queue,)) or fetch_run(
             self._transaction, _FIRST_DELAYED, (queue,)
         )
@@ -105,11 +105,11 @@ class Queues:
         return {queue for (queue,) in self._execute("SELECT queue FROM pauses")}
 
     def pause(self, queue: str) -> None:
-        """Have nothing of `queue` started until it is resumed."""
+        """Start no run of `queue` until it is resumed."""
         self._execute("INSERT OR IGNORE INTO pauses (queue) VALUES (?)", (queue,))
 
     def resume(self, queue: str) -> bool:
-        """Let `queue` go on.
+        """Resume `queue`.
 
         Returns:
             whether it was paused.
@@ -117,7 +117,7 @@ class Queues:
         return bool(self._execute("DELETE FROM pauses WHERE queue = ?", (queue,)).rowcount)
 
     def usage(self, server: str, limits: Limits) -> Usage:
-        """Return what is running, from the point of view of a server."""
+        """Return the slots that are in use, from the point of view of a server."""
         usage = Usage(queues=Counter(), jobs=0, runs=0, paused=self.paused())
         for owner, queue, count in self._execute(_USAGE):
             usage.queues[queue] += count
@@ -127,7 +127,7 @@ class Queues:
         return usage
 
     def outlook(self, limits: Limits, now: float) -> Outlook:
-        """Return what there is to expect in the queues that a server serves."""
+        """Return the outlook for the queues that a server serves."""
         statement = _OUTLOOK if limits.serves is None else _OUTLOOK_OF_SOME
         values = {"now": now, "queues": as_json(limits.serves or ())}
         running, queued, *others = self._execute(statement, values).fetchone()
@@ -141,13 +141,13 @@ class Queues:
         silent: Sequence[Server] = (),
         counted: Counted | None = None,
     ) -> Iterator[Line]:
-        """Yield what each of `runs` has before it.
+        """Yield for each of `runs` what it waits behind.
 
         Args:
             servers: those that are up.
             configured: the queues that somebody configured.
             silent: servers that are up, too, but give no sign of life.
-            counted: how far a call before this one has come, in the same transaction; it is brought up to date.
+            counted: the counts of an earlier call in the same transaction; updated.
         """
         runs = list(runs)
         ahead = self._ahead(runs, {} if counted is None else counted)
@@ -178,7 +178,7 @@ class Queues:
     def _ahead(self, runs: Iterable[Run], counted: Counted) -> dict[int, int]:
         """Return how many go before each of the runs in line; those do not count that ask for other GPUs.
 
-        From each to the next the runs in between are counted: no part of a long queue is gone through twice.
+        Only the runs between one and the next are counted: no part of a long queue is read twice.
         """
         ahead: dict[int, int] = {}
         for queue, demand, priority, id_ in sorted(
@@ -186,14 +186,14 @@ class Queues:
             for run in runs
             if run.state is State.QUEUED and run.ready_at is None
         ):
-            lane = queue, demand, priority
-            if lane not in counted or counted[lane][0] > id_:
-                (before,) = self._execute(f"{_COUNT_IN_LINE} AND priority < ?", lane).fetchone()
-                counted[lane] = 0, before
-            last, count = counted[lane]
+            line = queue, demand, priority
+            if line not in counted or counted[line][0] > id_:
+                (before,) = self._execute(f"{_COUNT_IN_LINE} AND priority < ?", line).fetchone()
+                counted[line] = 0, before
+            last, count = counted[line]
             (between,) = self._execute(
-                f"{_COUNT_IN_LINE} AND priority = ? AND id >= ? AND id < ?", (*lane, last, id_)
+                f"{_COUNT_IN_LINE} AND priority = ? AND id >= ? AND id < ?", (*line, last, id_)
             ).fetchone()
             ahead[id_] = count + between
-            counted[lane] = id_, ahead[id_]
+            counted[line] = id_, ahead[id_]
         return ahead

@@ -1,4 +1,4 @@
-"""Rows and records: the columns of each table, written once, and what makes the one of the other."""
+"""Rows and records: the columns of each table, written once, and the conversions between the two."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence

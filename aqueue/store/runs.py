@@ -1,4 +1,4 @@
-"""Runs: the statements that find them, by all that is known of them, and those that forget them."""
+"""Runs: the statements that find them and those that forget them."""
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ class Runs:
         self._execute = transaction.execute
 
     def resolve(self, written: str) -> Run:
-        """Return the run that `written` means: an id, NAME:RUN_ID, or a RUN_ID or else a name of only one run.
+        """Return the run that `written` names: an id, NAME:RUN_ID, or a RUN_ID or else a name of only one run.
 
         Raises:
             RunError: there is none, or several.
@@ -133,7 +133,7 @@ class Runs:
         return [id_ for (id_,) in self._execute(f"SELECT id FROM runs{where} ORDER BY id", values)]
 
     def in_slices(self, ids: Sequence[int]) -> Iterator[list[Run]]:
-        """Yield the runs of these ids, in their order, so many at a time as take little memory."""
+        """Yield the runs of these ids, in their order, in slices that take little memory."""
         for start in range(0, len(ids), _SLICE):
             wanted = ids[start : start + _SLICE]
             by_id = {run.id: run for run in self._fetch(_OF_IDS, as_json(wanted))}

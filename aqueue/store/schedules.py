@@ -1,4 +1,4 @@
-"""Schedules: which there are, what files say of them, and what people do to them.
+"""Schedules: the rows, what files say about them, and what people do to them.
 
 A schedule that has ended keeps its row: were it to come back, no time would be handled twice.
 """
@@ -95,7 +95,7 @@ class Schedules:
         """Return the run of a schedule's latest due time, those aside that were over before they began."""
         return fetch_run(self._transaction, _LAST_RUN, (schedule,))
 
-    # What files say
+    # Changes that files make
 
     def put(
         self,
@@ -107,7 +107,7 @@ class Schedules:
         holds: Callable[[str, str], bool],
         limits: Limits,
     ) -> list[Changed]:
-        """Have what a file says be in force, and nothing else of what it said before.
+        """Bring the schedules of a file into force; those that it no longer has end.
 
         Args:
             file: its path within the folder.
@@ -134,8 +134,8 @@ class Schedules:
         changes = (self._put(file, schedule, now, is_edit=is_edit) for schedule in found)
         return changed + [change for change in changes if change is not None]
 
-    def put_error(self, file: str, error: str) -> None:
-        """Note what is wrong with a file whose last good version stays in force."""
+    def note_error(self, file: str, error: str) -> None:
+        """Record the error in a file whose last good version stays in force."""
         self._execute("UPDATE schedules SET error = ? WHERE file = ?", (error, file))
 
     def _of_same_names(self, submission: Submission) -> list[StoredSchedule]:
@@ -175,10 +175,10 @@ class Schedules:
         self._execute(_END, (stored.name,))
         return Changed(stored.name)
 
-    # What people do
+    # Changes that people make
 
     def pause(self, name: str, now: float) -> None:
-        """Have no runs of a schedule made until it is resumed; what it has missed by now waits, too.
+        """Stop making runs of a schedule until it is resumed; its missed times wait, too.
 
         Raises:
             ScheduleError: there is no such schedule.
@@ -187,7 +187,7 @@ class Schedules:
         self._execute(_PAUSE, {"name": name, "now": now})
 
     def resume(self, name: str, now: float) -> bool:
-        """Let a schedule go on, from now on.
+        """Resume a schedule, from now on.
 
         Returns:
             whether it was paused.
@@ -209,6 +209,6 @@ class Schedules:
 
 
 def _is_as(stored: StoredSchedule, file: str, schedule: Schedule) -> bool:
-    """Return whether a schedule is in force just as a file says it, and was not stopped."""
+    """Return True if a schedule is in force just as the file has it, and was not stopped."""
     was_stopped = stored.error is not None and stored.next_due is None and not stored.paused
     return (stored.file, stored.schedule) == (file, schedule) and not was_stopped

@@ -1,10 +1,9 @@
-"""The server's database: what its event loop has done in transactions, without being kept waiting.
+"""The server's database: transactions that do not block the event loop for long.
 
-A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, in one go. So there is no
-moment at which a cancelled task could leave a transaction open. It runs in aiosqlite's thread, which can wait for
-other processes, and for the disk. A small one does not wait for anything, and is done sooner than the way there
-and back takes: so that is done right where it is asked for, unless somebody else is writing just then, it takes
-long after all, or the log is to be brought into the database file first.
+A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, without awaiting. So no
+cancelled task leaves a transaction open. Work runs in aiosqlite's thread, which may wait for other processes and
+for the disk. Small work takes less time than handing it to that thread, so it runs in the event loop, unless
+another process is writing, it takes long after all, or the log must be copied into the database file first.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SMALL_SECONDS: Final = 0.02
-"""For how long a transaction may keep the event loop."""
+"""The seconds for which a transaction may block the event loop."""
 
 
 class _Script(str):
@@ -57,9 +56,9 @@ class Database:
     """The server's connections, for its event loop.
 
     Args:
-        thread: aiosqlite's, which does what may take long; one thread, so all of it is done in order.
-        connection: the one that the thread has.
-        here: in the thread of the event loop; it neither waits for others nor for the disk.
+        thread: aiosqlite's, for work that may take long; one thread, so all of it is done in order.
+        connection: the thread's.
+        here: the event loop's; it waits neither for other processes nor for the disk.
     """
 
     def __init__(
@@ -97,8 +96,8 @@ class Database:
         except BaseException:
             opened.close()
             raise
-        # Whoever writes just then is left to the thread, and so is what has to wait for the disk: to bring what
-        # was committed from the log into the database file.
+        # Waiting is left to the thread: for another process that writes, and for the disk when the log is copied
+        # into the database file.
         here.execute("PRAGMA busy_timeout = 0")
         here.execute("PRAGMA wal_autocheckpoint = 0")
         thread = aiosqlite.connect(folder.database, factory=lambda *_, **__: opened)
@@ -115,8 +114,8 @@ class Database:
         If the caller is cancelled meanwhile, the work is still done whole or not at all.
 
         Args:
-            is_small: whether it most likely takes a few milliseconds at most; then it keeps the event loop for so
-                long. If that was wrong it may be done a second time, after all that it did was undone.
+            is_small: it likely takes a few milliseconds at most; then it may run in the event loop. If it takes
+                longer, it is rolled back and done once more in the thread.
 
         Raises:
             DatabaseError, DiskFullError: it could not be done.
@@ -128,7 +127,7 @@ class Database:
         return await self._in_thread(lambda: self._transact(self._connection, work))
 
     async def read(self, work: Work[T]) -> T:
-        """Do `work`, which only reads, on the database as it is at one moment; nobody is kept from writing.
+        """Do `work`, which only reads, on the database as it is at one moment, without blocking writers.
 
         Raises:
             DatabaseError: it cannot be read.
@@ -154,9 +153,9 @@ class Database:
                 self._takes_long = time.monotonic() - began > _SMALL_SECONDS
 
     def _log_is_short(self) -> bool:
-        """Return True if nothing has to wait for the disk: the log is short enough."""
+        """Return True if the log is too short to be copied into the database file, which waits for the disk."""
         try:
-            size: int = os.stat(self._log).st_size  # noqa: PTH116 - for each run
+            size: int = os.stat(self._log).st_size  # noqa: PTH116 - Path.stat() is slower, and every run asks
         except FileNotFoundError:
             return False
         return size < self._longest_log
@@ -165,7 +164,7 @@ class Database:
         return time.monotonic() > self._give_up_at
 
     def check(self) -> None:
-        """Make sure that what is written is still what others read.
+        """Check that the open file is still the one that others open.
 
         Raises:
             DatabaseError: the file was removed, or another put in its place.

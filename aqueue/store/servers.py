@@ -1,4 +1,4 @@
-"""Servers: who is up, what is asked of them, and whose runs they take over."""
+"""Servers: which are up, requests to them, and the runs they take over."""
 
 import sqlite3
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from aqueue.store.rows import SERVER, server_of, server_values
 from aqueue.store.runs import Runs
 
 SET_SECONDS: Final = 1.0
-"""By how much the wall clock has to be set to be noticed."""
+"""The seconds by which the wall clock has to be set to be noticed."""
 
 _ENTER: Final = (
     f"INSERT INTO servers ({SERVER}) VALUES ({', '.join(f':{field}' for field in Server.__struct_fields__)})"
@@ -27,7 +27,7 @@ _WANT: Final = (
     "UPDATE servers SET wanted_at = ?, raised_to = max(raised_to, ?), stays_for = max(stays_for, ?) WHERE id = ?"
 )
 _SEND_AWAY: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NOT ?"
-_HELD_BY: Final = "SELECT id, attempt FROM runs WHERE state = 'running' AND server = ?"
+_RUNNING_ON: Final = "SELECT id, attempt FROM runs WHERE state = 'running' AND server = ?"
 _MOVE_WITH_CLOCK: Final = (
     "UPDATE runs SET ready_at = ready_at + :jump WHERE state = 'queued' AND ready_at < :not_yet",
     "UPDATE runs SET started_at = started_at + :jump WHERE state = 'running'",
@@ -38,7 +38,7 @@ _MOVE_WITH_CLOCK: Final = (
 
 
 class Servers:
-    """Those who do the work.
+    """The servers of a folder.
 
     Args:
         transaction: a connection inside a transaction; one that may write, for all that changes something.
@@ -49,11 +49,11 @@ class Servers:
         self._runs = runs
 
     def all(self) -> list[Server]:
-        """Return all that entered and did not leave, the dead among them."""
+        """Return all servers that entered and did not leave, dead ones included."""
         return [server_of(row) for row in self._execute(f"SELECT {SERVER} FROM servers ORDER BY started_at")]
 
     def get(self, id_: str) -> Server | None:
-        """Return what is known of a server."""
+        """Return the record of a server; None if it has left."""
         row = self._execute(f"SELECT {SERVER} FROM servers WHERE id = ?", (id_,)).fetchone()
         return server_of(row) if row else None
 
@@ -71,9 +71,9 @@ class Servers:
         """Record a server's sign of life, and what it may start."""
         self._execute(_BEAT, (now, limits.jobs, limits.disabled_by, server))
 
-    def held_by(self, server: str) -> set[tuple[int, int]]:
+    def running_on(self, server: str) -> set[tuple[int, int]]:
         """Return the runs that a server runs, each with the number of its attempt."""
-        return set(self._execute(_HELD_BY, (server,)))
+        return set(self._execute(_RUNNING_ON, (server,)))
 
     def adopt(self, heir: str, fresh: Collection[str], gone: Collection[str]) -> list[tuple[Run, str]]:
         """Give `heir` the runs of servers that are gone, or give no sign of life.
@@ -95,7 +95,7 @@ class Servers:
             self.leave(server)
         return adopted
 
-    # What is asked of them
+    # Requests to them
 
     def want(self, server: str, jobs: int, stays_for: float, now: float) -> None:
         """Ask a server to have so many jobs at least, and to stay for so many seconds without work."""

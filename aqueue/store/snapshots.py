@@ -31,13 +31,13 @@ class Snapshots:
         self._execute = transaction.execute
 
     def use(self, snapshot: Snapshot, ref: str, now: float) -> str:
-        """Note that code is about to be needed.
+        """Record that code is about to be needed.
 
         Args:
-            ref: what is to keep it, if nothing does so far.
+            ref: the reference to record for it, if it has none.
 
         Returns:
-            the reference that is to keep it, and may not be there yet.
+            the reference that keeps it; it may not be in the repository yet.
         """
         known: tuple[str] | None = self._execute(_USE, (now, snapshot.commit, snapshot.repository)).fetchone()
         if known is not None:
@@ -46,15 +46,15 @@ class Snapshots:
         return ref
 
     def leave_to_runs(self, commits: Iterable[str]) -> None:
-        """Note that from now on runs with this code say whether it is needed."""
+        """Record that this code is needed only while there are runs with it."""
         for commit in commits:
             self._execute(_LEAVE_TO_RUNS, (commit,))
 
     def unused(self, before: float) -> list[tuple[str, str]]:
-        """Return the references, each with its repository, that are to be removed: nobody will use them again.
+        """Return the references to remove, each with its repository.
 
         Args:
-            before: when they were last said to be needed.
+            before: those last needed before that, and not by a run.
         """
         self._execute(_DOOM, (before,))
         return self._execute(_DOOMED).fetchall()

@@ -1,4 +1,4 @@
-"""The store: all that is remembered, by what it is about."""
+"""The store: all that is remembered, in parts by subject."""
 
 import sqlite3
 from functools import cached_property
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """All that is remembered, as it is in one transaction; what is done by its parts is done together.
+    """All that is remembered, in one transaction; what its parts do is committed together.
 
-    Parts that only some commands need are made, and imported, when they are asked for: commands are to be instant.
+    Parts that only some commands need are imported and made on first use: commands must feel instant.
 
     Args:
         transaction: a connection inside a transaction; for questions, a snapshot is enough (see `database`).
@@ -44,7 +44,7 @@ class Store:
 
     @cached_property
     def claims(self) -> "Claims":
-        """Return the giving of runs to servers."""
+        """Return the claims of runs by servers."""
         from aqueue.store.claims import Claims
 
         return Claims(self._transaction, self.attempts, self.queues, self.gpus)

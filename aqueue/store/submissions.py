@@ -184,7 +184,7 @@ class Submissions:
             return None
         set_ = self._prerequisites(request, forgiving=True)
         if set_ is not None:
-            self._dependencies.put_before(needed, set_)
+            self._dependencies.add_prerequisites(needed, set_)
         ids = [self._new(task, now, run_id=run_id, schedule=schedule, prerequisites=set_, **how) for task in tasks]
         accepted = Accepted(request, tuple(ids))
         self._settle_all([accepted], [set_], now)
@@ -246,7 +246,7 @@ class Submissions:
             for one, set_ in zip(accepted, sets, strict=True):
                 if set_ is not None and one.submission.needs:
                     before = chain.from_iterable(meant.get(name, ()) for name in one.submission.needs)
-                    self._dependencies.put_before(before, set_)
+                    self._dependencies.add_prerequisites(before, set_)
         for set_ in sets:
             if set_ is not None:
                 self._dependencies.settle(set_, now)

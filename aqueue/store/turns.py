@@ -2,7 +2,7 @@
 
 The runs that may be started stand in lines, one for each queue and each demand for GPUs in it. Of the first of all
 lines that are open, the best goes next. Where it cannot have its GPUs, none can that asks for the same; the
-others go on without that line, but for the GPUs that were set aside for it.
+other lines go on, except for the GPUs that are reserved for it.
 """
 
 import sqlite3
@@ -20,9 +20,9 @@ from aqueue.store.gpus import DIRECT, LINES, Gpus
 from aqueue.store.rows import as_json
 
 _FEW: Final = 8
-"""Of how many queues a statement has a placeholder for each: json_each takes as long as all the rest of it."""
+"""The number of queues up to which a statement has a placeholder for each: json_each doubles its time."""
 
-_NO_CARDS: Final = Placed(())
+_NO_GPUS: Final = Placed(())
 
 _demand_decoder = msgspec.json.Decoder(GpuRequest)
 
@@ -31,14 +31,14 @@ class Supply(NamedTuple):
     """The slots and GPUs that a server has to give to runs.
 
     Attributes:
-        usage: is counted up as runs are given slots.
-        board: GPUs are given away on it.
-        others: what other servers keep for runs that wait, in the order of their turns.
+        usage: counted up as runs are given slots.
+        allocator: gives the GPUs.
+        others: reservations of other servers for runs that wait, in the order of their turns.
     """
 
     limits: Limits
     usage: Usage
-    board: Allocator
+    allocator: Allocator
     others: Sequence[Reservation] = ()
 
 
@@ -55,15 +55,15 @@ class Turn(NamedTuple):
 class Turns:
     """The runs whose turn it is, the best first, with the GPUs they get or why they get none.
 
-    Whoever goes through them, once, starts those that are given what they ask for, before taking the next.
+    Iterate once, and start each run that gets what it asks for before the next turn.
 
     Args:
         transaction: a connection inside a transaction.
         supply: is given away.
-        direct: only runs that do not have to wait for a slot.
-        keeps_slots: whether a run that only needs a look keeps others from its slot: without that, a line of runs
-            that need no GPUs would be faster every time.
-        is_preview: nobody starts them; only runs that ask for GPUs, and only one for each demand.
+        direct: only runs that need no slot.
+        keeps_slots: a run that only needs a new reading keeps its slot: otherwise runs without GPUs would
+            overtake it every time.
+        is_preview: no run is started; only runs that ask for GPUs have turns, and only one for each demand.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Turns:
         is_preview: bool = False,
     ) -> None:
         self._transaction = transaction
-        self._limits, self._usage, self._board, others = supply
+        self._limits, self._usage, self._allocator, others = supply
         self._others = deque(others)
         self._lines = DIRECT if direct else LINES
         self._direct = direct
@@ -93,18 +93,18 @@ class Turns:
     def __iter__(self) -> Iterator[Turn]:
         for demand in Gpus(self._transaction).demands(self._direct):
             if demand or not self._is_preview:
-                self._look_up(demand)
+                self._push_first(demand)
         while self._firsts:
             priority, run, queue, demand = heappop(self._firsts)
             if self._openings.include(queue):
-                self._keep_for_those_before(priority, run)
+                self._reserve_for_those_before(priority, run)
                 yield self._turn(priority, run, queue, demand)
-            self._look_up(demand)
+            self._push_first(demand)
 
     def _turn(self, priority: int, run: int, queue: str, demand: str) -> Turn:
         confinement = self._limits.confinement(queue)
         asked = _demand_decoder.decode(demand) if demand else None
-        found = _NO_CARDS if asked is None else self._board.place(run, asked, confinement)
+        found = _NO_GPUS if asked is None else self._allocator.place(run, asked, confinement)
         if isinstance(found, Placed) or (found.needs_look and self._keeps_slots):
             self._usage.add(queue, self._limits)
             self._openings = self._find_openings()
@@ -115,19 +115,19 @@ class Turns:
                 self._closed[demand].add(queue)
         return Turn(priority, run, queue, asked, found)
 
-    def _look_up(self, demand: str) -> None:
+    def _push_first(self, demand: str) -> None:
         """Put the first run that asks for `demand`, in the queues that are open to it, among the firsts."""
         only = self._confined if demand in self._given_up else None
         left = self._openings.without(self._closed[demand], only)
         if left.any and (first := first_in_line(self._transaction, demand, left, self._lines)):
             heappush(self._firsts, (*first, demand))
 
-    def _keep_for_those_before(self, priority: int, run: int) -> None:
-        """Keep GPUs for the runs before this one, as other servers do."""
+    def _reserve_for_those_before(self, priority: int, run: int) -> None:
+        """Reserve GPUs for the runs before this one, as other servers do."""
         while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
-            slot = self._others.popleft()
-            if slot.run not in self._had_their_turn:
-                self._board.keep(slot)
+            reservation = self._others.popleft()
+            if reservation.run not in self._had_their_turn:
+                self._allocator.keep(reservation)
         self._had_their_turn.add(run)
 
     def _find_openings(self) -> Openings:
@@ -149,7 +149,7 @@ def first_in_line(
 
 
 def _condition(openings: Openings) -> tuple[str, Collection[str]]:
-    """Return the condition that holds for the queues that are open, and the values of its placeholders."""
+    """Return the condition for queues that are open, and the values of its placeholders."""
     which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
     if len(queues) > _FEW:
         return f"queue {which} (SELECT value FROM json_each(?))", (as_json(queues),)

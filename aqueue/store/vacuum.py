@@ -1,4 +1,4 @@
-"""Giving the room of what was forgotten back to the disk, without keeping anybody from writing for long."""
+"""Giving free pages of the database back to the disk, without blocking writers for long."""
 
 import contextlib
 import sqlite3
@@ -10,7 +10,7 @@ from aqueue.folder.layout import Folder
 from aqueue.store.database import explained, transaction
 
 _PAGES: Final = 250
-"""The number of pages given back in one go: it takes a few milliseconds."""
+"""The number of pages given back in one transaction: a few milliseconds."""
 
 _TRIES: Final = 10
 _PAUSE: Final = 0.02
@@ -20,15 +20,15 @@ _INCREMENTAL: Final = 2
 
 
 def give_back(connection: sqlite3.Connection, folder: Folder, seconds: float) -> int:
-    """Make the database file smaller by the pages that nothing is in any more.
+    """Shrink the database file by its free pages.
 
-    A file that was made before that could be done in slices is written anew once, if there is time and room.
+    A file that cannot be shrunk in slices is rewritten once, if there is time and room.
 
     Args:
-        seconds: about how long others may be kept from writing for that.
+        seconds: about how long writers may be blocked.
 
     Returns:
-        how many bytes in it are still free.
+        the number of bytes in it that are still free.
     """
     # A disk that is full, or another who writes all the time, is no reason to fail: free pages are used again.
     with contextlib.suppress(DiskFullError, BusyError):
@@ -46,9 +46,9 @@ def _give_back_in_slices(connection: sqlite3.Connection, folder: Folder) -> None
     while 0 < left < before:
         began = time.monotonic()
         with transaction(connection, folder):
-            # It does one page for each row that is fetched, though the rows are empty.
+            # It frees one page for each row fetched, though the rows are empty.
             connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-        # Whoever waits for the lock looks for it only now and then.
+        # A process that waits for the lock tries only now and then.
         time.sleep(time.monotonic() - began)
         before, left = left, _ask(connection, "freelist_count")
 
@@ -65,7 +65,7 @@ def _write_anew(connection: sqlite3.Connection, folder: Folder, seconds: float) 
 
 
 def _bring_into_the_file(connection: sqlite3.Connection) -> None:
-    """Bring the log into the file, which is cut off only then; whoever reads or writes just then is in the way."""
+    """Copy the log into the file, which is truncated only then; a reader or a writer prevents it for a moment."""
     for _ in range(_TRIES):
         _, pages, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if brought == pages:

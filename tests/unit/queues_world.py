@@ -159,7 +159,7 @@ class QueuesWorld(World):
         self.silent.remove(server)
         its = {(run.id, run.attempt) for run in self.running() if run.server == server}
         believed = {(run.id, run.attempt) for owner, run in self.beliefs if owner == server}
-        assert self.store.servers.held_by(server) == its <= believed
+        assert self.store.servers.running_on(server) == its <= believed
 
     def a_server_is_to_leave(self) -> None:
         """Because it is told to; or because it finds nothing to do, if that is so."""
@@ -185,7 +185,7 @@ class QueuesWorld(World):
 
     def a_leaving_server_has_left(self) -> None:
         server = self.draw(st.sampled_from(sorted(self.leaving)))
-        if server not in self.silent and not self.store.servers.held_by(server):
+        if server not in self.silent and not self.store.servers.running_on(server):
             with transaction(self.connection, NOWHERE):
                 self.store.servers.leave(server)
             self._is_gone(server)

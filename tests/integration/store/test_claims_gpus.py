@@ -477,11 +477,11 @@ def test_what_two_servers_have_set_aside_for_one_run_is_in_the_order_of_turns(
     kept = [Reservation(Priority.LOW, run.id, "GPU-0000", "0", None) for run in (second, first)]
     for server in ("left", "right"):
         connection.execute(
-            "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at, set_aside)"
+            "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at, reservations)"
             " VALUES (?, 1, '', 1, ?, ?, ?)",
             (server, NOW, NOW, msgspec.json.encode(kept).decode()),
         )
-    found = machine.store.gpus.set_aside_by_others("me", NOW)
+    found = machine.store.gpus.reservations_of_others("me", NOW)
     assert [slot.run for slot in found] == [first.id, first.id, second.id, second.id]
 
 

@@ -52,7 +52,7 @@ def test_no_round_of_a_server_goes_through_all_runs(folder: Folder, connection: 
         store.lifecycle.finish(Outcome(run=run, end=End.EXITED, at=3.0, exit_code=0), "server")
         store.servers.beat("server", LIMITS, 3.0)
         store.servers.adopt("server", {"server"}, ())
-        store.servers.held_by("server")
+        store.servers.running_on("server")
         (run,) = store.claims.claim("server", LIMITS, 3.0).runs
         store.lifecycle.cancellations("server")
         store.queues.outlook(LIMITS, 3.0)
@@ -107,7 +107,7 @@ def test_nothing_that_is_done_about_schedules_goes_through_all_runs_or_schedules
         store.servers.enter(server)
         put("a.yaml", [one, two])
         put("b.yaml", [two])
-        store.schedules.put_error("b.yaml", "wrong")
+        store.schedules.note_error("b.yaml", "wrong")
         put("b.yaml", [two])
         store.schedules.pause("one", at(1))
         store.schedules.resume("one", at(2))

@@ -1,5 +1,7 @@
 """What is due and isolated: no run of it is made before its code is kept, and then each is made once."""
 
+from typing import Any
+
 import pytest
 
 from aqueue.model.run import Run, State
@@ -13,8 +15,8 @@ SNAPSHOT = Snapshot(repository="/r/.git", commit="c0de")
 CODE = ("/", Isolation())
 
 
-def isolated(*expressions: str, **more: object) -> Schedule:
-    return a_schedule(*expressions, isolate=Isolation(), **more)  # type: ignore[arg-type]
+def isolated(*expressions: str, **more: Any) -> Schedule:
+    return a_schedule(*expressions, isolate=Isolation(), **more)
 
 
 def kept(asked: float, why_not: str = "") -> KeptCode:

@@ -131,7 +131,7 @@ def test_an_error_stays_with_the_schedules_of_its_file_until_that_is_good_again(
     plan.put(a_schedule(), a_schedule(name="other"))
     plan.put(a_schedule(name="second"), file="second.yaml")
     with plan.open() as store:
-        store.schedules.put_error(FILE, "it is bad")
+        store.schedules.note_error(FILE, "it is bad")
         assert [stored.error for stored in store.schedules.all()] == ["it is bad", "it is bad", None]
     assert plan.make_due(10) == [10, 10, 10]
     assert plan.put(a_schedule(), a_schedule(name="other"), when=11) == []

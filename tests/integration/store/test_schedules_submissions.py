@@ -1,6 +1,7 @@
 """What a schedule submits: sweeps, and runs that come after others, as a file that is dropped at each due time."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ NIGHTLY = Sweep(axes={"lr": (1, 2)})
 """Two runs each time."""
 
 
-def swept(name: str = "nightly", sweep: Sweep = NIGHTLY, **more: object) -> Schedule:
-    return a_schedule(name=name, submission={"sweep": sweep}, **more)  # type: ignore[arg-type]
+def swept(name: str = "nightly", sweep: Sweep = NIGHTLY, **more: Any) -> Schedule:
+    return a_schedule(name=name, submission={"sweep": sweep}, **more)
 
 
-def needing(name: str, *needs: str, **more: object) -> Schedule:
-    return a_schedule(name=name, submission={"needs": needs}, **more)  # type: ignore[arg-type]
+def needing(name: str, *needs: str, **more: Any) -> Schedule:
+    return a_schedule(name=name, submission={"needs": needs}, **more)
 
 
 def names(runs: Sequence[Run]) -> list[str]:

@@ -66,11 +66,11 @@ def test_runs_of_a_silent_server_are_adopted_and_it_is_not_forgotten(book: Book)
         book.enter(server)
     book.add()
     (run,) = book.claim("silent")
-    assert book.store.servers.held_by("silent") == {(run.id, 1)}
+    assert book.store.servers.running_on("silent") == {(run.id, 1)}
     book.store.servers.adopt("heir", {"heir"}, set())
     assert [server.id for server in book.store.servers.all()] == ["heir", "silent"]
-    assert book.store.servers.held_by("silent") == set()
-    assert book.store.servers.held_by("heir") == {(run.id, 1)}
+    assert book.store.servers.running_on("silent") == set()
+    assert book.store.servers.running_on("heir") == {(run.id, 1)}
     assert book.finish(run, server="silent") is None
     assert book.get(run).state is State.RUNNING
 
