@@ -119,13 +119,13 @@ def keep_code(
         return list(requests)
     with _keeper(where, warn, here) as keeper:
         taken: Snapshots = {}
-        return [keeper.keep(request, taken) for request in requests]
+        return [keeper.with_snapshot(request, taken) for request in requests]
 
 
 def forget_unused_code(where: Folder, warn: Warn) -> None:
     """Remove what keeps code that no run needs any more."""
     with _keeper(where, warn) as keeper:
-        keeper.forget_unused()
+        keeper.remove_unused()
 
 
 @contextmanager

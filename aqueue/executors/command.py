@@ -58,9 +58,9 @@ def environment(
     variables = dict(base)
     if task.isolate is not None:
         # Imported here: it is for those runs alone.
-        from aqueue.isolation.checkout import OF_A_REPOSITORY
+        from aqueue.isolation.checkout.git import REPOSITORY_VARIABLES
 
-        for name in OF_A_REPOSITORY:
+        for name in REPOSITORY_VARIABLES:
             variables.pop(name, None)
     variables["PWD"] = directory
     params = _texts(task)

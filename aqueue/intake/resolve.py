@@ -71,7 +71,7 @@ class Resolver:
                 if names
                 else ()
             )
-            return {task.code: self._keeper.keep_for(task, now) for task in tasks if task.code is not None}
+            return {task.code: self._keeper.snapshot_for(task, now) for task in tasks if task.code is not None}
         except (DiskFullError, BusyError):
             # Their runs say that their code was not kept.
             return {}
@@ -82,7 +82,7 @@ class Resolver:
         requests: list[Submission] = []
         for document, request in zip(content.documents, content.requests, strict=True):
             try:
-                requests.append(self._keeper.keep(request, self._taken))
+                requests.append(self._keeper.with_snapshot(request, self._taken))
             except SnapshotError as error:
                 message = f"isolate: {error.message}"
                 raise document.error(message, error.hint, at=("isolate",), key=True) from None

@@ -1,4 +1,4 @@
 """Code as it was when a run was queued, and the checkout that the run has of it.
 
-Read `snapshot` and `checkout` first.
+Read `snapshot`, `pins` and `checkout` first.
 """

@@ -1,7 +1,7 @@
 """The origin of a checkout: the user's directory, and the commit.
 
-A checkout goes with its run. A command that is given in one, and queues more work, means the directory that the
-checkout was made of.
+A checkout is removed with its run. A command that runs in a checkout and queues more work means the directory that
+the checkout was made of.
 """
 
 import os
@@ -46,7 +46,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(directory: str) -> Origin | None:
-    """Return what the innermost checkout around a directory was made of; None outside of any."""
+    """Return the origin of the innermost checkout around a directory; None outside of any."""
     if "/checkout-" not in directory:
         return None
     path = Path(directory)
@@ -59,11 +59,11 @@ def find(directory: str) -> Origin | None:
 
 
 def _read(checkout: Path, plan: Path) -> Origin | None:
-    """Read the plan of a checkout (see `plans`); None if there is none that this user has written."""
+    """Return the origin in the plan of a checkout (see `plan`); None if this user has written no such plan."""
     try:
         with plan.open("rb") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():
-                # Who says what a directory stands for says which code is run.
+                # Whoever writes the origin of a directory decides which code runs.
                 return None
             written = msgspec.json.decode(file.read())
         top = _top(written["source"], written["prefix"])
@@ -75,7 +75,7 @@ def _read(checkout: Path, plan: Path) -> Origin | None:
 
 
 def _top(source: str, prefix: str) -> str | None:
-    """Return the top of the working tree in which a directory is called `prefix`."""
+    """Return the top of the working tree in which a directory has the path `prefix`."""
     if not prefix:
         return source
     for path in (source, os.path.realpath(source)):
@@ -85,7 +85,7 @@ def _top(source: str, prefix: str) -> str | None:
 
 
 def _within(path: str, directory: str) -> str | None:
-    """Return a path as it is called in a directory, empty for the directory itself; None if it is not in there."""
+    """Return a path relative to a directory, empty for the directory itself; None if it is not below it."""
     path = os.path.normpath(path)
     if path == directory:
         return ""

@@ -1,8 +1,8 @@
-"""Code as it was when runs were queued: kept by private references in its repository, for as long as runs need it.
+"""Snapshots of code, pinned by private refs in its repository for as long as runs need them.
 
-The store knows of each reference before it is made, and until it is removed: whatever dies in between, the next
-look finds what nobody needs. A reference that no run needs yet is left alone for ten minutes: somebody may be
-about to queue the run.
+The store records each ref before it is written, and until it is removed: whatever dies in between, the next
+removal finds the refs that no run needs. A ref that no run needs yet stays for ten minutes: somebody may be about
+to queue the run.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from aqueue.errors import SnapshotError
-from aqueue.isolation import snapshot as snapshots
+from aqueue.isolation import missing_files, refs, snapshot
 from aqueue.isolation.origin import Origin
 from aqueue.model.schedule import KeptCode
 from aqueue.model.submission import Submission
@@ -25,27 +25,28 @@ from aqueue.store.store import Store
 
 T = TypeVar("T")
 
-_SPARED_SECONDS: Final = 600.0
+_UNUSED_SECONDS: Final = 600.0
+"""The age at which a ref or a temporary file that nobody uses is removed."""
 
 Snapshots = dict[Code, Snapshot]
-"""The snapshots taken already, for each working directory and the way in which its code is needed."""
+"""The snapshots that are taken already."""
 
 
 class Do(Protocol):
-    """Does a piece of work on the store, all of it at one moment, and returns what it returns."""
+    """A function that does a piece of work on the store in one transaction."""
 
     def __call__(self, work: Work[T], /) -> T:
-        """Do it."""
+        """Do the work, and return its result."""
 
 
 class Pins:
-    """Keeps code, and lets go of it.
+    """The snapshots of a folder's runs.
 
     Args:
-        scratch: a directory for files that are needed meanwhile.
-        write: to the store.
-        warn: is told what a person may not have meant.
-        origin: of the checkout in which runs are queued; those of its code have the very same.
+        scratch: a directory for temporary files.
+        write: writes to the store.
+        warn: is called with a warning for the user.
+        origin: of the checkout in which runs are queued; runs in the same working tree get its commit.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class Pins:
         self._warn = warn
         self._origin = origin
 
-    def keep(self, request: Submission, taken: Snapshots) -> Submission:
-        """Return the request, which knows the code that its runs need, as it is now.
+    def with_snapshot(self, request: Submission, taken: Snapshots) -> Submission:
+        """Return the request with a pinned snapshot of its code, if its runs are to be isolated.
 
         Args:
-            taken: is used, and added to: what is queued together has the same code.
+            taken: is used, and added to: requests that are queued together have the same code.
 
         Raises:
-            SnapshotError, DiskFullError: it cannot be kept.
+            SnapshotError, DiskFullError: the snapshot cannot be taken or pinned.
         """
         task, key = request.task, request.task.code
         if task.isolate is None or key is None:
@@ -72,52 +73,52 @@ class Pins:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             same = self._origin.snapshot(task.working_dir) if self._origin else None
             taken[key] = (
-                snapshots.take(task.working_dir, task.isolate, self._scratch)
+                snapshot.take(task.working_dir, task.isolate, self._scratch)
                 if same is None
-                else snapshots.take_again(same, task.isolate, self._scratch)
+                else snapshot.take_again(same, task.isolate, self._scratch)
             )
             self._pin(taken[key])
-            self._warn_of_what_is_left_out(task, task.isolate)
+            self._warn_of_untracked_files(task, task.isolate)
         isolate = msgspec.structs.replace(task.isolate, snapshot=taken[key])
         return msgspec.structs.replace(request, task=msgspec.structs.replace(task, isolate=isolate))
 
-    def keep_for(self, task: Task, as_of: float) -> KeptCode:
-        """Return the code that a task needs, as it is now, or why it cannot be kept.
+    def snapshot_for(self, task: Task, as_of: float) -> KeptCode:
+        """Return a pinned snapshot of the code that a task needs, or why there can be none.
 
         Args:
-            as_of: when that was asked for.
+            as_of: the time at which it was asked for, in seconds since the epoch.
 
         Raises:
-            DiskFullError, BusyError: it cannot be kept now.
+            DiskFullError, BusyError: it cannot be taken or pinned for now.
         """
         try:
-            return KeptCode(as_of, self.keep(Submission(task=task), {}).task.snapshot)
+            return KeptCode(as_of, self.with_snapshot(Submission(task=task), {}).task.snapshot)
         except SnapshotError as error:
             return KeptCode(as_of, why_not=f"isolate: {error.message}")
 
-    def forget_unused(self) -> None:
-        """Remove the references that no run needs any more, and what somebody left who died while making one."""
-        before = time.time() - _SPARED_SECONDS
+    def remove_unused(self) -> None:
+        """Remove the refs that no run needs any more, and temporary files of processes that died."""
+        before = time.time() - _UNUSED_SECONDS
         for left in self._scratch.glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if left.stat().st_mtime < before:
                     shutil.rmtree(left, ignore_errors=True)
-        doomed = self._write(lambda connection: Store(connection).snapshots.unused(before))
-        for ref, repository in doomed:
-            snapshots.unpin(repository, ref)
-        if doomed:
-            self._write(lambda connection: Store(connection).snapshots.forget(ref for ref, _ in doomed))
+        unused = self._write(lambda connection: Store(connection).snapshots.unused(before))
+        for ref, repository in unused:
+            refs.unpin(repository, ref)
+        if unused:
+            self._write(lambda connection: Store(connection).snapshots.forget(ref for ref, _ in unused))
 
-    def _warn_of_what_is_left_out(self, task: Task, isolation: Isolation) -> None:
+    def _warn_of_untracked_files(self, task: Task, isolation: Isolation) -> None:
         words = task.command.split() if isinstance(task.command, str) else task.command
-        for path in snapshots.left_out(task.working_dir, isolation, words):
+        for path in missing_files.untracked(task.working_dir, isolation, words):
             self._warn(
                 f"{task.name}: {path} is not tracked by git, so its checkout will not have it:"
                 " `git add` it, or list it under `copy`"
             )
 
-    def _pin(self, snapshot: Snapshot) -> None:
-        new, now = snapshots.new_ref(snapshot.commit), time.time()
-        ref = self._write(lambda connection: Store(connection).snapshots.use(snapshot, new, now))
-        # Also where it is known: whoever was to make it may have died before that.
-        snapshots.pin(snapshot.repository, ref, snapshot.commit)
+    def _pin(self, taken: Snapshot) -> None:
+        new, now = refs.new_ref(taken.commit), time.time()
+        ref = self._write(lambda connection: Store(connection).snapshots.use(taken, new, now))
+        # Also where the store knew it already: the process that recorded it may have died before it wrote it.
+        refs.pin(taken.repository, ref, taken.commit)

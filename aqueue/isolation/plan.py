@@ -1,4 +1,4 @@
-"""Plans for the program around an attempt (see `checkout`): the checkout to make, the outputs to save."""
+"""Plans for the program that runs before and after an attempt's command: see `checkout`."""
 
 import contextlib
 import os
@@ -11,9 +11,15 @@ import msgspec
 
 from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
-from aqueue.isolation import plan
 from aqueue.model.run import Run
 from aqueue.model.task import Keep, Task
+
+# A directory in its place would be run by way of `runpy`, which takes longer to load.
+PROGRAM: Final = (
+    *(sys.executable, "-I", "-S", "-X", "utf8"),
+    str(Path(__file__).with_name("checkout") / "__main__.py"),
+)
+"""The program that makes checkouts and saves outputs; see `checkout` for its arguments."""
 
 
 def is_needed(task: Task) -> bool:
@@ -25,16 +31,16 @@ def write(run: Run, folder: Folder) -> str:
     """Write the plan of a run's attempt, whose directory is there already.
 
     Returns:
-        where the command runs.
+        the directory in which the command runs.
 
     Raises:
         OSError: it cannot be written.
-        ValueError: nobody has kept the code that it is to run.
+        ValueError: the run is to be isolated, and has no snapshot.
     """
     task, isolate, snapshot = run.task, run.task.isolate, run.task.snapshot
     checkout = str(folder.checkout(run.id, run.attempt)) if isolate else None
     if isolate is not None and snapshot is None:
-        raise ValueError("its code was not kept when it was queued")
+        raise ValueError("no snapshot of its code was taken when it was queued")
     plan = {
         "source": task.working_dir,
         "checkout": checkout,
@@ -53,22 +59,18 @@ def write(run: Run, folder: Folder) -> str:
         file.write(msgspec.json.encode(plan))
     if checkout is None or snapshot is None:
         return task.working_dir
-    return os.path.join(checkout, snapshot.prefix)  # noqa: PTH118 - an empty prefix leaves it as it is
+    return os.path.join(checkout, snapshot.prefix)  # noqa: PTH118 - it ends in a slash where the prefix is empty
 
 
 def finish(attempt: str, exit_code: int) -> None:
-    """Do what the program around an attempt does at its end, where that was killed before it came to that.
+    """Finish an attempt whose own shell script was killed before it could.
 
     Args:
         attempt: the path of the attempt's files, without their suffixes.
         exit_code: of the command.
     """
     with contextlib.suppress(OSError), open(attempt + ".log", "ab", opener=no_links.opener) as log:
-        command = [*plan.PROGRAM, "finish", attempt, str(exit_code)]
-        subprocess.run(  # noqa: S603 - aqueue itself
+        command = [*PROGRAM, "finish", attempt, str(exit_code)]
+        subprocess.run(  # noqa: S603 - aqueue's own program
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False
         )
-
-
-PROGRAM: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("checkout.py")))
-"""The program that makes checkouts and saves outputs; see `checkout` for its arguments."""

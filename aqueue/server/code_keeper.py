@@ -62,7 +62,7 @@ class CodeKeeper:
         has_told = False
         while True:
             try:
-                self._kept[code] = await in_thread(partial(self._pins.keep_for, task, now))
+                self._kept[code] = await in_thread(partial(self._pins.snapshot_for, task, now))
                 break
             except (DiskFullError, BusyError) as error:
                 if not has_told:

@@ -291,7 +291,7 @@ class _Server:
         self._folder.check_safe()
         self._intake.rescan(left_for=10.0)
         with contextlib.suppress(DiskFullError, BusyError, SnapshotError):
-            await in_thread(self._pins.forget_unused)
+            await in_thread(self._pins.remove_unused)
 
 
 async def _shielded(do: Callable[[], Awaitable[None]]) -> None:

@@ -30,7 +30,7 @@ from typing import Final
 
 import aqueue
 
-_SCRIPTS: Final = ("aqueue.__main__", "aqueue.executors.local.restore", "aqueue.isolation.checkout")
+_SCRIPTS: Final = ("aqueue.__main__", "aqueue.executors.local.restore", "aqueue.isolation.checkout.__main__")
 """What runs by itself."""
 
 _LARGEST_REQUEST: Final = 1 << 20

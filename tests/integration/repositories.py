@@ -3,17 +3,15 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from aqueue.isolation import checkout
+from aqueue.isolation.plan import PROGRAM
 from aqueue.isolation.snapshot import take
 from aqueue.model.task import Isolation, Snapshot
 
-SCRIPT = checkout.__file__
 NOTHING = Isolation()
 
 
@@ -134,11 +132,11 @@ class Attempt:
     @property
     def making(self) -> list[str]:
         """What makes the checkout."""
-        return [sys.executable, "-I", "-S", SCRIPT, "make", str(self.path)]
+        return [*PROGRAM, "make", str(self.path)]
 
     def finishing(self, exit_code: int) -> list[str]:
         """What clears the checkout away after a command with that exit code."""
-        return [sys.executable, "-I", "-S", SCRIPT, "finish", str(self.path), str(exit_code)]
+        return [*PROGRAM, "finish", str(self.path), str(exit_code)]
 
     def make(self) -> None:
         assert _run(self.making) == (0, [])

@@ -195,10 +195,10 @@ class Runner:
         if outcome.end is End.NEVER_STARTED:
             if path.exists():
                 # Imported here: it is seldom needed.
-                from aqueue.isolation import checkout
+                from aqueue.isolation.checkout.files import discard
 
                 with contextlib.suppress(OSError):
-                    await in_thread(partial(checkout.discard, str(path)))
+                    await in_thread(partial(discard, str(path)))
             return
         fence = attempt_files.read_fence(self._attempt)
         if fence is not None and (fence.exit_code is None or fence.remark == wrapper.UNFINISHED):

@@ -30,7 +30,7 @@ class Shelf:
         self.folder = folder
         self.repository = repository
         self.warnings: list[str] = []
-        self.keeper = Pins(folder.scratch, self.write, self.warnings.append)
+        self.pins = Pins(folder.scratch, self.write, self.warnings.append)
 
     def write(self, work: Work[T]) -> T:
         with transaction(self.connection, self.folder):
@@ -38,7 +38,7 @@ class Shelf:
 
     def keep(self, taken: Snapshots | None = None, **changes: Any) -> Submission:
         task = a_task(**{"working_dir": str(self.repository.path), "isolate": Isolation()} | changes)
-        return self.keeper.keep(Submission(task=task), {} if taken is None else taken)
+        return self.pins.with_snapshot(Submission(task=task), {} if taken is None else taken)
 
     def queue(self, request: Submission) -> int:
         (accepted,) = self.write(
@@ -95,25 +95,25 @@ def test_a_reference_lasts_as_long_as_a_run_needs_it(shelf: Shelf) -> None:
     runs = [shelf.queue(shelf.keep()) for _ in range(2)]
     (ref,) = shelf.refs
     shelf.forget(runs[0])
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert shelf.refs == [ref]
     shelf.forget(runs[1])
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert shelf.refs == []
     assert shelf.connection.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
 
 
 def test_a_reference_whose_run_is_about_to_be_queued_is_spared(shelf: Shelf) -> None:
     request = shelf.keep()
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert len(shelf.refs) == 1
     shelf.grow_old()
     shelf.keep()
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert len(shelf.refs) == 1, "it was needed once more meanwhile"
     shelf.queue(request)
     shelf.grow_old()
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert len(shelf.refs) == 1
 
 
@@ -121,11 +121,11 @@ def test_what_somebody_left_who_died_is_found(shelf: Shelf) -> None:
     shelf.keep()
     left = shelf.folder.scratch / "snapshot-x"
     left.mkdir()
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert left.exists()
     shelf.grow_old()
     os.utime(left, (0, 0))
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert shelf.refs == []
     assert not left.exists()
 
@@ -143,7 +143,7 @@ def test_one_that_is_about_to_go_is_not_used_again(shelf: Shelf) -> None:
     shelf.write(lambda connection: Store(connection).snapshots.unused(1.0))
     (doomed,) = shelf.refs
     shelf.queue(shelf.keep())
-    shelf.keeper.forget_unused()
+    shelf.pins.remove_unused()
     assert len(shelf.refs) == 1
     assert doomed not in shelf.refs
 

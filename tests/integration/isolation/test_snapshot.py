@@ -1,35 +1,19 @@
 """Snapshots: all tracked files as they are, and nobody notices that one was taken."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from aqueue.errors import DiskFullError, SnapshotError
-from aqueue.isolation import snapshot as snapshots
-from aqueue.isolation.snapshot import REFS, new_ref, pin, take, unpin
-from aqueue.model.task import Isolation
-from tests.integration.repositories import NOTHING, Repository, hide_configuration
+from aqueue.isolation.refs import new_ref, pin, unpin
+from aqueue.isolation.snapshot import take
+from tests.integration.isolation.refusals import refusal
+from tests.integration.repositories import NOTHING, Repository
 
 pytestmark = pytest.mark.at_length
 
 LFS = "*.bin filter=lfs\n"
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    hide_configuration(monkeypatch)
-    return Repository.create(tmp_path / "code")
-
-
-def refusal(repository: Repository, isolation: Isolation = NOTHING, within: str = "") -> SnapshotError:
-    with pytest.raises(SnapshotError) as refused:
-        repository.take(isolation, within)
-    assert "\n" not in refused.value.message
-    assert refused.value.hint
-    return refused.value
 
 
 def test_code_without_edits_is_the_commit_that_it_is(repository: Repository) -> None:
@@ -296,115 +280,6 @@ def test_an_environment_that_means_another_repository_does_not_matter(
     assert other.noticeable() == before
 
 
-def test_a_pinned_snapshot_outlives_what_git_clears_away_and_another_does_not(repository: Repository) -> None:
-    repository.write("code.py", "2\n")
-    commit = repository.take().commit
-    ref = new_ref(commit)
-    assert ref.startswith(f"{REFS}/{commit[:12]}-")
-    assert new_ref(commit) != ref
-    home = str(repository.path / ".git")
-    pin(home, ref, commit)
-    repository.git("gc", "-q", "--prune=now")
-    assert repository.files_of(commit) == {"code.py": "2"}
-    unpin(home, ref)
-    unpin(home, ref)
-    repository.git("gc", "-q", "--prune=now")
-    with pytest.raises(SnapshotError) as refused:
-        pin(home, ref, commit)
-    assert commit in refused.value.message
-    shutil.rmtree(home)
-    unpin(home, ref)
-
-
-def test_where_there_is_no_git_repository_the_message_says_so(tmp_path: Path, repository: Repository) -> None:
-    bare = tmp_path / "bare"
-    repository.git("clone", "-q", "--bare", repository.path, bare)
-    for path, words in (
-        (tmp_path, "is in no git repository"),
-        (bare, "not among its files"),
-        (repository.path / ".git", "not among its files"),
-        (tmp_path / "missing", "No such file or directory"),
-    ):
-        with pytest.raises(SnapshotError) as refused:
-            take(str(path), NOTHING, tmp_path)
-        assert words in refused.value.message
-        assert str(path) in refused.value.message
-        assert refused.value.hint
-
-
-def test_a_directory_that_is_not_the_working_tree_of_its_repository(
-    tmp_path: Path, repository: Repository
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    repository.git("config", "core.worktree", tmp_path / "elsewhere")
-    assert "not among its files" in refusal(repository).message
-
-
-def test_where_there_is_no_git_the_message_says_so(
-    tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "git is not installed" in refusal(repository).message
-
-
-def test_what_git_says_is_in_the_message(repository: Repository) -> None:
-    (repository.path / ".git" / "index").write_text("no index at all, and long enough to be looked at\n")
-    assert "bad signature" in refusal(repository).message
-
-
-def test_a_submodule_is_refused_unless_it_is_brought_along(tmp_path: Path, repository: Repository) -> None:
-    library = Repository.create(tmp_path / "library")
-    for path in ("src/lib", "src/deep/er"):
-        repository.git("submodule", "--quiet", "add", str(library.path), path)
-    repository.commit()
-    (repository.path / "other").mkdir()
-    before = repository.noticeable()
-    assert "src/deep/er is a submodule" in refusal(repository).message
-    assert "link" in refusal(repository).hint
-    assert "lib is a submodule" in refusal(repository, Isolation(link=("deep",)), within="src").message
-    outside = refusal(repository, within="other")
-    assert "../src/deep/er is a submodule" in outside.message
-    assert "`working_dir`" in outside.hint
-    assert "src/lib is" in refusal(repository, Isolation(link=("src/deep/er", "src/li"))).message
-    for isolation, within in (
-        (Isolation(link=("src/lib",), copy=("src/deep/",)), ""),
-        (Isolation(link=("src",)), ""),
-        (Isolation(copy=("./lib", "deep/er")), "src"),
-    ):
-        assert repository.take(isolation, within).commit == repository.head
-    assert repository.noticeable() == before
-
-
-def test_files_in_lfs_are_refused_unless_git_is_set_up_for_it_or_they_are_brought_along(
-    repository: Repository,
-) -> None:
-    repository.write(".gitattributes", LFS)
-    repository.write("models/big.bin", "version https://git-lfs.github.com/spec/v1\n")
-    repository.commit()
-    for skipped in (None, "git-lfs smudge --skip -- %f"):
-        if skipped:
-            repository.git("config", "filter.lfs.smudge", skipped)
-        refused = refusal(repository)
-        assert "models/big.bin is kept in Git LFS" in refused.message
-        assert "git lfs install" in refused.hint
-        assert "big.bin is kept" in refusal(repository, within="models").message
-    assert repository.take(Isolation(link=("models",))).commit == repository.head
-    assert repository.take(Isolation(copy=("big.bin",)), "models").commit == repository.head
-    repository.git("config", "filter.lfs.smudge", "git-lfs smudge -- %f")
-    assert repository.take().commit == repository.head
-
-
-def test_a_filter_that_is_not_installed_is_named(repository: Repository) -> None:
-    repository.write(".gitattributes", "*.bin filter=ours\n")
-    repository.write("a.bin", "1\n")
-    repository.commit()
-    repository.git("config", "filter.ours.process", "no-such-git-lfs filter-process")
-    repository.git("config", "filter.ours.required", "true")
-    repository.write("a.bin", "2, which is an edit\n")
-    with pytest.raises(SnapshotError, match="no-such-git-lfs, a filter of the repository, is not installed"):
-        repository.take()
-
-
 def test_files_are_taken_through_the_filters_of_the_user(repository: Repository) -> None:
     repository.write(".gitattributes", LFS)
     repository.git("config", "filter.lfs.clean", "tr a-z A-Z")
@@ -413,26 +288,3 @@ def test_files_are_taken_through_the_filters_of_the_user(repository: Repository)
     repository.commit()
     repository.write("x.bin", "after\n")
     assert repository.files_of(repository.take().commit)["x.bin"] == "AFTER"
-
-
-def test_a_full_disk_is_called_so(repository: Repository) -> None:
-    repository.write(".gitattributes", "*.bin filter=full\n")
-    repository.write("x.bin", "before\n")
-    repository.commit()
-    repository.git("config", "filter.full.clean", "head -c 9 /dev/zero >/dev/full")
-    repository.git("config", "filter.full.required", "true")
-    repository.write("x.bin", "after\n")
-    with pytest.raises(DiskFullError) as refused:
-        repository.take()
-    assert "disk is full" in refused.value.message
-    assert refused.value.hint == "make room and try again"
-
-
-def test_git_is_not_waited_for_forever(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "GIT_SECONDS", 0.3)
-    repository.write(".gitattributes", "*.bin filter=slow\n")
-    repository.write("x.bin", "before\n")
-    repository.commit()
-    repository.git("config", "filter.slow.clean", "sleep 300")
-    repository.write("x.bin", "after\n")
-    assert "0.3 seconds" in refusal(repository).message

@@ -20,7 +20,8 @@ from aqueue.executors.local import wrapper
 from aqueue.executors.local.open_files import raise_limit
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
-from aqueue.isolation import checkout, plan
+from aqueue.isolation import plan
+from aqueue.isolation.checkout import errors, git
 from aqueue.model.outcome import End
 from tests.integration.attempts import Attempts
 from tests.integration.recording import claimed
@@ -107,10 +108,10 @@ def test_a_wrapper_that_cannot_make_a_checkout_for_want_of_a_process_says_so(
 
 
 def test_git_that_cannot_fork_is_told_from_git_that_cannot_check_out() -> None:
-    assert (checkout.NO_PROCESS, checkout.NO_ROOM) == (wrapper.NO_PROCESS, wrapper.NO_ROOM)
+    assert (errors.NO_PROCESS, errors.NO_ROOM) == (wrapper.NO_PROCESS, wrapper.NO_ROOM)
     said = b"fatal: unable to create threaded lstat: Resource temporarily unavailable\n"
-    assert checkout.tells_of_no_process(said)
-    assert not checkout.tells_of_no_process(b"fatal: bad object HEAD\n")
+    assert git.means_no_process(said)
+    assert not git.means_no_process(b"fatal: bad object HEAD\n")
 
 
 @pytest.mark.parametrize(("has_plan", "remark"), [(False, ""), (True, wrapper.UNFINISHED)])
