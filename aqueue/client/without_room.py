@@ -67,13 +67,13 @@ def _stop(folder: Folder, runs: Sequence[Run]) -> None:
     import anyio
 
     from aqueue.executors import attempt_files
-    from aqueue.executors.local import adoption, process
+    from aqueue.executors.local import adoption, process_table
 
     grace = config_or_default(folder).grace
     for run in runs:
         attempt = folder.attempt(run.id, run.attempt)
         fence = attempt_files.read_fence(attempt) or attempt_files.Fence(None, None)
-        found = adoption.find_holder(attempt, fence) or process.find(attempt, fence)
+        found = adoption.find_by_pid(attempt, fence) or adoption.find_in(process_table.read(), attempt, fence)
         if found is not None:
             with found:
                 anyio.run(partial(found.end_group, grace))

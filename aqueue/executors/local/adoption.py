@@ -11,6 +11,7 @@ from aqueue.executors import attempt_files
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, process, procfs, remains
 from aqueue.executors.local.process import Process
+from aqueue.executors.local.process_table import ProcessTable, SharedTable
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
@@ -24,6 +25,7 @@ class Adoption:
         grace: seconds between SIGTERM and SIGKILL for what a killed wrapper has left.
         is_unwanted: says whether somebody, or a timeout, wants the attempt stopped.
         tell: takes the words that say why there is nothing to do but wait.
+        processes: the table that other searches read, too.
         has_closed: the fence was made by this process, so the attempt never began, or somebody removed its files.
     """
 
@@ -33,6 +35,7 @@ class Adoption:
         grace: float,
         is_unwanted: Callable[[], bool],
         tell: Callable[[str], None],
+        processes: SharedTable,
         *,
         has_closed: bool = False,
     ) -> None:
@@ -40,6 +43,7 @@ class Adoption:
         self._grace = grace
         self._is_unwanted = is_unwanted
         self._tell = tell
+        self._processes = processes
         self._has_closed = has_closed
         self._has_told = False
         self._has_seen = False
@@ -62,26 +66,31 @@ class Adoption:
             fence = self._read_fence()
             if not is_held and fence.exit_code is not None:
                 return fence
-            wrapper = find_wrapper(self._attempt, fence)
+            wrapper = find_by_pid(self._attempt, fence)
             if wrapper is not None:
-                if self._has_begun(wrapper, fence):
+                self._pid = self._pid or fence.pid
+                return wrapper
+            table = await self._processes.read()
+            wrapper = find_in(table, self._attempt, fence)
+            if wrapper is not None:
+                if self._has_begun(wrapper, fence, table):
                     return wrapper
                 wrapper.__exit__()
             elif fence.exit_code is not None:
                 # What still holds the lock has left the attempt behind.
                 return fence
-            elif not await self._clear(fence) and not is_held and self._read_fence() == fence:
+            elif not await self._clear(fence, table) and not is_held and self._read_fence() == fence:
                 return fence
             await anyio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _has_begun(self, wrapper: Process, fence: Fence) -> bool:
+    def _has_begun(self, wrapper: Process, fence: Fence, table: ProcessTable) -> bool:
         """Return True if a wrapper is past its fence, and see to it that the fence can take an exit code."""
         if fence.pid is not None or self._pid is not None:
             self._pid = self._pid or fence.pid
             return True
         # It forks nothing before that.
-        if procfs.command_pid(wrapper.pid) == wrapper.pid and len(attempt_locks.holders(self._attempt)) < 2:
+        if procfs.command_pid(wrapper.pid) == wrapper.pid and len(table.holders(self._attempt)) < 2:
             return False
         fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
         if fence.pid is None:
@@ -100,13 +109,13 @@ class Adoption:
         # If it has begun it has, whatever the file says now.
         return msgspec.structs.replace(fence, is_garbled=True) if has_begun else fence
 
-    async def _clear(self, fence: Fence) -> bool:
+    async def _clear(self, fence: Fence, table: ProcessTable) -> bool:
         """End all that can be seen of an attempt that has lost its wrapper.
 
         Returns:
             whether there was anything.
         """
-        groups = remains.groups_of(remains.find(self._attempt, fence))
+        groups = remains.groups_of(remains.find(self._attempt, fence, table))
         for group in groups:
             self._has_seen = True
             await process.end_group(group, self._grace)
@@ -120,23 +129,28 @@ class Adoption:
         return bool(groups)
 
 
-def find_wrapper(attempt: str, fence: Fence) -> Process | None:
-    """Find the living wrapper of an attempt, by its lock or by its command line where there is no lock."""
-    return find_holder(attempt, fence) or process.find(attempt, fence)
+def find_by_pid(attempt: str, fence: Fence) -> Process | None:
+    """Find the living wrapper of an attempt by the pid in its fence, if it has the lock.
+
+    In another pid namespace it has another pid.
+    """
+    return None if fence.pid is None else process.pinned(fence.pid, _has_lock(attempt))
 
 
-def find_holder(attempt: str, fence: Fence) -> Process | None:
+def find_in(table: ProcessTable, attempt: str, fence: Fence) -> Process | None:
     """Find the living wrapper of an attempt by the lock that it holds, however its files are reached.
+
+    Where there is no lock, it is found by its command line.
 
     Returns:
         its process; None if there is none, or none to be seen from here.
     """
-    is_meant = partial(_is_wrapper_with_lock, attempt=attempt)
-    if fence.pid is not None and (found := process.pinned(fence.pid, is_meant)):
-        return found
-    # In another pid namespace it has another pid.
-    holders = attempt_locks.holders(attempt)
-    return next(filter(None, (process.pinned(pid, is_meant) for pid in holders)), None)
+    by_lock = process.first_pinned(table.holders(attempt), _has_lock(attempt))
+    return by_lock or process.find(attempt, fence, table.wrappers(attempt))
+
+
+def _has_lock(attempt: str) -> Callable[[int], bool]:
+    return partial(_is_wrapper_with_lock, attempt=attempt)
 
 
 def _is_wrapper_with_lock(pid: int, attempt: str) -> bool:

@@ -11,9 +11,9 @@ import fcntl
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,6 @@ _DESCRIPTOR: Final = 97
 _SUFFIX: Final = ".lock"
 _REMOVED: Final = ".lock (deleted)"
 _UNSUPPORTED: Final = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
-_NOT_SEEN: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -43,6 +42,20 @@ class Origin(msgspec.Struct, frozen=True):
     boot: str
     namespace: str
     ticks: int
+
+
+class OpenLock(NamedTuple):
+    """A lock that a process holds, and hands on to what it starts.
+
+    Attributes:
+        pid: of the process.
+        path: of the lock's file, as that process sees it.
+        identity: of that file; None if it cannot be told.
+    """
+
+    pid: int
+    path: str
+    identity: procfs.Identity | None
 
 
 class HeldError(Exception):
@@ -124,65 +137,37 @@ def is_held(attempt: str) -> bool | None:
         return None
 
 
-def holders(attempt: str) -> list[int]:
-    """Return the pids of those that can be seen to hold the lock, be its file removed or not, in no order."""
-    if not procfs.sees_pids():
-        return []
-    identity = _own_identity(attempt)
-    return [pid for pid in procfs.all_pids() if pid != os.getpid() and _holds(pid, attempt, identity)]
+def open_locks(pid: int, files: Mapping[str, str]) -> list[OpenLock]:
+    """Return the locks that a process holds, of whichever attempts.
+
+    Args:
+        files: its open files; see `procfs.open_files`.
+    """
+    return [
+        OpenLock(pid, link, procfs.identity_of(pid, descriptor))
+        for descriptor, link in files.items()
+        # A server that is about to spawn an attempt, or asks for its lock, has the file open for itself alone.
+        if link.endswith((_SUFFIX, _REMOVED)) and procfs.is_locked_and_inherited(pid, descriptor)
+    ]
+
+
+def is_among(locks: Iterable[OpenLock], attempt: str) -> bool:
+    """Return True if one of the locks is that of an attempt, be its file removed or not."""
+    return any(_is_of(lock, attempt) for lock in locks)
 
 
 def is_holder(pid: int, attempt: str) -> bool:
     """Return True if this process can be seen to hold the lock."""
-    return procfs.sees_pids() and pid != os.getpid() and _holds(pid, attempt, _own_identity(attempt))
+    if not procfs.sees_pids() or pid == os.getpid():
+        return False
+    return is_among(open_locks(pid, procfs.open_files(pid)), attempt)
 
 
-def _own_identity(attempt: str) -> tuple[int, int] | None:
+def _is_of(lock: OpenLock, attempt: str) -> bool:
+    if lock.path.endswith(_REMOVED):
+        return procfs.is_attempt(lock.pid, lock.path.removesuffix(_REMOVED), attempt)
     try:
-        return _identity(attempt + _SUFFIX)
+        status = Path(attempt + _SUFFIX).stat()
     except FileNotFoundError:
-        return None
-
-
-def _holds(pid: int, attempt: str, identity: tuple[int, int] | None) -> bool:
-    return any(
-        _is_lock(pid, descriptor, attempt, identity) and _is_inherited(pid, descriptor)
-        for descriptor in _descriptors(pid)
-    )
-
-
-def _descriptors(pid: int) -> Iterator[str]:
-    try:
-        yield from os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 - names only
-    except _NOT_SEEN:
-        return
-
-
-def _is_lock(pid: int, descriptor: str, attempt: str, identity: tuple[int, int] | None) -> bool:
-    path = f"/proc/{pid}/fd/{descriptor}"
-    try:
-        # To ask a file itself may take long where it is on a network; the link is enough to pass most by.
-        link = str(Path(path).readlink())
-        if link.endswith(_REMOVED):
-            return procfs.is_attempt(pid, link.removesuffix(_REMOVED), attempt)
-        return link.endswith(_SUFFIX) and _identity(path) == identity
-    except _NOT_SEEN:
         return False
-
-
-def _is_inherited(pid: int, descriptor: str) -> bool:
-    """Return True if the file is open with the lock on it, and stays open in what the process starts.
-
-    A server that is about to spawn an attempt, or asks for its lock, has the file open as well, but for itself.
-    """
-    try:
-        text = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text()
-    except _NOT_SEEN:
-        return False
-    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return "FLOCK" in fields.get("lock", "") and not int(fields.get("flags", "0"), 8) & os.O_CLOEXEC
-
-
-def _identity(path: str) -> tuple[int, int]:
-    status = Path(path).stat()
-    return status.st_dev, status.st_ino
+    return lock.identity == (status.st_dev, status.st_ino)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from aqueue.clock import Clock
+from aqueue.executors.local.process_table import SharedTable
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
@@ -91,6 +92,7 @@ class LocalExecutor:
         self._open_files = open_files
         self._report = report
         self._running: set[Runner] = set()
+        self._processes = SharedTable()
 
     def shortage(self) -> str:
         """Say why the disk has no room for a run to be started; empty if it has."""
@@ -130,6 +132,7 @@ class LocalExecutor:
             by_uuid=config.gpus.by_uuid,
             open_files=self._open_files,
             report=self._report,
+            processes=self._processes,
         )
         for other in self._running:
             if other.working_dir == runner.working_dir is not None:

@@ -10,7 +10,7 @@ The exit code goes into the file that is there already, because on a full disk n
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Self
 
@@ -18,11 +18,15 @@ import anyio
 
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, handover, wrapper
-from aqueue.executors.local.procfs import _is_wrapper, all_pids, group_has_members, is_alive
+from aqueue.executors.local.procfs import all_pids, group_has_members, is_alive, is_wrapper
 from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()
-"""Made once: it takes as long to make as a third of a spawn."""
+"""All that a command is to find as they are by default, whatever whoever started the server has ignored.
+
+To name fewer costs more: of a signal that is not named, the C library asks the system how it is handled and then
+sets it, two calls in place of one. Made once: it takes as long to make as a third of a spawn.
+"""
 
 
 class Process:
@@ -158,13 +162,21 @@ def spawn(
     return Process(pid, child=True)
 
 
-def find(attempt: str, fence: Fence) -> Process | None:
+def find(attempt: str, fence: Fence, candidates: Iterable[int] | None = None) -> Process | None:
     """Find the living process of an attempt of an earlier server; None if there is none.
 
     It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
+
+    Args:
+        candidates: the pids to search where the fence names none; None: all.
     """
-    is_meant = partial(_is_wrapper, attempt=attempt)
-    pids = all_pids() if fence.pid is None else [fence.pid]
+    if fence.pid is not None:
+        candidates = [fence.pid]
+    return first_pinned(all_pids() if candidates is None else candidates, partial(is_wrapper, attempt=attempt))
+
+
+def first_pinned(pids: Iterable[int], is_meant: Callable[[int], bool]) -> Process | None:
+    """Return the first process that is meant; None if there is none."""
     return next(filter(None, (pinned(pid, is_meant) for pid in pids)), None)
 
 

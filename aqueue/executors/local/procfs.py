@@ -1,13 +1,19 @@
 """Processes and their groups, as /proc shows them."""
 
+import contextlib
 import os
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from aqueue.errors import EXHAUSTED
+
 _NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 """The errors of /proc for a process that is gone, or another user's; not those where files have run out."""
+
+Identity = tuple[int, int]
+"""The device and inode of a file."""
 
 _STARTED: Final = 19
 """The place of a process's start among `_stat_fields`."""
@@ -15,12 +21,73 @@ _STARTED: Final = 19
 
 def named_attempt(pid: int) -> bytes | None:
     """Return the path of the attempt that a wrapper has on its command line; None if no wrapper is to be seen."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except _NOT_OURS:
-        return None
+    named = attempt_among(command_line(pid))
     # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
-    return arguments[4] if len(arguments) > 4 and group_of(pid) == pid else None
+    return named if named is not None and group_of(pid) == pid else None
+
+
+def attempt_among(words: list[bytes]) -> bytes | None:
+    """Return the path of the attempt on the command line of a wrapper; None if it is too short for one."""
+    return words[4] if len(words) > 4 else None
+
+
+def command_line(pid: int) -> list[bytes]:
+    """Return the words of a command line; none if the process is gone, or about to be."""
+    try:
+        line = _read(pid, "cmdline")
+    except _NOT_OURS:
+        return []
+    return line.split(b"\0") if line else []
+
+
+def environment_of(pid: int) -> dict[bytes, bytes]:
+    """Return the variables that a process was started with; none if they cannot be seen."""
+    try:
+        return dict(each.partition(b"=")[::2] for each in _read(pid, "environ").split(b"\0"))
+    except _NOT_OURS:
+        return {}
+
+
+def open_files(pid: int) -> dict[str, str]:
+    """Return where each descriptor of a process leads, as that process sees it; none if they cannot be seen.
+
+    To ask a file itself may take long where it is on a network; for most the link is enough.
+    """
+    directory = f"/proc/{pid}/fd"
+    links = {}
+    try:
+        for descriptor in os.listdir(directory):  # noqa: PTH208 - names only
+            with contextlib.suppress(*_NOT_OURS):
+                links[descriptor] = os.readlink(f"{directory}/{descriptor}")  # noqa: PTH115 - for each open file
+    except _NOT_OURS:
+        pass
+    return links
+
+
+def identity_of(pid: int, descriptor: str) -> Identity | None:
+    """Return the identity of an open file; None if it cannot be told.
+
+    Raises:
+        OSError: no more files can be opened just now.
+    """
+    try:
+        status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
+    except OSError as error:
+        # A file system that no longer answers, such as one whose server is gone, tells nothing of an attempt.
+        if error.errno in EXHAUSTED:
+            raise
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_locked_and_inherited(pid: int, descriptor: str) -> bool:
+    """Return True if a file is open with a lock of flock(2) on it, and stays open in what the process starts."""
+    try:
+        text = _read(pid, f"fdinfo/{descriptor}").decode()
+    except _NOT_OURS:
+        return False
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return "FLOCK" in fields.get("lock", "") and not int(fields.get("flags", "0"), 8) & os.O_CLOEXEC
 
 
 def is_alive(pid: int) -> bool:
@@ -85,20 +152,26 @@ def namespace_of(pid: "int | str") -> str | None:
         return None
 
 
+class Numbers(NamedTuple):
+    """The numbers of a process, its group and its session, in one pid namespace."""
+
+    pid: int
+    group: int
+    session: int
+
+
 class Standing(NamedTuple):
-    """The numbers of a process, its group and its session, in one pid namespace.
+    """Where a process stands among others.
 
     Attributes:
-        pid: as it is seen from here.
-        number: its pid in that namespace.
+        here: its numbers in the namespace of this process.
+        own: its numbers in its own namespace.
         started: in ticks since the machine was started.
         state: one letter.
     """
 
-    pid: int
-    number: int
-    group: int
-    session: int
+    here: Numbers
+    own: Numbers
     started: int
     state: str
 
@@ -108,46 +181,18 @@ class Standing(NamedTuple):
         return self.state not in "ZX"
 
 
-def standing(pid: int, *, is_here: bool) -> Standing | None:
-    """Return where a process stands in the namespace of this process, or in its own; None if it is gone."""
+def standing(pid: int) -> Standing | None:
+    """Return where a process stands; None if it is gone."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+        lines = _read(pid, "status").decode(errors="replace").splitlines()
         fields = _stat_fields(pid)
     except _NOT_OURS:
         return None
     numbers = {name: row for name, *row in map(str.split, lines) if name in ("NSpid:", "NSpgid:", "NSsid:")}
     if len(numbers) < 3:  # pragma: no cover - Linux before 4.1
         return None
-    number, group, session = (int(row[0 if is_here else -1]) for row in numbers.values())
-    return Standing(pid, number, group, session, int(fields[_STARTED]), fields[0])
-
-
-def has_command_line(pid: int) -> bool:
-    """Return True unless a process is gone, or about to be."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except _NOT_OURS:
-        return False
-
-
-def has_open(pid: int, descriptor: int, identity: tuple[int, int]) -> bool:
-    """Return True if a process has a file open under that number.
-
-    Args:
-        identity: the device and inode of the file.
-    """
-    try:
-        status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
-    except _NOT_OURS:
-        return False
-    return (status.st_dev, status.st_ino) == identity
-
-
-def has_in_environment(pid: int, attempt: str) -> bool:
-    """Return True if a process has an attempt in its environment, as all have that it starts."""
-    variables = dict(each.partition(b"=")[::2] for each in _environment_of(pid))
-    directory, number = variables.get(b"AQUEUE_RUN_DIR", b""), variables.get(b"AQUEUE_ATTEMPT", b"")
-    return is_attempt(pid, os.fsdecode(directory + b"/attempt-" + number), attempt)
+    here, own = (Numbers(*(int(row[place]) for row in numbers.values())) for place in (0, -1))
+    return Standing(here, own, int(fields[_STARTED]), fields[0])
 
 
 def is_attempt(pid: int, path: str, attempt: str) -> bool:
@@ -171,9 +216,14 @@ def group_has_members(group: int) -> bool:
         return False
     except PermissionError:
         return True
-    if Path("/proc/self/stat").exists():
+    if is_there():
         return any(_is_live_member(pid, group) for pid in all_pids())
     return True  # pragma: no cover - only where there is no /proc
+
+
+def is_there() -> bool:
+    """Return True if this system has a /proc that tells of processes."""
+    return Path("/proc/self/stat").exists()
 
 
 def all_pids() -> list[int]:
@@ -184,9 +234,10 @@ def all_pids() -> list[int]:
         return [int(pid) for pid in _ps("-A", "-o", "pid=").split()]
 
 
-def _is_wrapper(pid: int, attempt: str) -> bool:
+def is_wrapper(pid: int, attempt: str) -> bool:
+    """Return True if a process has the command line of the wrapper of an attempt."""
     named = named_attempt(pid)
-    if named is None and not Path("/proc/self/stat").exists():
+    if named is None and not is_there():
         return f" {attempt} " in _ps("-ww", "-o", "command=", "-p", str(pid))  # pragma: no cover - no /proc
     return named is not None and is_attempt(pid, os.fsdecode(named), attempt)
 
@@ -199,16 +250,14 @@ def _is_live_member(pid: int, group: int) -> bool:
     return member_of == str(group) and state not in "ZX"
 
 
-def _environment_of(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except _NOT_OURS:
-        return []
-
-
 def _stat_fields(pid: int) -> list[str]:
     """State, parent, group and so on of a process; the name before them may hold anything, even blanks."""
-    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2].split()
+    return _read(pid, "stat").decode(errors="replace").rpartition(") ")[2].split()
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - several for each process
+        return file.read()
 
 
 def _ps(*arguments: str) -> str:  # pragma: no cover - only where there is no /proc

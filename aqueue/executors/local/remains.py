@@ -14,23 +14,26 @@ from typing import Final
 from aqueue.clock import boot
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, procfs
-from aqueue.executors.local.procfs import Standing
+from aqueue.executors.local.process_table import ProcessTable
+from aqueue.executors.local.procfs import Numbers
 
 _INITIAL: Final = "pid:[4026531836]"
 """The pid namespace of the machine itself, which is there from beginning to end."""
 
 
-def find(attempt: str, fence: Fence) -> set[int]:
+def find(attempt: str, fence: Fence, table: ProcessTable) -> set[int]:
     """Return the pids of all that can be seen of an attempt; none of the session that asks."""
-    named = {each.pid for each in _numbered(attempt, fence) if fence.pid in (each.group, each.session)}
+    named = {
+        pid for pid, numbers in _numbered(attempt, fence, table) if fence.pid in (numbers.group, numbers.session)
+    }
     own = os.getsid(0)
-    return {pid for pid in named | _signed(attempt) if procfs.session_of(pid) not in (own, None)}
+    return {pid for pid in named | _signed(attempt, table) if procfs.session_of(pid) not in (own, None)}
 
 
-def find_group(attempt: str, fence: Fence) -> set[int]:
+def find_group(attempt: str, fence: Fence, table: ProcessTable) -> set[int]:
     """Return the pids of those that are in the process group which a fence names."""
-    named = {each.pid for each in _numbered(attempt, fence) if each.group == fence.pid}
-    return named | {pid for pid in _signed(attempt) if procfs.group_of(pid) == fence.pid}
+    named = {pid for pid, numbers in _numbered(attempt, fence, table) if numbers.group == fence.pid}
+    return named | {pid for pid in _signed(attempt, table) if procfs.group_of(pid) == fence.pid}
 
 
 def groups_of(pids: set[int]) -> set[int]:
@@ -38,36 +41,32 @@ def groups_of(pids: set[int]) -> set[int]:
     return {group for pid in pids if (group := procfs.group_of(pid)) is not None} - {os.getpgid(0)}
 
 
-def _signed(attempt: str) -> set[int]:
+def _signed(attempt: str, table: ProcessTable) -> set[int]:
     """Return those that hold the lock, have the attempt in their environment, or write to its log."""
-    marked = {pid for pid in procfs.all_pids() if procfs.has_in_environment(pid, attempt)}
-    return marked | set(attempt_locks.holders(attempt)) | _writers(attempt)
+    return table.heirs(attempt) | table.holders(attempt) | table.writers(attempt)
 
 
-def _writers(attempt: str) -> set[int]:
-    """Return those whose standard output or error is the attempt's log."""
-    try:
-        status = os.lstat(attempt + ".log")
-    except FileNotFoundError:
-        return set()
-    log = status.st_dev, status.st_ino
-    return {pid for pid in procfs.all_pids() if any(procfs.has_open(pid, number, log) for number in (1, 2))}
-
-
-def _numbered(attempt: str, fence: Fence) -> list[Standing]:
-    """Return those among which a number in the fence means what it meant to the wrapper."""
+def _numbered(attempt: str, fence: Fence, table: ProcessTable) -> list[tuple[int, Numbers]]:
+    """Return those among which a number in the fence means what it meant to the wrapper, with theirs."""
     origin = attempt_locks.origin(attempt)
     if fence.pid is None or origin is None or origin.boot != boot() or not procfs.sees_pids():
         return []
     is_here = origin.namespace == procfs.own_namespace()
-    pids = [pid for pid in procfs.all_pids() if is_here or procfs.namespace_of(pid) == origin.namespace]
-    seen = [found for pid in pids if (found := procfs.standing(pid, is_here=is_here))]
-    by_number = {each.number: each for each in seen}
+    seen = [
+        (each, each.standing, each.standing.here if is_here else each.standing.own)
+        for each in table
+        if each.standing is not None and (is_here or each.namespace == origin.namespace)
+    ]
+    by_number = {numbers.pid: (each, standing) for each, standing, numbers in seen}
     first, leader = by_number.get(1), by_number.get(fence.pid)
     # The names of namespaces are given out again as well.
-    if origin.namespace != _INITIAL and (first is None or first.started > origin.ticks):
+    if origin.namespace != _INITIAL and (first is None or first[1].started > origin.ticks):
         return []
     # The wrapper is gone: if this is no corpse, the number is another's by now, and nobody of the attempt is left.
-    if leader is not None and leader.is_alive and procfs.has_command_line(leader.pid):
+    if leader is not None and leader[1].is_alive and leader[0].words:
         return []
-    return [each for each in seen if each.is_alive and each.started >= origin.ticks]
+    return [
+        (each.pid, numbers)
+        for each, standing, numbers in seen
+        if standing.is_alive and standing.started >= origin.ticks
+    ]

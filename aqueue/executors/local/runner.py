@@ -26,6 +26,7 @@ from aqueue.executors.local import (
     wrapper,
 )
 from aqueue.executors.local.process import Process
+from aqueue.executors.local.process_table import SharedTable
 from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
@@ -56,6 +57,7 @@ class Runner:
         by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
         open_files: how many files the command may have open; None: as many as this process.
         report: takes what a person should know.
+        processes: the process table, if others search in it at the same time.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Runner:
         by_uuid: bool = False,
         open_files: int | None = None,
         report: Report = lambda *_: None,
+        processes: SharedTable | None = None,
     ) -> None:
         self.run = run
         self._folder = folder
@@ -78,6 +81,7 @@ class Runner:
         self._by_uuid = by_uuid
         self._open_files = open_files
         self._report = report
+        self._processes = processes or SharedTable()
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
         self._is_disowned = False
@@ -221,7 +225,9 @@ class Runner:
 
     async def _adopt(self, boot: str) -> Outcome:
         has_closed = await self._close_fence()
-        search = adoption.Adoption(self._attempt, self._grace, self._is_to_end, self._tell, has_closed=has_closed)
+        search = adoption.Adoption(
+            self._attempt, self._grace, self._is_to_end, self._tell, self._processes, has_closed=has_closed
+        )
         while isinstance(found := await search.settle(), Process):
             with found:
                 outcome = await self._see_through(found)
@@ -235,7 +241,8 @@ class Runner:
     async def _over_with_its_group(self, fence: Fence, boot: str) -> Outcome:
         """End what an attempt has left behind; or all of it but the wrapper, before it is started again."""
         if fence.pid is not None:
-            for group in remains.groups_of(remains.find_group(self._attempt, fence)):
+            table = await self._processes.read()
+            for group in remains.groups_of(remains.find_group(self._attempt, fence, table)):
                 await process.end_group(group, self._grace)
             fence = attempt_files.read_fence(self._attempt) or fence
         return self._over_unseen(fence, boot)

@@ -18,7 +18,8 @@ import pytest
 from aqueue.clock import Clock, boot
 from aqueue.executors import attempt_files
 from aqueue.executors.command import arguments, environment
-from aqueue.executors.local.attempt_locks import holders, is_held
+from aqueue.executors.local.attempt_locks import is_held
+from aqueue.executors.local.process_table import read
 from aqueue.executors.local.procfs import command_pid, group_has_members, is_alive
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
@@ -275,7 +276,7 @@ def test_a_server_that_asks_for_a_lock_is_no_holder_of_it(new_legacy: NewLegacy)
         assert other.stdout is not None
         other.stdout.readline()
         assert is_held(legacy.path)
-        assert holders(legacy.path) == []
+        assert read().holders(legacy.path) == set()
         other.kill()
 
 
@@ -290,7 +291,7 @@ async def test_an_attempt_that_was_spawned_and_has_not_begun_never_started(
     log = legacy.folder.log(legacy.run.id, legacy.run.attempt)
     os.mkfifo(log)
     started = legacy.had_started()
-    eventually(lambda: started.pid in holders(legacy.path))
+    eventually(lambda: started.pid in read().holders(legacy.path))
     adopting = asyncio.create_task(legacy.heir().adopt(HERE))
     await eventually_async(legacy.fence.exists)
     assert await runs_on(adopting), adopting

@@ -12,7 +12,8 @@ import pytest
 from aqueue.executors.attempt_files import Fence, close_fence, read_fence
 from aqueue.executors.local.attempt_locks import HeldError
 from aqueue.executors.local.process import Process, find
-from aqueue.executors.local.procfs import command_pid, group_has_members, has_in_environment, is_alive
+from aqueue.executors.local.process_table import read
+from aqueue.executors.local.procfs import command_pid, group_has_members, is_alive
 from aqueue.executors.local.wrapper import FENCED
 from tests.integration.attempts import Attempts
 from tests.waiting import eventually
@@ -159,10 +160,10 @@ def test_a_process_is_known_by_the_attempt_in_its_environment(attempts: Attempts
     environment = {"AQUEUE_RUN_DIR": directory, "AQUEUE_ATTEMPT": "1"}
     started = attempts.start("echo ready; sleep 300", environment=environment)
     started.says("ready")
-    assert has_in_environment(started.pid, attempts.path())
-    assert not has_in_environment(started.pid, attempts.path(run=11))
-    assert not has_in_environment(started.pid, attempts.path(attempt=2))
-    assert not has_in_environment(started.pid, "/q/1/attempt-1")
+    assert started.pid in read().heirs(attempts.path())
+    assert started.pid not in read().heirs(attempts.path(run=11))
+    assert started.pid not in read().heirs(attempts.path(attempt=2))
+    assert started.pid not in read().heirs("/q/1/attempt-1")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 from aqueue.clock import Clock, boot
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.command import arguments, environment
-from aqueue.executors.local import attempt_locks, remains
+from aqueue.executors.local import attempt_locks, process_table, remains
 from aqueue.executors.local.procfs import is_alive, session_of
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
@@ -172,8 +172,8 @@ async def test_a_worker_in_another_pid_namespace_is_ended_before_its_run_is_lost
         assert container.stdout.readline() == b"killed\n"
         fence = Fence(int((tmp_path / "pid").read_text()), None)
         # What was killed a moment ago may still be going.
-        eventually(lambda: len(remains.find(lost.path, fence)) == 1)
-        (seen,) = remains.find(lost.path, fence)
+        eventually(lambda: len(remains.find(lost.path, fence, process_table.read())) == 1)
+        (seen,) = remains.find(lost.path, fence, process_table.read())
         assert (await lost.heir().adopt(HERE)).end is End.LOST
         assert not is_alive(seen)
         container.kill()
@@ -204,9 +204,9 @@ async def test_a_session_that_has_the_number_of_one_in_another_boot_or_namespace
                 msgspec.structs.replace(origin, ticks=origin.ticks + 100),
             ):
                 lost_lock.write_bytes(msgspec.json.encode(changed))
-                assert remains.find(lost.path, Fence(s.pid, None)) == set()
+                assert remains.find(lost.path, Fence(s.pid, None), process_table.read()) == set()
             lost_lock.write_bytes(msgspec.json.encode(msgspec.structs.replace(origin, ticks=0)))
-            assert remains.find(lost.path, Fence(s.pid, None)) == {member}
+            assert remains.find(lost.path, Fence(s.pid, None), process_table.read()) == {member}
         finally:
             os.kill(member, signal.SIGKILL)
 

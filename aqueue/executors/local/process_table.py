@@ -1,0 +1,116 @@
+"""The process table: all processes, read once, with what tells of each to which attempt it belongs."""
+
+import os
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import anyio
+
+from aqueue.executors.local import attempt_locks, procfs
+from aqueue.executors.local.attempt_locks import OpenLock
+from aqueue.executors.local.procfs import Identity, Standing
+
+_LOGS: Final = (".log", ".log (deleted)")
+
+
+class Entry(NamedTuple):
+    """One process.
+
+    Attributes:
+        pid: as it is seen from here.
+        words: of its command line; none if it is about to be gone.
+        attempt: the path of the attempt in its environment; empty if there is none.
+        locks: those that it holds.
+        logs: those that are its standard output or error.
+        namespace: the name of its pid namespace; None if it cannot be seen.
+        standing: None if it is gone.
+    """
+
+    pid: int
+    words: list[bytes]
+    attempt: str
+    locks: list[OpenLock]
+    logs: list[Identity]
+    namespace: str | None
+    standing: Standing | None
+
+
+class ProcessTable:
+    """All processes that could be seen when the table was read."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def wrappers(self, attempt: str) -> set[int]:
+        """Return the pids of those that may be the wrapper of an attempt, by their command lines."""
+        if not procfs.is_there():
+            return {each.pid for each in self._entries}  # pragma: no cover - only where there is no /proc
+        name = os.fsencode(attempt.rpartition("/")[2])
+        return {each.pid for each in self._entries if (procfs.attempt_among(each.words) or b"").endswith(name)}
+
+    def holders(self, attempt: str) -> set[int]:
+        """Return the pids of those that hold the lock of an attempt."""
+        return {each.pid for each in self._entries if attempt_locks.is_among(each.locks, attempt)}
+
+    def heirs(self, attempt: str) -> set[int]:
+        """Return the pids of those that have an attempt in their environment, as all have that it starts."""
+        return {each.pid for each in self._entries if procfs.is_attempt(each.pid, each.attempt, attempt)}
+
+    def writers(self, attempt: str) -> set[int]:
+        """Return the pids of those whose standard output or error is the log of an attempt."""
+        try:
+            status = os.lstat(attempt + ".log")
+        except FileNotFoundError:
+            return set()
+        return {each.pid for each in self._entries if (status.st_dev, status.st_ino) in each.logs}
+
+
+class SharedTable:
+    """Readings of the table for many who search at the same time."""
+
+    def __init__(self) -> None:
+        self._last: ProcessTable | None = None
+
+    async def read(self) -> ProcessTable:
+        """Return a table that is read after this is called, and is the same for all who call it meanwhile."""
+        before = self._last
+        await anyio.sleep(0)
+        if self._last is None or self._last is before:
+            self._last = read()
+        return self._last
+
+
+def read() -> ProcessTable:
+    """Read the table.
+
+    Raises:
+        OSError: no more files can be opened just now.
+    """
+    sees_pids = procfs.sees_pids()
+    entries: dict[int, Entry] = {}
+    # Twice: a process may have forked, and ended, before its turn came.
+    for _ in range(2):
+        for pid in procfs.all_pids():
+            if pid not in entries:
+                entries[pid] = _entry(pid, has_locks=sees_pids and pid != os.getpid())
+    return ProcessTable(list(entries.values()))
+
+
+def _entry(pid: int, *, has_locks: bool) -> Entry:
+    files = procfs.open_files(pid)
+    outputs = [number for number in ("1", "2") if files.get(number, "").endswith(_LOGS)]
+    identities = [procfs.identity_of(pid, number) for number in outputs]
+    variables = procfs.environment_of(pid)
+    directory, number = variables.get(b"AQUEUE_RUN_DIR", b""), variables.get(b"AQUEUE_ATTEMPT", b"")
+    return Entry(
+        pid=pid,
+        words=procfs.command_line(pid),
+        attempt=os.fsdecode(directory + b"/attempt-" + number),
+        locks=attempt_locks.open_locks(pid, files) if has_locks else [],
+        logs=[each for each in identities if each is not None],
+        namespace=procfs.namespace_of(pid),
+        standing=procfs.standing(pid),
+    )
