@@ -14,4 +14,8 @@ def without_current_directory() -> list[str]:
         here = os.getcwd()  # noqa: PTH109 - as text
     except FileNotFoundError:
         here = ""
-    return [place for place in sys.path if place == own or (place and os.path.abspath(place) != here)]  # noqa: PTH100
+    return [place for place in sys.path if place == own or (place and _whole(place) != here)]
+
+
+def _whole(place: str) -> str:
+    return os.path.abspath(place)  # noqa: PTH100 - as text

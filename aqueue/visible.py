@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 
 def visible_line(text: str) -> str:
-    """Return the same in one line."""
+    """Return a text as `visible` does, in one line."""
     return visible(text).replace("\n", "\\n")
 
 

@@ -14,7 +14,8 @@ from aqueue.cli.output import say
 from aqueue.client.named_files import content_of
 from aqueue.client.session import config_or_default, environment, now, working_dir
 from aqueue.errors import FileError, FolderError
-from aqueue.folder.layout import CONFIG_NAME, find
+from aqueue.folder.find import find
+from aqueue.folder.layout import CONFIG_NAME
 from aqueue.formats import config_file
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule

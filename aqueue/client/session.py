@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aqueue.clock import Clock, boot
 from aqueue.errors import AqueueError, FolderError, QueueError, RunError
-from aqueue.folder import layout as folder
+from aqueue.folder import find as folder
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
 from aqueue.formats import last_good_config

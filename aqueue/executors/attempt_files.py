@@ -103,9 +103,11 @@ def has_come_to_its_fence(attempt: str) -> bool:
 
     Its shell could not be loaded, or was killed at once. Whoever removes what a run has written removes the lock.
     """
-    return any(os.path.exists(attempt + suffix) for suffix in (".pid", ".log")) or not os.path.exists(  # noqa: PTH110
-        attempt + ".lock"
-    )
+    return any(_is_there(attempt + suffix) for suffix in (".pid", ".log")) or not _is_there(attempt + ".lock")
+
+
+def _is_there(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - a text already
 
 
 def _fence_lines(attempt: str) -> list[str] | None:

@@ -111,7 +111,7 @@ def _of_file(attempt: str) -> dict[str, Metric]:
         path = attempt + ".metrics.json"
         if _status(path) is None:
             return {}
-    with open(path, "rb") as file:  # noqa: PTH123 - for each run
+    with open(path, "rb") as file:  # noqa: PTH123 - a text already, for each run
         return _in_json(file.read(_MAX_FILE + 1))
 
 
@@ -138,7 +138,7 @@ def _of_log(attempt: str, size: int) -> Search:
 def _status(path: str) -> os.stat_result | None:
     """Return what is known of a plain file; None if it is not there, or something else is."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - for each run
+        status = os.stat(path)  # noqa: PTH116 - a text already, for each run
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status if stat.S_ISREG(status.st_mode) else None

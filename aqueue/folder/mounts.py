@@ -34,7 +34,7 @@ def kind_of(mountinfo: str, device: tuple[int, int]) -> str | None:
 
 
 def sees_every_writer(kind: str | None) -> bool:
-    """Return whether nobody can write to files of such a file system but through it, on this machine."""
+    """Return True if files of such a file system can be written only through it, on this machine."""
     if kind is None or kind == _OF_CONTAINERS:
         return True
     return kind.partition(".")[0] not in _REACHED_BY_OTHERS

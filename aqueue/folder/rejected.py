@@ -87,7 +87,7 @@ class Rejected:
             moved_to: what `move` has returned.
 
         Returns:
-            whether it is back.
+            True if it is back.
         """
         target = self._folder.path / moved_to
         try:

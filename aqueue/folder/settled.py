@@ -16,7 +16,7 @@ def hold_still(descriptor: int) -> bool | None:
     """Keep others from opening the file for writing until it is closed here.
 
     Returns:
-        whether nobody had it open for writing; None where that cannot be known: others may write to it from
+        True if nobody had it open for writing; None where that cannot be known: others may write to it from
         another machine, or below the file system that it is on.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
@@ -29,7 +29,7 @@ def hold_still(descriptor: int) -> bool | None:
 
 
 def is_awaited(descriptor: int) -> bool:
-    """Return whether somebody waits to open a file for writing; ask only if `hold_still` holds it."""
+    """Return True if somebody waits to open a file for writing; ask only if `hold_still` holds it."""
     return fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_UNLCK
 
 

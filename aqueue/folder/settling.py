@@ -115,7 +115,7 @@ class Settling:
         self.known.pop(path, None)
 
     def is_settled(self, path: str, name: str, descriptor: int, seen: Seen) -> bool:
-        """Return whether a file can be read; if not, it is looked at again.
+        """Return True if a file can be read; if not, it is looked at again.
 
         Where that can be known, nobody can write to it before it is closed here.
 
@@ -140,7 +140,7 @@ class Settling:
 
 
 def is_as_seen(path: str, seen: Seen) -> bool:
-    """Return whether a file that has been moved is still what it was when it was seen, and nobody writes to it."""
+    """Return True if a file that has been moved is as it was when it was seen, and nobody writes to it."""
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):

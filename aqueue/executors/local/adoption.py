@@ -113,7 +113,7 @@ class Adoption:
         """End all that can be seen of an attempt that has lost its wrapper.
 
         Returns:
-            whether there was anything.
+            True if there was anything.
         """
         groups = remains.groups_of(remains.find(self._attempt, fence, table))
         for group in groups:

@@ -117,7 +117,7 @@ class LocalExecutor:
         return LocalAttempt(runner, partial(runner.adopt, boot), handle, self._running.discard)
 
     def have_company(self) -> None:
-        """Take note that other servers run something in whatever directory."""
+        """Mark what runs here: other servers run something, in whatever directory."""
         for runner in self._running:
             runner.has_company = True
 

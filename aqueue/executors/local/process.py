@@ -84,7 +84,7 @@ class Process:
         return not is_alive(self.pid)
 
     def reap(self) -> int | None:
-        """Take note of the end of a process that is over; more than once does no harm.
+        """Reap a process that is over; more than once does no harm.
 
         Returns:
             its exit code, 128 + n if signal n ended it; None if it was not a child of this process.

@@ -201,7 +201,7 @@ def is_attempt(pid: int, path: str, attempt: str) -> bool:
     if name != own_name or not runs.startswith("/"):
         return False
     try:
-        return os.path.samestat(os.stat(f"/proc/{pid}/root{runs}"), os.stat(own_runs))  # noqa: PTH116 - texts
+        return os.path.samestat(os.stat(f"/proc/{pid}/root{runs}"), os.stat(own_runs))  # noqa: PTH116 - texts already
     except PermissionError:
         return runs == own_runs
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
@@ -251,7 +251,7 @@ def _is_live_member(pid: int, group: int) -> bool:
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """State, parent, group and so on of a process; the name before them may hold anything, even blanks."""
+    """Return state, parent, group and so on of a process; the name before them may hold anything, even blanks."""
     return _read(pid, "stat").decode(errors="replace").rpartition(") ")[2].split()
 
 

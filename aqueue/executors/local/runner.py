@@ -99,7 +99,7 @@ class Runner:
         """Start the attempt, and return at once; what comes of it, `see_through` says.
 
         Returns:
-            whether there is a process.
+            True if there is a process.
         """
         try:
             self._folder.make_run_dir(self.run.id)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aqueue.errors import FolderError
-from aqueue.folder.layout import Folder, find, to_create
+from aqueue.folder.find import find, to_create
+from aqueue.folder.layout import Folder
 from aqueue.folder.trust import fault_of, fault_on_the_way
 from tests.unit.users import NOBODY, a_group, another_user, needs_root, open_place
 
