@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -17,53 +16,11 @@ from aqueue.errors import BusyError, DiskFullError, FileError
 from aqueue.folder import linked
 from aqueue.folder.layout import Folder, printable
 from aqueue.folder.rejected import Rejected
-from aqueue.formats import task_file, yaml_document
-from aqueue.formats.task_file import Content
 from aqueue.intake import filing
-from aqueue.model.config import Config
+from aqueue.intake.parser import Parser
+from aqueue.intake.preparing import Preparing
 from aqueue.model.events import FileRejected, Notice, Report
-from aqueue.model.schedule import Kept
 from aqueue.model.submission import Submission
-from aqueue.model.task import is_name
-
-
-class Preparing(Protocol):
-    """Makes what files ask for ready for the store.
-
-    Its methods raise FileError for what cannot be accepted; DiskFullError if there is no room for it now, and
-    BusyError if the store cannot be asked.
-    """
-
-    def begin(self) -> None:
-        """Files are looked at that are there already."""
-
-    def prepare(self, content: Content) -> Sequence[Submission]:
-        """Return the submissions of a file."""
-
-    def recover(self, content: Content, name: str) -> Sequence[Submission]:
-        """Return the submissions of a file that is in `incoming/` under this name."""
-
-    def owed(self, names: Sequence[str]) -> Kept:
-        """Return the code for what is due by now, by what schedule files of these names have said so far."""
-
-
-class AsWritten:
-    """A resolver that adds nothing to what files say."""
-
-    def begin(self) -> None:
-        """There is nothing to begin with."""
-
-    def prepare(self, content: Content) -> Sequence[Submission]:
-        """Return the submissions of a file."""
-        return content.requests
-
-    def recover(self, content: Content, name: str) -> Sequence[Submission]:  # noqa: ARG002 - as others have it
-        """Return the submissions of a file."""
-        return content.requests
-
-    def owed(self, names: Sequence[str]) -> Kept:  # noqa: ARG002 - as others have it
-        """There is none."""
-        return {}
 
 
 class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,24 +50,24 @@ class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedFiles:
-    """The files that are claimed.
+    """The files in `incoming/`.
 
     Args:
-        folder: that they were claimed in.
-        config: read anew for each file.
+        folder: where they were dropped.
         report: is told about bad files.
-        preparing: is asked for what goes into the store.
+        preparing: makes what they ask for ready for the store.
+        rejected: gets the bad ones.
     """
 
     def __init__(
-        self, folder: Folder, config: Callable[[], Config], report: Report, preparing: Preparing | None = None
+        self, folder: Folder, parser: Parser, report: Report, preparing: Preparing, rejected: Rejected
     ) -> None:
         self._folder = folder
-        self._preparing = preparing or AsWritten()
         self._incoming = str(folder.incoming)
-        self._config = config
+        self._parser = parser
         self._report = report
-        self._rejected = Rejected(folder)
+        self._preparing = preparing
+        self._rejected = rejected
 
     def file_away(self, file: ClaimedFile, ids: Sequence[int]) -> None:
         """Move a file that is in the store to the folders of its runs, or back if it has been written since."""
@@ -143,7 +100,10 @@ class ClaimedFiles:
                 with contextlib.suppress(OSError):
                     directory.rename(aside)
                     self._report(
-                        Notice(f"there is no run {directory.name}: its files are now in {aside}", urgent=True)
+                        Notice(
+                            f"run {directory.name} is not in the database: its files are now in {aside}",
+                            urgent=True,
+                        )
                     )
         return self.left_behind(0.0)
 
@@ -161,15 +121,6 @@ class ClaimedFiles:
                     files.append(file)
         return files
 
-    def _parse_as(self, content: bytes, file: str, stem: str, queue: str) -> Content:
-        defaults = self._config().task_defaults(
-            name=stem if is_name(stem) else None,
-            queue=queue or None,
-            working_dir=str(self._folder.parent),
-            base=str(self._folder.parent),
-        )
-        return task_file.parse(yaml_document.decode(content, file), file, defaults)
-
     def _reread(self, path: Path) -> ClaimedFile | None:
         try:
             linked.finish(str(path))
@@ -178,7 +129,7 @@ class ClaimedFiles:
             if not claim.is_of(content):
                 self._report_again(filing.put_back(self._folder, path.name))
                 return None
-            parsed = self._parse_as(content, path.name, claim.stem, claim.queue)
+            parsed = self._parser.parse(content, path.name, claim.stem, claim.queue)
             requests = self._preparing.recover(parsed, path.name)
         except (FileNotFoundError, BlockingIOError):
             # It is for another, or for later.
@@ -203,7 +154,7 @@ class ClaimedFiles:
         return ClaimedFile(name=path.name, source=source, requests=requests, content=content, is_left_behind=True)
 
     def _report_again(self, path: str) -> None:
-        self._report(Notice(f"{printable(path)} was written while it was being taken: it is taken once more"))
+        self._report(Notice(f"{printable(path)} was written while it was being claimed: it is read again"))
 
 
 def in_order(files: Sequence[ClaimedFile]) -> list[ClaimedFile]:

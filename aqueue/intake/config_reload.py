@@ -1,7 +1,7 @@
 """The configuration that is in force, and how a saved edit of it comes into force.
 
-A change hint about `aqueue.yaml` leads to a look at it, in the intake's thread. A file that somebody is still
-writing, is empty, is gone or has an error in it gets a second look a moment later: editors remove a file or
+A change hint about `aqueue.yaml` has it read again, in the intake's thread. A file that somebody is still
+writing, is empty, is gone or has an error in it is read once more a moment later: editors remove a file or
 empty it before they write it anew. After that an error is reported, and the old configuration stays in force; so
 does the last good one where a server starts on a file with an error in it.
 """
@@ -19,7 +19,7 @@ from aqueue.formats import config_file, last_good_config
 from aqueue.model.config import Config
 from aqueue.model.events import Notice, Report
 
-_SECOND_LOOK: Final = 0.3
+_RECHECK_SECONDS: Final = 0.3
 
 
 class ConfigReload:
@@ -43,8 +43,8 @@ class ConfigReload:
         self._content = loaded.content
         self._doubted_at: float | None = None
         self._complaint = [] if loaded.error is None else loaded.error.lines()
-        self.next_look: float | None = None
-        """When to look again at a file that was not settled, on the monotonic clock; None if it was."""
+        self.next_check: float | None = None
+        """When to read a file again that was not settled, on the monotonic clock; None if it was."""
         self.changed_at = -math.inf
         """When the configuration in force came into it, in seconds since the epoch."""
         self.config = loaded.config
@@ -53,17 +53,17 @@ class ConfigReload:
         self._report(*(Notice(text, urgent=True) for text in loaded.complaints()))
         self._warn()
 
-    def look(self) -> bool:
-        """Take up what has changed.
+    def reload(self) -> bool:
+        """Read the file, and have what it says be in force.
 
         Returns:
             whether another configuration is in force now.
         """
-        self.next_look = None
+        self.next_check = None
         try:
             content = config_file.read(self._folder, self._settling)
             if content is None:
-                self.next_look = self._settling.next_look
+                self.next_check = self._settling.next_look
                 return False
             if content == self._content:
                 self._doubted_at, self._complaint = None, []
@@ -94,13 +94,13 @@ class ConfigReload:
         return False
 
     def _is_first_doubt(self) -> bool:
-        """Return True if it may yet turn out well; then it is looked at again soon."""
+        """Return True if it may yet turn out well; then it is read again soon."""
         now = time.monotonic()
         if self._doubted_at is None:
             self._doubted_at = now
-        until = self._doubted_at + _SECOND_LOOK
-        self.next_look = until if now < until else None
-        return self.next_look is not None
+        until = self._doubted_at + _RECHECK_SECONDS
+        self.next_check = until if now < until else None
+        return self.next_check is not None
 
     def _parse(self, content: bytes) -> Config:
         return config_file.under(self._environment, config_file.parse(content, self._file))

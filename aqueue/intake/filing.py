@@ -72,7 +72,7 @@ def read(path: Path) -> bytes:
     Raises:
         BlockingIOError: somebody is writing to it.
     """
-    with _held(path) as descriptor:
+    with _open_unwritten(path) as descriptor:
         return os.read(descriptor, MAX_BYTES + 1)
 
 
@@ -93,7 +93,7 @@ def file_away(
         OSError: it is gone, or the disk is full.
     """
     path = folder.incoming / name
-    with _held(path) as descriptor:
+    with _open_unwritten(path) as descriptor:
         if Claim.named(name).is_of(os.read(descriptor, MAX_BYTES + 1)):
             folder.file_away(name, runs)
             return None
@@ -135,7 +135,7 @@ def _digest(content: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[int]:
+def _open_unwritten(path: Path) -> Iterator[int]:
     """Open a claimed file, to which nobody can write then."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

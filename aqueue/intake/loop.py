@@ -47,7 +47,7 @@ class IntakeLoop:
     """Keeps the folder empty of task files.
 
     Args:
-        settings: are looked at when their file has changed.
+        config_reload: is called when the configuration's file has changed.
         deliver: puts claimed files, and what schedule files say, into the store.
         schedules_known: is called once all schedule files have been read.
         wake: is called when the bell has been rung, or another configuration is in force.
@@ -58,7 +58,7 @@ class IntakeLoop:
         self,
         folder: Folder,
         inbox: Inbox,
-        settings: ConfigReload,
+        config_reload: ConfigReload,
         clock: Clock,
         deliver: Deliver,
         schedules_known: Callable[[], None],
@@ -67,7 +67,7 @@ class IntakeLoop:
     ) -> None:
         self._folder = folder
         self._inbox = inbox
-        self._settings = settings
+        self._config_reload = config_reload
         self._clock = clock
         self._deliver = deliver
         self._schedules_known = schedules_known
@@ -82,7 +82,7 @@ class IntakeLoop:
         """True if there is no task file that it knows of and has not dealt with."""
 
     def rescan(self, left_for: float = math.inf) -> None:
-        """Have it look at all that is in the folder, in case a change was missed; from any thread.
+        """Have it examine all that is in the folder, in case a change was missed; from any thread.
 
         Args:
             left_for: also take files that somebody has claimed so many seconds ago, and must be gone since.
@@ -125,7 +125,7 @@ class IntakeLoop:
         hints = {whole, bell}
         knows_schedules = False
         while not self._stopped:
-            if self._settings_changed(hints):
+            if self._config_has_changed(hints):
                 # Task files that had to stay where they were may be taken now, and schedules mean something else.
                 self._inbox.reread()
                 hints |= {whole, bell}
@@ -134,18 +134,18 @@ class IntakeLoop:
                 hints.discard(bell)
             if self._left_for < math.inf:
                 left_for, self._left_for = self._left_for, math.inf
-                self._hand_over(self._inbox.left_behind(left_for))
-            hints.update(self._inbox.due(self._clock.monotonic()))
-            arrivals = self._inbox.arrivals(hints)
-            for start in range(0, len(arrivals), BATCH):
-                self._hand_over(self._inbox.look(arrivals[start : start + BATCH]))
+                self._hand_over(self._inbox.claimed_files.left_behind(left_for))
+            hints.update(self._inbox.to_recheck(self._clock.monotonic()))
+            paths = self._inbox.files_to_examine(hints)
+            for start in range(0, len(paths), BATCH):
+                self._hand_over(self._inbox.examine(paths[start : start + BATCH]))
             if not knows_schedules and not self._inbox.is_in_doubt:
                 knows_schedules = True
                 anyio.from_thread.run_sync(self._schedules_known)
-            looks = [at for at in (self._inbox.next_look, self._settings.next_look) if at is not None]
-            next_look = min(looks, default=None)
-            self.is_settled = next_look is None
-            hints = watch.wait(_LONGEST_WAIT if next_look is None else next_look - self._clock.monotonic())
+            checks = [at for at in (self._inbox.next_check, self._config_reload.next_check) if at is not None]
+            next_check = min(checks, default=None)
+            self.is_settled = next_check is None
+            hints = watch.wait(_LONGEST_WAIT if next_check is None else next_check - self._clock.monotonic())
             self.is_settled = False
 
     def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
@@ -162,11 +162,11 @@ class IntakeLoop:
                 else:
                     self._inbox.refuse(file, error)
 
-    def _settings_changed(self, hints: Collection[str]) -> bool:
-        due = self._settings.next_look
-        is_due = due is not None and due <= self._clock.monotonic()
+    def _config_has_changed(self, hints: Collection[str]) -> bool:
+        check_at = self._config_reload.next_check
+        is_due = check_at is not None and check_at <= self._clock.monotonic()
         hinted = str(self._folder.config) in hints or str(self._folder.path) in hints
-        return (is_due or hinted) and self._settings.look()
+        return (is_due or hinted) and self._config_reload.reload()
 
     async def _stop_with_the_rest(self) -> None:
         # A thread cannot be cancelled; it can be told.
@@ -200,4 +200,4 @@ class IntakeLoop:
             # They stay where they are, and are looked at again like those of a server that died.
             return
         for file, ids in delivered:
-            self._inbox.file_away(file, ids)
+            self._inbox.claimed_files.file_away(file, ids)

@@ -1,6 +1,6 @@
 """The schedule files in the folder: which there are, and what is still to be told to the store about them.
 
-A schedule file stays where it is. Each look at one that gave something new is told to the store, and the store
+A schedule file stays where it is. Whatever is read in it anew is told to the store, and the store
 may refuse it. A file with an error in it stays too, and its last good version in force; one that is gone ends its
 schedules.
 """

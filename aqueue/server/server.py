@@ -232,7 +232,7 @@ class _Server:
     async def run(self) -> None:
         warn_of_waiting(lambda text: self._warn(f"{text}; {MORE_PROCESSES}"))
         self._inbox.schedule_files.know(await self._membership.enter())
-        left = await in_thread(partial(self._inbox.recover, self._last_id))
+        left = await in_thread(partial(self._inbox.claimed_files.recover, self._last_id))
         async with anyio.create_task_group() as services:
             await services.start(
                 obey_signals,

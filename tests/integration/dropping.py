@@ -29,10 +29,10 @@ class Taker:
     def look(self, hints: Iterable[str | Path] = ()) -> None:
         """Look once at what `hints` stand for, or at the whole folder, and at what is due."""
         paths = {str(hint) for hint in hints} or {str(self.folder.path)}
-        due = self.inbox.due(time.monotonic())
-        arrivals = self.inbox.arrivals(paths.union(due))
+        due = self.inbox.to_recheck(time.monotonic())
+        arrivals = self.inbox.files_to_examine(paths.union(due))
         self._is_looking = True
-        self.taken += self.inbox.look(arrivals)
+        self.taken += self.inbox.examine(arrivals)
         self._is_looking = False
 
     def settle(self, seconds: float = 20.0) -> None:
@@ -40,9 +40,9 @@ class Taker:
         self.look()
 
         def settled() -> bool:
-            if due := self.inbox.due(time.monotonic()):
+            if due := self.inbox.to_recheck(time.monotonic()):
                 self.look(due)
-            return self.inbox.next_look is None
+            return self.inbox.next_check is None
 
         eventually(settled, seconds)
 

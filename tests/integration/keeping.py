@@ -29,7 +29,7 @@ class Pins:
         while True:
             self.taker.settle()
             told += self.tell()
-            if self.taker.inbox.next_look is None:
+            if self.taker.inbox.next_check is None:
                 return told
 
     def look(self, *hints: str | Path) -> list[ScheduleFile]:

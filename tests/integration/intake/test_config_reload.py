@@ -43,14 +43,14 @@ class Held:
 
     def settle(self) -> bool:
         """Look as often as it asks for; returns whether another configuration came of it."""
-        changed = self.settings.look()
+        changed = self.settings.reload()
 
         def is_settled() -> bool:
             nonlocal changed
-            if self.settings.next_look is None:
+            if self.settings.next_check is None:
                 return True
-            changed = self.settings.look() or changed
-            return self.settings.next_look is None
+            changed = self.settings.reload() or changed
+            return self.settings.next_check is None
 
         eventually(is_settled, 5)
         return changed
@@ -63,8 +63,8 @@ def held(folder: Folder) -> Held:
 
 def test_a_good_edit_is_in_force_at_the_first_look(held: Held) -> None:
     held.file.write_text(GOOD)
-    assert held.settings.look()
-    assert (held.jobs, held.settings.next_look, held.said) == (4, None, [])
+    assert held.settings.reload()
+    assert (held.jobs, held.settings.next_check, held.said) == (4, None, [])
 
 
 def test_the_same_content_and_the_same_meaning_are_no_change(held: Held) -> None:
@@ -77,8 +77,8 @@ def test_the_same_content_and_the_same_meaning_are_no_change(held: Held) -> None
 @pytest.mark.parametrize("text", ["", " \n", None], ids=["empty", "blank", "gone"])
 def test_what_is_empty_or_gone_is_in_force_only_when_it_stays_so(held: Held, text: str | None) -> None:
     held.file.unlink() if text is None else held.file.write_text(text)
-    assert not held.settings.look()
-    assert (held.jobs, held.settings.next_look is None) == (2, False)
+    assert not held.settings.reload()
+    assert (held.jobs, held.settings.next_check is None) == (2, False)
     assert held.settle()
     assert (held.jobs, held.said) == (1, [])
 
@@ -86,7 +86,7 @@ def test_what_is_empty_or_gone_is_in_force_only_when_it_stays_so(held: Held, tex
 @pytest.mark.parametrize("text", ["", BAD, None], ids=["empty", "bad", "gone"])
 def test_what_turns_out_well_at_the_second_look_was_never_a_mistake(held: Held, text: str | None) -> None:
     held.file.unlink() if text is None else held.file.write_text(text)
-    assert not held.settings.look()
+    assert not held.settings.reload()
     held.file.write_text(GOOD)
     assert held.settle()
     assert (held.jobs, held.said) == (4, [])
@@ -95,8 +95,8 @@ def test_what_turns_out_well_at_the_second_look_was_never_a_mistake(held: Held, 
 def test_each_doubt_has_a_second_look_of_its_own(held: Held) -> None:
     for good, jobs in ((GOOD, 4), ("jobs: 5\n", 5)):
         held.file.write_text("")
-        assert not held.settings.look()
-        assert held.settings.next_look is not None
+        assert not held.settings.reload()
+        assert held.settings.next_check is not None
         held.file.write_text(good)
         assert held.settle()
         assert held.jobs == jobs
@@ -137,8 +137,8 @@ def test_a_file_that_is_being_written_is_looked_at_again_until_it_is_closed(held
         file.write(BAD)
         file.flush()
         for _ in range(3):
-            assert not held.settings.look()
-            assert held.settings.next_look is not None
+            assert not held.settings.reload()
+            assert held.settings.next_check is not None
         file.seek(0)
         file.write(GOOD)
     assert held.settle()
@@ -146,7 +146,7 @@ def test_a_file_that_is_being_written_is_looked_at_again_until_it_is_closed(held
 
 
 def test_a_writer_is_not_kept_waiting_by_a_look(held: Held) -> None:
-    held.settings.look()
+    held.settings.reload()
     descriptor = os.open(held.file, os.O_WRONLY | os.O_NONBLOCK)
     os.close(descriptor)
 

@@ -24,7 +24,7 @@ def test_a_good_file_is_taken_at_the_first_look(folder: Folder, taker: Taker) ->
     path = drop(folder.path / "train.yaml")
     taker.look()
     assert taker.names == ["train"]
-    assert taker.inbox.next_look is None
+    assert taker.inbox.next_check is None
     assert not path.exists()
     (file,) = taker.taken
     assert (folder.incoming / file.name).read_text() == GOOD
@@ -78,7 +78,7 @@ def test_a_file_that_is_open_for_writing_is_not_taken_until_it_is_closed(folder:
             time.sleep(0.01)  # Longer than a file that does not parse would be granted.
             taker.look()
         assert taker.taken == []
-        assert taker.inbox.next_look is not None
+        assert taker.inbox.next_check is not None
         file.write(" done\n")
     taker.settle()
     assert taker.commands == ["echo half done"]
@@ -170,7 +170,7 @@ def test_what_is_no_task_file_is_left_alone(folder: Folder, taker: Taker, name: 
     path = drop(folder.path / name, "neither: a task\n")
     taker.look()
     taker.look([path])
-    assert taker.inbox.next_look is None
+    assert taker.inbox.next_check is None
     assert taker.taken == []
     assert taker.rejected == []
     assert path.exists()
@@ -178,18 +178,18 @@ def test_what_is_no_task_file_is_left_alone(folder: Folder, taker: Taker, name: 
 
 def test_a_file_that_vanishes_between_hint_and_look_is_forgotten(folder: Folder, taker: Taker) -> None:
     path = drop(folder.path / "x.yaml")
-    paths = taker.inbox.arrivals({str(path)})
+    paths = taker.inbox.files_to_examine({str(path)})
     path.unlink()
-    assert taker.inbox.look(paths) == []
+    assert taker.inbox.examine(paths) == []
     taker.look([path])
-    assert taker.inbox.next_look is None
+    assert taker.inbox.next_check is None
     assert taker.rejected == []
 
 
 def test_a_file_that_vanishes_before_its_second_look_is_forgotten(folder: Folder, taker: Taker) -> None:
     path = drop(folder.path / "x.yaml", "not: a task\n")
     taker.look()
-    assert taker.inbox.next_look is not None
+    assert taker.inbox.next_check is not None
     path.unlink()
     taker.settle()
     assert taker.rejected == []
@@ -216,11 +216,11 @@ def test_a_claimed_file_is_filed_with_its_runs(folder: Folder, taker: Taker) -> 
     drop(folder.path / "x.yaml", "command: a\n---\ncommand: b\n")
     taker.settle()
     (file,) = taker.taken
-    taker.inbox.file_away(file, [3, 4])
+    taker.inbox.claimed_files.file_away(file, [3, 4])
     assert os.listdir(folder.incoming) == []
     for run in (3, 4):
         assert (folder.run_dir(run) / "task.yaml").read_text() == "command: a\n---\ncommand: b\n"
-    taker.inbox.file_away(file, [3, 4])
+    taker.inbox.claimed_files.file_away(file, [3, 4])
 
 
 def test_the_configuration_is_read_anew_at_each_look(folder: Folder, taker: Taker) -> None:

@@ -34,12 +34,12 @@ class Heir:
 
     def recover(self) -> list[ClaimedFile]:
         last = self._store.runs.last_id()
-        return self._inbox.recover(lambda: last)
+        return self._inbox.claimed_files.recover(lambda: last)
 
     def accept(self, files: list[ClaimedFile]) -> list[int]:
         ids = [accept_requests(self._store, file.name, file.requests, NOW) for file in files]
         for file, ids_of_file in zip(files, ids, strict=True):
-            self._inbox.file_away(file, ids_of_file)
+            self._inbox.claimed_files.file_away(file, ids_of_file)
         return [id_ for ids_of_file in ids for id_ in ids_of_file]
 
 
@@ -181,5 +181,5 @@ def test_a_file_that_was_claimed_just_now_is_not_taken_from_its_server(
     folder: Folder, taker: Taker, heir: Heir
 ) -> None:
     claim(folder, taker, "x.yaml")
-    assert heir.taker.inbox.left_behind(60.0) == []
-    assert len(heir.taker.inbox.left_behind(0.0)) == 1
+    assert heir.taker.inbox.claimed_files.left_behind(60.0) == []
+    assert len(heir.taker.inbox.claimed_files.left_behind(0.0)) == 1

@@ -93,13 +93,13 @@ def test_an_edit_of_the_configuration_waits_for_quiet_too(folder: Folder) -> Non
     folder.config.write_text("jobs: 2\n")
     settings = ConfigReload(folder, {}, lambda *_: None)
     folder.config.write_text("jobs: 1")
-    assert not settings.look()
+    assert not settings.reload()
     with folder.config.open("a") as file:
         file.write("0\n")
-    assert not settings.look()
-    eventually(settings.look)
+    assert not settings.reload()
+    eventually(settings.reload)
     assert settings.config.jobs == 10
-    assert settings.next_look is None
+    assert settings.next_check is None
 
 
 def test_a_file_that_is_written_below_a_mount_is_taken_whole(below: Path) -> None:

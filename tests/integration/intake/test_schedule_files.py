@@ -36,7 +36,7 @@ def test_an_unchanged_file_is_not_read_again_in_a_scan_but_is_when_it_is_hinted_
 ) -> None:
     file = save(folder.path / "nightly.yaml")
     keeper.settle()
-    assert keeper.taker.inbox.arrivals([str(folder.path)]) == []
+    assert keeper.taker.inbox.files_to_examine([str(folder.path)]) == []
     assert keeper.settle() == []
     assert names(keeper.look(file)) == [("nightly.yaml", ["nightly"])]
     assert names(keeper.look(file, folder.path)) == [("nightly.yaml", ["nightly"])]

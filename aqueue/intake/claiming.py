@@ -1,0 +1,146 @@
+"""Claiming a file: reading it while nobody can write to it, and renaming it into `incoming/`."""
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from aqueue.errors import FileError
+from aqueue.folder import linked
+from aqueue.folder.layout import Folder
+from aqueue.folder.moving import move_to_free_place
+from aqueue.folder.settled import hold_still
+from aqueue.folder.settling import Seen, Settling, signature
+from aqueue.formats import yaml_document
+from aqueue.formats.task_file import Content
+from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.intake.filing import Claim
+from aqueue.intake.parser import Parser
+from aqueue.intake.paths import Paths
+from aqueue.intake.preparing import Preparing
+from aqueue.intake.schedule_files import ScheduleFiles
+from aqueue.model.config import Config
+from aqueue.model.submission import Submission
+
+RECHECK_SECONDS: Final = 0.15
+"""Seconds after which a file is examined again that may only be half of one."""
+
+_RECHECK_SECONDS_IF_AFTER: Final = 1.0
+"""The same for a file with tasks that come after others, which may be dropped yet."""
+
+
+class Claimer:
+    """Claims the good files of a folder.
+
+    Args:
+        config: says whether queues are disabled: files with tasks then stay where they are.
+        settling: is told which files stay, and which to examine again.
+        schedule_files: get what files say that stay because they have schedules.
+        preparing: makes what files ask for ready for the store.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        config: Callable[[], Config],
+        parser: Parser,
+        settling: Settling,
+        schedule_files: ScheduleFiles,
+        preparing: Preparing,
+    ) -> None:
+        self._paths = Paths(folder)
+        self._incoming = str(folder.incoming)
+        self._config = config
+        self._parser = parser
+        self._settling = settling
+        self._schedule_files = schedule_files
+        self._preparing = preparing
+        self._prefix = os.urandom(6).hex()
+        self._count = 0
+
+    def claim(self, path: str, seen: Seen) -> ClaimedFile | None:
+        """Claim a good file, or leave it where it is: if it has schedules, or queues are disabled.
+
+        Returns:
+            None if it stays, or has to be examined again.
+
+        Raises:
+            FileError: it is bad.
+            DiskFullError, BusyError: there is no room, or the store cannot be asked.
+            OSError: it is gone, or cannot be read or moved.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except PermissionError:
+            raise FileError(
+                self._paths.shown(path), 0, 0, "cannot be read: permission denied", "make it readable: chmod u+r"
+            ) from None
+        try:
+            if not self._settling.is_settled(path, self._paths.shown(path), descriptor, seen):
+                return None
+            content = os.read(descriptor, min(seen.signature[2], yaml_document.MAX_BYTES) + 1)
+            queue, stem = self._paths.defaults(path)
+            parsed = self._parser.parse(content, self._paths.shown(path), stem, queue)
+            if parsed.schedules or self._config().disabled_by is not None:
+                self._leave(path, parsed, seen)
+                return None
+            requests = self._prepared(path, parsed, seen)
+            if requests is None:
+                return None
+            name = self._incoming_name(path, content)
+            if not self._rename(path, name, descriptor, seen):
+                return None
+        finally:
+            os.close(descriptor)
+        self._settling.forget(path)
+        if path in self._schedule_files.paths:
+            self._schedule_files.end(path)
+        return ClaimedFile(name=name, source=self._paths.shown(path), requests=requests, content=content)
+
+    def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Submission] | None:
+        """Return the submissions for the store; None if what they come after may yet be dropped."""
+        comes_after = any(request.after for request in content.requests)
+        age = seen.age
+        if comes_after and age < RECHECK_SECONDS:
+            # Also if there is an older run of that name.
+            self._settling.look_at(path, seen.since + RECHECK_SECONDS)
+            return None
+        try:
+            return self._preparing.prepare(content)
+        except FileError:
+            if comes_after and age < _RECHECK_SECONDS_IF_AFTER:
+                self._settling.look_in(path, RECHECK_SECONDS)
+                return None
+            raise
+
+    def _leave(self, path: str, content: Content, seen: Seen) -> None:
+        """Leave a good file where it is, and have what it says about schedules be known."""
+        if content.schedules and self._paths.shown(path) != self._paths.relative(path):
+            raise FileError(self._paths.shown(path), 0, 0, "has a name that is not UTF-8", "rename it")
+        self._settling.stay(path, seen.signature)
+        if content.schedules:
+            self._schedule_files.put(path, content.schedules)
+        elif path in self._schedule_files.paths:
+            self._schedule_files.end(path)
+
+    def _rename(self, path: str, name: str, descriptor: int, seen: Seen) -> bool:
+        """Claim a file; returns whether it was the one that was read, and stays so."""
+        incoming = f"{self._incoming}/{name}"
+        status = linked.move(path, incoming, descriptor)
+        is_the_one = status is not None and signature(status) == seen.signature
+        if is_the_one and hold_still(descriptor) is not False:
+            linked.finish(incoming)
+            return True
+        # Another took its place in the instant before the rename, or somebody has written to it or waits to. Where
+        # a third one lies there now, it is taken as it is later.
+        with contextlib.suppress(FileExistsError):
+            move_to_free_place(Path(incoming), Path(path))
+        linked.forget(incoming)
+        self._settling.look_in(path, 0.0)
+        return False
+
+    def _incoming_name(self, path: str, content: bytes) -> str:
+        """Return a unique name that tells what the tasks get from where the file was."""
+        self._count += 1
+        return Claim.of(f"{self._prefix}{self._count:06x}", self._paths.defaults(path), content).name

@@ -1,0 +1,40 @@
+"""Parsing task files, with what a file gets from the configuration and from where it was dropped."""
+
+from collections.abc import Callable
+
+from aqueue.folder.layout import Folder
+from aqueue.formats import task_file, yaml_document
+from aqueue.formats.task_file import Content
+from aqueue.model.config import Config
+from aqueue.model.task import is_name
+
+
+class Parser:
+    """Parses the task files of a folder.
+
+    Args:
+        config: read anew for each file.
+    """
+
+    def __init__(self, folder: Folder, config: Callable[[], Config]) -> None:
+        self._folder = folder
+        self._config = config
+
+    def parse(self, content: bytes, file: str, stem: str, queue: str) -> Content:
+        """Return the content of a task file.
+
+        Args:
+            file: what errors call it.
+            stem: the default for the name of its task, if it may be one.
+            queue: the default for its queue; empty for none.
+
+        Raises:
+            FileError: there is an error in it.
+        """
+        defaults = self._config().task_defaults(
+            name=stem if is_name(stem) else None,
+            queue=queue or None,
+            working_dir=str(self._folder.parent),
+            base=str(self._folder.parent),
+        )
+        return task_file.parse(yaml_document.decode(content, file), file, defaults)
