@@ -121,14 +121,14 @@ class Attempts:
             if attempt.run.id in why:
                 attempt.stop(why[attempt.run.id])
 
-    def keep_only(self, held: Collection[tuple[int, int]]) -> None:
+    def keep_only(self, own_attempts: Collection[tuple[int, int]]) -> None:
         """Leave those alone that others took over while this server slept, even if they gave them back.
 
         Args:
-            held: the runs that the store says this server has, with the numbers of their attempts.
+            own_attempts: the runs that the store says this server has, with the numbers of their attempts.
         """
         for holder, attempt in list(self._going_on.items()):
-            if (attempt.run.id, attempt.run.attempt) not in held:
+            if (attempt.run.id, attempt.run.attempt) not in own_attempts:
                 attempt.disown()
                 del self._going_on[holder]
                 self._without_handle.pop(holder, None)

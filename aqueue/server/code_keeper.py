@@ -1,4 +1,4 @@
-"""The code of what is due: kept by git in worker threads, for the round of the dispatcher that makes its runs."""
+"""The code of what is due: kept by git in worker threads, for the cycle that makes its runs."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -47,7 +47,7 @@ class CodeKeeper:
         return bool(self._asked)
 
     def forget(self, used: Kept) -> None:
-        """Forget the code that a round has used, or has found to be too old."""
+        """Forget the code that a cycle has used, or has found to be too old."""
         for code in used:
             self._kept.pop(code, None)
 
@@ -59,14 +59,14 @@ class CodeKeeper:
                 tasks.start_soon(self._keep, code, task, now)
 
     async def _keep(self, code: Code, task: Task, now: float) -> None:
-        has_told = False
+        has_reported = False
         while True:
             try:
                 self._kept[code] = await in_thread(partial(self._pins.snapshot_for, task, now))
                 break
             except (DiskFullError, BusyError) as error:
-                if not has_told:
-                    has_told = True
+                if not has_reported:
+                    has_reported = True
                     self._report(Notice(f"schedule {task.name} is due and waits: {error}", urgent=True))
                 await anyio.sleep(_PAUSE)
         self._asked.discard(code)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first drains a server, the second stops what runs, the third leaves that behind."""
+"""Ctrl-C and SIGTERM: the first drains a server, the second stops its runs, the third leaves them running."""
 
 import contextlib
 import signal
@@ -21,7 +21,7 @@ async def obey_signals(
     *,
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
-    """Do what a person wants who has pressed Ctrl-C so many times.
+    """Obey each Ctrl-C or SIGTERM until the server leaves.
 
     Args:
         grace: for how many seconds a run that is stopped may go on.
@@ -38,10 +38,10 @@ async def obey_signals(
                     tasks.start_soon(membership.tell_others_of_leaving)
                     _say_what_is_waited_for(dispatcher.running, report)
                 elif count == 2:
-                    report(Notice(f"stopping what runs; within {grace():.0f} s it is killed"))
+                    report(Notice(f"stopping all runs; those that go on after {grace():.0f} s are killed"))
                     dispatcher.stop_runs(STOPPED)
                 else:
-                    report(Notice("leaving; the next server takes over what runs"))
+                    report(Notice("leaving; runs go on, and the next server takes them over"))
                     leave()
                     return
 
@@ -49,7 +49,11 @@ async def obey_signals(
 def _say_what_is_waited_for(running: int, report: Report) -> None:
     if running:
         runs = f"{running} run" + ("s" if running > 1 else "")
-        report(Notice(f"waiting for {runs} to end; once more to stop them, a third time to leave them"))
+        report(
+            Notice(
+                f"waiting for {runs} to end; press Ctrl-C again to stop them, a third time to leave them running"
+            )
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from aqueue.model.run import Run
 from aqueue.policy.limits import Limits
 
 
-class _Holder(NamedTuple):
+class _Tokens(NamedTuple):
     run: Run
     limiters: list[anyio.CapacityLimiter]
 
@@ -29,10 +29,10 @@ class Slots:
         self._jobs = anyio.CapacityLimiter(self._limits.jobs)
         self._queues: dict[str, anyio.CapacityLimiter] = {}
         self._gpus: dict[str, anyio.CapacityLimiter] = {}
-        self._holders: dict[object, _Holder] = {}
+        self._holders: dict[object, _Tokens] = {}
 
     def resize(self, limits: Limits) -> None:
-        """Have other limits. What is held stays held, even if it is more than there may be now."""
+        """Have other limits. Tokens that are taken stay taken, even if there are more than there may be now."""
         before, self._limits = self._limits, limits
         if limits.jobs != before.jobs:
             self._jobs.total_tokens = limits.jobs
@@ -42,8 +42,8 @@ class Slots:
         if limits.queues is not before.queues:
             for name, limiter in self._queues.items():
                 limiter.total_tokens = limits.slots(name)
-            for holder, held in self._holders.items():
-                self._sort(holder, held)
+            for holder, tokens in self._holders.items():
+                self._sort(holder, tokens)
 
     def take(self, holder: object, run: Run, *, is_direct: bool = False) -> str:
         """Take the tokens that a run needs, or none.
@@ -54,31 +54,31 @@ class Slots:
         Returns:
             what there is no token of; empty if all are taken.
         """
-        held = _Holder(run, [])
+        tokens = _Tokens(run, [])
         of_queue, of_gpus = self._of_queue(run), self._of_gpus(run)
         if is_direct:
-            _take_anyway(of_queue, holder, held)
+            _take_anyway(of_queue, holder, tokens)
             of_queue = {}
         for what, limiter in (of_queue | of_gpus).items():
             try:
                 limiter.acquire_on_behalf_of_nowait(holder)
             except anyio.WouldBlock:
-                self._release(holder, held)
+                self._release(holder, tokens)
                 return what
-            held.limiters.append(limiter)
-        self._holders[holder] = held
+            tokens.limiters.append(limiter)
+        self._holders[holder] = tokens
         return ""
 
     def take_anyway(self, holder: object, run: Run) -> None:
         """Take the tokens of a run that goes on already, even if there may not be so many."""
-        held = self._holders[holder] = _Holder(run, [])
-        _take_anyway(self._of_queue(run) | self._of_gpus(run), holder, held)
+        tokens = self._holders[holder] = _Tokens(run, [])
+        _take_anyway(self._of_queue(run) | self._of_gpus(run), holder, tokens)
 
     def give_back(self, holder: object) -> None:
         """Give back all that a holder has; more than once does no harm."""
-        held = self._holders.pop(holder, None)
-        if held is not None:
-            self._release(holder, held)
+        tokens = self._holders.pop(holder, None)
+        if tokens is not None:
+            self._release(holder, tokens)
 
     def _of_queue(self, run: Run) -> dict[str, anyio.CapacityLimiter]:
         limiter = self._queues.get(run.queue)
@@ -95,28 +95,28 @@ class Slots:
                 self._gpus[gpu.key] = anyio.CapacityLimiter(self._limits.rules.slots)
         return {f"GPU {gpu.label}": self._gpus[gpu.key] for gpu in run.gpus}
 
-    def _release(self, holder: object, held: _Holder) -> None:
-        for limiter in held.limiters:
+    def _release(self, holder: object, tokens: _Tokens) -> None:
+        for limiter in tokens.limiters:
             limiter.release_on_behalf_of(holder)
         # Each task without a queue has one of its own: there is no end of their names.
-        if held.run.queue not in self._limits.queues and not self._queues[held.run.queue].borrowed_tokens:
-            del self._queues[held.run.queue]
+        if tokens.run.queue not in self._limits.queues and not self._queues[tokens.run.queue].borrowed_tokens:
+            del self._queues[tokens.run.queue]
 
-    def _sort(self, holder: object, held: _Holder) -> None:
+    def _sort(self, holder: object, tokens: _Tokens) -> None:
         """Have a holder count among `jobs` if, and only if, nobody configures its queue now."""
-        is_of_jobs = held.run.queue not in self._limits.queues
-        if is_of_jobs and self._jobs not in held.limiters:
-            _take_anyway({"jobs": self._jobs}, holder, held)
-        elif not is_of_jobs and self._jobs in held.limiters:
+        is_of_jobs = tokens.run.queue not in self._limits.queues
+        if is_of_jobs and self._jobs not in tokens.limiters:
+            _take_anyway({"jobs": self._jobs}, holder, tokens)
+        elif not is_of_jobs and self._jobs in tokens.limiters:
             self._jobs.release_on_behalf_of(holder)
-            held.limiters.remove(self._jobs)
+            tokens.limiters.remove(self._jobs)
 
 
-def _take_anyway(limiters: Mapping[str, anyio.CapacityLimiter], holder: object, held: _Holder) -> None:
+def _take_anyway(limiters: Mapping[str, anyio.CapacityLimiter], holder: object, tokens: _Tokens) -> None:
     """Take a token of each, beyond its total if need be."""
     for limiter in limiters.values():
         total = limiter.total_tokens
         limiter.total_tokens = max(total, limiter.borrowed_tokens + 1)
         limiter.acquire_on_behalf_of_nowait(holder)
         limiter.total_tokens = total
-        held.limiters.append(limiter)
+        tokens.limiters.append(limiter)

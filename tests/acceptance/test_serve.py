@@ -226,7 +226,7 @@ def test_after_the_third_signal_the_runs_go_on_and_the_next_server_adopts_them(p
     server.signal(signal.SIGINT)
     server.says("waiting for 1 run")
     server.signal(signal.SIGTERM)
-    server.says("stopping what runs")
+    server.says("stopping all runs")
     server.signal(signal.SIGINT)
     assert server.ends(3.0) == 0
     assert place.processes_of_runs()

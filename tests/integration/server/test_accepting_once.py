@@ -10,6 +10,7 @@ from aqueue.model.submission import Submission
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import Cycle
 from aqueue.server.cycle_input import CycleInput
+from aqueue.server.cycle_result import Liveness
 from aqueue.server.schedules import Scheduler
 from aqueue.store.store import Store
 from tests.integration.recording import NOW
@@ -25,7 +26,7 @@ def test_a_file_that_somebody_has_put_away_becomes_no_run(
     file = ClaimedFile(name=NAME, source="x.yaml", requests=[Submission(task=a_task())], content=b"")
     if not was_dealt_with:
         (folder.incoming / NAME).touch()
-    cycle = Cycle(folder, "me", "local", Scheduler(folder, lambda *_: None), lambda *_: None)  # type: ignore[arg-type]
+    cycle = Cycle(folder, "me", "local", Scheduler(folder, lambda *_: None), lambda *_: Liveness((), (), 0.0, 0.0))
     cycle_input = CycleInput(
         files=[file], schedule_files=(), outcomes=(), limits=Limits(), now=NOW, gpu_view=None,
         store_may_have_changed=False, heartbeat_is_due=False, makes_due_runs=False, adopts_runs=False,

@@ -1,4 +1,4 @@
-"""After which rounds the other servers of a folder have to be told."""
+"""After which cycles the other servers of a folder have to be told."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def ended(**changes: Any) -> list[tuple[Outcome, Run]]:
 
 
 def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> CycleResult:
-    """A round in which nothing happened but this."""
+    """A cycle in which nothing happened but this."""
     nothing: dict[str, Any] = {
         "known": (),
         "accepted": {},
@@ -72,7 +72,7 @@ def test_others_are_told_of_runs_that_came_and_are_not_all_started_here(
 
 
 @pytest.mark.parametrize("adopts_runs", [False, True])
-def test_a_round_in_which_runs_may_be_taken_over_is_not_small(adopts_runs: bool) -> None:
+def test_a_cycle_in_which_runs_may_be_taken_over_is_not_small(adopts_runs: bool) -> None:
     cycle_input = CycleInput(
         files=(),
         schedule_files=(),

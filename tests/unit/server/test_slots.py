@@ -1,5 +1,7 @@
 """The tokens of what a server runs."""
 
+from typing import Any
+
 from aqueue.model.config import Queue, Rules
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run
@@ -10,11 +12,11 @@ from tests.unit.records import a_run
 CARD = Allocation(key="GPU-0", label="0")
 
 
-def limits(most: int = 1, jobs: int = 1, **changes: object) -> Limits:
-    return Limits(queues={"lane": Queue(name="lane", max_concurrency=most)}, jobs=jobs, **changes)  # type: ignore[arg-type]
+def limits(most: int = 1, jobs: int = 1, **changes: Any) -> Limits:
+    return Limits(queues={"lane": Queue(name="lane", max_concurrency=most)}, jobs=jobs, **changes)
 
 
-def slots(most: int = 1, jobs: int = 1, **changes: object) -> Slots:
+def slots(most: int = 1, jobs: int = 1, **changes: Any) -> Slots:
     made = Slots()
     made.resize(limits(most, jobs, **changes))
     return made
@@ -34,8 +36,8 @@ async def test_a_queue_has_as_many_tokens_as_slots_and_each_is_taken_again_once_
 
 async def test_queues_that_nobody_configured_share_the_jobs() -> None:
     tokens = slots(jobs=2)
-    held = [tokens.take(name, a_run(queue=name)) for name in ("x", "y", "z", "x again")]
-    assert held == ["", "", "jobs", "jobs"]
+    refused = [tokens.take(name, a_run(queue=name)) for name in ("x", "y", "z", "x again")]
+    assert refused == ["", "", "jobs", "jobs"]
     assert tokens.take("lane", LANE) == ""
     assert slots(jobs=2).take("x", a_run(queue="x")) == ""
 
