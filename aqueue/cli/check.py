@@ -37,7 +37,7 @@ def check(files: tuple[str, ...]) -> None:
 
     The simplest task file is one line, `command: python train.py`. See `aqueue enqueue` for running one.
     """
-    from aqueue.formats import task_file, yaml_document
+    from aqueue.formats import task_file, yaml_text
 
     failed = False
     for file in files:
@@ -52,7 +52,7 @@ def check(files: tuple[str, ...]) -> None:
             stem, here = Path(file).stem, str(working_dir())
             name = stem if is_name(stem) else None
             defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
-            found = task_file.parse(yaml_document.decode(content, file), file, defaults)
+            found = task_file.parse(yaml_text.decode(content, file), file, defaults)
             _check_names(found.documents, found.submissions)
             names = [task.name for task in found.tasks]
             kind = "schedule" if found.schedules else "task"

@@ -179,7 +179,7 @@ def content_of(file: str) -> bytes:
     Raises:
         FileError: it cannot be read, or somebody else can change what is in it.
     """
-    from aqueue.formats import yaml_document
+    from aqueue.formats import yaml_text
 
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - beside the constants of stat
@@ -188,14 +188,14 @@ def content_of(file: str) -> bytes:
             path = os.path.abspath(file)  # noqa: PTH100 - resolve() would follow links
             if fault := trust.fault_of_named_file(path, os.fstat(opened.fileno())):
                 raise FileError(file, 0, 0, *fault)
-            return opened.read(yaml_document.MAX_BYTES + 1)
+            return opened.read(yaml_text.MAX_BYTES + 1)
     except OSError as error:
         raise FileError(file, 0, 0, f"cannot be read: {error.strerror}") from None
 
 
 def _parse(folder: Folder, config: Config, file: str, name: str | None, working_dir: str) -> "Content":
     # Imported here: what only refuses a command line needs none of it.
-    from aqueue.formats import task_file, yaml_document
+    from aqueue.formats import task_file, yaml_text
 
     stem = Path(file).stem
     defaults = config.task_defaults(
@@ -204,7 +204,7 @@ def _parse(folder: Folder, config: Config, file: str, name: str | None, working_
         working_dir=os.path.abspath(working_dir),  # noqa: PTH100 - resolve() would follow links
         base=str(folder.parent),
     )
-    return task_file.parse(yaml_document.decode(content_of(file), file), file, defaults)
+    return task_file.parse(yaml_text.decode(content_of(file), file), file, defaults)
 
 
 def _refuse_params(files: Sequence[str]) -> None:

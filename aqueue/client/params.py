@@ -162,7 +162,8 @@ def _axis(key: str, written: str) -> "Axis | None":
 
 def _value(key: str, written: str) -> Value:
     from aqueue.formats.lookalikes import meant_by
-    from aqueue.formats.yaml_document import parse_value, quoted
+    from aqueue.formats.yaml_document import quoted
+    from aqueue.formats.yaml_values import parse_value
 
     word = f"{key}={written}"
     if written.startswith("["):

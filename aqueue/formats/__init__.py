@@ -1,4 +1,4 @@
 """From text to records: YAML that remembers positions, task files, the configuration.
 
-Read `yaml_document` and `task_file` first.
+Read `task_keys` and `task_file` first.
 """

@@ -4,17 +4,16 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-from aqueue.formats import yaml_document
-from aqueue.formats.schedule_keys import Wrong
-from aqueue.formats.task_keys import Keys, WrittenIsolation, texts
-from aqueue.formats.yaml_document import Document
+from aqueue.formats.task_keys import Keys, WrittenIsolation, texts, wrong
+from aqueue.formats.yaml_document import Document, Path
+from aqueue.formats.yaml_values import describe
 from aqueue.model.task import Isolation, Keep
 from aqueue.model.values import Value
 
 _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 
 
-def isolation(document: Document, written: Keys, wrong: Wrong) -> Isolation | None:
+def isolation(document: Document, written: Keys) -> Isolation | None:
     """Read how a task's attempts are isolated; None if they are not.
 
     Raises:
@@ -26,9 +25,9 @@ def isolation(document: Document, written: Keys, wrong: Wrong) -> Isolation | No
     if value == "git":
         return Isolation()
     if not isinstance(value, WrittenIsolation):
-        raise wrong(("isolate",), value)
+        raise wrong(document, ("isolate",), value)
     if value.keep not in list(Keep):
-        raise wrong(("isolate", "keep"), value.keep)
+        raise wrong(document, ("isolate", "keep"), value.keep)
     copy, link = (
         paths(document, ("isolate", key), listed) for key, listed in (("copy", value.copy), ("link", value.link))
     )
@@ -44,12 +43,12 @@ def outputs(document: Document, written: Keys) -> tuple[str, ...]:
     found = paths(document, ("outputs",), written.outputs)
     for index, path in enumerate(found):
         if _RESERVED.fullmatch(PurePosixPath(path).parts[0]):
-            at: yaml_document.Path = ("outputs", index) if isinstance(written.outputs, list) else ("outputs",)
+            at: Path = ("outputs", index) if isinstance(written.outputs, list) else ("outputs",)
             raise document.error(f"outputs: aqueue has files like {path} of its own", "choose another name", at=at)
     return found
 
 
-def paths(document: Document, at: yaml_document.Path, written: Value | list[Value]) -> tuple[str, ...]:
+def paths(document: Document, at: Path, written: Value | list[Value]) -> tuple[str, ...]:
     """Read paths that must be within the working directory.
 
     Raises:
@@ -61,7 +60,7 @@ def paths(document: Document, at: yaml_document.Path, written: Value | list[Valu
         path = PurePosixPath(text)
         is_home = text.partition("/")[0] == "~"
         if not path.parts or path.is_absolute() or is_home or ".." in path.parts or "\0" in text:
-            message = f"{what}: expected a path within the working directory, got {yaml_document.describe(text)}"
+            message = f"{what}: expected a path within the working directory, got {describe(text)}"
             raise document.error(message, at=(*at, index) if isinstance(written, list) else at)
         if path.parts[0] == ".git":
             raise document.error(f"{what}: each checkout has a .git of its own", "leave it out", at=at)

@@ -1,6 +1,6 @@
 """The key `log`, which gives logs a limit in task files and in `aqueue.yaml`; `long_logs` keeps them to it."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -9,20 +9,17 @@ from aqueue.units import parse_size
 LEAST: Final = 64 << 10
 """The lowest limit, in bytes."""
 
-EXPECTED: Final = {
-    "log.limit": "a size from 64KiB upwards such as 1GiB, or 0 for no limit",
-    "log": "{limit: 1GiB}",
-}
-"""Its values, in words."""
+LOG: Final = "{limit: 1GiB}"
+"""The words for what the key expects."""
 
 
-class Written(msgspec.Struct, forbid_unknown_fields=True):
-    """The key, as far as its types go."""
+class WrittenLog(msgspec.Struct, forbid_unknown_fields=True):
+    """The key as it is written."""
 
-    limit: int | str
+    limit: Annotated[int | str, "a size from 64KiB upwards such as 1GiB, or 0 for no limit"]
 
 
-def parse(written: Written) -> int | None:
+def parse(written: WrittenLog) -> int | None:
     """Return the limit in bytes; None if there is to be none.
 
     Raises:

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from aqueue.formats.yaml_document import parse_scalar
+from aqueue.formats.yaml_values import parse_scalar
 from aqueue.model.values import is_number
 
 GUILD: Final = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.DOTALL)

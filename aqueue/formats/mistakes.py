@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from aqueue.errors import FileError
-from aqueue.formats import yaml_document
+from aqueue.formats import yaml_text
 from aqueue.formats.yaml_calls import PLAIN_TAGS
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.formats.yaml_errors import LOADER, DocumentError
@@ -70,7 +70,7 @@ def read_all(text: str, file: str, make: Callable[[Document], R], stand_in: Stan
         make: makes of a document what it stands for, or raises FileError.
     """
     found = Found[R]([], [])
-    nodes = yaml_document.compose(text, file)
+    nodes = yaml_text.compose(text, file)
     while True:
         try:
             node = next(nodes, None)

@@ -3,18 +3,18 @@
 from typing import Any, Final
 
 from aqueue.formats.lookalikes import meant_by
+from aqueue.formats.task_keys import Keys
 from aqueue.formats.yaml_calls import CALL
-from aqueue.formats.yaml_document import Document, describe
+from aqueue.formats.yaml_document import Document
+from aqueue.formats.yaml_records import words_of
+from aqueue.formats.yaml_values import describe
 from aqueue.model.values import plain_text
 
 _SHOWN: Final = 3
 
 
-def check(document: Document, expected: str) -> None:
+def check(document: Document) -> None:
     """Refuse a param with several values, or with text in which only a matrix sees several.
-
-    Args:
-        expected: what params are, in words.
 
     Raises:
         FileError: at the first of them.
@@ -24,7 +24,7 @@ def check(document: Document, expected: str) -> None:
     for name, value in params.items() if isinstance(params, dict) else ():
         at = ("params", name)
         if isinstance(value, list | dict):
-            message = f"params.{name}: expected {expected}, got {describe(value)}"
+            message = f"params.{name}: expected {words_of(Keys)['params']}, got {describe(value)}"
             raise document.error(message, _hint(name, value), at=at)
         if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
             message = f"params.{name}: {describe(value)} would be one value here, a text"

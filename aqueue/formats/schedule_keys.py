@@ -1,53 +1,26 @@
 """The keys of a task file that say when its task is due → a schedule."""
 
 import difflib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from aqueue import units
-from aqueue.errors import FileError
-from aqueue.formats import task_keys, yaml_document
-from aqueue.formats.yaml_document import Document
+from aqueue.formats.task_keys import Keys, seconds, wrong
+from aqueue.formats.yaml_document import Document, Path
+from aqueue.formats.yaml_records import words_of
+from aqueue.formats.yaml_values import describe
 from aqueue.model.schedule import Overlap, Schedule
 from aqueue.model.submission import Submission
-from aqueue.model.values import Scalar
-
-Wrong = Callable[[yaml_document.Path, Any], FileError]
-"""Makes the error for a value that is not what was expected there."""
-
-
-class Keys(task_keys.Keys, forbid_unknown_fields=True, kw_only=True):
-    """All keys of a task file, those of schedules among them, as far as their types go."""
-
-    schedule: str | list[str] | None = None
-    at: str | None = None
-    timezone: str | None = None
-    catchup_window: int | float | str | None = None
-    overlap: Scalar = None
-
 
 MAX_EXPRESSIONS: Final = 100
 """The number of expressions a schedule may have."""
-
-EXPECTED: Final = {
-    "schedule": 'an expression such as "0 2 * * *" or @daily, or a list of them',
-    "at": "a time such as 2026-12-24T18:00:00+01:00",
-    "timezone": "the name of a timezone, such as Europe/Berlin",
-    "catchup_window": "a length of time such as 12h or 2d12h",
-    "overlap": "all, skip or latest",
-}
-"""Their values, in words."""
 
 _FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
 # Sixty years back and some thousands ahead: what every clock and calendar here can show.
 _MOMENTS = (0.0, 250e9)
 
 
-def read(
-    document: Document, written: Keys, submission: Submission, timezone: str, wrong: Wrong
-) -> Schedule | None:
+def read(document: Document, written: Keys, submission: Submission, timezone: str) -> Schedule | None:
     """Read when a submission is due.
 
     Args:
@@ -71,13 +44,13 @@ def read(
     timezone = _timezone(document, timezone if written.timezone is None else written.timezone)
     overlap = Overlap.ALL if written.overlap is None else written.overlap
     if overlap not in list(Overlap):
-        raise wrong(("overlap",), overlap)
+        raise wrong(document, ("overlap",), overlap)
     return Schedule(
         submission=submission,
         timezone=timezone,
         expressions=_expressions(document, written.schedule),
-        at=None if written.at is None else _moment(wrong, written.at, timezone),
-        catchup_window=seconds(wrong, ("catchup_window",), written.catchup_window) or 0.0,
+        at=None if written.at is None else _moment(document, written.at, timezone),
+        catchup_window=seconds(document, ("catchup_window",), written.catchup_window) or 0.0,
         overlap=Overlap(str(overlap)),
     )
 
@@ -93,20 +66,6 @@ def is_timezone(name: str) -> bool:
     return True
 
 
-def seconds(wrong: Wrong, at: yaml_document.Path, written: float | str | None) -> float | None:
-    """Return a length of time that may have been written; None if none was.
-
-    Raises:
-        FileError: it is not one.
-    """
-    if written is None:
-        return None
-    try:
-        return units.parse(written)
-    except ValueError:
-        raise wrong(at, written) from None
-
-
 def _expressions(document: Document, written: str | list[str] | None) -> tuple[str, ...]:
     # Imported here and below: most task files have none, and commands that read one are to be instant.
     from aqueue.policy import cron_syntax
@@ -115,14 +74,14 @@ def _expressions(document: Document, written: str | list[str] | None) -> tuple[s
         raise document.error("schedule: the list is empty", "say when it is due", at=("schedule",))
     expressions = written if isinstance(written, list) else [] if written is None else [written]
     if len(expressions) > MAX_EXPRESSIONS:
-        at: yaml_document.Path = ("schedule", MAX_EXPRESSIONS)
+        at: Path = ("schedule", MAX_EXPRESSIONS)
         raise document.error(f"schedule: there are more than {MAX_EXPRESSIONS} expressions", "merge some", at=at)
     for index, expression in enumerate(expressions):
         try:
             cron_syntax.check(expression)
         except ValueError as error:
             at = ("schedule", index) if isinstance(written, list) else ("schedule",)
-            what = yaml_document.describe(expression)
+            what = describe(expression)
             raise document.error(f"schedule: {what}: {error}", _FIELDS, at=at) from None
     return tuple(dict.fromkeys(" ".join(expression.split()) for expression in expressions))
 
@@ -139,8 +98,8 @@ def _timezone(document: Document, written: str) -> str:
     spellings = {known.lower(): known for known in (*zoneinfo.available_timezones(), "local")}
     near = difflib.get_close_matches(written.lower(), spellings, 1)
     hint = f"did you mean {spellings[near[0]]}?" if near else ""
-    what = yaml_document.describe(written)
-    raise document.error(f"timezone: expected {EXPECTED['timezone']}, got {what}", hint, at=("timezone",))
+    what = describe(written)
+    raise document.error(f"timezone: expected {words_of(Keys)['timezone']}, got {what}", hint, at=("timezone",))
 
 
 @cache
@@ -163,7 +122,7 @@ def _local_timezone() -> str | None:
     return name if agrees else None
 
 
-def _moment(wrong: Wrong, written: str, timezone: str) -> float:
+def _moment(document: Document, written: str, timezone: str) -> float:
     from aqueue.policy import cron
 
     try:
@@ -174,5 +133,5 @@ def _moment(wrong: Wrong, written: str, timezone: str) -> float:
         if not _MOMENTS[0] <= moment < _MOMENTS[1]:
             raise ValueError(written)
     except (ValueError, OverflowError):
-        raise wrong(("at",), written) from None
+        raise wrong(document, ("at",), written) from None
     return moment

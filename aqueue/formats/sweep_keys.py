@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aqueue.formats import yaml_document
+from aqueue.errors import FileError
 from aqueue.formats.lookalikes import meant_by
-from aqueue.formats.schedule_keys import Wrong
-from aqueue.formats.task_keys import Keys
+from aqueue.formats.task_keys import Keys, wrong
 from aqueue.formats.yaml_calls import CALL
-from aqueue.formats.yaml_document import Document
+from aqueue.formats.yaml_document import Document, Path
+from aqueue.formats.yaml_values import describe
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
 from aqueue.model.task import MAX_COMBINATIONS, is_name, is_param
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 _NO_PARAM: Final = ("this cannot be the name of a param", "use letters, digits and '_', and not AQUEUE_…")
 
+_MAPPINGS: Final = "a list of params, such as [{lr: 0.1, seed: 1}]"
+
 _LONGEST_WITH_TIME: Final = 64 - len("-20270115T081000.123456Z")
 
 _ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
 
 
-def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
+def sweep(document: Document, written: Keys) -> "Sweep | None":
     """Read which combinations of params a task is to be run with; None if it does not say.
 
     `include` and `exclude` stand in the matrix, as in GitHub Actions.
@@ -56,15 +58,15 @@ def sweep(document: Document, written: Keys, wrong: Wrong) -> "Sweep | None":
             for key, values in written.matrix.items()
             if key not in ("include", "exclude")
         },
-        exclude=_mappings(document, written.matrix, "exclude", wrong),
-        include=_mappings(document, written.matrix, "include", wrong),
+        exclude=_mappings(document, written.matrix, "exclude"),
+        include=_mappings(document, written.matrix, "include"),
         samples=written.samples,
         seed=written.seed,
     )
     if found.seed is not None and found.seed < 0:
-        raise wrong(("seed",), found.seed)
+        raise wrong(document, ("seed",), found.seed)
     if found.samples is not None and not 1 <= found.samples <= MAX_COMBINATIONS:
-        raise wrong(("samples",), found.samples)
+        raise wrong(document, ("samples",), found.samples)
     return found
 
 
@@ -131,28 +133,33 @@ def _axis(document: Document, key: str, values: Any) -> "Axis":
         raise document.error(f"matrix.{key}: {error.message}", error.hint, at=("matrix", key)) from None
 
 
-def _mappings(document: Document, matrix: dict[str, Any], key: str, wrong: Wrong) -> tuple[dict[str, Value], ...]:
+def _mappings(document: Document, matrix: dict[str, Any], key: str) -> tuple[dict[str, Value], ...]:
     written = matrix.get(key, [])
     if not isinstance(written, list):
-        raise wrong(("matrix", key), written)
+        raise _no_mappings(document, ("matrix", key), written)
     for index, mapping in enumerate(written):
         if not isinstance(mapping, dict):
-            raise wrong(("matrix", key, index), mapping)
+            raise _no_mappings(document, ("matrix", key, index), mapping)
         for name, value in mapping.items():
-            at: yaml_document.Path = ("matrix", key, index, name)
+            at: Path = ("matrix", key, index, name)
             if not is_param(name):
                 raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
             if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
-                message = f"matrix.{key}.{name}: {yaml_document.describe(value)} would be one value here, a text"
+                message = f"matrix.{key}.{name}: {describe(value)} would be one value here, a text"
                 hint = "write an entry for each value, or have them in the matrix itself"
                 raise document.error(message, f"{hint}; if it is text, put it in quotes", at=at)
             if isinstance(value, dict | list):
-                message = f"matrix.{key}.{name}: expected a plain value, got {yaml_document.describe(value)}"
+                message = f"matrix.{key}.{name}: expected a plain value, got {describe(value)}"
                 raise document.error(message, at=at)
             _refuse_nul(document, at, value)
     return tuple(written)
 
 
-def _refuse_nul(document: Document, at: yaml_document.Path, value: Any) -> None:
+def _no_mappings(document: Document, at: Path, value: Any) -> FileError:
+    got = repr(value) if isinstance(value, str | list) else describe(value)
+    return document.error(f"matrix.{at[1]}: expected {_MAPPINGS}, got {got}", at=at)
+
+
+def _refuse_nul(document: Document, at: Path, value: Any) -> None:
     if isinstance(value, str) and "\0" in value:
         raise document.error("matrix: a value cannot have a NUL character in it", "leave it out", at=at)

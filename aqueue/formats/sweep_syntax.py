@@ -8,7 +8,8 @@ from typing import Any
 from aqueue.errors import FileError
 from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by, meant_by_axis
 from aqueue.formats.yaml_calls import CALL
-from aqueue.formats.yaml_document import describe, read
+from aqueue.formats.yaml_document import read
+from aqueue.formats.yaml_values import describe
 from aqueue.model.combinations import EXACT, amount
 from aqueue.model.sweep import AS_TEXT, MOST, Axis, Span, SweepError
 from aqueue.model.values import Value, all_stand_for, is_number, plain_text, stands_for

@@ -12,7 +12,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.moving import move_to_free_place
 from aqueue.folder.settled import hold_still
 from aqueue.folder.settling import Seen, Settling, signature
-from aqueue.formats import yaml_document
+from aqueue.formats import yaml_text
 from aqueue.formats.task_file import Content
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.filing import Claim
@@ -79,7 +79,7 @@ class Claimer:
         try:
             if not self._settling.is_settled(path, self._paths.shown(path), descriptor, seen):
                 return None
-            content = os.read(descriptor, min(seen.signature[2], yaml_document.MAX_BYTES) + 1)
+            content = os.read(descriptor, min(seen.signature[2], yaml_text.MAX_BYTES) + 1)
             queue, stem = self._paths.defaults(path)
             parsed = self._parser.parse(content, self._paths.shown(path), stem, queue)
             if parsed.schedules or self._config().disabled_by is not None:

@@ -18,7 +18,7 @@ import msgspec
 from aqueue.folder.layout import Folder, make_directories, write_whole
 from aqueue.folder.moving import move_to_free_place
 from aqueue.folder.settled import hold_still
-from aqueue.formats.yaml_document import MAX_BYTES
+from aqueue.formats.yaml_text import MAX_BYTES
 from aqueue.model.task import is_name
 
 

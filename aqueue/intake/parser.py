@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from aqueue.folder.layout import Folder
-from aqueue.formats import task_file, yaml_document
+from aqueue.formats import task_file, yaml_text
 from aqueue.formats.task_file import Content
 from aqueue.model.config import Config
 from aqueue.model.task import is_name
@@ -37,4 +37,4 @@ class Parser:
             working_dir=str(self._folder.parent),
             base=str(self._folder.parent),
         )
-        return task_file.parse(yaml_document.decode(content, file), file, defaults)
+        return task_file.parse(yaml_text.decode(content, file), file, defaults)

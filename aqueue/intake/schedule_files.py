@@ -15,7 +15,7 @@ import msgspec
 from aqueue.errors import FileError
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import IN_FORCE, Rejected
-from aqueue.formats.yaml_document import MAX_BYTES
+from aqueue.formats.yaml_text import MAX_BYTES
 from aqueue.model.events import Notice, Report
 from aqueue.model.schedule import Kept, Schedule
 

@@ -1,7 +1,5 @@
 """Plain values: text, numbers, true and false, and nothing, each as it is written and as what it stands for."""
 
-from collections.abc import Container, Iterator, Mapping
-from functools import cache
 from typing import Any, TypeGuard
 
 import msgspec
@@ -62,56 +60,8 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def all_stand_for(tree: Any) -> Any:
     """Return lists and mappings with what each of their values stands for."""
-    return fitting(tree, None)
-
-
-def fitting(tree: Any, annotation: Any) -> Any:
-    """Return lists and mappings with each value as its place wants it: as it is written, or what it stands for.
-
-    Args:
-        annotation: the type of the whole. In a struct, the types of its fields say which values are to keep their
-            spelling: those that may be a `Spelled`, or anything at all.
-    """
-    fields = _fields(annotation)
-    if fields and isinstance(tree, dict):
-        return {key: fitting(value, fields.get(key)) for key, value in tree.items()}
-    if not fields and _keeps_spelling(annotation):
-        return tree
     if isinstance(tree, list):
-        return [fitting(value, annotation) for value in tree]
+        return [all_stand_for(value) for value in tree]
     if isinstance(tree, dict):
-        return {key: fitting(value, None) for key, value in tree.items()}
+        return {key: all_stand_for(value) for key, value in tree.items()}
     return stands_for(tree)
-
-
-def empty_keys(tree: Any, annotation: Any, home: Container[str] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Return where the keys of structs are that have no value.
-
-    Args:
-        annotation: the type of the whole.
-        home: the keys for which `~` is a directory, and not the word for nothing that it is in YAML.
-    """
-    fields = _fields(annotation)
-    if fields and isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from ((index, *at) for at in empty_keys(value, annotation, home))
-    elif fields and isinstance(tree, dict):
-        for key, value in tree.items():
-            if key in fields and stands_for(value) is not None:
-                yield from ((key, *at) for at in empty_keys(value, fields[key], home))
-            elif key in fields and (key not in home or plain_text(value) != "~"):
-                yield (key,)
-
-
-@cache
-def _fields(annotation: Any) -> Mapping[str, Any]:
-    """Return the types of the fields of the struct among the alternatives of a type, or of which it is a list."""
-    for option in getattr(annotation, "__args__", (annotation,)):
-        if isinstance(option, type) and issubclass(option, msgspec.Struct) and option is not Spelled:
-            return {field.name: field.type for field in msgspec.structs.fields(option)}
-    return {}
-
-
-@cache
-def _keeps_spelling(annotation: Any) -> bool:
-    return annotation in (Any, Spelled) or any(map(_keeps_spelling, getattr(annotation, "__args__", ())))

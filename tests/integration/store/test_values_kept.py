@@ -8,7 +8,7 @@ from aqueue.clock import Clock
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.formats.task_file import parse
-from aqueue.formats.yaml_document import parse_value
+from aqueue.formats.yaml_values import parse_value
 from aqueue.model.outcome import End
 from aqueue.model.run import Trigger
 from aqueue.store.database import connect

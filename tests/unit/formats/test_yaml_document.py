@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -8,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqueue.errors import FileError
-from aqueue.formats.yaml_document import MAX_BYTES, MAX_VALUES, Document, decode, parse_scalar, read
+from aqueue.formats.yaml_document import MAX_VALUES, Document, read
 
 # YAML escapes characters beyond these otherwise than JSON does.
 texts = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
@@ -39,43 +37,6 @@ def test_json_is_read_as_what_it_stands_for(value: dict[str, Any]) -> None:
 @given(texts)
 def test_quoted_text_is_never_anything_else(text: str) -> None:
     assert one(f"- {json.dumps(text)}").value == [text]
-
-
-@given(numbers)
-def test_a_number_is_read_as_itself(number: float) -> None:
-    assert parse_scalar(repr(number)) == number
-
-
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [
-        ("5", 5), ("-5", -5), ("0", 0), ("1.5", 1.5), (".5", 0.5), ("-.5", -0.5), ("1.", 1.0), ("1e-3", 0.001),
-        ("1e5", 1e5), ("1.5e3", 1500.0), (".5e1", 5.0), ("2.5E+3", 2500.0), ("true", True), ("True", True),
-        ("yes", True), ("on", True), ("false", False), ("no", False), ("off", False), ("null", None), ("~", None),
-        ("", None),
-    ],
-)  # fmt: skip
-def test_what_looks_like_a_value_is_one(written: str, value: object) -> None:
-    for read_as in (parse_scalar(written), one(f"a: {written}").value["a"]):
-        assert read_as == value
-        assert type(read_as) is type(value)
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "1:30", "1:30:00", "007", "0x1F", "0o17", "1_000", "2026-11-22", "2026-11-22 10:00:00", ".inf", ".nan",
-        "inf", "nan", "1.2.3", "y", "n", "tRuE", "none", "\N{ARABIC-INDIC DIGIT TWO}", "e5", ".", "-", "+",
-        "1" * 30,
-    ],
-)  # fmt: skip
-def test_what_does_not_look_like_a_value_is_text(written: str) -> None:
-    assert parse_scalar(written) == written
-    assert written == "-" or one(f"a: {written}").value == {"a": written}
-
-
-def test_a_number_that_is_too_large_to_be_one_is_text() -> None:
-    assert parse_scalar("1e999") == "1e999"
 
 
 def test_explicit_text_is_text() -> None:
@@ -184,173 +145,11 @@ def test_a_document_has_a_largest_number_of_values(count: int, fits: bool) -> No
         assert error_in(text).message == f"x.yaml:{count}:3: too many values, or nested too deeply"
 
 
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-def test_what_is_nested_too_deeply_is_refused(opening: str) -> None:
-    closing = {"[": "]", "{a: ": "}"}.get(opening, "")
-    assert "nested too deeply" in error_in(f"{opening * 100}x{closing * 100}").message
-    assert one(f"{opening * 20}x{closing * 20}").value
-
-
-NESTS = """\
-import sys, threading
-from aqueue.formats.yaml_document import read
-from aqueue.errors import FileError
-
-def look():
-    for length in (4_000, 1_000_000):
-        try:
-            list(read(sys.argv[1] * (length // len(sys.argv[1])), "x.yaml"))
-        except FileError as error:
-            print(error)
-
-threading.stack_size(512 * 1024)
-thread = threading.Thread(target=look)
-thread.start()
-thread.join()
-"""
-
-
-@pytest.mark.parametrize("opening", ["- ", "[", "{a: ", "? "])
-def test_nesting_without_end_neither_crashes_nor_takes_long(opening: str) -> None:
-    # In a process of its own, for a crash would end this one; in a thread with the little stack that some
-    # systems give to threads, for there files are read.
-    done = subprocess.run(
-        [sys.executable, "-c", NESTS, opening], capture_output=True, text=True, timeout=20, check=False
-    )
-    assert done.returncode == 0, f"ended by {done.returncode}: {done.stderr}"
-    assert done.stdout.count("nested too deeply") == 2
-
-
 def test_an_error_can_be_placed_at_a_value_or_at_its_key() -> None:
     document = one("a: 1\nb:\n  c: [x, y]\n")
     assert document.error("no").message == "x.yaml:1:1: no"
     assert document.error("no", at=("b", "c", 1)).message == "x.yaml:3:10: no"
     assert document.error("no", at=("b", "c"), key=True).message == "x.yaml:3:3: no"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("{lr: [0.1, 0.01], seed: range(1, 5)}", {"lr": [0.1, 0.01], "seed": "range(1, 5)"}),
-        ("{a: range(1,5)}", {"a": "range(1,5)"}),
-        ("{a: range(5)}", {"a": "range(5)"}),
-        ("{a: range(1, 5), b: range(2, 5), c: x}", {"a": "range(1, 5)", "b": "range(2, 5)", "c": "x"}),
-        ("{a: range(0, 0.50, 0.1), b: uniform(-1, 1)}", {"a": "range(0, 0.50, 0.1)", "b": "uniform(-1, 1)"}),
-        ("{a: loguniform(1e-5, 1e-1 )}", {"a": "loguniform(1e-5, 1e-1 )"}),
-        ("{a: choice(x,y, z), b: 1}", {"a": "choice(x,y, z)", "b": 1}),
-        ('{a: choice("b, c","d,e", f)}', {"a": 'choice("b, c","d,e", f)'}),
-        ("{a: choice(b, 'c, (d', \"e\\n\", f)}", {"a": "choice(b, 'c, (d', \"e\\n\", f)"}),
-        ("[choice(b, 'c', f), d]", ["choice(b, 'c', f)", "d"]),
-        ("{a: choice(f(x, y), true, ~), b: 1}", {"a": "choice(f(x, y), true, ~)", "b": 1}),
-        ("{a: choice(1, # one\n  2,\n  3)}", {"a": "choice(1, 2, 3)"}),
-        ("é: {a: range(1,  5)}", {"é": {"a": "range(1,  5)"}}),
-        ("[range(1, 5), 2, choice(a, b, 3)]", ["range(1, 5)", 2, "choice(a, b, 3)"]),
-        ("a: {b: [{c: range(1, 5)}, range(2, 3)]}", {"a": {"b": [{"c": "range(1, 5)"}, "range(2, 3)"]}}),
-        ("a: {b: range(1, 5)}\nc: [range(1, 5)]", {"a": {"b": "range(1, 5)"}, "c": ["range(1, 5)"]}),
-        ("a: range(1, 5)\nb:\n  - choice(a, 'b c')", {"a": "range(1, 5)", "b": ["choice(a, 'b c')"]}),
-        ("{a: range(1, 5) x, b: 2}", {"a": "range(1, 5) x", "b": 2}),
-        (
-            "{a: &it range(1, 5), b: *it, c: &all {d: range(1, 2)}, e: *all}",
-            {"a": "range(1, 5)", "b": "range(1, 5)", "c": {"d": "range(1, 2)"}, "e": {"d": "range(1, 2)"}},
-        ),
-    ],
-)
-def test_a_call_between_commas_is_whole(text: str, value: object) -> None:
-    assert one(text).value == value
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("{x: f(1, 2)}", {"x": "f(1", "2)": None}),
-        ("[f(1, 2), range, (1, 2)]", ["f(1", "2)", "range", "(1", "2)"]),
-        ("{x: range (1, 2)}", {"x": "range (1", "2)": None}),
-        ("{range(1, 2): 3}", {"range(1": None, "2)": 3}),
-        ("{x: 'range(1', '2)': ~}", {"x": "range(1", "2)": None}),
-        ("[\"range(1\", '2)']", ["range(1", "2)"]),
-        ("- range(1\n- 2)", ["range(1", "2)"]),
-        ("a: range(1\n2): ", {"a": "range(1", "2)": None}),
-    ],
-)
-def test_what_is_no_call_between_commas_is_left_as_yaml_has_it(text: str, value: object) -> None:
-    assert one(text).value == value
-
-
-def test_an_error_after_a_call_is_placed_where_it_is() -> None:
-    document = one("m: {a: range(1, 5), b: range(2, 5), c: [1, choice(x, y), z]}")
-    assert document.error("no", at=("m", "a")).message == "x.yaml:1:8: no"
-    assert document.error("no", at=("m", "b"), key=True).message == "x.yaml:1:21: no"
-    assert document.error("no", at=("m", "b")).message == "x.yaml:1:24: no"
-    assert document.error("no", at=("m", "c", 1)).message == "x.yaml:1:44: no"
-    assert document.error("no", at=("m", "c", 2)).message == "x.yaml:1:58: no"
-    assert error_in("{a: range(1, 5), b: range(2, 5), b: 1}").message == "x.yaml:1:34: 'b' is given twice"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{a: 1, b: range(1, 5, c: 2}", "x.yaml:1:11: range(… has no closing bracket"),
-        ("a: 1\nb: {c: range(1, 5}", "x.yaml:2:8: range(… has no closing bracket"),
-        ("[echo, range(1]", "x.yaml:1:8: range(… has no closing bracket"),
-        ("{a: choice(b, [c], d)}", "x.yaml:1:5: choice(… has no closing bracket"),
-        ("{a: choice(b, c: d, e)}", "x.yaml:1:5: choice(… has no closing bracket"),
-        ("[choice(b, {c: d}, e)]", "x.yaml:1:2: choice(… has no closing bracket"),
-        ("{a: choice(b, !!python/name:os.system c)}", "x.yaml:1:5: choice(… has no closing bracket"),
-        ("[b: choice(c, d)]", "x.yaml:1:5: choice(… has no closing bracket"),
-    ],
-)
-def test_a_call_without_an_end_or_with_more_than_plain_values_is_refused_where_it_begins(
-    text: str, message: str
-) -> None:
-    error = error_in(text)
-    assert error.message == message
-    assert error.hint == "write it as in range(1, 5), with plain values only, or put it in quotes"
-
-
-@pytest.mark.parametrize("text", ["{a: choice(b, 'c d')}", 'x: [choice(b, "c")]', "{a: range[1:5]}"])
-def test_what_yaml_does_not_take_for_a_call_is_refused_with_a_way_to_write_it(text: str) -> None:
-    assert error_in(text).hint == "put the whole call in quotes: 'choice(a, \"b c\")'"
-    assert one("{a: 'choice(b, \"c d\")', b: 'range(1, 5)'}").value == {
-        "a": 'choice(b, "c d")',
-        "b": "range(1, 5)",
-    }
-
-
-def test_a_call_is_one_value_however_long_it_is() -> None:
-    text = ", ".join(["x"] * (MAX_VALUES + 1))
-    assert one(f"{{a: choice({text}), b: 1}}").value == {"a": f"choice({text})", "b": 1}
-
-
-@pytest.mark.parametrize("content", [b"command: x", b"\xef\xbb\xbfcommand: x"])
-def test_a_byte_order_mark_is_no_part_of_the_text(content: bytes) -> None:
-    assert decode(content, "x.yaml") == "command: x"
-
-
-@pytest.mark.parametrize(
-    ("content", "where"),
-    [
-        (b"\xff", "1:1"),
-        (b"command: \xe9", "1:10"),
-        (b"command: x\nname: \xff", "2:7"),
-        ("é: 1\né: ".encode() + b"\xff", "2:4"),
-        (b"\xef\xbb\xbfa: 1\n\xff", "2:1"),
-        (b"\xef\xbb\xbfa: 1\nb: \xff", "2:4"),
-        ("command: x".encode("utf-16"), "1:1"),
-    ],
-)
-def test_what_is_not_utf_8_is_refused_at_the_first_character_that_is_not(content: bytes, where: str) -> None:
-    with pytest.raises(FileError) as caught:
-        decode(content, "x.yaml")
-    assert (caught.value.message, caught.value.hint) == (f"x.yaml:{where}: is not UTF-8", "save it as UTF-8")
-
-
-def test_a_file_of_one_mebibyte_is_read_and_a_larger_one_refused() -> None:
-    assert MAX_BYTES == 1024 * 1024
-    assert len(decode(b"x" * MAX_BYTES, "x.yaml")) == MAX_BYTES
-    with pytest.raises(FileError) as caught:
-        decode(b"x" * (MAX_BYTES + 1), "x.yaml")
-    assert caught.value.message == "x.yaml: is larger than 1 MiB"
-    assert caught.value.hint
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])

@@ -13,7 +13,7 @@ from aqueue.executors.command import environment
 from aqueue.folder.layout import Folder
 from aqueue.formats.sweep_syntax import parse_axis
 from aqueue.formats.task_file import parse
-from aqueue.formats.yaml_document import parse_scalar, parse_value
+from aqueue.formats.yaml_values import parse_scalar, parse_value
 from aqueue.model.combinations import combinations
 from aqueue.model.config import Defaults
 from aqueue.model.submission import Submission

@@ -1,0 +1,218 @@
+"""The keys of `aqueue.yaml` → configuration, every error with file, line and column."""
+
+from collections.abc import Collection
+from typing import Annotated
+
+import msgspec
+
+from aqueue import units
+from aqueue.errors import FileError
+from aqueue.formats import log_keys, mistakes, yaml_records
+from aqueue.formats.schedule_keys import is_timezone
+from aqueue.formats.task_keys import NAME, Duration
+from aqueue.formats.variable_keys import check_variables
+from aqueue.formats.yaml_document import Document, Path
+from aqueue.model.config import Config, Queue, Rules
+from aqueue.model.gpu import GPUS, GpuId, check_ids
+from aqueue.model.task import Retries, is_name
+from aqueue.model.values import Scalar, Value, plain_text
+from aqueue.units import SIZE, parse_size
+
+_LENGTH = "a length of time such as 10s, 5m or 1h30m"
+_FROM_ONE = "a number from 1 upwards"
+_TRUTH = "true or false"
+
+
+class _Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
+    interval: Annotated[Duration, _LENGTH] = "5s"
+    stale_after: Annotated[Duration | None, _LENGTH] = None
+
+
+class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
+    env: Annotated[dict[str, Value], "keys and plain values, such as {OMP_NUM_THREADS: 4}"] = {}
+    timeout: Annotated[Duration | None, _LENGTH] = None
+    retries: Annotated[int, "a number from 0 upwards"] = 0
+    log: Annotated[log_keys.WrittenLog | None, log_keys.LOG] = None
+
+
+class _History(msgspec.Struct, forbid_unknown_fields=True):
+    keep: Annotated[Duration, _LENGTH] = "30d"
+
+
+class _Gpus(msgspec.Struct, forbid_unknown_fields=True):
+    slots: Annotated[int, _FROM_ONE] = 1
+    share_with_others: Annotated[bool, _TRUTH] = False
+    ignore_memory: Annotated[int | str, SIZE] = "500MiB"
+    ids: Annotated[Scalar, "index or uuid"] = "index"
+    devices: Annotated[list[int | str] | None, GPUS] = None
+
+
+class _Queue(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[Value, NAME]
+    max_concurrency: Annotated[int | None, _FROM_ONE] = None
+    # Dagu's deprecated name for it, which wins there where both are given, and so here.
+    max_active_runs: Annotated[int | None, _FROM_ONE] = None
+    wait_for_running: Annotated[bool, _TRUTH] = False
+    paused: Annotated[bool, _TRUTH] = False
+    gpus: Annotated[list[int | str] | None, GPUS] = None
+
+
+class _Queues(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: Annotated[bool, _TRUTH] = True
+    config: Annotated[list[_Queue], "a list such as - {name: batch, max_concurrency: 2}"] = []
+
+
+class _Keys(msgspec.Struct, forbid_unknown_fields=True):
+    queues: Annotated[_Queues, "{enabled: true, config: […]}"] = msgspec.field(default_factory=_Queues)
+    jobs: Annotated[int, _FROM_ONE] = 1
+    idle_timeout: Annotated[Duration, f"never, or {_LENGTH}"] = "never"
+    heartbeat: Annotated[_Heartbeat, "{interval: 5s, stale_after: 30s}"] = msgspec.field(
+        default_factory=_Heartbeat
+    )
+    grace: Annotated[Duration, _LENGTH] = "10s"
+    defaults: Annotated[_Defaults, "{env: {}, timeout: 4h, retries: 0}"] = msgspec.field(default_factory=_Defaults)
+    history: Annotated[_History, "{keep: 30d}"] = msgspec.field(default_factory=_History)
+    gpus: Annotated[_Gpus, "{slots: 1, share_with_others: false}"] = msgspec.field(default_factory=_Gpus)
+    timezone: Annotated[str, "local, or a timezone such as Europe/Berlin"] = "local"
+
+
+def parse(text: str, file: str) -> Config:
+    """Read the text of a configuration; `file` is what errors call it.
+
+    Raises:
+        FileError: there are mistakes in it; all that can be told at once.
+    """
+    found = mistakes.read_all(text, file, lambda document: (document, _config(document)), _stand_in)
+    if len(found.made) > 1:
+        found.mistakes.append(found.made[1][0].error("a configuration is one document", "remove the second"))
+    found.raise_any()
+    return found.made[0][1] if found.made else Config()
+
+
+def _stand_in(at: Path, keys: Collection[str]) -> str | None:  # noqa: ARG001 - given to every stand-in
+    """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
+    match at:
+        case ("queues", "config", int(index), "name"):
+            return f"x{index}"
+    return None
+
+
+def _config(document: Document) -> Config:
+    if isinstance(document.value, dict) and "paths" in document.value:
+        hint = "name the folder with --dir or AQUEUE_DIR; that is what Dagu's queue_dir is here"
+        raise document.error("unknown key 'paths'", hint, at=("paths",), key=True)
+    written = yaml_records.convert(document, _Keys)
+    queues, warnings = _queues(document, written.queues.config)
+    check_variables(document, ("defaults", "env"), written.defaults.env)
+    interval, stale_after = _heartbeat(document, written.heartbeat)
+    for at, number, least in (
+        (("jobs",), written.jobs, 1),
+        (("defaults", "retries"), written.defaults.retries, 0),
+        (("gpus", "slots"), written.gpus.slots, 1),
+    ):
+        if number < least:
+            raise _wrong(document, at, number)
+    if written.timezone != "local" and not is_timezone(written.timezone):
+        raise _wrong(document, ("timezone",), written.timezone)
+    idle_timeout = None if written.idle_timeout == "never" else written.idle_timeout
+    return Config(
+        jobs=written.jobs,
+        idle_timeout=_seconds(document, ("idle_timeout",), idle_timeout),
+        heartbeat_interval=interval,
+        stale_after=stale_after,
+        grace=_seconds(document, ("grace",), written.grace) or 0.0,
+        env={key: plain_text(value) for key, value in written.defaults.env.items()},
+        timeout=_seconds(document, ("defaults", "timeout"), written.defaults.timeout) or None,
+        retries=Retries(limit=written.defaults.retries),
+        log_limit=_log_limit(document, written.defaults.log),
+        keep=_seconds(document, ("history", "keep"), written.history.keep) or 0.0,
+        queues=queues,
+        disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
+        timezone=written.timezone,
+        gpus=_rules(document, written.gpus),
+        warnings=warnings,
+    )
+
+
+def _heartbeat(document: Document, written: _Heartbeat) -> tuple[float, float]:
+    """Return the seconds between two heartbeats, and those after which a server is stale."""
+    interval = _seconds(document, ("heartbeat", "interval"), written.interval) or 0.0
+    stale_after = _seconds(document, ("heartbeat", "stale_after"), written.stale_after)
+    if interval < 0.1:
+        raise document.error("heartbeat.interval: 0.1s is the least", at=("heartbeat", "interval"))
+    if stale_after is None:
+        stale_after = max(Config().stale_after, 6 * interval)
+    if stale_after <= interval:
+        hint = f"or a server is taken for dead between two signs of life, which come every {interval:g}s"
+        raise document.error("heartbeat.stale_after: must be longer than the interval", hint, at=("heartbeat",))
+    return interval, stale_after
+
+
+def _queues(document: Document, written: list[_Queue]) -> tuple[dict[str, Queue], tuple[str, ...]]:
+    """Return the configured queues by their names, and what should be changed about them."""
+    queues: dict[str, Queue] = {}
+    old = []
+    for index, queue in enumerate(written):
+        at = ("queues", "config", index)
+        name = plain_text(queue.name)
+        if not is_name(name):
+            raise _wrong(document, (*at, "name"), name)
+        if name in queues:
+            raise document.error(f"queue {name} is configured twice", "keep one of them", at=(*at, "name"))
+        for key in ("max_concurrency", "max_active_runs"):
+            number = getattr(queue, key)
+            if number is not None and number < 1:
+                raise _wrong(document, (*at, key), number, "to have nothing of it started: paused: true")
+        if queue.max_active_runs is not None:
+            old.append(name)
+        queues[name] = Queue(
+            name=name,
+            max_concurrency=queue.max_active_runs or queue.max_concurrency or 1,
+            wait_for_running=queue.wait_for_running,
+            paused=queue.paused,
+            gpus=_gpus(document, (*at, "gpus"), queue.gpus),
+        )
+    which = f"queue {', '.join(old)}"
+    warning = f"max_active_runs is the old name of max_concurrency, and wins over it ({which}): rename it"
+    return queues, (warning,) if old else ()
+
+
+def _rules(document: Document, written: _Gpus) -> Rules:
+    try:
+        ignore_memory = parse_size(written.ignore_memory)
+    except ValueError:
+        raise _wrong(document, ("gpus", "ignore_memory"), written.ignore_memory) from None
+    if written.ids not in ("index", "uuid"):
+        raise _wrong(document, ("gpus", "ids"), written.ids)
+    return Rules(
+        slots=written.slots,
+        share_with_others=written.share_with_others,
+        ignore_memory=ignore_memory,
+        by_uuid=written.ids == "uuid",
+        devices=_gpus(document, ("gpus", "devices"), written.devices),
+    )
+
+
+def _log_limit(document: Document, written: log_keys.WrittenLog | None) -> int | None:
+    try:
+        return None if written is None else log_keys.parse(written)
+    except ValueError:
+        raise _wrong(document, ("defaults", "log", "limit"), written and written.limit) from None
+
+
+def _gpus(document: Document, at: Path, written: list[int | str] | None) -> tuple[GpuId, ...] | None:
+    try:
+        return None if written is None else check_ids(written)
+    except ValueError:
+        raise _wrong(document, at, written) from None
+
+
+def _seconds(document: Document, at: Path, length: Duration | None) -> float | None:
+    try:
+        return None if length is None else units.parse(length)
+    except ValueError:
+        raise _wrong(document, at, length) from None
+
+
+def _wrong(document: Document, at: Path, value: object, hint: str = "") -> FileError:
+    return yaml_records.unexpected(document, _Keys, at, value, hint)

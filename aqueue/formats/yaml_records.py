@@ -1,0 +1,216 @@
+"""A document → a record of its keys, and the errors for what does not fit into one.
+
+A record is a msgspec struct: its fields are the keys that there may be. The type of each is annotated with what
+the key expects, in words: `jobs: Annotated[int, "a number from 1 upwards"]`.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from aqueue.errors import FileError
+from aqueue.formats import other_words, secrecy
+from aqueue.formats.yaml_document import Document, Path
+from aqueue.formats.yaml_errors import DocumentError
+from aqueue.formats.yaml_values import describe
+from aqueue.model.values import Spelled, all_stand_for, plain_text, stands_for
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_LONGEST = 60
+"""The length of a line that a hint may repeat."""
+
+
+def convert(document: Document, kind: type[T], home: Collection[str] = ()) -> T:
+    """Return the document as a record, in which what may be a `Value` knows how it is written.
+
+    Args:
+        home: the keys for which `~` is a directory.
+
+    Raises:
+        FileError: it is not of that kind, or a key has no value.
+    """
+    if not isinstance(document.value, dict):
+        raise _no_mapping(document, kind)
+    check_keys(document, (), kind.__struct_fields__)
+    for at in _empty_keys(document.written, kind, home) if document.has_nothing else ():
+        key = _dotted(at)
+        wanted = words_of(kind).get(key, "a value")
+        raise document.error(f"{key}: expected {wanted}, got nothing", at=at)
+    value = _fitting(document.written, kind) if document.has_spellings else document.value
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _explain(document, str(error), kind) from None
+
+
+def check_keys(document: Document, at: Path, known: Sequence[str]) -> None:
+    """Refuse keys of the mapping at `at` that are not known.
+
+    Raises:
+        FileError: at the first such key, with the one that was probably meant.
+    """
+    for key in document.written_at(at):
+        if key not in known:
+            raise _unknown(document, (*at, key), key, known)
+
+
+def unexpected(document: Document, kind: type[msgspec.Struct], at: Path, value: Any, hint: str = "") -> FileError:
+    """Return the error for a value that is not what its key in a record expects."""
+    key = _dotted(at)
+    got = repr(value) if isinstance(value, str | list) else describe(value)
+    return document.error(f"{key}: expected {words_of(kind)[key]}, got {got}", hint, at=at)
+
+
+@cache
+def words_of(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    """Return what each key of a record expects, in words; a key within another is called as in `retries.limit`.
+
+    The keys within another come before it.
+    """
+    words: dict[str, str] = {}
+    for name, annotation in _fields(kind).items():
+        if (inner := _record_in(annotation)) is not None:
+            words |= {f"{name}.{key}": said for key, said in words_of(inner).items()}
+        words[name] = annotation.__metadata__[0]
+    return words
+
+
+def _no_mapping(document: Document, kind: type[msgspec.Struct]) -> FileError:
+    """Return the error for a document that is no mapping; if it is a task, with how it is written as one."""
+    value = document.value
+    is_shown = not isinstance(value, str) or secrecy.is_command(value, document.line)
+    hint = ""
+    if "command" in kind.__struct_fields__:
+        is_line = isinstance(value, str) and is_shown and len(value) <= _LONGEST and "\n" not in value
+        hint = f"write `command: {value}`" if is_line else "write `command: …`"
+        if isinstance(value, list):
+            hint = "write each task as a document of its own, with --- between them"
+    return document.error(f"expected keys and values, got {describe(value) if is_shown else 'text'}", hint)
+
+
+def _unknown(document: Document, at: Path, key: str, known: Sequence[str]) -> DocumentError:
+    """Return the error for an unknown key, with what was probably meant."""
+    shown = secrecy.key_shown(key, known)
+    near = other_words.ours(key, known) or difflib.get_close_matches(shown.rstrip("…"), known, 1, 0.6)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known keys: {', '.join(known)}"
+    if other_words.holds_tasks(key, known):
+        near, hint = (), "write each task as a document of its own, with --- between them"
+    message = f"unknown key '{shown}'" if shown else "unknown key: it is more than a word"
+    error = document.error(message, hint, at=at, key=True)
+    error.meant = near[0] if len(near) == 1 else ""
+    return error
+
+
+def _explain(document: Document, message: str, kind: type[msgspec.Struct]) -> FileError:
+    """Return the error for a document that msgspec refuses."""
+    path = _path_of(message)
+    if "[...]" in message:
+        path = (*path, *_first_nested(document.written_at(path)))
+    while len(path) > 1 and not _has(document, path):
+        path = path[:-1]
+    if missing := re.search(r"missing required field `(\w+)`", message):
+        return document.error(f"'{missing[1]}' is missing", f"add: {missing[1]}: …", at=(*path, missing[1]))
+    if "unknown field" in message:
+        return _unknown_below(document, kind, path)
+    keys = _dotted(path) + "."
+    wanted = next((words for key, words in words_of(kind).items() if keys.startswith(key + ".")), "")
+    value = document.written_at(path)
+    got = describe(value) if secrecy.may_be_shown(value, path, wanted) else "text"
+    return document.error(f"{secrecy.path_shown(path)}: expected {wanted or message}, got {got}", at=path)
+
+
+def _unknown_below(document: Document, kind: type[msgspec.Struct], path: Path) -> FileError:
+    nested = kind
+    for step in path:
+        if isinstance(step, str):
+            nested = _record_in(_fields(nested)[step]) or nested
+    try:
+        check_keys(document, path, nested.__struct_fields__)
+    except FileError as error:
+        return error
+    return document.error("unknown key", at=path)
+
+
+def _first_nested(mapping: Mapping[str, Any]) -> Path:
+    """Return the key of the first value in a mapping that is not plain; msgspec does not say which it is."""
+    return next(((key,) for key, value in mapping.items() if isinstance(value, dict | list)), ())
+
+
+def _has(document: Document, path: Path) -> bool:
+    try:
+        document.written_at(path)
+    except (LookupError, TypeError):
+        return False
+    return True
+
+
+def _path_of(message: str) -> Path:
+    """Return what msgspec's "… - at `$.retries.exit_codes[0]`" points to; a key of a free mapping is `[...]`."""
+    _, _, path = message.rpartition("`$")
+    steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
+    return tuple(name or int(index) for name, index in steps)
+
+
+def _dotted(at: Path) -> str:
+    """Return the keys of a path, without indices, as `words_of` has them."""
+    return ".".join(step for step in at if isinstance(step, str))
+
+
+def _fitting(tree: Any, annotation: Any) -> Any:
+    """Return lists and mappings with each value as its place wants it: as it is written, or what it stands for.
+
+    Args:
+        annotation: the type of the whole. In a record, the types of its fields say which values are to keep their
+            spelling: those that may be a `Spelled`, or anything at all.
+    """
+    fields = _fields(_record_in(annotation))
+    if fields and isinstance(tree, dict):
+        return {key: _fitting(value, fields.get(key)) for key, value in tree.items()}
+    if not fields and _keeps_spelling(annotation):
+        return tree
+    if isinstance(tree, list):
+        return [_fitting(value, annotation) for value in tree]
+    return all_stand_for(tree)
+
+
+def _empty_keys(tree: Any, annotation: Any, home: Container[str] = ()) -> Iterator[Path]:
+    """Return where the keys of records are that have no value.
+
+    Args:
+        annotation: the type of the whole.
+        home: the keys for which `~` is a directory, and not the word for nothing that it is in YAML.
+    """
+    fields = _fields(_record_in(annotation))
+    if fields and isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from ((index, *at) for at in _empty_keys(value, annotation, home))
+    elif fields and isinstance(tree, dict):
+        for key, value in tree.items():
+            if key in fields and stands_for(value) is not None:
+                yield from ((key, *at) for at in _empty_keys(value, fields[key], home))
+            elif key in fields and (key not in home or plain_text(value) != "~"):
+                yield (key,)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct] | None) -> Mapping[str, Any]:
+    """Return the types of the fields of a record, by their names."""
+    return {} if kind is None else {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
+@cache
+def _record_in(annotation: Any) -> type[msgspec.Struct] | None:
+    """Return the record among the alternatives of a type, or of which it is a list; None if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return None if annotation is Spelled else annotation
+    return next(filter(None, map(_record_in, getattr(annotation, "__args__", ()))), None)
+
+
+@cache
+def _keeps_spelling(annotation: Any) -> bool:
+    return annotation in (Any, Spelled) or any(map(_keeps_spelling, getattr(annotation, "__args__", ())))
