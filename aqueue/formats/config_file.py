@@ -14,7 +14,7 @@ from aqueue.folder.settling import Settling
 from aqueue.model.config import Config
 
 MAX_BYTES: Final = 1 << 20
-"""Bytes that a configuration may have, as any other file here."""
+"""The number of bytes a configuration may have, as any other file here."""
 
 ENABLED: Final = "AQUEUE_QUEUE_ENABLED"
 """The variable that says whether queues are enabled, whatever `aqueue.yaml` says."""
@@ -29,7 +29,7 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
     """Return the folder's `aqueue.yaml`; nothing if there is none.
 
     Args:
-        settling: tells whether somebody is just writing it; None is returned then.
+        settling: finds out whether somebody is still writing it; the result is None then.
 
     Raises:
         FileError: it cannot be read.
@@ -62,7 +62,7 @@ def parse(content: bytes, file: str) -> Config:
     """Read a configuration; `file` is what errors call it.
 
     Raises:
-        FileError: there are mistakes in it; all that can be told at once.
+        FileError: there are mistakes in it; it has all that can be found at once.
     """
     if not content:
         return Config()

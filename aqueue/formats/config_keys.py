@@ -80,7 +80,7 @@ def parse(text: str, file: str) -> Config:
     """Read the text of a configuration; `file` is what errors call it.
 
     Raises:
-        FileError: there are mistakes in it; all that can be told at once.
+        FileError: there are mistakes in it; it has all that can be found at once.
     """
     found = mistakes.read_all(text, file, lambda document: (document, _config(document)), _stand_in)
     if len(found.made) > 1:
@@ -139,11 +139,11 @@ def _heartbeat(document: Document, written: _Heartbeat) -> tuple[float, float]:
     interval = _seconds(document, ("heartbeat", "interval"), written.interval) or 0.0
     stale_after = _seconds(document, ("heartbeat", "stale_after"), written.stale_after)
     if interval < 0.1:
-        raise document.error("heartbeat.interval: 0.1s is the least", at=("heartbeat", "interval"))
+        raise document.error("heartbeat.interval: must be at least 0.1s", at=("heartbeat", "interval"))
     if stale_after is None:
         stale_after = max(Config().stale_after, 6 * interval)
     if stale_after <= interval:
-        hint = f"or a server is taken for dead between two signs of life, which come every {interval:g}s"
+        hint = f"otherwise a server counts as stale between two heartbeats, which come every {interval:g}s"
         raise document.error("heartbeat.stale_after: must be longer than the interval", hint, at=("heartbeat",))
     return interval, stale_after
 

@@ -24,7 +24,7 @@ def check(document: Document) -> None:
     for key, value in document.written.items():
         for at in _places(value, (key,)) if key in _MAPPINGS or isinstance(value, list) else ():
             if several := _as_list(at, value):
-                raise document.error(f"{key}: several values stand without brackets", several, at=(key,))
+                raise document.error(f"{key}: several values need brackets", several, at=(key,))
             if isinstance(at[-1], str) and not is_param(at[-1]):
                 # That it is no name is said elsewhere.
                 continue

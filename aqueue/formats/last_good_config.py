@@ -1,4 +1,4 @@
-"""The last good configuration: what is in force for all while `aqueue.yaml` has an error in it.
+"""The last good configuration, which is in force while `aqueue.yaml` has an error in it.
 
 Servers, and commands that change something, keep the text that they last found good in `.aqueue/`, so that
 whoever comes later has it.
@@ -30,7 +30,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     error: FileError | None = None
 
     def complaints(self) -> list[str]:
-        """Return what to tell a person, as lines; none if nothing is wrong."""
+        """Return the error as lines to show; none if there is none."""
         if self.error is None:
             return []
         first, *others = self.error.lines()
@@ -45,7 +45,7 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
     Args:
         to_serve: for a server that starts. It does not start where the last good one is that there was none: it
             would do by default what the first configuration may be meant to forbid.
-        keeps: keep what is good, for those who come later; who only looks changes nothing.
+        keeps: save a good configuration for later; a command that only reads saves nothing.
 
     Raises:
         FileError: there is an error in it, or it cannot be read, and no last good one is known.
@@ -65,14 +65,14 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
             # Another version of aqueue found it good.
             raise error from None
         return Loaded(content=kept, config=config_file.under(environment, config), error=error)
-    # An editor may be about to write anew what is empty or gone; a server looks again before it believes that.
+    # An editor may be about to rewrite a file that is empty or gone; a server reads it again before it accepts it.
     if keeps and content.strip():
         keep(folder, content)
     return Loaded(content=content, config=config_file.under(environment, config))
 
 
 def keep(folder: Folder, content: bytes) -> None:
-    """Keep the text of a good configuration for those who come later, as far as there is room for it."""
+    """Save the text of a good configuration for later, if there is room for it."""
     if _kept(folder) != content:
         with contextlib.suppress(OSError):
             write_whole(folder.last_good, content)

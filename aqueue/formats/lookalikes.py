@@ -79,7 +79,7 @@ def from_guild(name: str, written: str) -> str:
         numbers[1] += min([*numbers[2:], Decimal(1)])
     elif name not in ("uniform", "loguniform") or len(numbers) != 2:
         return "this is written as in Guild; write a call such as range(1, 6), or a list of values"
-    end = ", whose end is not in it" if name == "range" else ""
+    end = ", which excludes its end" if name == "range" else ""
     return f"this is written as in Guild; write {name}({', '.join(map(str, numbers))}){end}"
 
 

@@ -21,16 +21,16 @@ from aqueue.formats.yaml_errors import LOADER, DocumentError
 R = TypeVar("R")
 
 StandIn = Callable[[Path, Collection[str]], str | None]
-"""Tells what to put, in YAML, in the place of a value that is wrong or missing; None if it can be left out.
+"""Returns YAML that stands in for a value that is wrong or missing; None if it can be left out.
 
-It is given where that is, and the keys of the mapping.
+Its arguments are the path of the value, and the keys of its mapping.
 """
 
 MOST: Final = 100
-"""The number of mistakes that are looked for in a document."""
+"""The number of mistakes that are searched for in a document."""
 
 _ALIKE = 0.8
-"""From how much likeness on, of 1, an unknown key is taken for another."""
+"""The similarity, up to 1, from which an unknown key is taken for another."""
 
 _EFFORT = 1 << 20
 """The number of characters, about, that are read again to find further mistakes of a file."""
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, Generic[R]):
     """The readable parts of a file, and its mistakes.
 
     Attributes:
-        made: of each document; of one with mistakes, what it would be without them, if that can be told.
+        made: of each document; of one with mistakes, what it would be without them, if that is clear.
         mistakes: in the order in which they were found.
     """
 
@@ -57,7 +57,7 @@ class Found(msgspec.Struct, Generic[R]):
             raise FileError.together(self.mistakes)
 
     def concern(self, *keys: str) -> bool:
-        """Return whether a mistake may have to do with one of these keys at the top of a document."""
+        """Return True if a mistake may concern one of these keys at the top of a document."""
         return any(not isinstance(one, DocumentError) or not one.at or one.at[0] in keys for one in self.mistakes)
 
 
@@ -116,7 +116,7 @@ class _Repair:
         self._lacking: list[tuple[yaml.Node, object]] = []
 
     def is_consequence(self, error: FileError) -> bool:
-        """Return whether there is an error only because a mistake was taken out."""
+        """Return True if there is an error only because a mistake was taken out."""
         if not isinstance(error, DocumentError):
             return False
         if error.is_absent:

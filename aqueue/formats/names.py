@@ -60,7 +60,7 @@ def _shell_names(document: Document, task: Task, params: Collection[str]) -> Ite
     for index, word in enumerate(task.command if not isinstance(task.command, str) else ()):
         for name in params if word.startswith("$") else ():
             if word == f"${variable_of(name)}":
-                message = f"command: {word} in a list is these very letters, for no shell sees it"
+                message = f"command: {word} in a list is taken literally: no shell expands it"
                 yield document.error(message, f"write ${{{name}}}", at=("command", index))
 
 
@@ -86,7 +86,7 @@ def _wrong_names(document: Document, request: Submission, variables: Container[s
 
 
 def _uses_names(task: Task) -> bool:
-    """Return whether there is anything to look at; most tasks have nothing, and are to be read in no time."""
+    """Return True if any name can stand in the task; most have none, and are read fast."""
     words = () if isinstance(task.command, str) else task.command
     if any(word.startswith("$") for word in words):
         return True

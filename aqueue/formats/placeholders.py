@@ -16,7 +16,7 @@ OWN_VARIABLES: Final = (
     "AQUEUE_SCHEDULED_FOR",
     "AQUEUE_GPUS",
 )
-"""The variables that tell a command of its run; a server that is itself a run must not hand its own on."""
+"""The variables that describe a run to its command; a server that is itself a run must not pass its own on."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}", re.ASCII)
 _OF_A_SERVER = ("AQUEUE_DIR", "AQUEUE_QUEUE_ENABLED")
@@ -47,7 +47,7 @@ class UnknownNameError(ValueError):
 
 
 def _leads_to(entry: str, name: str, entries: Mapping[str, str]) -> bool:
-    """Return whether the entry for `name` uses another one, itself or by way of others."""
+    """Return True if the entry for `name` uses `entry`, directly or through others."""
     had, left = set[str](), [name]
     while left:
         if (one := left.pop()) in had or one not in entries:
@@ -58,7 +58,7 @@ def _leads_to(entry: str, name: str, entries: Mapping[str, str]) -> bool:
 
 
 def _literally(name: str) -> str:
-    return f"where it is for somebody else to fill in, write $${{{name}}}"
+    return f"to leave it as it is, write $${{{name}}}"
 
 
 def fill_in(text: str, value_of: Callable[[str], str]) -> str:
@@ -103,9 +103,9 @@ def value_of(
 
 
 def is_misspelt(name: str, known: Collection[str]) -> bool:
-    """Return whether this must be meant for one of the names that a task knows itself.
+    """Return True if a name must be a misspelling of one that the task itself defines.
 
-    Whatever else it does not know may be a variable of the server's. Those have capital letters.
+    Any other name may be a variable of the server's environment; those have capital letters.
     """
     if name in known or name in OWN_VARIABLES:
         return False

@@ -90,7 +90,7 @@ def _timezone(document: Document, written: str) -> str:
     name = _local_timezone() if written == "local" else written
     if name is None:
         hint = "say which it is, here or in aqueue.yaml: timezone: Europe/Berlin"
-        raise document.error("nobody can tell the name of this machine's timezone", hint)
+        raise document.error("cannot determine the name of this machine's timezone", hint)
     if is_timezone(name):
         return name
     import zoneinfo

@@ -17,7 +17,7 @@ _LIKE_A_MAPPING = re.compile(r"[{\[:=]")
 
 
 def key_shown(key: str, known: Sequence[str] = ()) -> str:
-    """Return a key as an error may show it; empty if it is none that anybody can have meant."""
+    """Return a key as an error may show it; empty if nobody can have meant it as a key."""
     if _NAME.fullmatch(key) or key.replace(" ", "_") in known:
         return key
     word = _WORD.match(key)

@@ -86,7 +86,7 @@ def refuse_lacking_comma(elements: Sequence[Any], is_quoted: Callable[[int], boo
     """Refuse numbers in a list that have only a blank between them.
 
     Args:
-        is_quoted: tells of which elements, by their index, it is said that they are text.
+        is_quoted: returns True for the index of an element in quotes.
 
     Raises:
         SweepError: at the first of them.
@@ -101,7 +101,7 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
     if not elements:
         raise SweepError("it has no values; write one at least")
     if len(elements) > MOST:
-        raise SweepError(f"it has {len(elements):,} values; {MOST:,} is the most")
+        raise SweepError(f"it has {len(elements):,} values; the maximum is {MOST:,}")
     had = set()
     for element in elements:
         if isinstance(element, list | dict):
@@ -127,7 +127,7 @@ def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
     """
     meant = meant_by_axis(value) if isinstance(value, str) else ""
     if meant and not (in_list and meant.startswith("[") and "(" not in value):
-        end = ", whose end is not in it" if meant.startswith("range(") and "…" not in meant else ""
+        end = ", which excludes its end" if meant.startswith("range(") and "…" not in meant else ""
         raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {AS_TEXT}")
 
 
@@ -142,9 +142,9 @@ def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
         first, beyond, each = (Decimal(str(number)) for number in (start, end, step))
         count = math.ceil((beyond - first) / each)
         if count <= 0:
-            raise SweepError("it is empty; the end itself is not in it, and a step that leads down is negative")
+            raise SweepError("it is empty; the end is not included, and counting down needs a negative step")
         if count > MOST:
-            raise SweepError(f"it has {amount(count)} values; {MOST:,} is the most")
+            raise SweepError(f"it has {amount(count)} values; the maximum is {MOST:,}")
         kind = int if all(isinstance(number, int) for number in numbers) else float
         values = tuple(kind(first + index * each) for index in range(count))
     if len({*values, end}) <= count:
@@ -157,7 +157,7 @@ def _span(name: str, numbers: Sequence[float]) -> Span:
         raise SweepError(f"expected {name}(low, high)")
     low, high = map(float, numbers)
     if low >= high:
-        raise SweepError("expected the lower number first, and then a larger one")
+        raise SweepError("expected a lower number first, then a higher one")
     if name == "loguniform" and low <= 0:
         raise SweepError("expected numbers above 0; only uniform takes others")
     return Span(low, high, name == "loguniform")

@@ -70,7 +70,7 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
         defaults: what the tasks get that they do not say.
 
     Raises:
-        FileError: there are mistakes in it; all that can be told at once.
+        FileError: there are mistakes in it; it has all that can be found at once.
     """
     found = mistakes.read_all(text, file, functools.partial(_entry, defaults), _stand_in)
     if not found.made and not found.mistakes:

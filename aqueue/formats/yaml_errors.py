@@ -24,7 +24,7 @@ class DocumentError(FileError):
 
     Attributes:
         at: the keys and indices that lead to it, as far as they are known.
-        node: what there would have to be changed; None if that cannot be told.
+        node: the part that has to change; None if that is unknown.
         is_absent: whether `node` lacks the last key of `at`.
         meant: the key that was probably meant instead of the one that `node` is.
     """
@@ -62,10 +62,10 @@ def located(error: yaml.YAMLError, text: str, file: str) -> FileError:
         mark = error.context_mark or mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     if error.problem and "nesting depth" in error.problem:
-        # YAML's own limit, where it looks that far ahead before it says anything.
+        # YAML's own limit, which it can reach before it yields an event.
         return FileError(file, line, column, *TOO_MUCH)
-    if mark and error.problem and error.problem.startswith(_UNDEFINED) and (told := _alias(text, mark.index)):
-        return FileError(file, line, column, *told)
+    if mark and error.problem and error.problem.startswith(_UNDEFINED) and (found := _alias(text, mark.index)):
+        return FileError(file, line, column, *found)
     problem = f"not valid YAML: {error.problem or error.context}"
     start_of_line = text[: mark.index].rpartition("\n")[2] if mark else ""
     return FileError(file, line, column, problem, _hint(error, start_of_line))
@@ -100,13 +100,13 @@ def _alias(text: str, position: int) -> tuple[str, str] | None:
 def _hint(error: yaml.MarkedYAMLError, start_of_line: str) -> str:
     problem = error.problem or ""
     if problem == _UNCLOSED:
-        return "the quote that begins there has no end"
+        return "the quote that starts there is not closed"
     if "expected ',' or" in problem and _CALL_NAME.search(start_of_line):
         return "put the whole call in quotes: 'choice(a, \"b c\")'"
     if "tab character" in problem or "\\t" in problem or "cannot start any token" in problem:
-        return "indent with blanks, not tabs, and quote text that begins with %, @ or `"
+        return "indent with spaces, not tabs, and quote text that begins with %, @ or `"
     if "expected alphabetic or numeric character" in problem or _UNDEFINED in problem:
         return 'quote text that begins with * or &, such as "*/5 * * * *"'
     if "mapping values are not allowed" in problem:
         return "begin all keys in the same column, and quote text that contains ': '"
-    return "look for a missing quote, bracket or blank; a line is written as in `command: python train.py`"
+    return "look for a missing quote, bracket or space; a line is written as in `command: python train.py`"

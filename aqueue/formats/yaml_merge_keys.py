@@ -42,7 +42,7 @@ class MergeKeys:
         written as, so that errors are placed there.
 
         Returns:
-            how many keys were looked at for it.
+            how many keys were read for it.
 
         Raises:
             FileError: a merge key has no mapping, or stands for too much.

@@ -1,4 +1,4 @@
-"""Claims: what a server has seen of the GPUs, and the runs that it is given."""
+"""Claims: the readings of the GPUs that a server brings, and the runs that it is given."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -11,10 +11,10 @@ class GpuView(NamedTuple):
     """The readings of the GPUs that a server has.
 
     Attributes:
-        look: the last look; None if there was none.
+        look: the last reading; None if there was none.
         before: the one before that.
-        is_news: whether the store has not been told of the last one.
-        is_prompt: whether the next one can be had at once, so that a run which needs it keeps its slot meanwhile.
+        is_news: whether the last one is not in the store yet.
+        is_prompt: whether the next one comes at once, so that a run which needs it keeps its slot until then.
     """
 
     look: GpuReading | None = None
@@ -31,10 +31,10 @@ class ClaimResult(NamedTuple):
 
     Attributes:
         runs: they are running now, each with its next attempt.
-        look: the last look, with what it meant for our own runs.
-        needs_look: whether more may be given once somebody has looked at the GPUs.
-        is_vetoed: whether a run waits only for what looks will show.
-        lacking: runs that ask for GPUs that there are not, each with the words for that.
+        look: the last reading, with what it meant for our own runs.
+        needs_look: whether another reading may let more runs start.
+        is_vetoed: whether a run waits only for later readings.
+        lacking: runs that request GPUs which do not exist, each with the reason.
     """
 
     runs: list[Run]

@@ -44,7 +44,9 @@ def combinations(sweep: Sweep) -> list[Combination]:
     if not made:
         raise SweepError("exclude: no combination is left; exclude fewer of them")
     if len(made) > MOST:
-        raise SweepError(f"include: with what it adds there are {len(made):,} combinations; {MOST:,} is the most")
+        raise SweepError(
+            f"include: with what it adds there are {len(made):,} combinations; the maximum is {MOST:,}"
+        )
     return made
 
 
@@ -67,7 +69,7 @@ def amount(count: int) -> str:
 
 @lru_cache
 def _logarithms(low: float, high: float) -> tuple[Decimal, Decimal]:
-    """That of the lower number, and how much that of the other is above it."""
+    """Return the logarithm of the lower number, and the difference to that of the higher one."""
     least = EXACT.ln(Decimal(low))
     return least, EXACT.subtract(EXACT.ln(Decimal(high)), least)
 
@@ -87,7 +89,7 @@ def _check(sweep: Sweep) -> None:
 
 
 def _identity(value: Value) -> tuple[bool, Scalar]:
-    """Return what is equal for values that are the same, which to Python True and 1 are."""
+    """Return a key by which values are compared; unlike in Python, True and 1 differ."""
     scalar = stands_for(value)
     return isinstance(scalar, bool), scalar
 
@@ -107,7 +109,7 @@ def _pairs(combination: Combination, names: Iterable[str], by_text: Container[st
 
 
 def _exclusion(sweep: Sweep) -> Callable[[Combination], bool]:
-    """Return what tells whether a combination is to be left out."""
+    """Return a function that is True for a combination to leave out."""
     by_text = _told_apart_by_text(sweep)
     by_names: dict[tuple[str, ...], set[_Pairs]] = {}
     for excluded in sweep.exclude:
@@ -126,7 +128,7 @@ def _grid(sweep: Sweep) -> list[Combination]:
         values.append(axis)
     if (count := math.prod(map(len, values))) > MOST:
         hint = f"take fewer values, or pick some combinations {HOW_MANY}"
-        raise SweepError(f"there are {amount(count)} combinations, and {MOST:,} is the most; {hint}")
+        raise SweepError(f"there are {amount(count)} combinations, and the maximum is {MOST:,}; {hint}")
     is_excluded = _exclusion(sweep)
     grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
     return [made for made in grid if not is_excluded(made)]
@@ -145,7 +147,7 @@ def _samples(sweep: Sweep, count: int) -> list[Combination]:
 
 
 def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) -> list[Combination]:
-    """Return the first GPUs of a deck that is shuffled."""
+    """Return the first combinations of the shuffled grid."""
     if count > len(grid):
         raise SweepError(f"samples: there are only {len(grid):,} combinations to pick {count:,} from; pick fewer")
     for index in range(count):
@@ -155,7 +157,7 @@ def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) ->
 
 
 def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Combination]:
-    """Combinations that are drawn axis by axis, where there are too many to make them all."""
+    """Yield combinations drawn axis by axis, where there are too many to make them all."""
     is_excluded = _exclusion(sweep)
     by_text = _told_apart_by_text(sweep)
     had = set()
@@ -177,7 +179,7 @@ def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Co
 
 
 def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination]:
-    """Add to the originals what is to be added to them, and return what could be added to none."""
+    """Add the entries of `include` to the originals that they fit, and return those that fit none."""
     alone = []
     by_text = _told_apart_by_text(sweep)
     # Which originals have which values, by the names of axes.

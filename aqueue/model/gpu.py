@@ -1,6 +1,6 @@
-"""GPUs as the rest of aqueue talks about them: what a look at the machine saw, and what a run asks for. Pure.
+"""GPUs: those that a reading of the machine shows, and those that a run requests. Pure.
 
-A GPU is what a run can be given: a whole GPU, or one instance of a GPU that is partitioned (MIG).
+A GPU is the unit that a run is given: a whole device, or one instance of a partitioned device (MIG).
 """
 
 import re
@@ -15,7 +15,7 @@ GpuId = int | str
 _ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
 
 GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-"""The variables by which programs, CUDA and containers are told their GPUs."""
+"""The variables that tell programs, CUDA and containers which GPUs to use."""
 
 HANGS: Final = "does not answer"
 """The problem of a GPU, or a driver, that takes too long."""
@@ -59,7 +59,7 @@ class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         memory: bytes that it has there; None if the driver does not say.
-        user, name: whose it is, and what it is called; empty if that cannot be told.
+        user, name: its owner and its name; empty if they are unknown.
         run: the run of the folder that has started it; None if none has.
     """
 
@@ -81,7 +81,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
         distances: how far the other GPUs are, by their keys: 0 with NVLink in between, more the longer the way.
         error: why it cannot be used now.
         is_declared: whether all that is known of it is what `aqueue.yaml` says.
-        doubts: in how many looks in a row it had memory in use that nobody accounts for.
+        doubts: the number of consecutive readings with memory in use that no known process accounts for.
     """
 
     key: str
@@ -103,11 +103,11 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def used(self) -> int | None:
-        """Bytes in use; None if that is not known."""
+        """Return the bytes in use; None if they are unknown."""
         return None if self.total is None or self.free is None else self.total - self.free
 
     @property
-    def held(self) -> Allocation:
+    def allocation(self) -> Allocation:
         """Return the GPU as it is given to a run."""
         return Allocation(self.key, self.label, self.instance is not None)
 
@@ -136,7 +136,7 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text_of(demand: GpuRequest | None) -> str:
-    """Return a demand such that the same is always the same text; empty for none."""
+    """Return a request as text; equal requests give equal texts, and none gives an empty one."""
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
@@ -172,9 +172,9 @@ def resolved(gpus: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list
 
 
 def parse_ids(written: str) -> tuple[GpuId, ...]:
-    """Cards as `CUDA_VISIBLE_DEVICES` and options have them: indices or UUIDs with commas between them.
+    """Return the GPUs of a text such as `CUDA_VISIBLE_DEVICES`: indices or UUIDs with commas between them.
 
-    As in CUDA, what follows the first that is none does not count.
+    As in CUDA, everything from the first invalid entry on is ignored.
     """
     ids: list[GpuId] = []
     for word in written.split(","):
@@ -186,7 +186,7 @@ def parse_ids(written: str) -> tuple[GpuId, ...]:
 
 
 def owned(given: tuple[GpuId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[GpuId, ...], ...]:
-    """Return what a server is told of its GPUs, by an option and by the environment that it is started in."""
+    """Return the lists of GPUs that a server is limited to, by an option and by its environment."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     inherited = None if visible is None else parse_ids(visible)
     return tuple(ids for ids in (given, inherited) if ids is not None)

@@ -44,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> int | None:
-        """Return the signal that ended the process, as far as its exit code tells."""
+        """Return the signal that ended the process, by its exit code; None if none did."""
         number = (self.exit_code or 0) - 128
         return number if number in _SIGNALS else None
 

@@ -1,4 +1,4 @@
-"""Schedules, as a task file says them and as they are remembered. Pure."""
+"""Schedules, as written in a task file and as stored. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -72,7 +72,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeptCode(msgspec.Struct, frozen=True):
-    """Code that was kept for what is due.
+    """Code that was kept for a due time.
 
     Attributes:
         as_of: when that was asked for.
@@ -86,7 +86,7 @@ class KeptCode(msgspec.Struct, frozen=True):
 
 
 Kept = Mapping[Code, KeptCode]
-"""The code that is there for what is due."""
+"""The code that was kept for due times."""
 
 
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Servers as the others, and people, know them."""
+"""Servers, as the store knows them."""
 
 from enum import StrEnum
 
@@ -11,9 +11,9 @@ class Leaving(StrEnum):
     """The way in which a server is asked to leave."""
 
     WHEN_DONE = "when done"
-    """It starts nothing more, and goes when what it runs is over."""
+    """It starts no more runs, and exits when its own have ended."""
     AT_ONCE = "at once"
-    """It stops what it runs, and goes."""
+    """It stops its runs, and exits."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,11 +26,11 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         raised_to: how many of them somebody has asked for; it counts if there are more.
         heartbeat_at: its last sign of life.
         queues: the only queues it serves; None for all.
-        log: where it writes what it has to say; None for where it was started.
+        log: the file of its messages; None if they go to its terminal.
         wanted_at: when somebody last asked for it to be up.
         stays_for: how many seconds without work it was then asked to stay, if it would leave earlier.
         disabled_by: what says that it may start nothing; None if nothing does.
-        leaving: how it is to go, once it is.
+        leaving: how it is to exit; None unless it has been asked to.
         owns: it has only GPUs that each of these lists means.
     """
 
@@ -51,7 +51,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def most_jobs(self) -> int:
-        """Runs at the same time in queues that nobody configured."""
+        """Return how many runs may run at the same time in queues that nobody configured."""
         return max(self.jobs, self.raised_to)
 
     def serves(self, queue: str) -> bool:

@@ -74,13 +74,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.names()[-1]
 
     def names(self) -> list[str]:
-        """By which names other tasks of its file may need its runs."""
+        """Return the names by which other tasks of its file may need its runs."""
         if self.sweep is None:
             return [self.task.name]
         return [name for name, _ in self.by_name(range(self.size()))]
 
     def by_name(self, runs: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
-        """By which names other tasks of its file may need its runs, all or one of a sweep; these are their ids."""
+        """Yield each name by which other tasks of its file may need its runs, with the ids of those runs."""
         yield self.task.name, runs
         if self.sweep is not None:
             yield from ((f"{self.task.name}-{number}", (run,)) for number, run in enumerate(runs, start=1))

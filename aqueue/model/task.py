@@ -75,7 +75,7 @@ class Keep(StrEnum):
 
     ALWAYS = "always"
     FAILED = "failed"
-    """Those of attempts that did not succeed."""
+    """Checkouts of attempts that did not succeed."""
     NEVER = "never"
 
 
@@ -109,7 +109,7 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Code = tuple[str, Isolation]
-"""Code that is to be kept: that of a working directory, and how it is needed."""
+"""Code to keep: a working directory, and how its attempts are isolated."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -183,7 +183,7 @@ def is_name(text: str) -> bool:
 
 
 def is_param(text: str) -> bool:
-    """Return whether a param may have this name."""
+    """Return True if a param may have this name."""
     return PARAM.fullmatch(text) is not None and not variable_of(text).startswith("AQUEUE_")
 
 
@@ -196,7 +196,7 @@ def variable_of(param: str) -> str:
 
 
 def parse_tags(written: str) -> tuple[str, ...]:
-    """Tags as one text, with commas between them.
+    """Return the tags in a text with commas between them.
 
     Raises:
         ValueError: one of them is not `key` or `key=value`.

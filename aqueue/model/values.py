@@ -16,7 +16,7 @@ class Spelled(msgspec.Struct, frozen=True):
         value: what it stands for, by which values are compared and sorted.
     """
 
-    # In JSON they are no words of a person's, so that a mapping in a task file is not taken for one of these.
+    # No user writes these names, so a mapping in a task file is never decoded as one of these.
     text: str = msgspec.field(name="as-written")
     value: int | float | bool | None = msgspec.field(name="stands-for")
 
@@ -54,7 +54,7 @@ def stands_for(value: Value) -> Scalar:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether this is a number, which true and false are not."""
+    """Return True for a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -90,7 +90,7 @@ class Claims:
         for direct in (True, False) if supply.limits.disabled_by else (False,):
             for turn in Turns(self._transaction, supply, direct=direct, keeps_slots=keeps_slots):
                 if isinstance(turn.found, Placed):
-                    allocations = [gpu.held for gpu in turn.found.gpus]
+                    allocations = [gpu.allocation for gpu in turn.found.gpus]
                     claimed.append(self._claim(server, turn.run, allocations, now))
                     continue
                 blocked.append(turn.found)

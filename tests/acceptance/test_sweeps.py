@@ -58,7 +58,7 @@ def test_a_sweep_that_is_too_much_is_rejected_and_no_run_of_it_is_queued(place: 
         "axis": ("matrix: {x: range(10001)}", "2:13: matrix.x: 'range(10001)': it has 10,001 values"),
         "matrix": (
             "matrix: {x: range(100), y: range(101)}",
-            "2:9: matrix: there are 10,100 combinations, and 10,000 is the most",
+            "2:9: matrix: there are 10,100 combinations, and the maximum is 10,000",
         ),
         "name": (f"name: {'x' * 63}\nmatrix: {{x: range(10)}}", "2:7: the name is too long for a sweep"),
     }

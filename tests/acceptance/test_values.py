@@ -81,7 +81,7 @@ def test_a_name_that_is_neither_is_found_by_check_or_fails_the_run_with_a_senten
     assert (row["state"], row["reason"]) == (
         "failed",
         "cannot be started: ${FAR} is neither a param nor a variable of its environment;"
-        " where it is for somebody else to fill in, write $${FAR}",
+        " to leave it as it is, write $${FAR}",
     )
 
 

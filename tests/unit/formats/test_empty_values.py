@@ -52,7 +52,7 @@ def test_a_missing_word_of_a_command_is_refused() -> None:
 )
 def test_a_list_without_brackets_is_refused_with_how_it_is_written(text: str, hint: str) -> None:
     key = text.partition(":")[0]
-    assert problems(f"command: x\n{text}\n") == [(f"2:9: {key}: several values stand without brackets", hint)]
+    assert problems(f"command: x\n{text}\n") == [(f"2:9: {key}: several values need brackets", hint)]
 
 
 @pytest.mark.parametrize("key", ["working_dir", "name", "queue", "group", "shell", "after"])

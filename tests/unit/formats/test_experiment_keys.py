@@ -48,10 +48,10 @@ LINES = [
     ("matrix: {lr: [1], AQUEUE_ID: [1]}", f"19: matrix.AQUEUE_ID: {WRONG_NAME}", NO_PARAM),
     ('matrix: {lr: [1, "x\\0"]}', f"18: matrix: {NUL}", "leave it out"),
     ('matrix: {lr: "x\\0"}', f"14: matrix: {NUL}", "leave it out"),
-    ("matrix: {lr: range(10001)}", "14: matrix.lr: 'range(10001)': it has 10,001 values", "10,000 is the most"),
+    ("matrix: {lr: range(10001)}", "14: matrix.lr: 'range(10001)': it has 10,001 values", "the maximum is 10,000"),
     (
         "matrix: {lr: range(100), seed: range(101)}",
-        "9: matrix: there are 10,100 combinations, and 10,000 is the most",
+        "9: matrix: there are 10,100 combinations, and the maximum is 10,000",
         "take fewer values, or pick some combinations with samples: 20",
     ),
     (
@@ -215,7 +215,7 @@ def test_as_many_values_as_a_sweep_may_have_can_be_written_out() -> None:
     values = ", ".join(map(str, range(10_000)))
     assert len(request_in(f"matrix: {{lr: [{values}]}}").tasks()) == 10_000
     message, hint = error_in(f"command: x\nmatrix: {{lr: [{values}, 10000]}}")
-    assert (message, hint) == ("train.yaml:2:14: matrix.lr: it has 10,001 values", "10,000 is the most")
+    assert (message, hint) == ("train.yaml:2:14: matrix.lr: it has 10,001 values", "the maximum is 10,000")
 
 
 def test_a_whole_mebibyte_of_values_is_read_at_once() -> None:

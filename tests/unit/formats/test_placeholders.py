@@ -149,7 +149,7 @@ def test_what_a_server_may_know_or_a_shell_is_to_fill_in_is_accepted(lines: list
 
 def test_a_check_knows_the_variables_that_there_are_here() -> None:
     command = "command: [echo, '${HERE}', '${THERE}']"
-    literal = "where it is for somebody else to fill in, write $${THERE}"
+    literal = "to leave it as it is, write $${THERE}"
     assert problem(command, variables=("HERE",)) == (f"1:28: command: ${{THERE}} {NEITHER}", literal)
     content = content_of(command)
     check(content.documents[0], content.requests[0], ("HERE", "THERE"))

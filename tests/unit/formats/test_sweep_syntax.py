@@ -63,7 +63,7 @@ def test_spans_are_read(written: str, span: Span) -> None:
 
 def test_a_range_may_have_the_most_values_and_no_more() -> None:
     assert parse_axis(f"range({MOST})") == tuple(range(MOST))
-    assert problem_of(f"range({MOST + 1})") == "'range(10001)': it has 10,001 values; 10,000 is the most"
+    assert problem_of(f"range({MOST + 1})") == "'range(10001)': it has 10,001 values; the maximum is 10,000"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_range_may_have_the_most_values_and_no_more() -> None:
         ([1, [2]], "expected plain values, got a list; quote it if it is text"),
         ("[[1]]", "'[[1]]': expected plain values, got a list; quote it if it is text"),
         ("[a: b]", "'[a: b]': expected plain values, got keys and values; quote it if it is text"),
-        (list(range(MOST + 1)), "it has 10,001 values; 10,000 is the most"),
+        (list(range(MOST + 1)), "it has 10,001 values; the maximum is 10,000"),
         ([1, 2, 1], "1 is given twice; keep one of them"),
         (["a", "a"], "'a' is given twice; keep one of them"),
         (
@@ -100,21 +100,21 @@ def test_a_range_may_have_the_most_values_and_no_more() -> None:
         ("range(1, 2, 0)", "'range(1, 2, 0)': it has no end; take a step other than 0"),
         (
             "range(-1)",
-            "'range(-1)': it is empty; the end itself is not in it, and a step that leads down is negative",
+            "'range(-1)': it is empty; the end is not included, and counting down needs a negative step",
         ),
         (
             "range(5, 1)",
-            "'range(5, 1)': it is empty; the end itself is not in it, and a step that leads down is negative",
+            "'range(5, 1)': it is empty; the end is not included, and counting down needs a negative step",
         ),
-        ("range(1e300)", "'range(1e300)': it has very many values; 10,000 is the most"),
-        ("range(0, 1e300, 1e-300)", "'range(0, 1e300, 1e-300)': it has very many values; 10,000 is the most"),
+        ("range(1e300)", "'range(1e300)': it has very many values; the maximum is 10,000"),
+        ("range(0, 1e300, 1e-300)", "'range(0, 1e300, 1e-300)': it has very many values; the maximum is 10,000"),
         (
             "range(1e16, 10000000000000004, 0.1)",
             "'range(1e16, 10000000000000004, 0.1)': its step is too small to tell numbers of this size apart",
         ),
         ("uniform(1)", "'uniform(1)': expected uniform(low, high)"),
-        ("uniform(1, 0)", "'uniform(1, 0)': expected the lower number first, and then a larger one"),
-        ("uniform(1, 1)", "'uniform(1, 1)': expected the lower number first, and then a larger one"),
+        ("uniform(1, 0)", "'uniform(1, 0)': expected a lower number first, then a higher one"),
+        ("uniform(1, 1)", "'uniform(1, 1)': expected a lower number first, then a higher one"),
         ("loguniform(1, 2, 3)", "'loguniform(1, 2, 3)': expected loguniform(low, high)"),
         ("loguniform(0, 1)", "'loguniform(0, 1)': expected numbers above 0; only uniform takes others"),
         ("[a]\n---\n[b]", "'[a]\\n---\\n[b]': expected one list"),
@@ -160,7 +160,7 @@ def test_what_only_guild_has_is_refused(written: str) -> None:
 
 
 def test_of_a_range_of_guild_it_is_said_that_the_end_differs() -> None:
-    assert problem_of("range[1:5]").endswith("write range(1, 6), whose end is not in it")
+    assert problem_of("range[1:5]").endswith("write range(1, 6), which excludes its end")
     assert problem_of(["1:30"]).endswith("write uniform(1, 30); or, if it is text, put it under params")
 
 

@@ -256,5 +256,5 @@ def test_a_key_of_another_tool_is_told_as_ours(key: str, hint: str) -> None:
 @pytest.mark.parametrize("text", ["params: {lr: 1}", "matrix: {lr: [1, 2]}"])
 def test_a_param_as_a_shell_would_have_it_is_refused_in_a_list(text: str) -> None:
     message, hint = error_in(f"command: [echo, $lr]\n{text}\n")
-    assert message == "train.yaml:1:17: command: $lr in a list is these very letters, for no shell sees it"
+    assert message == "train.yaml:1:17: command: $lr in a list is taken literally: no shell expands it"
     assert hint == "write ${lr}"

@@ -83,12 +83,12 @@ def test_columns_count_characters(text: str, where: str) -> None:
         (
             "a:\n\t- b",
             "x.yaml:2:1: not valid YAML: found character that cannot start any token",
-            "indent with blanks, not tabs, and quote text that begins with %, @ or `",
+            "indent with spaces, not tabs, and quote text that begins with %, @ or `",
         ),
         (
             "a: %b",
             "x.yaml:1:4: not valid YAML: found character that cannot start any token",
-            "indent with blanks, not tabs, and quote text that begins with %, @ or `",
+            "indent with spaces, not tabs, and quote text that begins with %, @ or `",
         ),
         (
             "a: b: c",
@@ -156,4 +156,4 @@ def test_an_error_can_be_placed_at_a_value_or_at_its_key() -> None:
 def test_a_quote_without_an_end_is_told_where_it_begins(quote: str) -> None:
     error = error_in(f"name: a\ncommand: {quote}python train.py\nqueue: gpu\ntimeout: 2h\n")
     assert error.message == "x.yaml:2:10: not valid YAML: found unexpected end of stream"
-    assert error.hint == "the quote that begins there has no end"
+    assert error.hint == "the quote that starts there is not closed"

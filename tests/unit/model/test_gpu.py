@@ -73,8 +73,8 @@ def test_how_much_is_in_use_is_known_only_with_both_numbers() -> None:
 
 
 def test_a_run_remembers_a_card_by_its_key_and_label_and_whether_it_is_an_instance() -> None:
-    assert WHOLE.held == Allocation(UUID, "2", False)
-    assert INSTANCE.held == Allocation(MIG, "0:1", True)
+    assert WHOLE.allocation == Allocation(UUID, "2", False)
+    assert INSTANCE.allocation == Allocation(MIG, "0:1", True)
 
 
 # Lists of cards

@@ -11,7 +11,7 @@ FROM_SPANS = [
     {"lr": 7.813452073384144e-05, "dropout": 0.1047068212460186, "layers": 4},
     {"lr": 0.037044033717022654, "dropout": -0.8695917510558757, "layers": 2},
 ]
-TOO_MANY = "and 10,000 is the most; take fewer values, or pick some combinations with samples: 20"
+TOO_MANY = "and the maximum is 10,000; take fewer values, or pick some combinations with samples: 20"
 LR: dict[str, Axis] = {"lr": (0.1, 0.01), "seed": (1, 2)}
 
 
@@ -113,7 +113,7 @@ def test_the_sweep_itself_is_left_as_it_is() -> None:
         ),
         (
             Sweep(axes={"a": tuple(range(MOST))}, include=({"a": -1},)),
-            "include: with what it adds there are 10,001 combinations; 10,000 is the most",
+            "include: with what it adds there are 10,001 combinations; the maximum is 10,000",
         ),
         (
             Sweep(axes=LR, exclude=({"lr": 0.1}, {"lr": 0.01})),
