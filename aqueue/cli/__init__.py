@@ -13,29 +13,29 @@ from aqueue.cli.output import say
 from aqueue.errors import AqueueError, advice, is_without_process
 
 _VERBS = {
-    "init": ("serve", "Create a folder."),
-    "serve": ("serve", "Run what is dropped into the folder, until Ctrl-C."),
+    "init": ("servers", "Create a folder."),
+    "serve": ("servers", "Run what is dropped into the folder, until Ctrl-C."),
     "start": ("servers", "Start a server in the background."),
     "stop": ("servers", "Stop the servers after running tasks finish."),
     "add": ("submit", "Queue one command."),
     "enqueue": ("submit", "Queue the tasks of files."),
     "dequeue": ("queues", "Remove a run from a queue."),
-    "check": ("check", "Check task files without queueing them."),
+    "check": ("submit", "Check task files without queueing them."),
     "ls": ("runs", "List runs."),
     "compare": ("compare", "Compare the metrics of runs, as a table or a plot."),
     "status": ("status", "Show servers, queues, GPUs and schedules."),
     "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
     "schedules": ("schedules", "Show schedules."),
-    "show": ("runs", "Show one run."),
+    "show": ("details", "Show one run."),
     "logs": ("follow", "Show the output of a run."),
     "wait": ("follow", "Wait until runs end."),
-    "cancel": ("change", "Stop running runs and remove queued ones."),
-    "retry": ("change", "Queue finished runs again."),
-    "hold": ("change", "Keep queued runs from starting."),
-    "release": ("change", "Release held runs."),
+    "cancel": ("runs", "Stop running runs and remove queued ones."),
+    "retry": ("runs", "Queue finished runs again."),
+    "hold": ("runs", "Keep queued runs from starting."),
+    "release": ("runs", "Release held runs."),
     "pause": ("queues", "Pause a queue or a schedule."),
     "resume": ("queues", "Resume a queue or a schedule."),
-    "prune": ("change", "Delete old finished runs."),
+    "prune": ("runs", "Delete old finished runs."),
 }
 
 

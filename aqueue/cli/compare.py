@@ -25,7 +25,7 @@ _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 
 @click.command()
 @directory_option
-@group_option
+@group_option("Compare only runs of this group.")
 @click.option("--tag", help="Only runs with this tag: key=value, or key for any value of it.")
 @click.option("-x", "x", metavar="KEY", required=True, help="Param, metric or column for the x axis.")
 @click.option("-y", "y", metavar="KEY", required=True, help="Metric, or other number, for the y axis.")

@@ -1,5 +1,7 @@
 """Completion of what is being typed, in a shell."""
 
+from collections.abc import Callable
+
 import click
 
 from aqueue.cli.context import find_folder
@@ -50,8 +52,6 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [group for group in groups if group.startswith(incomplete)]
 
 
-def group_option(command: F) -> F:
-    """Give a command the option `--group`, as `group`."""
-    return click.option("--group", metavar="NAME", shell_complete=complete_group, help="Runs of this group.")(
-        command
-    )
+def group_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--group`, as `group`, with a help text."""
+    return click.option("--group", metavar="NAME", shell_complete=complete_group, help=text)

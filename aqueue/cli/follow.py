@@ -22,7 +22,7 @@ _SHOWN = 5
 @click.command()
 @directory_option
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
-@group_option
+@group_option("Include all runs of this group.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet: bool) -> None:
     """Wait until runs are over: those named, or all that are queued or running now.

@@ -76,7 +76,7 @@ class _Size(click.ParamType[int]):
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
-CARDS_TYPE = _Gpus()
+GPUS_TYPE = _Gpus()
 
 
 def demand_options(command: F) -> F:
@@ -89,33 +89,6 @@ def demand_options(command: F) -> F:
         type=_Demand(),
         metavar="N|LIST",
         help="Number of GPUs, or which ones: 2, or [0] or 0,2; 0 hides all.",
-    )(command)
-
-
-def owned_option(command: F) -> F:
-    """Give a command the option `--gpus`, as `gpus`: the GPUs that a server may use; None: all."""
-    return click.option("--gpus", type=CARDS_TYPE, metavar="LIST", help="Use only these GPUs: 0,1.")(command)
-
-
-def served_option(command: F) -> F:
-    """Give a command the option `--queue`, which may be repeated, as `queues`: a tuple, None for all."""
-
-    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...] | None:
-        names = [name.strip() for text in written for name in text.split(",")]
-        return tuple(NAME_TYPE.convert(name, param, ctx) for name in names) or None
-
-    option = click.option(
-        "--queue", "queues", multiple=True, metavar="NAME", callback=split, help="Serve only this queue."
-    )
-    return option(command)
-
-
-def ignore_schedules_option(command: F) -> F:
-    """Give a command the option `--ignore-schedules`, as `ignore_schedules`."""
-    return click.option(
-        "--ignore-schedules",
-        is_flag=True,
-        help="Let an idle timeout stop the server although there are schedules.",
     )(command)
 
 

@@ -1,8 +1,11 @@
 """Commands that leave some of their words alone: those of the command that is queued, and those of its params."""
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
+
+from aqueue.cli.options import COUNT, F
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -51,6 +54,42 @@ class FilesThenParams(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return the words of the line that says how it is used."""
         return [*super().collect_usage_pieces(ctx), "[-- PARAMS…]"]
+
+
+class ParamWords(NamedTuple):
+    """The params of a command line, as they are written.
+
+    Attributes:
+        words: those after `--`.
+        new: those of `--new`.
+    """
+
+    words: tuple[str, ...]
+    samples: int | None
+    seed: int | None
+    new: tuple[str, ...]
+
+
+def param_options(command: F) -> F:
+    """Give a command that takes words after `--` the options that go with them, as `given`."""
+
+    @functools.wraps(command)
+    def with_params(
+        *, params: tuple[str, ...], samples: int | None, seed: int | None, new: tuple[str, ...], **others: Any
+    ) -> Any:
+        return command(given=ParamWords(params, samples, seed, new), **others)
+
+    options = (
+        click.option(
+            "--new", metavar="K=V", multiple=True, help="Add a param that the files do not have; may be repeated."
+        ),
+        click.option("--samples", type=COUNT, metavar="N", help="Pick N combinations at random."),
+        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed for --samples (default: 0)."),
+    )
+    with_options: Any = with_params
+    for option in reversed(options):
+        with_options = option(with_options)
+    return cast("F", with_options)
 
 
 def _has_begun(ctx: click.Context) -> bool:

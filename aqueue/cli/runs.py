@@ -1,7 +1,8 @@
-"""The verbs that look at runs, queues and servers."""
+"""The verbs about runs: the list of them, and those that change runs."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
+from typing import Any, Unpack, cast
 
 import click
 
@@ -10,11 +11,12 @@ from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
-from aqueue.cli.options import COUNT, F, directory_option
-from aqueue.cli.output import put_by, say
+from aqueue.cli.messages import listed, note, say_warning, say_what_hangs_on
+from aqueue.cli.options import COUNT, DURATION, F, directory_option
+from aqueue.cli.output import put_by, report, say
+from aqueue.client import actions, pruning
 from aqueue.client import columns as tabulating
-from aqueue.client import views
+from aqueue.client.actions import Which
 from aqueue.client.listing import Chosen, ids_of, slices_as_json
 from aqueue.client.prospects import unseen
 from aqueue.client.session import config_or_default, present, reading
@@ -22,65 +24,71 @@ from aqueue.client.untaken import untaken
 from aqueue.client.wait_reasons import Waits, waits
 from aqueue.folder import rejected
 from aqueue.folder.layout import Folder
-from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run, State
-from aqueue.model.values import Value, plain_text
-from aqueue.policy.gpu_supply import described
-from aqueue.units import spell, spell_size
+from aqueue.units import counted
 from aqueue.visible import visible
 
 _ROWS = 50
 
-_NAMED = 5
+_SHOWN = 5
+
+_MUCH = 16 << 20
+"""The number of bytes not given back that is worth a word."""
 
 
-def _state_options(command: F) -> F:
-    for state in reversed(State):
-        option = click.option(
-            f"--{state}", "states", flag_value=str(state), multiple=True, help=f"Show only {state} runs."
+def _choice_options(command: F) -> F:
+    """Give a command the options that choose runs, as the fields of `Chosen`."""
+    chosen = [
+        click.option(
+            f"--{state}",
+            "states",
+            flag_value=str(state),
+            multiple=True,
+            callback=lambda _ctx, _param, states: [State(state) for state in states],
+            help=f"Show only {state} runs.",
         )
+        for state in State
+    ]
+    chosen += [
+        click.option(
+            "--queue", metavar="NAME", shell_complete=complete_queue, help="Show only runs of this queue."
+        ),
+        click.option(
+            "--tag", metavar="TAG", help="Show only runs with this tag: key=value, or key for any value."
+        ),
+        group_option("Show only runs of this group."),
+    ]
+    for option in reversed(chosen):
         command = option(command)
     return command
 
 
 @click.command("ls")
 @directory_option
-@_state_options
-@click.option("--queue", shell_complete=complete_queue, help="Show only runs of this queue.")
-@click.option("--tag", help="Show only runs with this tag: key=value, or key for any value.")
-@group_option
+@_choice_options
+@click.option("--limit", type=COUNT, metavar="N", help=f"Show at most N runs (default: {_ROWS}).")
 @click.option(
-    "--limit",
-    type=COUNT,
-    help=f"Show at most this many; default {_ROWS}.",
+    "--metrics", "measured", is_flag=True, help="Show params and metrics, oldest run first; of a group, all runs."
 )
-@click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest first; of a group all.")
-@click.option(
-    "--sort", "key", metavar="[-]KEY", help="Sort by a column, a param or a metric; -KEY: largest first."
-)
+@click.option("--sort", "key", metavar="[-]KEY", help="Sort by a column, param or metric; -KEY: largest first.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all runs as CSV, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print all runs as JSON, oldest first.")
 def list_(
     directory: str | None,
-    states: tuple[str, ...],
-    queue: str | None,
-    tag: str | None,
-    group: str | None,
     limit: int | None,
     measured: bool,
     key: str | None,
     as_csv: bool,
     as_json: bool,
+    **chosen: Unpack[Chosen],
 ) -> None:
     """List runs, newest first."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     folder = find_folder(directory)
-    wanted = [State(state) for state in states]
     is_for_people = not as_csv and not as_json
-    if limit is None and is_for_people and not (measured and group is not None):
+    if limit is None and is_for_people and not (measured and chosen["group"] is not None):
         limit = _ROWS
-    chosen = Chosen(states=wanted, queue=queue, tag=tag, group=group)
     if as_json:
         _print_as_json(folder, chosen, key, limit)
         return
@@ -136,72 +144,90 @@ def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -
     tables.print_table(table)
 
 
+def _runs_or_group(command: F) -> F:
+    """Give a command the runs it is about, as `which`; some must be named, or a group."""
+
+    @functools.wraps(command)
+    def checked(*, runs: tuple[str, ...], group: str | None, **others: Any) -> Any:
+        if not runs and group is None:
+            raise click.UsageError("say which: RUN…, or --group NAME")
+        return command(which=Which(runs, group), **others)
+
+    argument = click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
+    return cast("F", argument(group_option("Include all runs of this group.")(checked)))
+
+
 @click.command()
 @directory_option
-@click.argument("run", shell_complete=complete_run)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(directory: str | None, run: str, as_json: bool) -> None:
-    """Show one run."""
-    folder = find_folder(directory)
-    seen = views.show(folder, run, say_warning)
-    if as_json:
-        tables.print_json(seen.as_json())
+@_runs_or_group
+def cancel(directory: str | None, which: Which) -> None:
+    """Stop runs, or take them off the queue, and with them what comes after them."""
+    cancelled = actions.cancel(find_folder(directory), which)
+    _say_if_none(cancelled.runs, which)
+    if cancelled.is_without_room:
+        _say_stopped(cancelled.runs)
         return
-    found, attempts, wait, after = seen.run, seen.attempts, seen.wait, seen.after
-    command = found.task.command
-    facts = {
-        "run": f"{found.id}  {found.name}:{found.run_id}",
-        "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
-        "waits for": wait,
-        "after": _named(after),
-        "group": found.task.group,
-        "queue": f"{found.queue}, priority {found.priority.word}",
-        "command": command if isinstance(command, str) else shlex.join(command),
-        "params": _pairs(found.task.params),
-        "positional": shlex.join(found.task.arguments),
-        "working dir": found.task.working_dir,
-        "code": _code(found),
-        "tags": ", ".join(found.task.tags),
-        "trigger": str(found.trigger),
-        "due": tables.local(found.scheduled_for),
-        "asks for": described(found.task.demand) if found.task.demand else "",
-        "gpus": _labels(found.gpus),
-        "pid": views.pid(found, folder),
-        "created": tables.local(found.created_at),
-        "started": tables.local(found.started_at),
-        "finished": tables.local(found.finished_at),
-        "log": views.log(found, folder),
-        "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
-        "metrics": _pairs(found.metrics),
-    }
-    for label, value in facts.items():
-        if value:
-            text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
-            say(text, head=click.style(f"{label:<12} ", bold=True))
-    for attempt in attempts if len(attempts) > 1 else ():
-        end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
-        why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
-        where = f"  on GPU {_labels(attempt.gpus)}" if attempt.gpus else ""
-        say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
-    for attempt in attempts:
-        if path := views.checkout(found, attempt.number, folder):
-            say(path, head=click.style("checkout     ", bold=True))
+    for run, state in zip(cancelled.runs, cancelled.states, strict=True):
+        if state in (State.SUCCEEDED, State.FAILED):
+            note(f"run {run.id} is {state} again: its retry was taken back")
+    if State.RUNNING in cancelled.states and not cancelled.is_served:
+        note("no server is up: what runs is stopped when `aqueue serve` starts one")
+    say_what_hangs_on(len(cancelled.runs), cancelled.dependents)
 
 
-def _named(runs: Sequence[Run]) -> str:
-    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
-    return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+@click.command()
+@directory_option
+@_runs_or_group
+@click.option("--failed", is_flag=True, help="Only those that failed.")
+def retry(directory: str | None, which: Which, failed: bool) -> None:
+    """Queue runs that are over once more, as new attempts."""
+    retried = actions.retry(find_folder(directory), which, say_warning, only_failed=failed)
+    if not retried.runs and which.written:
+        note("nothing to do: none of them has failed")
+        return
+    _say_if_none(retried.runs, which)
+    note(retried.unserved)
+    if retried.others:
+        again = "waits" if len(retried.others) == 1 else "wait"
+        note(f"{listed(retried.others)} after that, and {again} again")
 
 
-def _pairs(values: Mapping[str, Value]) -> str:
-    """Return params or metrics as a command sees or says them."""
-    return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
+@click.command()
+@directory_option
+@_runs_or_group
+def hold(directory: str | None, which: Which) -> None:
+    """Keep queued runs from starting."""
+    _say_if_none(actions.hold(find_folder(directory), which), which)
 
 
-def _code(run: Run) -> str:
-    snapshot = run.task.snapshot
-    return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
+@click.command()
+@directory_option
+@_runs_or_group
+def release(directory: str | None, which: Which) -> None:
+    """Release held runs."""
+    released = actions.release(find_folder(directory), which)
+    _say_if_none(released.runs, which)
+    note(released.unserved)
 
 
-def _labels(gpus: Sequence[Allocation]) -> str:
-    return ", ".join(gpu.label for gpu in gpus)
+@click.command()
+@directory_option
+@click.option("--keep", type=DURATION, help="Keep runs that ended more recently; default: as configured, 30d.")
+def prune(directory: str | None, keep: float | None) -> None:
+    """Forget runs that were over long ago, and remove their files."""
+    pruned = pruning.prune(find_folder(directory), keep, say_warning)
+    report(f"{counted(pruned.runs, 'run')} forgotten")
+    if pruned.bytes_left >= _MUCH:
+        how = "; `aqueue prune` while no server is up gives them back" if pruned.is_served else ""
+        note(f"{pruned.bytes_left >> 20} MiB of {pruned.database} are kept for later runs{how}")
+
+
+def _say_if_none(runs: Sequence[Run], which: Which) -> None:
+    if not runs:
+        note(f"nothing to do: no run of group {which.group} is in such a state")
+
+
+def _say_stopped(runs: Sequence[Run]) -> None:
+    which = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN]) + (" …" if len(runs) > _SHOWN else "")
+    runs_are = f"run {which} is" if len(runs) == 1 else f"runs {which} are"
+    note(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room")

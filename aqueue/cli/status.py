@@ -13,7 +13,6 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
-from aqueue.cli.runs import _ROWS
 from aqueue.client.session import now
 from aqueue.client.status import take_status
 from aqueue.model.schedule import StoredSchedule
@@ -21,6 +20,8 @@ from aqueue.model.server import Server
 from aqueue.units import counted, spell
 
 _OLD_LOOK = 60.0
+
+_MAX_ROWS = 50
 
 
 @click.command()
@@ -54,14 +55,14 @@ def status(directory: str | None, as_json: bool) -> None:
         return
     table = tables.new_table("queue", "running", "queued", "held", "slots")
     shown_rows = _together(seen.queues)
-    for queue in shown_rows[:_ROWS]:
+    for queue in shown_rows[:_MAX_ROWS]:
         notes = [] if queue["configured"] else ["not configured"]
         notes += ["paused"] if queue["paused"] else []
         slots = str(queue["max_concurrency"]) + (f" ({', '.join(notes)})" if notes else "")
         table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
     tables.print_table(table)
-    if len(shown_rows) > _ROWS:
-        say(f"{len(shown_rows) - _ROWS} more queues; --json shows them", err=True)
+    if len(shown_rows) > _MAX_ROWS:
+        say(f"{len(shown_rows) - _MAX_ROWS} more queues; --json shows them", err=True)
 
 
 def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,24 +1,41 @@
-"""The verbs that queue something."""
+"""The verbs that queue something, and the one that checks files before they are queued."""
 
 import re
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import note, say_warning
-from aqueue.cli.options import COUNT, DURATION, NAME_TYPE, demand_options, directory_option, experiment_options
-from aqueue.cli.output import report
-from aqueue.cli.parsing import FilesThenParams, WordsOfACommand, complete_file
+from aqueue.cli.options import (
+    DURATION,
+    NAME_TYPE,
+    demand_options,
+    directory_option,
+    experiment_options,
+)
+from aqueue.cli.output import report, say
+from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
 from aqueue.client import submit
-from aqueue.client.session import config_in_force, environment, refuse_if_disabled
+from aqueue.client.session import config_in_force, environment, now, refuse_if_disabled
 from aqueue.client.submit import Wishes
-from aqueue.errors import UsageError
+from aqueue.errors import FileError, UsageError
 from aqueue.model.run import Trigger
 from aqueue.model.task import Task, parse_tags
+from aqueue.model.values import plain_text
+from aqueue.units import counted
 
-_SHOWN = 10
+if TYPE_CHECKING:
+    from aqueue.client.check import Checked
+    from aqueue.model.schedule import Schedule
+    from aqueue.model.submission import Submission
+
+_MAX_IDS = 10
+
+_MAX_COMBINATIONS = 8
+
+_NEXT_TIMES = 5
 
 
 def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str, ...]:  # noqa: ARG001 - click's
@@ -68,7 +85,7 @@ def add(
     env = _variables(variables)
     request = submit.command(config, words, wishes, env=env, timeout=timeout, hold=hold)
     submitted = submit.submit(folder, config, [[request]], say_warning)
-    _tell(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
+    _print_doubts(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     (id_,) = submitted.all_ids()
     report(str(id_), f"queued as {id_}")
 
@@ -88,9 +105,7 @@ def add(
 )
 @demand_options
 @experiment_options
-@click.option("--new", metavar="K=V", multiple=True, help="Param that no task of the files declares.")
-@click.option("--samples", type=COUNT, help="Number of combinations to pick at random.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random picks; default 0.")
+@param_options
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
@@ -103,10 +118,7 @@ def add(
 def enqueue(
     directory: str | None,
     files: tuple[str, ...],
-    params: tuple[str, ...],
-    new: tuple[str, ...],
-    samples: int | None,
-    seed: int | None,
+    given: ParamWords,
     run_id: str | None,
     default_working_dir: str | None,
     trigger_type: str,
@@ -125,20 +137,82 @@ def enqueue(
     folder = find_folder(directory)
     config = config_in_force(folder, say_warning)
     refuse_if_disabled(config)
-    given = params_in(params, samples, seed, new)
+    params = params_in(*given)
     with named_files.all_or_none(files):
         requests, doubts = named_files.requests_in(
-            folder, config, files, wishes, given, run_id=run_id, working_dir=default_working_dir or "."
+            folder, config, files, wishes, params, run_id=run_id, working_dir=default_working_dir or "."
         )
         trigger = Trigger(trigger_type)
         submitted = submit.submit(folder, config, requests, say_warning, trigger=trigger, run_id=run_id)
     tasks = [one.task for of_file in requests for one in of_file]
-    _tell(submitted, tasks, "or write it into `env` of the file", doubts)
+    _print_doubts(submitted, tasks, "or write it into `env` of the file", doubts)
     written = [*map(str, submitted.all_ids())]
-    report("\n".join(written), f"queued as {', '.join(written[:_SHOWN])}{' …' * (len(written) > _SHOWN)}")
+    report("\n".join(written), f"queued as {', '.join(written[:_MAX_IDS])}{' …' * (len(written) > _MAX_IDS)}")
 
 
-def _tell(submitted: submit.Submitted, tasks: Sequence[Task], other_way: str, doubts: Sequence[str] = ()) -> None:
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
+def check(files: tuple[str, ...]) -> None:
+    """Check task files, or an aqueue.yaml, without queueing anything.
+
+    The simplest task file is one line: `command: python train.py`. `aqueue enqueue` queues it.
+    """
+    # Imported here: `add` reads no file.
+    from aqueue.client.check import check as check_file
+
+    failed = False
+    for file in files:
+        try:
+            checked = check_file(file)
+        except FileError as error:
+            failed = True
+            for message, hint in error.problems():
+                say(message, err=True, head=click.style("error: ", fg="red"))
+                if hint:
+                    say(f"  {hint}", err=True)
+        else:
+            _print_checked(file, checked)
+    if failed:
+        raise click.exceptions.Exit(FileError.exit_code)
+
+
+def _print_checked(file: str, checked: "Checked") -> None:
+    if checked.is_config:
+        say(f"{file}: the configuration is valid")
+    else:
+        names = [task.name for task in checked.tasks]
+        say(f"{file}: {counted(len(names), 'schedule' if checked.schedules else 'task')}: {', '.join(names)}")
+    for warning in checked.warnings:
+        say_warning(f"{file}: {warning}")
+    for submission in checked.submissions:
+        _print_sweep(submission)
+    for schedule in checked.schedules:
+        _print_next_times(schedule)
+
+
+def _print_sweep(submission: "Submission") -> None:
+    """Print how many runs a sweep makes, and the params of the first of them."""
+    if submission.sweep is None:
+        return
+    tasks = submission.tasks()
+    say(f"  {submission.task.name}: {counted(len(tasks), 'run')}")
+    for task in tasks[:_MAX_COMBINATIONS]:
+        say(f"    {task.name}: {', '.join(f'{key}={plain_text(value)}' for key, value in task.params.items())}")
+    if len(tasks) > _MAX_COMBINATIONS:
+        say("    …")
+
+
+def _print_next_times(schedule: "Schedule") -> None:
+    from aqueue.client import schedule_views
+
+    say(f"  {schedule.name}: {schedule_views.in_words(schedule)}")
+    for moment in schedule_views.next_times(schedule, now(), _NEXT_TIMES) or ["never: the time has passed"]:
+        say(f"    {moment}")
+
+
+def _print_doubts(
+    submitted: submit.Submitted, tasks: Sequence[Task], other_way: str, doubts: Sequence[str] = ()
+) -> None:
     """Tell a person what they may not have meant.
 
     Args:

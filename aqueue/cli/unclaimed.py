@@ -5,21 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
-
 from aqueue.cli.context import folder_to_create, outer_directory
-from aqueue.cli.options import F
 from aqueue.client.session import environment
 from aqueue.errors import FolderError
 from aqueue.folder.layout import CONFIG_NAME, Folder
 
 _SHOWN = 4
-
-
-def yes_option(command: F) -> F:
-    """Give a command the option `--yes`, as `is_meant`."""
-    text = "Take a directory with files in it for an aqueue folder."
-    return click.option("--yes", "is_meant", is_flag=True, help=text)(command)
 
 
 def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:

@@ -19,8 +19,6 @@ def test_help_needs_little_of_aqueue_itself() -> None:
     assert ours == {"aqueue.cli", "aqueue.cli.output", "aqueue.errors", "aqueue.visible"}
 
 
-@pytest.mark.parametrize(
-    "module", ["aqueue.cli.submit", "aqueue.cli.change", "aqueue.cli.runs", "aqueue.client.submit"]
-)
+@pytest.mark.parametrize("module", ["aqueue.cli.submit", "aqueue.cli.runs", "aqueue.client.submit"])
 def test_what_a_verb_seldom_needs_is_imported_when_it_does(module: str) -> None:
     assert not imported(module) & HEAVY

@@ -1,0 +1,92 @@
+"""The verb that shows one run in full."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+import click
+
+from aqueue.cli import tables
+from aqueue.cli.completion import complete_run
+from aqueue.cli.context import find_folder
+from aqueue.cli.messages import say_warning
+from aqueue.cli.options import directory_option
+from aqueue.cli.output import say
+from aqueue.client import views
+from aqueue.model.gpu import Allocation
+from aqueue.model.run import Run
+from aqueue.model.values import Value, plain_text
+from aqueue.policy.gpu_supply import described
+from aqueue.units import spell, spell_size
+
+_NAMED = 5
+
+
+@click.command()
+@directory_option
+@click.argument("run", shell_complete=complete_run)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(directory: str | None, run: str, as_json: bool) -> None:
+    """Show one run."""
+    folder = find_folder(directory)
+    seen = views.show(folder, run, say_warning)
+    if as_json:
+        tables.print_json(seen.as_json())
+        return
+    found, attempts, wait, after = seen.run, seen.attempts, seen.wait, seen.after
+    command = found.task.command
+    facts = {
+        "run": f"{found.id}  {found.name}:{found.run_id}",
+        "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
+        "waits for": wait,
+        "after": _named(after),
+        "group": found.task.group,
+        "queue": f"{found.queue}, priority {found.priority.word}",
+        "command": command if isinstance(command, str) else shlex.join(command),
+        "params": _pairs(found.task.params),
+        "positional": shlex.join(found.task.arguments),
+        "working dir": found.task.working_dir,
+        "code": _code(found),
+        "tags": ", ".join(found.task.tags),
+        "trigger": str(found.trigger),
+        "due": tables.local(found.scheduled_for),
+        "asks for": described(found.task.demand) if found.task.demand else "",
+        "gpus": _labels(found.gpus),
+        "pid": views.pid(found, folder),
+        "created": tables.local(found.created_at),
+        "started": tables.local(found.started_at),
+        "finished": tables.local(found.finished_at),
+        "log": views.log(found, folder),
+        "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
+        "metrics": _pairs(found.metrics),
+    }
+    for label, value in facts.items():
+        if value:
+            text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
+            say(text, head=click.style(f"{label:<12} ", bold=True))
+    for attempt in attempts if len(attempts) > 1 else ():
+        end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
+        why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
+        where = f"  on GPU {_labels(attempt.gpus)}" if attempt.gpus else ""
+        say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
+    for attempt in attempts:
+        if path := views.checkout(found, attempt.number, folder):
+            say(path, head=click.style("checkout     ", bold=True))
+
+
+def _named(runs: Sequence[Run]) -> str:
+    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+    return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    """Return params or metrics as a command sees or says them."""
+    return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
+
+
+def _code(run: Run) -> str:
+    snapshot = run.task.snapshot
+    return f"{snapshot.commit[:12]} of {snapshot.repository}" if snapshot else ""
+
+
+def _labels(gpus: Sequence[Allocation]) -> str:
+    return ", ".join(gpu.label for gpu in gpus)

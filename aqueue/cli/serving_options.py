@@ -1,0 +1,62 @@
+"""The options that `serve` and `start` have in common."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, cast
+
+import click
+
+from aqueue.cli.options import COUNT, GPUS_TYPE, IDLE_TIMEOUT, NAME_TYPE, F, refuse_both
+from aqueue.client.servers import Serving
+
+_JOBS = "Run at most N tasks at a time, besides those of configured queues (default: 1)."
+
+
+def serving_options(*, idle_timeout: str, quiet: str, verbose: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the options of a server, as `serving`, `is_meant` and `quiet`.
+
+    Args:
+        idle_timeout: its default, in words.
+        quiet, verbose: what `-q` and `-v` do.
+    """
+    exit_when_idle = f"Exit after this long without work, such as 10s, or never (default: {idle_timeout})."
+    options = (
+        click.option("-j", "--jobs", type=COUNT, metavar="N", help=_JOBS),
+        click.option("--idle-timeout", type=IDLE_TIMEOUT, help=exit_when_idle),
+        click.option("--ignore-schedules", is_flag=True, help="Exit when idle even if there are schedules."),
+        _queue_option,
+        click.option("--gpus", type=GPUS_TYPE, metavar="LIST", help="Use only these GPUs, such as 0,1."),
+        click.option("--yes", "is_meant", is_flag=True, help="Serve a directory that already contains files."),
+        click.option("-q", "--quiet", is_flag=True, help=quiet),
+        click.option("-v", "--verbose", is_flag=True, help=verbose),
+    )
+
+    def give(command: F) -> F:
+        @functools.wraps(command)
+        def with_serving(**given: Any) -> Any:
+            refuse_both(given["quiet"], given["verbose"])
+            serving = Serving(**{field: given.pop(field) for field in Serving._fields})
+            return command(serving=serving, **given)
+
+        with_options = with_serving
+        for option in reversed(options):
+            with_options = option(with_options)
+        return cast("F", with_options)
+
+    return give
+
+
+def _split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the names in all values of the option; None if it is not given."""
+    names = [name.strip() for text in written for name in text.split(",")]
+    return tuple(NAME_TYPE.convert(name, param, ctx) for name in names) or None
+
+
+_queue_option = click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    callback=_split,
+    help="Serve only this queue; may be repeated.",
+)
