@@ -1,6 +1,7 @@
-"""Sizes, lengths of time and numbers of things as people write them."""
+"""Sizes, durations, numbers and lists of things as people write them."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
@@ -97,10 +98,38 @@ def spell(seconds: float) -> str:
     return "".join(parts[:2])
 
 
+def plural(number: int, one: str, many: str) -> str:
+    """Return the word that goes with a number of things.
+
+    >>> plural(1, "is", "are"), plural(0, "is", "are")
+    ('is', 'are')
+    """
+    return one if number == 1 else many
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first of some names, and how many more there are.
+
+    >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2)
+    ('a, b', 'a, b and 1 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def named(noun: str, names: Sequence[str], most: int) -> str:
+    """Return the first of some things by their names, and how many more there are.
+
+    >>> named("run", ["3"], 2), named("run", ["3", "4", "5"], 2)
+    ('run 3', 'runs 3, 4 and 1 more')
+    """
+    return f"{plural(len(names), noun, noun + 's')} {listed(names, most)}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return so many things in words.
 
     >>> counted(1, "run"), counted(2, "run")
     ('1 run', '2 runs')
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {plural(number, noun, noun + 's')}"

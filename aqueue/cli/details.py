@@ -16,9 +16,9 @@ from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
-from aqueue.units import spell, spell_size
+from aqueue.units import listed, spell, spell_size
 
-_NAMED = 5
+_MAX_NAMED = 5
 
 
 @click.command()
@@ -74,8 +74,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
 
 
 def _named(runs: Sequence[Run]) -> str:
-    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
-    return ", ".join(f"{run.id} {run.name} ({run.state})" for run in runs[:_NAMED]) + more
+    return listed([f"{run.id} {run.name} ({run.state})" for run in runs], _MAX_NAMED)
 
 
 def _pairs(values: Mapping[str, Value]) -> str:

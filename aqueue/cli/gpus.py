@@ -10,7 +10,7 @@ from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import gpu_views
-from aqueue.units import spell_size
+from aqueue.units import named, spell_size
 from aqueue.visible import visible
 
 
@@ -44,8 +44,8 @@ def one_line(gpu: dict[str, Any]) -> str:
 
 
 def _said(gpu: dict[str, Any]) -> str:
-    runs = ", ".join(map(str, gpu["runs"]))
-    ours = f"run{'s' if len(gpu['runs']) > 1 else ''} {runs}" if runs else ""
+    runs = [*map(str, gpu["runs"])]
+    ours = named("run", runs, most=len(runs)) if runs else ""
     waiting = f"{len(gpu['waiting'])} waiting" if gpu["waiting"] else ""
     return "; ".join(filter(None, (ours, gpu["why"], waiting))) or "free"
 
@@ -55,6 +55,6 @@ def _print(gpu: dict[str, Any]) -> None:
     head, colon, rest = one_line(gpu).partition(":") if gpu["instance"] is None else (one_line(gpu), "", "")
     say(colon + rest, head=click.style(visible(head), fg=colour))
     for process in gpu["processes"] or ():
-        whose = f"run {process['run']}" if process["run"] is not None else process["user"] or "somebody"
+        whose = f"run {process['run']}" if process["run"] is not None else process["user"] or "unknown user"
         memory = "" if process["memory"] is None else f", {spell_size(process['memory'])}"
         say(f"  {process['pid']} {process['name'] or '?'} ({whose}){memory}")

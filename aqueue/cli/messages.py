@@ -6,8 +6,9 @@ import click
 
 from aqueue.cli.output import say
 from aqueue.model.run import Run
+from aqueue.units import named, plural
 
-_SHOWN = 5
+_MAX_NAMED = 5
 
 
 def note(text: str | None) -> None:
@@ -21,14 +22,13 @@ def say_warning(text: str) -> None:
     say(text, err=True, head=click.style("warning: ", fg="yellow"))
 
 
-def say_what_hangs_on(count: int, dependents: Sequence[Run]) -> None:
-    """Tell a person what was aborted together with `count` runs, because it came after them."""
+def say_aborted_with(count: int, dependents: Sequence[Run]) -> None:
+    """Tell a person what was aborted together with `count` runs, because it waited for them."""
     if dependents:
-        say(f"{listed(dependents)} after {'it' if count == 1 else 'them'}: aborted with that", err=True)
+        them, were = plural(count, "it", "them"), plural(len(dependents), "was", "were")
+        say(f"{named_runs(dependents)} waited for {them} and {were} aborted", err=True)
 
 
-def listed(runs: Sequence[Run]) -> str:
-    """Return the runs, as the beginning of a sentence that goes on with `after`."""
-    named = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN])
-    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
-    return f"run {named} comes" if len(runs) == 1 else f"runs {named}{more} come"
+def named_runs(runs: Sequence[Run]) -> str:
+    """Return the first of some runs by id and name, and how many more there are."""
+    return named("run", [f"{run.id} {run.name}" for run in runs], _MAX_NAMED)

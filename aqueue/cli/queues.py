@@ -4,7 +4,7 @@ import click
 
 from aqueue.cli.completion import complete_queue, complete_schedule
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import note, say_warning, say_what_hangs_on
+from aqueue.cli.messages import note, say_aborted_with, say_warning
 from aqueue.cli.options import NAME_TYPE, F, directory_option
 from aqueue.cli.output import report
 from aqueue.client import queues
@@ -79,4 +79,4 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
     run, dependents = queues.dequeue(find_folder(directory), queue, written)
     taken = f"{run.id} {run.name}:{run.run_id}"
     report(taken, f"{taken} was taken off queue {queue}")
-    say_what_hangs_on(1, dependents)
+    say_aborted_with(1, dependents)

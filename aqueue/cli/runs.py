@@ -11,7 +11,7 @@ from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import listed, note, say_warning, say_what_hangs_on
+from aqueue.cli.messages import named_runs, note, say_aborted_with, say_warning
 from aqueue.cli.options import COUNT, DURATION, F, directory_option
 from aqueue.cli.output import put_by, report, say
 from aqueue.client import actions, pruning
@@ -25,12 +25,10 @@ from aqueue.client.wait_reasons import Waits, waits
 from aqueue.folder import rejected
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
-from aqueue.units import counted
+from aqueue.units import counted, plural
 from aqueue.visible import visible
 
 _ROWS = 50
-
-_SHOWN = 5
 
 _MUCH = 16 << 20
 """The number of bytes not given back that is worth a word."""
@@ -172,7 +170,7 @@ def cancel(directory: str | None, which: Which) -> None:
             note(f"run {run.id} is {state} again: its retry was taken back")
     if State.RUNNING in cancelled.states and not cancelled.is_served:
         note("no server is up: what runs is stopped when `aqueue serve` starts one")
-    say_what_hangs_on(len(cancelled.runs), cancelled.dependents)
+    say_aborted_with(len(cancelled.runs), cancelled.dependents)
 
 
 @click.command()
@@ -188,8 +186,8 @@ def retry(directory: str | None, which: Which, failed: bool) -> None:
     _say_if_none(retried.runs, which)
     note(retried.unserved)
     if retried.others:
-        again = "waits" if len(retried.others) == 1 else "wait"
-        note(f"{listed(retried.others)} after that, and {again} again")
+        them = plural(len(retried.runs), "it", "them")
+        note(f"{named_runs(retried.others)} {plural(len(retried.others), 'waits', 'wait')} for {them} again")
 
 
 @click.command()
@@ -228,6 +226,5 @@ def _say_if_none(runs: Sequence[Run], which: Which) -> None:
 
 
 def _say_stopped(runs: Sequence[Run]) -> None:
-    which = ", ".join(f"{run.id} {run.name}" for run in runs[:_SHOWN]) + (" …" if len(runs) > _SHOWN else "")
-    runs_are = f"run {which} is" if len(runs) == 1 else f"runs {which} are"
-    note(f"the disk is full: {runs_are} stopped all the same, and shown so once there is room")
+    are = plural(len(runs), "is", "are")
+    note(f"the disk is full: {named_runs(runs)} {are} stopped anyway, and {are} shown so once there is room")

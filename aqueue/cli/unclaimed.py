@@ -2,15 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from aqueue.cli.context import folder_to_create, outer_directory
 from aqueue.client.session import environment
 from aqueue.errors import FolderError
 from aqueue.folder.layout import CONFIG_NAME, Folder
+from aqueue.units import counted, listed, plural
 
-_SHOWN = 4
+_MAX_NAMED = 4
 
 
 def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
@@ -28,13 +29,13 @@ def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
         return folder
     if not os.path.lexists(folder.path):
         if named := directory or outer_directory() or environment().get("AQUEUE_DIR"):
-            raise FolderError(f"there is no directory {named}", f"make it: aqueue init {named}")
+            raise FolderError(f"there is no directory {named}", f"create it: aqueue init {named}")
         return folder
     if not is_meant and (names := _names_in(folder.path)):
         shown = os.path.relpath(folder.path)
         raise FolderError(
-            f"{shown}/ is no aqueue folder yet, and there is something in it: {_listed(names)}",
-            f"if task files in it are to be run: aqueue init {shown}, or --yes",
+            f"{shown}/ is not an aqueue folder yet, and already contains files: {listed(names, _MAX_NAMED)}",
+            f"to run the task files in it: aqueue init {shown}, or --yes",
         )
     return folder
 
@@ -44,9 +45,10 @@ def fate_of_files(folder: Folder) -> str:
     names = sorted(os.path.relpath(path, folder.path) for path in _task_files(folder))
     if not names:
         return ""
-    these = "1 file in it is a task file" if len(names) == 1 else f"{len(names)} files in it are task files"
-    what = f"`aqueue serve` runs what is one, and moves what is not to {os.path.relpath(folder.rejected)}/"
-    return f"{these} by name: {_listed(names)}; {what}"
+    look = plural(len(names), "looks like a task file", "look like task files")
+    these = f"{counted(len(names), 'file')} in it {look}"
+    what = f"`aqueue serve` runs what is valid, and moves the rest to {os.path.relpath(folder.rejected)}/"
+    return f"{these}: {listed(names, _MAX_NAMED)}; {what}"
 
 
 def _names_in(path: Path) -> list[str]:
@@ -68,8 +70,3 @@ def _task_files(folder: Folder) -> Iterator[str]:
     for directory in (folder.path, *folder.directories()):
         with contextlib.suppress(OSError), os.scandir(directory) as entries:
             yield from (entry.path for entry in entries if folder.is_task_file(entry.path))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -7,7 +7,7 @@ from aqueue.cli.output import say
 from aqueue.client.untaken import Kind, Untaken
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import RejectedFile
-from aqueue.units import counted
+from aqueue.units import counted, plural
 
 _SHOWN = 5
 
@@ -25,7 +25,7 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
     if waiting:
         # They all wait for the same.
         why = waiting[0].reason.rpartition(": ")[2]
-        yield f"{counted(len(waiting), 'file')} in {where}/ {_are(len(waiting))} not taken yet: {why}"
+        yield f"{_files_are(len(waiting), where)} not taken yet: {why}"
     others = [one for one in left if one.kind is not Kind.WAITS]
     yield from (one.reason for one in others[:_SHOWN])
     if len(others) > _SHOWN:
@@ -38,12 +38,8 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
 
 def say_in_short(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
     """Say in one line that there are files that are not taken, or were rejected."""
-    parts = (
-        [f"{counted(len(left), 'file')} in {os.path.relpath(folder.path)}/ {_are(len(left))} not taken"]
-        if left
-        else []
-    )
-    parts += [f"{counted(bad, 'file')} {'was' if bad == 1 else 'were'} rejected"] if bad else []
+    parts = [f"{_files_are(len(left), os.path.relpath(folder.path))} not taken"] if left else []
+    parts += [f"{counted(bad, 'file')} {plural(bad, 'was', 'were')} rejected"] if bad else []
     if parts:
         say(f"{', '.join(parts)}: `aqueue status` says why", err=True)
 
@@ -56,5 +52,5 @@ def say_why_left(left: Sequence[Untaken]) -> None:
         say(f"{len(left) - _SHOWN} more files are not taken; `aqueue status` says why", err=True)
 
 
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
+def _files_are(count: int, where: str) -> str:
+    return f"{counted(count, 'file')} in {where}/ {plural(count, 'is', 'are')}"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from aqueue.client.named_files import content_of
 from aqueue.client.session import config_or_default, environment, working_dir
 from aqueue.errors import FileError, FolderError
-from aqueue.folder.layout import CONFIG_NAME, find
+from aqueue.folder.find import find
+from aqueue.folder.layout import CONFIG_NAME
 from aqueue.formats import config_file, names, task_file, yaml_document
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule

@@ -11,13 +11,13 @@ from aqueue.client import views
 from aqueue.errors import RunError
 from aqueue.model.run import Run
 from aqueue.model.values import Scalar, Spelled, Value, is_number, plain_text, stands_for
-from aqueue.units import counted
+from aqueue.units import counted, listed
 
 FACTS: Final = ("id", "name", "queue", "state", "took")
 """The columns that every run has a value in."""
 
 _DIGITS = re.compile(r"(\d{1,18})", re.ASCII)
-_NAMED = 30
+_MAX_NAMED = 30
 
 
 class Kind(StrEnum):
@@ -110,8 +110,7 @@ def known(columns: Columns) -> str:
     parts = []
     for kind in Kind:
         keys = [column.key for column in columns.values() if column.kind is kind]
-        more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-        parts.append(f"{kind}s: {', '.join(keys[:_NAMED])}{more}" if keys else f"no {kind}s")
+        parts.append(f"{kind}s: {listed(keys, _MAX_NAMED)}" if keys else f"no {kind}s")
     return "there are " + "; ".join(parts)
 
 

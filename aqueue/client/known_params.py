@@ -13,6 +13,7 @@ from aqueue.formats.placeholders import nearest
 from aqueue.model.submission import Submission
 from aqueue.model.task import Task, variable_of
 from aqueue.model.values import plain_text
+from aqueue.units import listed, plural
 
 _SHELLS: Final = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 # What may look at the positional params of a shell; rather once too often.
@@ -25,7 +26,7 @@ _LIKE_A_PARAM: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)(?:\s*[=:](.*))?", r
 # The value after a colon may as well be the rest of a URL, or of a path on a drive.
 _ASSIGNMENT: Final = re.compile(r"[-+~]*([A-Za-z_][\w.-]*)\s*(?:=|:(?![/\\]))(.*)", re.ASCII | re.DOTALL)
 _OPTION: Final = re.compile(r"--?([A-Za-z_][\w.-]*)", re.ASCII)
-_SHOWN = 12
+_MAX_NAMED = 12
 
 
 def check(given: Params, requests: Sequence[Submission]) -> None:
@@ -102,5 +103,4 @@ def _hint(word: str, known: Sequence[str]) -> str:
 def _near(name: str, value: str, known: Sequence[str]) -> str:
     if near := nearest(name, known):
         return f"did you mean {near}={value}?"
-    more = ", …" if len(known) > _SHOWN else ""
-    return f"the param{'s are' if len(known) > 1 else ' is'} {', '.join(known[:_SHOWN])}{more}."
+    return f"{plural(len(known), 'the only param is', 'the params are')} {listed(known, _MAX_NAMED)}."

@@ -21,6 +21,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.submission import Submission
 from aqueue.model.task import is_name
+from aqueue.units import plural
 
 if TYPE_CHECKING:
     from aqueue.formats.task_file import Content
@@ -169,8 +170,8 @@ def refuse_one_name(
     """
     count = sum(len(content.tasks) for content in contents)
     if count > 1 and (run_id or name):
-        have = f"{files[0]} has" if len(files) == 1 else f"{len(files)} files have"
-        raise UsageError(f"{have} {count} tasks", "--run-id and --name are for a file with one")
+        where = plural(len(files), files[0], f"{len(files)} files")
+        raise UsageError(f"there are {count} tasks in {where}", "--run-id and --name are for a single task")
 
 
 def content_of(file: str) -> bytes:

@@ -20,7 +20,7 @@ from aqueue.server.cycle_input import CycleInput
 from aqueue.store.due_times import Decided, Made
 from aqueue.store.schedules import Changed
 from aqueue.store.store import Store
-from aqueue.units import spell
+from aqueue.units import counted, plural, spell
 
 
 class SchedulesResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,5 +147,5 @@ class Scheduler:
             )
         self._caught_up[name] += decided.caught_up
         if decided.is_done and (count := self._caught_up.pop(name)):
-            times = "1 missed time is" if count == 1 else f"{count} missed times are"
+            times = f"{counted(count, 'missed time')} {plural(count, 'is', 'are')}"
             self._report(Notice(f"schedule {name}: {times} made up for"))

@@ -10,6 +10,7 @@ import anyio.abc
 from aqueue.model.events import Notice, Report
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.membership import STOPPED, Membership
+from aqueue.units import counted
 
 
 async def obey_signals(
@@ -48,7 +49,7 @@ async def obey_signals(
 
 def _say_what_is_waited_for(running: int, report: Report) -> None:
     if running:
-        runs = f"{running} run" + ("s" if running > 1 else "")
+        runs = counted(running, "run")
         report(
             Notice(
                 f"waiting for {runs} to end; press Ctrl-C again to stop them, a third time to leave them running"
