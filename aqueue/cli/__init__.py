@@ -14,7 +14,7 @@ from aqueue.errors import AqueueError, advice, is_without_process
 
 _VERBS = {
     "init": ("servers", "Create a folder."),
-    "serve": ("servers", "Run what is dropped into the folder, until Ctrl-C."),
+    "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
     "start": ("servers", "Start a server in the background."),
     "stop": ("servers", "Stop the servers after running tasks finish."),
     "add": ("submit", "Queue one command."),
@@ -22,17 +22,17 @@ _VERBS = {
     "dequeue": ("queues", "Remove a run from a queue."),
     "check": ("submit", "Check task files without queueing them."),
     "ls": ("runs", "List runs."),
-    "compare": ("compare", "Compare the metrics of runs, as a table or a plot."),
+    "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
     "status": ("status", "Show servers, queues, GPUs and schedules."),
     "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
-    "schedules": ("schedules", "Show schedules."),
-    "show": ("details", "Show one run."),
+    "schedules": ("schedules", "Show schedules and when they are due."),
+    "show": ("details", "Show the details of a run."),
     "logs": ("follow", "Show the output of a run."),
     "wait": ("follow", "Wait until runs end."),
     "cancel": ("runs", "Stop running runs and remove queued ones."),
     "retry": ("runs", "Queue finished runs again."),
     "hold": ("runs", "Keep queued runs from starting."),
-    "release": ("runs", "Release held runs."),
+    "release": ("runs", "Let held runs start."),
     "pause": ("queues", "Pause a queue or a schedule."),
     "resume": ("queues", "Resume a queue or a schedule."),
     "prune": ("runs", "Delete old finished runs."),
@@ -108,13 +108,16 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="aqueue", message="%(prog)s %(version)s")
 @click.option(
-    "--dir", "directory", metavar="DIR", help="Folder to use; default: $AQUEUE_DIR, else the nearest queue/."
+    "--dir", "directory", metavar="DIR", help="Folder to use (default: $AQUEUE_DIR, else the nearest queue/)."
 )
 @click.pass_context
 def cli(ctx: click.Context, directory: str | None) -> None:
-    """Drop a YAML file into a folder and it runs, at once, and is never lost.
+    """A task queue for one machine: drop a YAML file into a folder, and it runs.
 
-    `aqueue serve` runs what is dropped into ./queue; the other commands look at it from outside.
+    `aqueue serve` runs the task files in ./queue. The other commands queue, show and change runs, whether or not
+    a server is running. `aqueue COMMAND --help` shows what a command takes.
+
+    RUN is the id of a run, NAME:RUN_ID, or a name or RUN_ID that only one run has.
     """
     ctx.obj = directory
 
@@ -159,10 +162,8 @@ def run(arguments: list[str]) -> int:
             _complain(f"standard output cannot be written: {error.strerror}", "")
             return 1
         where = f"{error.filename}: " if error.filename else ""
-        what = "no process can be had: " if is_without_process(error) else where
-        _complain(
-            f"{what}{error.strerror}", advice(error, "look at its permissions, and whether it is still there")
-        )
+        what = "no process can be started: " if is_without_process(error) else where
+        _complain(f"{what}{error.strerror}", advice(error, "check its permissions, and that it still exists"))
         return 1
     return result if isinstance(result, int) else 0
 

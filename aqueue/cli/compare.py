@@ -25,14 +25,16 @@ _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 
 @click.command()
 @directory_option
-@group_option("Compare only runs of this group.")
-@click.option("--tag", help="Only runs with this tag: key=value, or key for any value of it.")
-@click.option("-x", "x", metavar="KEY", required=True, help="Param, metric or column for the x axis.")
-@click.option("-y", "y", metavar="KEY", required=True, help="Metric, or other number, for the y axis.")
-@click.option("--by", metavar="KEY", help="Draw one line for each value of this.")
-@click.option("--save", "file", metavar="FILE", help="Save the plot as .png, .svg or .pdf; needs matplotlib.")
+@group_option("Compare only runs in this group.")
+@click.option("--tag", metavar="TAG", help="Compare only runs with this tag: key=value, or key for any value.")
+@click.option("-x", "x", metavar="KEY", required=True, help="Param, metric or column for the x-axis.")
+@click.option("-y", "y", metavar="KEY", required=True, help="Metric, or other number, for the y-axis.")
+@click.option("--by", metavar="KEY", help="Param, metric or column to draw a line for each value of.")
+@click.option("--save", "file", metavar="FILE", help="Save a plot as .png, .svg or .pdf; needs matplotlib.")
 @click.option(
-    "--log", type=click.Choice(list(_AXES)), help="Logarithmic axes; default: x if its values are far apart."
+    "--log",
+    type=click.Choice(list(_AXES)),
+    help="Logarithmic axes of the plot (default: x if its values are far apart).",
 )
 def compare(
     directory: str | None,
@@ -44,18 +46,18 @@ def compare(
     file: str | None,
     log: str | None,
 ) -> None:
-    """Compare the metrics of runs, as a table or a plot."""
+    """Compare a metric of runs, as a table or a plot."""
     if file is not None and Path(file).suffix[1:].lower() not in plot.FORMATS:
-        raise UsageError(f"{file} is no kind of picture", f"what can be drawn is .{', .'.join(plot.FORMATS)}")
+        raise UsageError(f"{file}: this format is not supported", f"use one of .{', .'.join(plot.FORMATS)}")
     if log is not None and file is None:
-        raise click.UsageError("--log is about a picture: say with --save where it goes")
+        raise click.UsageError("--log is only for plots\nuse it with --save FILE")
     with reading(find_folder(directory)) as store:
         ids = store.runs.ids(tag=tag, group=group)
         if group is not None and not ids:
             resolve_all(store, (), group)
         columns = columns_of(store.runs.each(ids), now())
     if not ids:
-        raise RunError("there are no runs to compare", "`aqueue ls` shows which there are")
+        raise RunError("there are no runs to compare", "`aqueue ls` lists all runs")
     picture = Picture(
         title=group or tag or "",
         x=x,
@@ -90,7 +92,7 @@ def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None
     if left := len(both) - sum(map(len, points.values())):
         say(f"{counted(left, 'run')} left out: {x} or {y} is not a finite number", err=True)
     if not points:
-        raise RunError(f"none of {counted(len(ids), 'run')} has both {x} and {y}, as numbers", known(columns))
+        raise RunError(f"none of {counted(len(ids), 'run')} has both {x} and a number as {y}", known(columns))
     lacking = [Series(f"no {by}" if by else "", points.pop(None))] if None in points else []
     spellings = beside.spellings() if beside else {}
     return [Series(shown(spellings.get(value, value)), points[value]) for value in distinct(points)] + lacking

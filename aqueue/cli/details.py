@@ -26,7 +26,7 @@ _MAX_NAMED = 5
 @click.argument("run", shell_complete=complete_run)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(directory: str | None, run: str, as_json: bool) -> None:
-    """Show one run."""
+    """Show the details of a run."""
     folder = find_folder(directory)
     seen = views.show(folder, run, say_warning)
     if as_json:
@@ -64,7 +64,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
             text = str(value).rstrip("\n").replace("\n", "\n" + " " * 13)
             say(text, head=click.style(f"{label:<12} ", bold=True))
     for attempt in attempts if len(attempts) > 1 else ():
-        end = "goes on" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
+        end = "running" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
         where = f"  on GPU {_labels(attempt.gpus)}" if attempt.gpus else ""
         say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))

@@ -22,13 +22,13 @@ _SHOWN = 5
 @click.command()
 @directory_option
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
-@group_option("Include all runs of this group.")
+@group_option("Include all runs in this group.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet: bool) -> None:
-    """Wait until runs are over: those named, or all that are queued or running now.
+    """Wait until runs end: the given ones, or all that are queued or running now.
 
-    It ends, too, once all that is left needs a person before it can start. Exits with 1 if one of them did not
-    succeed, or, without any, if task files are left in the folder that no server takes.
+    Stops waiting when the remaining runs cannot start without your help. Exits with 1 if a run did not succeed or,
+    without RUN, if there are task files in the folder that no server takes.
     """
     folder, succeeded = find_folder(directory), True
     for progress in client.wait(folder, runs, group, say_warning):
@@ -36,7 +36,7 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
             # Taken off its queue; or over, and pruned at once: there is no telling how it ended.
             succeeded = False
             if not quiet:
-                say(f"run {id_} is gone")
+                say(f"run {id_} no longer exists")
         for run in progress.ended:
             succeeded = succeeded and run.state is State.SUCCEEDED
             if not quiet:
@@ -65,9 +65,9 @@ def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
 @directory_option
 @click.argument("run", shell_complete=complete_run)
 @click.option(
-    "-f", "--follow", is_flag=True, help="Follow the output until the run ends, or cannot start without a person."
+    "-f", "--follow", is_flag=True, help="Follow the output until the run ends, or needs your help to start."
 )
-@click.option("--attempt", type=COUNT, help="Attempt to show; default: the last.")
+@click.option("--attempt", type=COUNT, metavar="N", help="Show this attempt (default: the last one).")
 def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
     """Show the output of a run."""
     folder, out = find_folder(directory), sys.stdout.buffer

@@ -18,7 +18,7 @@ from aqueue.visible import visible
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def gpus(directory: str | None, as_json: bool) -> None:
-    """Show the GPUs of this machine, what runs on them, and who waits for them."""
+    """Show GPUs, what runs on them, and which runs wait for them."""
     seen = gpu_views.look(find_folder(directory), say_warning)
     if as_json:
         tables.print_json(seen.as_json())

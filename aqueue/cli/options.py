@@ -11,11 +11,22 @@ from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
 from aqueue.model.task import is_name
 from aqueue.units import SIZE, parse_size
 
+_MAX_COUNT = 2**31 - 1
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-COUNT = click.IntRange(min=1, max=2**31 - 1)
-"""A number of things, of which there is at least one."""
+class _Count(click.ParamType[int]):
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= _MAX_COUNT:
+            self.fail(f"'{value}' is not a whole number from 1 to {_MAX_COUNT}", param, ctx)
+        return number
 
 
 class _Duration(click.ParamType[float]):
@@ -25,7 +36,7 @@ class _Duration(click.ParamType[float]):
         try:
             return units.parse(value)
         except ValueError:
-            self.fail(f"'{value}' is no length of time such as 90, 90s, 1h30m or 2d12h", param, ctx)
+            self.fail(f"'{value}' is not a duration such as 90, 90s, 1h30m or 2d12h", param, ctx)
 
 
 class _IdleTimeout(_Duration):
@@ -52,7 +63,7 @@ class _Gpus(click.ParamType[tuple[GpuId, ...]]):
                 written = written[1:-1]
             return check_ids([word.strip() for word in written.split(",")])
         except ValueError:
-            self.fail(f"'{value}' does not name GPUs; expected indices or UUIDs, such as 0,2", param, ctx)
+            self.fail(f"'{value}' is not a list of GPUs; write indices or UUIDs, such as 0,2", param, ctx)
 
 
 class _Demand(_Gpus):
@@ -73,6 +84,9 @@ class _Size(click.ParamType[int]):
             self.fail(f"'{value}' is not {SIZE}", param, ctx)
 
 
+COUNT = _Count()
+"""A number of things, of which there is at least one."""
+
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
@@ -82,13 +96,13 @@ GPUS_TYPE = _Gpus()
 def demand_options(command: F) -> F:
     """Give a command the options `--gpus` and `--gpu-memory`, as `gpus` and `gpu_memory`; None: not given."""
     command = click.option(
-        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory needed on each GPU: 20GiB."
+        "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory required on each GPU, such as 20GiB."
     )(command)
     return click.option(
         "--gpus",
         type=_Demand(),
         metavar="N|LIST",
-        help="Number of GPUs, or which ones: 2, or [0] or 0,2; 0 hides all.",
+        help="Number of GPUs, or a list such as 0,2 or [0]; 0 hides all GPUs.",
     )(command)
 
 
@@ -98,22 +112,30 @@ def experiment_options(command: F) -> F:
     def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
         entries = [entry.strip() for text in written for entry in text.split(",")]
         if not all(entries):
-            raise click.BadParameter("it is empty: name a run, or leave it out")
+            raise click.BadParameter("it is empty: name a run, or leave the option out")
         return tuple(dict.fromkeys(entries))
 
-    command = click.option("--group", type=NAME_TYPE, help="Group that the run belongs to.")(command)
-    command = click.option("--isolate", is_flag=True, help="Run it in a checkout of the code as it is now (git).")(
+    command = click.option("--group", type=NAME_TYPE, metavar="NAME", help="Put the run into this group.")(command)
+    command = click.option("--isolate", is_flag=True, help="Run in a git checkout of the code as it is now.")(
         command
     )
-    command = click.option("--after-any", is_flag=True, help="Start however the runs of --after ended.")(command)
+    command = click.option("--after-any", is_flag=True, help="Start even if the runs of --after do not succeed.")(
+        command
+    )
     return click.option(
-        "--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help="Start after these succeed."
+        "--after",
+        multiple=True,
+        metavar="RUN|NAME|group:NAME",
+        callback=split,
+        help="Start after these runs succeed; may be repeated.",
     )(command)
 
 
 def directory_option(command: F) -> F:
     """Give a command the option `--dir`, as `directory`."""
-    return click.option("--dir", "directory", metavar="DIR", help="Folder to use.")(command)
+    return click.option("--dir", "directory", metavar="DIR", help="Folder to use instead of the nearest queue/.")(
+        command
+    )
 
 
 def refuse_both(quiet: bool, verbose: bool) -> None:
@@ -123,4 +145,4 @@ def refuse_both(quiet: bool, verbose: bool) -> None:
         UsageError: both are given.
     """
     if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
+        raise click.UsageError("-q and -v cannot be used together")

@@ -97,8 +97,8 @@ def put_by() -> Iterator[Callable[[str], object]]:
             if error.errno not in DISK_FULL:
                 raise
             raise DiskFullError(
-                f"there is no room in {tempfile.gettempdir()} for what is to be printed",
-                "make room, or have TMPDIR name another place",
+                f"there is no room in {tempfile.gettempdir()} for the output",
+                "make room, or set TMPDIR to another directory",
             ) from error
         shutil.copyfileobj(kept, sys.stdout)
 

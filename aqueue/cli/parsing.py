@@ -83,7 +83,7 @@ def param_options(command: F) -> F:
         click.option(
             "--new", metavar="K=V", multiple=True, help="Add a param that the files do not have; may be repeated."
         ),
-        click.option("--samples", type=COUNT, metavar="N", help="Pick N combinations at random."),
+        click.option("--samples", type=COUNT, metavar="N", help="Run N combinations, picked at random."),
         click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed for --samples (default: 0)."),
     )
     with_options: Any = with_params

@@ -98,8 +98,8 @@ def save(picture: Picture, file: Path) -> None:
     """
     if len(picture.series) > MAX_SERIES:
         raise RunError(
-            f"{picture.by} has {len(picture.series)} values: more than {MAX_SERIES} cannot be told apart",
-            "leave --by out, or give it something that has fewer values",
+            f"--by {picture.by} makes {len(picture.series)} lines, but a plot can have at most {MAX_SERIES}",
+            "leave out --by, or choose something with fewer values",
         )
     scales = _logarithmic(picture)
     # Whatever else is set up for windows: there is none here.
@@ -110,7 +110,7 @@ def save(picture: Picture, file: Path) -> None:
     except ImportError as error:
         why = "" if error.name == "matplotlib" else f", which cannot be imported: {error}"
         raise AqueueError(
-            f"drawing needs matplotlib{why}", "install it beside aqueue: pip install matplotlib"
+            f"plots need matplotlib{why}", "install it in the environment of aqueue: pip install matplotlib"
         ) from None
     drawn = BytesIO()
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
@@ -132,7 +132,8 @@ def _logarithmic(picture: Picture) -> str:
         if not all(is_number(value) and value > 0 for value in values[axis]):
             name = picture.x if axis == "x" else picture.y
             raise RunError(
-                f"{name} is not above zero everywhere, and has no logarithm there", "leave that axis out of --log"
+                f"{name} has values that are not positive numbers, so its axis cannot be logarithmic",
+                "leave that axis out of --log",
             )
     if picture.log is not None:
         return picture.log

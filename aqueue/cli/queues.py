@@ -19,64 +19,65 @@ def _queue_or_schedule(command: F) -> F:
         "--schedule",
         metavar="NAME",
         shell_complete=complete_schedule,
-        help="Name of a schedule, instead of a queue.",
+        help="Schedule to use instead of a queue.",
     )
     return argument(option(command))
 
 
 def _one_of(queue: str | None, schedule: str | None) -> None:
     if (queue is None) == (schedule is None):
-        raise click.UsageError("name a queue, or a schedule with --schedule")
+        raise click.UsageError("name either a QUEUE or a --schedule")
 
 
 @click.command()
 @directory_option
 @_queue_or_schedule
 def pause(directory: str | None, queue: str | None, schedule: str | None) -> None:
-    """Start nothing more of QUEUE until it is resumed; what runs goes on.
+    """Pause QUEUE or a schedule until `aqueue resume`.
 
-    A schedule that is paused makes no runs, and what is due meanwhile is not made up for.
+    No more runs of a paused queue start; those that are running continue. A paused schedule makes no runs, and
+    times that pass meanwhile are not made up for.
     """
     _one_of(queue, schedule)
     folder = find_folder(directory)
     if schedule is not None:
         queues.pause_schedule(folder, schedule)
-        report(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` lets it go on")
+        report(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` resumes it")
         return
     is_schedule = queues.pause(folder, str(queue))
-    report(f"queue {queue} is paused; `aqueue resume {queue}` lets it go on")
+    report(f"queue {queue} is paused; `aqueue resume {queue}` resumes it")
     if is_schedule:
-        note(f"the schedule goes on queueing runs; `aqueue pause --schedule {queue}` pauses it")
+        note(f"the schedule {queue} still queues runs; `aqueue pause --schedule {queue}` pauses it")
 
 
 @click.command()
 @directory_option
 @_queue_or_schedule
 def resume(directory: str | None, queue: str | None, schedule: str | None) -> None:
-    """Let QUEUE, or a schedule, go on."""
+    """Resume a paused QUEUE or schedule."""
     _one_of(queue, schedule)
     folder = find_folder(directory)
     if schedule is not None:
         was_paused = queues.resume_schedule(folder, schedule)
-        report(f"schedule {schedule} goes on" if was_paused else f"schedule {schedule} was not paused")
+        report(f"schedule {schedule} is resumed" if was_paused else f"schedule {schedule} was not paused")
         return
     resumed = queues.resume(folder, str(queue), say_warning)
     note(resumed.unserved)
     if resumed.error is not None:
         raise resumed.error
-    report(f"queue {queue} goes on" if resumed.was_paused else f"queue {queue} was not paused")
+    report(f"queue {queue} is resumed" if resumed.was_paused else f"queue {queue} was not paused")
 
 
 @click.command()
 @directory_option
 @_queue_argument
-@click.option("-d", "--run", "written", metavar="NAME:RUN_ID", help="Run to remove, wherever it is in the queue.")
+@click.option("-d", "--run", "written", metavar="NAME:RUN_ID", help="Run to remove instead of the first.")
 def dequeue(directory: str | None, queue: str, written: str | None) -> None:
-    """Take the first run off QUEUE, or the one that -d names.
+    """Remove the first run from QUEUE, or the one that -d names.
 
-    It is aborted; one that never had an attempt is forgotten altogether.
+    The run is aborted; if it has never started, it is deleted.
     """
     run, dependents = queues.dequeue(find_folder(directory), queue, written)
     taken = f"{run.id} {run.name}:{run.run_id}"
-    report(taken, f"{taken} was taken off queue {queue}")
+    report(taken, f"{taken} was removed from queue {queue}")
     say_aborted_with(1, dependents)

@@ -31,7 +31,7 @@ from aqueue.visible import visible
 _ROWS = 50
 
 _MUCH = 16 << 20
-"""The number of bytes not given back that is worth a word."""
+"""The number of bytes not given back that is worth a note."""
 
 
 def _choice_options(command: F) -> F:
@@ -49,12 +49,12 @@ def _choice_options(command: F) -> F:
     ]
     chosen += [
         click.option(
-            "--queue", metavar="NAME", shell_complete=complete_queue, help="Show only runs of this queue."
+            "--queue", metavar="NAME", shell_complete=complete_queue, help="Show only runs in this queue."
         ),
         click.option(
             "--tag", metavar="TAG", help="Show only runs with this tag: key=value, or key for any value."
         ),
-        group_option("Show only runs of this group."),
+        group_option("Show only runs in this group."),
     ]
     for option in reversed(chosen):
         command = option(command)
@@ -65,9 +65,7 @@ def _choice_options(command: F) -> F:
 @directory_option
 @_choice_options
 @click.option("--limit", type=COUNT, metavar="N", help=f"Show at most N runs (default: {_ROWS}).")
-@click.option(
-    "--metrics", "measured", is_flag=True, help="Show params and metrics, oldest run first; of a group, all runs."
-)
+@click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest run first.")
 @click.option("--sort", "key", metavar="[-]KEY", help="Sort by a column, param or metric; -KEY: largest first.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all runs as CSV, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print all runs as JSON, oldest first.")
@@ -82,7 +80,7 @@ def list_(
 ) -> None:
     """List runs, newest first."""
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+        raise click.UsageError("--csv and --json cannot be used together")
     folder = find_folder(directory)
     is_for_people = not as_csv and not as_json
     if limit is None and is_for_people and not (measured and chosen["group"] is not None):
@@ -148,18 +146,21 @@ def _runs_or_group(command: F) -> F:
     @functools.wraps(command)
     def checked(*, runs: tuple[str, ...], group: str | None, **others: Any) -> Any:
         if not runs and group is None:
-            raise click.UsageError("say which: RUN…, or --group NAME")
+            raise click.UsageError("no runs are given\nname them, or use --group NAME")
         return command(which=Which(runs, group), **others)
 
     argument = click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
-    return cast("F", argument(group_option("Include all runs of this group.")(checked)))
+    return cast("F", argument(group_option("Include all runs in this group.")(checked)))
 
 
 @click.command()
 @directory_option
 @_runs_or_group
 def cancel(directory: str | None, which: Which) -> None:
-    """Stop runs, or take them off the queue, and with them what comes after them."""
+    """Cancel runs: stop running ones, and remove queued ones from their queue.
+
+    Runs that wait for them with `after` or `needs` are aborted, too.
+    """
     cancelled = actions.cancel(find_folder(directory), which)
     _say_if_none(cancelled.runs, which)
     if cancelled.is_without_room:
@@ -167,21 +168,21 @@ def cancel(directory: str | None, which: Which) -> None:
         return
     for run, state in zip(cancelled.runs, cancelled.states, strict=True):
         if state in (State.SUCCEEDED, State.FAILED):
-            note(f"run {run.id} is {state} again: its retry was taken back")
+            note(f"run {run.id} is {state} again: its retry was cancelled")
     if State.RUNNING in cancelled.states and not cancelled.is_served:
-        note("no server is up: what runs is stopped when `aqueue serve` starts one")
+        note("no server is up: running tasks are stopped once `aqueue serve` starts one")
     say_aborted_with(len(cancelled.runs), cancelled.dependents)
 
 
 @click.command()
 @directory_option
 @_runs_or_group
-@click.option("--failed", is_flag=True, help="Only those that failed.")
+@click.option("--failed", is_flag=True, help="Retry only failed runs.")
 def retry(directory: str | None, which: Which, failed: bool) -> None:
-    """Queue runs that are over once more, as new attempts."""
+    """Queue finished runs again, as new attempts."""
     retried = actions.retry(find_folder(directory), which, say_warning, only_failed=failed)
     if not retried.runs and which.written:
-        note("nothing to do: none of them has failed")
+        note("nothing to do: none of these runs failed")
         return
     _say_if_none(retried.runs, which)
     note(retried.unserved)
@@ -194,7 +195,7 @@ def retry(directory: str | None, which: Which, failed: bool) -> None:
 @directory_option
 @_runs_or_group
 def hold(directory: str | None, which: Which) -> None:
-    """Keep queued runs from starting."""
+    """Keep queued runs from starting until `aqueue release`."""
     _say_if_none(actions.hold(find_folder(directory), which), which)
 
 
@@ -202,7 +203,7 @@ def hold(directory: str | None, which: Which) -> None:
 @directory_option
 @_runs_or_group
 def release(directory: str | None, which: Which) -> None:
-    """Release held runs."""
+    """Let held runs start."""
     released = actions.release(find_folder(directory), which)
     _say_if_none(released.runs, which)
     note(released.unserved)
@@ -210,14 +211,18 @@ def release(directory: str | None, which: Which) -> None:
 
 @click.command()
 @directory_option
-@click.option("--keep", type=DURATION, help="Keep runs that ended more recently; default: as configured, 30d.")
+@click.option(
+    "--keep",
+    type=DURATION,
+    help="Keep runs that ended within this time (default: `history.keep` in aqueue.yaml, or 30d).",
+)
 def prune(directory: str | None, keep: float | None) -> None:
-    """Forget runs that were over long ago, and remove their files."""
+    """Delete old finished runs and their files."""
     pruned = pruning.prune(find_folder(directory), keep, say_warning)
-    report(f"{counted(pruned.runs, 'run')} forgotten")
+    report(f"{counted(pruned.runs, 'run')} deleted")
     if pruned.bytes_left >= _MUCH:
-        how = "; `aqueue prune` while no server is up gives them back" if pruned.is_served else ""
-        note(f"{pruned.bytes_left >> 20} MiB of {pruned.database} are kept for later runs{how}")
+        how = "; to free it, run `aqueue prune` while no server is up" if pruned.is_served else ""
+        note(f"{pruned.bytes_left >> 20} MiB of {pruned.database} stay reserved for later runs{how}")
 
 
 def _say_if_none(runs: Sequence[Run], which: Which) -> None:
@@ -227,4 +232,4 @@ def _say_if_none(runs: Sequence[Run], which: Which) -> None:
 
 def _say_stopped(runs: Sequence[Run]) -> None:
     are = plural(len(runs), "is", "are")
-    note(f"the disk is full: {named_runs(runs)} {are} stopped anyway, and {are} shown so once there is room")
+    note(f"the disk is full: {named_runs(runs)} {are} stopped anyway, and shown as stopped once there is room")

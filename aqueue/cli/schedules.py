@@ -22,7 +22,7 @@ from aqueue.units import spell
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def schedules(directory: str | None, as_json: bool) -> None:
-    """Show schedules."""
+    """Show schedules and when they are due."""
     folder = find_folder(directory)
     with reading(folder) as store:
         if as_json:
@@ -39,15 +39,15 @@ def schedules(directory: str | None, as_json: bool) -> None:
         if one.file not in told:
             say_warning(one.reason)
     if not found:
-        say("there are no schedules; `schedule:` in a task file makes one")
+        say("there are no schedules; a task file with `schedule:` makes one")
     elif config_or_default(folder, say_warning).disabled_by:
-        say("queues are disabled: what is due is run all the same, what was missed is not made up for")
+        say("queues are disabled: due runs start anyway, but missed times are not made up for")
 
 
 def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]]:
     schedule = stored.schedule
     if stored.paused:
-        yield "next", f"paused; `aqueue resume --schedule {stored.name}` lets it go on"
+        yield "next", f"paused; `aqueue resume --schedule {stored.name}` resumes it"
     else:
         is_due = stored.next_due is not None and stored.next_due <= now()
         never = "once a server is up" if is_due else "never again"

@@ -22,7 +22,7 @@ from aqueue.units import counted
 @click.command()
 @click.argument("directory", metavar="[DIR]", default="", required=False)
 def init(directory: str) -> None:
-    """Make a folder, ./queue unless DIR says otherwise."""
+    """Create a folder (default: ./queue)."""
     where = folder_to_create(directory, default="queue")
     is_new = not where.state.exists()
     where.create()
@@ -46,12 +46,12 @@ def _named(folder: Folder, shown: str) -> str:
 @click.command()
 @click.argument("path", metavar="[DIR]", default="", required=False)
 @directory_option
-@click.option("--drain", is_flag=True, help="Exit when nothing more can run; with 1 if not all runs succeeded.")
 @serving_options(
     idle_timeout="never",
     quiet="Print only what needs your attention.",
-    verbose="Print commands and the like, too.",
+    verbose="Print more, such as commands and process ids.",
 )
+@click.option("--drain", is_flag=True, help="Exit when no more runs can start; with 1 if a run failed or is left.")
 # How `aqueue start` starts it.
 @click.option("--log", hidden=True)
 @click.option("--ready", type=int, hidden=True)
@@ -65,10 +65,12 @@ def serve(
     log: str | None,
     ready: int | None,
 ) -> None:
-    """Run what is dropped into the folder, until Ctrl-C.
+    """Run the task files in a folder, until Ctrl-C.
 
-    The first Ctrl-C starts nothing more and waits for what runs; the second stops what runs; after the third,
-    what runs goes on without a server, and the next one takes it over.
+    Without DIR, the folder is the nearest queue/, or a new ./queue.
+
+    The first Ctrl-C starts no more runs and waits for the running ones; the second stops them; the third exits at
+    once, and the runs continue until the next server takes them over.
     """
     from functools import partial
 
@@ -140,10 +142,10 @@ def _say_ready(descriptor: int | None) -> None:
 @directory_option
 @serving_options(idle_timeout="10s", quiet="Print nothing.", verbose="Write more into the log of the server.")
 def start(directory: str | None, serving: Serving, is_meant: bool, quiet: bool) -> None:
-    """Start a server in the background; return once it serves.
+    """Start a server in the background, and return when it is ready.
 
-    Where a server is up already, none is started: one with fewer jobs than N gets as many, one with more keeps
-    them. The server exits when nothing has been queued or running for a while.
+    If one is already running, no other is started: -j N raises its limit to N, but never lowers it. The server
+    exits after some time without work, see --idle-timeout.
     """
     folder = folder_to_serve(directory, is_meant=is_meant)
     up = servers.start(folder, serving, say_warning)
@@ -153,13 +155,13 @@ def start(directory: str | None, serving: Serving, is_meant: bool, quiet: bool) 
 
 @click.command()
 @directory_option
-@click.option("--kill", is_flag=True, help="Stop running tasks as well; they are aborted.")
+@click.option("--kill", is_flag=True, help="Stop running tasks, too; their runs are aborted.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more.")
 def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
-    """Have all servers of the folder exit once what runs is over; return when they are gone.
+    """Stop the servers of the folder after running tasks finish, and return when they have exited.
 
-    What is queued stays queued.
+    Queued runs stay queued.
     """
     refuse_both(quiet, verbose)
     folder = find_folder(directory)
@@ -169,9 +171,11 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
         return
     for server, running in zip(dismissed.servers, dismissed.running, strict=True):
         if verbose or (running and not kill):
-            note(f"server {server.pid} has {counted(running, 'run')} to {'stop' if kill else 'wait for'}")
+            note(f"server {server.pid} {'stops' if kill else 'waits for'} {counted(running, 'run')}")
     if not dismissed.servers:
         orphans = dismissed.orphans
-        goes_on = f"; {counted(orphans, 'run')} without one until `aqueue serve` starts one" if orphans else ""
+        goes_on = (
+            f"; {counted(orphans, 'run')} without a server until `aqueue serve` starts one" if orphans else ""
+        )
         report(f"no server is up{goes_on}")
     servers.wait_until_gone(folder, dismissed.servers, report)

@@ -49,7 +49,7 @@ def status(directory: str | None, as_json: bool) -> None:
     for gpu in seen.gpus:
         say(one_line(gpu))
     if seen.gpus and (age := now() - seen.gpus_seen_at) > _OLD_LOOK:
-        say(f"  seen {spell(age)} ago; `aqueue gpus` looks at them now")
+        say(f"  as of {spell(age)} ago; `aqueue gpus` shows the current state")
     if not seen.queues:
         say("nothing is queued, running or held")
         return
@@ -95,7 +95,7 @@ def _described(server: Server, stale_after: float, moment: float, hindrance: str
     if server.leaving is not None:
         parts.append("leaving")
     if (silent := moment - server.heartbeat_at) > stale_after:
-        parts.append(f"but no sign of life for {spell(silent)}")
+        parts.append(f"but not responding for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
 
@@ -115,5 +115,5 @@ def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
     if paused := sum(one.paused for one in schedules):
         parts.append(f"{paused} paused")
     if files := {one.file for one in schedules if one.error is not None}:
-        parts.append(f"{len(files)} with an error in the file, which `aqueue schedules` shows")
+        parts.append(f"{counted(len(files), 'file')} with errors, see `aqueue schedules`")
     return ", ".join(parts)

@@ -43,23 +43,33 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
         return parse_tags(written)
     except ValueError:
         raise UsageError(
-            f"--tags {written}: not a list of tags", "write key=value or key, with commas between them"
+            f"--tags {written}: not a list of tags", "write key=value or key, separated by commas"
         ) from None
 
 
 @click.command(cls=WordsOfACommand)
 @directory_option
-@click.option("-n", "--name", type=NAME_TYPE, help="Name of the task; default: made from the command.")
-@click.option("-u", "--queue", type=NAME_TYPE, help="Queue; default: one named after the task.")
-@click.option("--priority", type=click.Choice(["high", "low"]), default="low")
 @click.option(
-    "--env", "variables", metavar="K[=V]", multiple=True, help="Environment variable; without =V, its value here."
+    "-n", "--name", type=NAME_TYPE, metavar="NAME", help="Name of the task (default: made from the command)."
 )
-@click.option("--timeout", type=DURATION, help="Longest time it may run: 90, 90s, 1h30m; 0: no limit.")
 @click.option(
-    "--tags", metavar="TAGS", default="", callback=_tags, help="Tags: key=value or key, separated by commas."
+    "-u", "--queue", type=NAME_TYPE, metavar="NAME", help="Queue of the run (default: one named after the task)."
 )
-@click.option("--hold", is_flag=True, help="Hold the run until it is released.")
+@click.option(
+    "--priority", type=click.Choice(["high", "low"]), default="low", help="high runs start first (default: low)."
+)
+@click.option(
+    "--env",
+    "variables",
+    metavar="K[=V]",
+    multiple=True,
+    help="Set an environment variable; without =V, to its value here. May be repeated.",
+)
+@click.option("--timeout", type=DURATION, help="Stop the run after this long, such as 90s or 1h30m; 0: no limit.")
+@click.option(
+    "--tags", metavar="TAGS", default="", callback=_tags, help="Tags, separated by commas: key=value or key."
+)
+@click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
 @demand_options
 @experiment_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_file)
@@ -73,9 +83,9 @@ def add(
 ) -> None:
     """Queue one command, and print the id of its run.
 
-    A single COMMAND is run by /bin/sh; several words are a program and its arguments, run as they are. Options
-    come before it: whatever follows its first word belongs to it. It runs in this directory, with the PATH,
-    VIRTUAL_ENV and CONDA_PREFIX of this shell.
+    A COMMAND of one word is run by /bin/sh; several words are a program and its arguments, run without a shell.
+    Put options before COMMAND: everything after its first word belongs to it. It runs in the current directory,
+    with the PATH, VIRTUAL_ENV and CONDA_PREFIX of this shell.
     """
     _check_words(command)
     folder = find_folder(directory)
@@ -92,16 +102,28 @@ def add(
 
 @click.command(cls=FilesThenParams)
 @directory_option
-@click.option("-r", "--run-id", type=NAME_TYPE, help="Id that is unique among the runs of this name.")
-@click.option("-N", "--name", type=NAME_TYPE, help="Name to use instead of the task's.")
-@click.option("-u", "--queue", type=NAME_TYPE, help="Queue to use instead of the task's.")
-@click.option("--priority", type=click.Choice(["high", "low"]), help="Priority to use instead of the task's.")
+@click.option(
+    "-r",
+    "--run-id",
+    type=NAME_TYPE,
+    metavar="RUN_ID",
+    help="RUN_ID of the run; unique among the runs of its name.",
+)
+@click.option(
+    "-N", "--name", type=NAME_TYPE, metavar="NAME", help="Name of the task, instead of the one in the file."
+)
+@click.option(
+    "-u", "--queue", type=NAME_TYPE, metavar="NAME", help="Queue of the runs, instead of the one in the file."
+)
+@click.option(
+    "--priority", type=click.Choice(["high", "low"]), help="Priority of the runs, instead of the one in the file."
+)
 @click.option(
     "--tags",
     metavar="TAGS",
     default="",
     callback=_tags,
-    help="More tags: key=value or key, separated by commas.",
+    help="Tags to add, separated by commas: key=value or key.",
 )
 @demand_options
 @experiment_options
@@ -109,10 +131,14 @@ def add(
 @click.option(
     "--default-working-dir",
     type=click.Path(exists=True, file_okay=False),
-    help="Working directory of tasks that name none; default: here.",
+    metavar="DIR",
+    help="Working directory of tasks that do not set one (default: the current directory).",
 )
 @click.option(
-    "--trigger-type", type=click.Choice([str(t) for t in Trigger if t is not Trigger.FILE]), default="manual"
+    "--trigger-type",
+    type=click.Choice([str(trigger) for trigger in Trigger if trigger is not Trigger.FILE]),
+    default="manual",
+    help="What to record as the trigger of the runs (default: manual).",
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
 def enqueue(
@@ -124,11 +150,11 @@ def enqueue(
     trigger_type: str,
     **wishes: Unpack[Wishes],
 ) -> None:
-    """Queue the tasks of each FILE, which stays where it is, and print the ids of their runs.
+    """Queue the tasks of each FILE, and print the ids of their runs.
 
-    Several files are queued all or none. PARAMS, after --, are K=V for a param of theirs, or positional: $1, $2 …
-    of a shell command, as is all that comes after a second --. Several values make runs of all combinations:
-    'lr=[0.1,0.01]' 'seed=range(1,5)'.
+    The files stay where they are, and are queued all or none. PARAMS after -- are K=V for a param of the files, or
+    else positional: $1, $2 … of a shell command. All words after a second -- are positional. Several values make a
+    run for each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
     # Imported here: `add` reads no file.
     from aqueue.client import named_files
@@ -145,7 +171,7 @@ def enqueue(
         trigger = Trigger(trigger_type)
         submitted = submit.submit(folder, config, requests, say_warning, trigger=trigger, run_id=run_id)
     tasks = [one.task for of_file in requests for one in of_file]
-    _print_doubts(submitted, tasks, "or write it into `env` of the file", doubts)
+    _print_doubts(submitted, tasks, "or set it under `env` in the file", doubts)
     written = [*map(str, submitted.all_ids())]
     report("\n".join(written), f"queued as {', '.join(written[:_MAX_IDS])}{' …' * (len(written) > _MAX_IDS)}")
 
@@ -228,24 +254,24 @@ def _print_doubts(
 
             gpus = f"[{chosen}]" if chosen.isdigit() else chosen if chosen not in ("", "-1") else "0"
             option = f"`--gpus {quote(gpus)}`"
-            say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: say {option}, {other_way}")
+            say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: use {option}, {other_way}")
 
 
 def _check_words(command: tuple[str, ...]) -> None:
     """Refuse a command that is empty, or a shell command before other words, which it would not get."""
     program, *others = command
     if not program.strip():
-        raise UsageError("the command is empty", "say what to run: aqueue add -- python train.py")
+        raise UsageError("the command is empty", "name a program: aqueue add -- python train.py")
     if not others or not re.search(r"\s", program):
         return
     import shlex
     import shutil
 
     if shutil.which(program) is None:
-        hint = "a shell command is one word, and a program and its arguments are a word each"
+        hint = "quote a shell command as one word, but a program and its arguments as a word each"
         if others[0].startswith("-"):
             hint = f"options come before the command: aqueue add {shlex.join(others)} {shlex.quote(program)}"
-        raise UsageError(f"there is no program of the name {shlex.quote(program)}", hint)
+        raise UsageError(f"there is no program named {shlex.quote(program)}", hint)
 
 
 def _variables(written: tuple[str, ...]) -> dict[str, str]:
@@ -254,6 +280,6 @@ def _variables(written: tuple[str, ...]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         submit.check_variable(key)
         if not equals and key not in environment():
-            raise UsageError(f"--env {key}: there is no such variable here", f"say what it is: --env {key}=…")
+            raise UsageError(f"--env {key}: the variable is not set here", f"give it a value: --env {key}=…")
         variables[key] = value if equals else environment()[key]
     return variables

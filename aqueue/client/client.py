@@ -66,12 +66,12 @@ class Client(Control):
         given = params_of(params or {})
         if given.axes:
             name = next(iter(given.axes))
-            raise UsageError(f"{name} has several values, and this is one run", "`enqueue` makes a run of each")
+            raise UsageError(f"{name} has several values, but `add` queues a single run", "use `enqueue`")
         for variable in env or {}:
             submitting.check_variable(variable)
         words = command if isinstance(command, str) else [*command]
         if not (words if isinstance(words, str) else "".join(words[:1])).strip():
-            raise UsageError("the command is empty", "say what to run: 'python train.py'")
+            raise UsageError("the command is empty", "name a program: 'python train.py'")
         config, wishes = config_in_force(self._folder, self._warn), wishes_of(options)
         seconds = seconds_of("timeout", timeout)
         request = submitting.command(config, words, wishes, env=env, timeout=seconds, hold=hold)
@@ -227,7 +227,7 @@ class Client(Control):
             if progress.stuck:
                 raise follow.StuckError(progress.stuck)
             if progress.gone:
-                raise RunError(f"run {progress.gone[0]} is gone: it was taken off its queue, or pruned")
+                raise RunError(f"run {progress.gone[0]} no longer exists: it was dequeued or pruned")
             if progress.unserved:
                 self._warn(progress.unserved)
         return Runs(ended[id_] for id_ in ids)

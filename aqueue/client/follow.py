@@ -92,7 +92,7 @@ def wait(
             seconds = min(_LOOK_AGAIN, deadline - time.monotonic())
             if seconds <= 0:
                 which = ", ".join(map(str, sorted(left)))
-                raise TimeoutError(f"runs that are not over after {timeout} s: {which}")
+                raise TimeoutError(f"runs that have not ended after {timeout} s: {which}")
             wait_for_news(seconds)
 
 
@@ -209,7 +209,7 @@ def _resolved(
     run = _read(connection, folder, lambda store: store.runs.resolve(written))
     if attempt is not None and attempt > run.attempt:
         had = counted(run.attempt, "attempt")
-        raise RunError(f"run {run.id} has had {had}", "choose one of them with --attempt")
+        raise RunError(f"run {run.id} has only {had}", "choose one of them with --attempt")
     return run, attempt
 
 
@@ -229,8 +229,8 @@ def _pieces(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes
         except OSError as error:
             if not no_links.is_refused(error):
                 raise
-            message = f"{log} is a link that somebody has put there"
-            raise RunError(message, f"`readlink {log}` says where to") from None
+            message = f"{log} has been replaced by a symbolic link"
+            raise RunError(message, f"`readlink {log}` shows where it leads") from None
         if found is None:
             return
         yield found

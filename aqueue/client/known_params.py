@@ -47,7 +47,7 @@ def check(given: Params, requests: Sequence[Submission]) -> None:
             raise UsageError(f"--new {name}: there is a param {name} already", f"give it after --: -- {name}=…")
         if known and name not in known and name not in given.new:
             value = plain_text(given.named[name]) if name in given.named else "…"
-            hint = f"{_near(name, value, known)} To add it all the same, before --: --new {name}={value}"
+            hint = f"{_near(name, value, known)} To add it anyway, write before --: --new {name}={value}"
             raise UsageError(f"there is no param {name}", hint)
     if both := two_of_one_variable([*known, *names]):
         raise UsageError(
@@ -55,7 +55,9 @@ def check(given: Params, requests: Sequence[Submission]) -> None:
         )
     if given.positional and not any(_takes_positional(request.task) for request in requests):
         word = given.positional[0]
-        raise UsageError(f"{shlex.quote(word)} goes nowhere: the command has no $1 and no $@", _hint(word, known))
+        raise UsageError(
+            f"{shlex.quote(word)} would be ignored: the command uses neither $1 nor $@", _hint(word, known)
+        )
     if known:
         _refuse_assignments(given.doubtful, known)
 
@@ -68,14 +70,14 @@ def _refuse_assignments(words: Sequence[str], known: Sequence[str]) -> None:
     """
     for word, following in zip(words, [*words[1:], ""], strict=False):
         if meant := _meant(word, following, known):
-            hint = f"{meant} To pass it to the command as it is, put it behind a second --"
-            raise UsageError(f"{shlex.quote(word)} is not how a param is given, which is K=V", hint)
+            hint = f"{meant} To pass it to the command unchanged, put it after a second --"
+            raise UsageError(f"{shlex.quote(word)} is not a param: write it as K=V", hint)
 
 
 def _meant(word: str, following: str, known: Sequence[str]) -> str:
     """Return what to say of a word that looks like a value for a param; empty if it does not."""
     if word.startswith("="):
-        return "say which param it is for: K=V."
+        return "name the param: K=V."
     if (option := _OPTION.fullmatch(word)) and (name := option[1].replace("-", "_")) in known:
         return f"did you mean {name}={shlex.quote(following) if following else '…'}?"
     found = _ASSIGNMENT.fullmatch(word)

@@ -57,10 +57,12 @@ def wishes_of(options: Options) -> Wishes:
         ("group", options.get("group")),
     ):
         if name is not None and not is_name(name):
-            raise UsageError(f"{key}: {name!r} is no name", "use 1 to 64 letters, digits, '_', '.' or '-'")
+            raise UsageError(
+                f"{key}: {name!r} is not a valid name", "use 1 to 64 letters, digits, '_', '.' or '-'"
+            )
     priority, memory = options.get("priority"), options.get("gpu_memory")
     if priority not in (None, "high", "low"):
-        raise UsageError(f"priority: {priority!r} is none", "say 'high' or 'low'")
+        raise UsageError(f"priority: {priority!r} is not one", "use 'high' or 'low'")
     tags = options.get("tags", ())
     return Wishes(
         name=options.get("name"),
@@ -96,7 +98,7 @@ def seconds_of(name: str, duration: float | str | None) -> float | None:
     Raises:
         UsageError: it is none.
     """
-    expected = "seconds, or a length of time such as 1h30m"
+    expected = "seconds, or a duration such as 1h30m"
     return None if duration is None else _checked(name, units.parse, duration, expected)
 
 
@@ -111,4 +113,4 @@ def _checked(name: str, check: Callable[[T], Checked], value: T, expected: str) 
     try:
         return check(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{name}: {value!r} cannot be", f"expected {expected}") from None
+        raise UsageError(f"{name}: {value!r} is not valid", f"expected {expected}") from None

@@ -51,8 +51,8 @@ class Params(msgspec.Struct, frozen=True):
         task = request.task
         if self.positional and not isinstance(task.command, str):
             raise UsageError(
-                f"{task.name} is a list of a program and its arguments, which takes no positional params",
-                "make its command a string, or give K=V",
+                f"{task.name} has a list as its command, which takes no positional params",
+                "make the command a string, or give K=V",
             )
         task = msgspec.structs.replace(task, params=task.params | self.named, arguments=self.positional)
         changed = self._swept(msgspec.structs.replace(request, task=task), requests)
@@ -222,5 +222,5 @@ def _plain(key: str, value: object) -> Value:
         if isinstance(value, kind):
             return kind(value)
     raise UsageError(
-        f"{key}: {value!r} is no text, number or truth value", "convert it, with float() for instance"
+        f"{key}: {value!r} is not text, a number or a truth value", "convert it, for instance with float()"
     )

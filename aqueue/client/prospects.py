@@ -15,7 +15,7 @@ def unserved(store: Store, where: Folder) -> str | None:
     """Return why a run will have to wait for a server; None if one is there."""
     awake, silent = awake_and_silent(store, where, config_or_default(where).stale_after)
     if silent and not awake:
-        return f"server {silent[0].pid} gives no sign of life: it waits until one does"
+        return f"server {silent[0].pid} is not responding: it waits until one does"
     if not awake:
         return "no server is up: it waits until `aqueue serve` starts one"
     if all(server.leaving is not None for server in awake):
@@ -29,7 +29,7 @@ def unseen(store: Store, where: Folder) -> str | None:
     if awake:
         return None
     if silent:
-        return f"server {silent[0].pid} gives no sign of life: its end is known once a server does"
+        return f"server {silent[0].pid} is not responding: its end is known once a server is"
     return "no server is up: its end is known once `aqueue serve` runs again"
 
 

@@ -172,15 +172,15 @@ def wait_until_gone(folder: Folder, servers: list[Server], tell: Callable[[str],
             for id_, server in list(left.items()):
                 if not server_locks.is_up(folder.servers, id_) and not is_alive(server.pid):
                     del left[id_]
-                    tell(f"server {server.pid} is gone")
+                    tell(f"server {server.pid} has exited")
             time.sleep(_LOOK_AGAIN)
             with snapshot(connection, folder):
                 _, silent = awake_and_silent(Store(connection), folder, stale_after)
             for server in silent:
                 if server.id in left.keys() - said:
                     said.add(server.id)
-                    hint = f"if it is stopped, `kill -CONT {server.pid}` wakes it"
-                    tell(f"server {server.pid} gives no sign of life; {hint}")
+                    hint = f"if it is suspended, `kill -CONT {server.pid}` resumes it"
+                    tell(f"server {server.pid} is not responding; {hint}")
 
 
 def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:

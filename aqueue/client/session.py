@@ -46,7 +46,7 @@ def working_dir() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise FolderError("this directory is not there any more", "cd to one that is") from None
+        raise FolderError("the current directory no longer exists", "cd to one that does") from None
 
 
 def now() -> float:
@@ -165,7 +165,7 @@ def config_or_default(where: Folder, warn: Warn | None = None) -> Config:
         return _told(last_good_config.load(where, environment(), keeps=False), warn)
     except AqueueError as error:
         if warn:
-            warn(f"{error.message}; what follows is as if there were no configuration")
+            warn(f"{error.message}; the defaults are assumed")
         return Config()
 
 
@@ -185,7 +185,7 @@ def refuse_if_disabled(config: Config) -> None:
     if config.disabled_by is not None:
         raise QueueError(
             f"queues are disabled ({config.disabled_by}): nothing can be queued",
-            "enable them first; what is queued already waits for that, too",
+            "enable them first; runs that are queued wait for that, too",
         )
 
 

@@ -144,7 +144,9 @@ def command(
     )
     for variable in GPU_VARIABLES if wishes.get("gpus") is not None or wishes.get("gpu_memory") else ():
         if variable in variables:
-            raise UsageError(f"--env {variable} and --gpus exclude each other", "aqueue sets it to the run's GPUs")
+            raise UsageError(
+                f"--env {variable} and --gpus cannot be used together", "aqueue sets it to the GPUs of the run"
+            )
     after, after_any = tuple(wishes.get("after", ())), wishes.get("after_any", False)
     return after_something(Submission(task=place.moved_out(task), after=after, after_any=after_any))
 
@@ -178,7 +180,7 @@ def after_something(request: Submission) -> Submission:
         UsageError: it is.
     """
     if request.after_any and not request.after and not request.needs:
-        raise UsageError("--after-any: there is nothing to come after", "say what: --after RUN")
+        raise UsageError("--after-any: there is no run to wait for", "name one: --after RUN")
     return request
 
 
@@ -189,7 +191,9 @@ def check_variable(name: str) -> None:
         UsageError: it is one.
     """
     if not VARIABLE.fullmatch(name) or name.startswith("AQUEUE_"):
-        raise UsageError(f"--env {name}: cannot be set", "use letters, digits and '_', and not AQUEUE_…")
+        raise UsageError(
+            f"--env {name}: this variable cannot be set", "use letters, digits and '_', but not AQUEUE_…"
+        )
 
 
 def ignores_our_gpus(task: Task) -> str | None:
@@ -210,7 +214,7 @@ def _gpus(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:
     elif gpus is None:
         gpus = 1
     elif gpus == 0 and gpu_memory:
-        raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or say how many: --gpus 1")
+        raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or ask for some: --gpus 1")
     return {"gpus": gpus, "gpu_memory": gpu_memory or None}
 
 

@@ -56,7 +56,7 @@ def untaken(store: Store, folder: Folder, config: Config) -> list[Untaken]:
             why = f"{name} is not taken: queues are disabled ({config.disabled_by})"
             others.append(Untaken(name, why, Kind.REFUSED))
         elif not awake:
-            server = f"server {silent[0].pid} gives no sign of life" if silent else "no server is up"
+            server = f"server {silent[0].pid} is not responding" if silent else "no server is up"
             others.append(Untaken(name, f"{name} is not taken yet: {server}", Kind.WAITS))
     return sorted(others, key=lambda one: one.file)
 

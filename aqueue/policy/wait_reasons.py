@@ -70,7 +70,7 @@ def _its_server(run: Run, line: Line) -> str:
         return f"no server serves queue {run.queue}; `aqueue serve` starts one"
     if line.silent:
         pid = line.silent[0].pid
-        return f"server {pid} gives no sign of life; if it is stopped, `kill -CONT {pid}` wakes it"
+        return f"server {pid} is not responding; if it is suspended, `kill -CONT {pid}` resumes it"
     if line.servers:
         return f"server {line.servers[0].pid} is leaving; `aqueue serve` starts another"
     return "no server is up; `aqueue serve` starts one"

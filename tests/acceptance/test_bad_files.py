@@ -110,7 +110,7 @@ def test_tasks_without_a_name_are_taken_and_check_warns_that_they_have_one_name(
     place.path("jobs.yaml").write_text(text)
     done = place.ask("check", "jobs.yaml")
     assert (done.returncode, done.stdout) == (0, "jobs.yaml: 2 tasks: jobs, jobs\n")
-    assert "2 tasks have no name but that of the file, jobs; give each a name of its own" in done.stderr
+    assert "2 tasks have the same name, jobs; give each task its own `name`" in done.stderr
     place.drop("jobs.yaml", text)
     place.drain()
     assert [row["state"] for row in place.ls()] == ["succeeded", "succeeded"]

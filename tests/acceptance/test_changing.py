@@ -135,10 +135,10 @@ def test_prune_forgets_what_was_over_long_ago_with_its_files(place: Place) -> No
     place.task("over", "echo output")
     place.drain()
     place.add("true", "-n", "waits")
-    assert place.run("prune") == "0 runs forgotten\n"
-    assert place.run("prune", "--keep", "1h") == "0 runs forgotten\n"
+    assert place.run("prune") == "0 runs deleted\n"
+    assert place.run("prune", "--keep", "1h") == "0 runs deleted\n"
     assert len(place.ls()) == 2
-    assert place.run("prune", "--keep", "0") == "1 run forgotten\n"
+    assert place.run("prune", "--keep", "0") == "1 run deleted\n"
     assert [row["name"] for row in place.ls()] == ["waits"]
     assert not (place.state / "runs/1").exists()
     assert "there is no run 1" in place.refuse("show", "1", code=1)

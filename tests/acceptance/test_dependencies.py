@@ -128,11 +128,11 @@ def test_cancelling_tells_what_hangs_on_it_and_retrying_what_comes_back(place: P
     )
     place.run("enqueue", "all.yaml")
     told = place.ask("cancel", "1").stderr
-    assert told == "runs 2 b-1, 3 b-2, 4 b-3, 5 b-4, 6 b-5 and 2 more come after it: aborted with that\n"
+    assert told == "runs 2 b-1, 3 b-2, 4 b-3, 5 b-4, 6 b-5 and 2 more waited for it and were aborted\n"
     assert place.rows()["tidy"]["state"] == "queued"
     place.run("cancel", "2")
     told = place.ask("retry", "1").stderr
-    assert told.splitlines()[-1].startswith("runs 3 b-2, 4 b-3, 5 b-4, 6 b-5, 7 b-6 and 1 more come after that")
+    assert told.splitlines()[-1].startswith("runs 3 b-2, 4 b-3, 5 b-4, 6 b-5, 7 b-6 and 1 more wait for it again")
     assert "comes after run 1 a, which is failed" not in told
     place.drain("-j", "9")
     assert {row["state"] for row in place.ls() if row["id"] != 2} == {"succeeded"}
@@ -161,13 +161,11 @@ def test_a_living_server_stops_what_is_cancelled_and_starts_what_is_retried_with
     place.appears("begun")
     place.task("b", "true", "after: a")
     server.says("accepted 2 b")
-    assert "run 2 b comes after it" in place.ask("cancel", "1").stderr
+    assert "run 2 b waited for it and was aborted" in place.ask("cancel", "1").stderr
     place.becomes("b", "aborted")
     server.says("aborted 2 b: run 1 a, which it comes after, was aborted")
     place.path("go").touch()
-    assert (
-        "run 2 b comes after that, and waits again" in place.ask("retry", "a:" + place.show("1")["run_id"]).stderr
-    )
+    assert "run 2 b waits for it again" in place.ask("retry", "a:" + place.show("1")["run_id"]).stderr
     place.becomes("b", "succeeded")
 
 
@@ -200,7 +198,7 @@ def test_what_is_dequeued_takes_with_it_what_comes_after_it(place: Place) -> Non
     place.add("true", "-n", "a")
     place.add("true", "-n", "b", "--after", "a")
     done = place.ask("dequeue", "a")
-    assert done.stderr == "run 2 b comes after it: aborted with that\n"
+    assert done.stderr == "run 2 b waited for it and was aborted\n"
     rows = place.rows()
     assert {name: row["reason"] for name, row in rows.items()} == {
         "a": "dequeued",
@@ -261,7 +259,7 @@ def test_prune_forgets_what_is_over_and_leaves_what_comes_after_it(place: Place)
     place.task("a", "true")
     place.drain()
     place.add("touch ran", "-n", "b", "--after", "a", "--hold")
-    assert place.run("prune", "--keep", "0") == "1 run forgotten\n"
+    assert place.run("prune", "--keep", "0") == "1 run deleted\n"
     assert place.show("2")["after"] is None
     assert "there is no run a" in place.refuse("add", "--after", "a", "--", "x", code=1)
     place.run("release", "2")
@@ -305,7 +303,7 @@ def test_dequeue_says_what_hangs_on_a_run_and_leaves_it_to_be_retried(place: Pla
     place.init()
     place.add("true", "-n", "first", "-u", "lane")
     place.add("true", "-n", "second", "--after", "first")
-    assert "run 2 second comes after it" in place.ask("dequeue", "lane").stderr
+    assert "run 2 second waited for it and was aborted" in place.ask("dequeue", "lane").stderr
     assert [(row["name"], row["state"]) for row in place.ls()] == [("first", "aborted"), ("second", "aborted")]
     assert "run 1 first" in place.refuse("retry", "second", code=1)
 

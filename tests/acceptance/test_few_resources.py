@@ -81,7 +81,7 @@ def test_a_command_that_cannot_have_a_process_says_so_and_what_to_do() -> None:
         hand_over(place)
         said = place.ask("start")
         assert said.returncode == 1
-        assert said.stderr.startswith("error: no process can be had: ")
+        assert said.stderr.startswith("error: no process can be started: ")
         assert "`ulimit -u`" in said.stderr
 
 

@@ -50,7 +50,7 @@ def test_logs_shows_what_a_run_has_written(place: Place) -> None:
     assert place.run("logs", "1") == "attempt 2\nno end of line"
     assert place.run("logs", "--attempt", "1", "1") == "attempt 1\nno end of line"
     assert place.run("logs", "-f", "1") == "attempt 2\nno end of line"
-    assert "has had 2 attempts" in place.refuse("logs", "--attempt", "3", "1", code=1)
+    assert "has only 2 attempts" in place.refuse("logs", "--attempt", "3", "1", code=1)
 
 
 def test_logs_passes_bytes_on_as_they_are(place: Place) -> None:
@@ -131,7 +131,7 @@ def test_a_follower_of_a_run_that_is_taken_off_its_queue_says_that_it_is_gone(pl
     place.run("dequeue", "lane")
     _, complaint = follower.communicate(timeout=10.0)
     assert follower.returncode == 1
-    assert "run 1 is gone: it was taken off its queue, or pruned" in complaint
+    assert "run 1 no longer exists: it was dequeued or pruned" in complaint
 
 
 @pytest.mark.parametrize("command", [["logs", "-f", "1"], ["wait", "1"], ["wait"]])
@@ -197,7 +197,7 @@ def test_wait_fails_for_a_run_that_is_taken_off_its_queue(place: Place) -> None:
     eventually(lambda: watches(waiter.process.pid))
     place.run("dequeue", "lane")
     assert waiter.ends() == 1
-    assert waiter.text == ["run 1 is gone"]
+    assert waiter.text == ["run 1 no longer exists"]
 
 
 def test_wait_without_runs_is_for_all_that_are_queued_or_running(place: Place) -> None:

@@ -190,7 +190,7 @@ def test_the_run_that_fills_the_disk_is_cancelled_all_the_same(disk: SmallDisk) 
     fill_by_a_run(disk, "retries: 2")
     done = place.ask("cancel", "1", "2")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "the disk is full: runs 1 later, 2 filler are stopped all the same" in done.stderr
+    assert "the disk is full: runs 1 later, 2 filler are stopped anyway" in done.stderr
     eventually(lambda: not place.processes_of_runs())
     (disk.path / "big").unlink()
     for name in ("later", "filler"):

@@ -175,7 +175,7 @@ def test_tables_are_printed_as_csv_with_all_that_there_is(measured: Place) -> No
     (plain,) = parsed(measured.run("ls", "--csv", "--failed"))
     assert 0 <= float(plain.pop("took")) < 30
     assert plain == {"id": "7", "name": "other", "queue": "other", "state": "failed", "why": "exit code 3"}
-    assert "exclude each other" in measured.refuse("ls", "--csv", "--json", code=2)
+    assert "cannot be used together" in measured.refuse("ls", "--csv", "--json", code=2)
 
 
 # Compared
@@ -223,13 +223,13 @@ def test_what_runs_measured_is_compared_in_a_table(measured: Place) -> None:
         ("-x lr -y los", 1, "none of 7 runs has 'los'"),
         ("-x lr -y loss --by sed", 1, "none of 7 runs has 'sed'"),
         ("-x lr", 2, "Missing option '-y'"),
-        ("-x lr -y loss --log x", 2, "--log is about a picture: say with --save where it goes"),
+        ("-x lr -y loss --log x", 2, "--log is only for plots\nuse it with --save FILE"),
         (
             "-x lr -y loss --save plot.jpg",
             2,
-            "plot.jpg is no kind of picture\nwhat can be drawn is .png, .svg, .pdf",
+            "plot.jpg: this format is not supported\nuse one of .png, .svg, .pdf",
         ),
-        ("-x lr -y loss --save plot", 2, "plot is no kind of picture"),
+        ("-x lr -y loss --save plot", 2, "plot: this format is not supported"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(measured: Place, arguments: str, code: int, words: str) -> None:
@@ -241,7 +241,7 @@ def test_where_no_run_has_both_it_is_said_what_there_is(measured: Place) -> None
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "6 runs left out: lr or note is not a finite number",
-        "error: none of 7 runs has both lr and note, as numbers",
+        "error: none of 7 runs has both lr and a number as note",
         "there are columns: id, name, queue, state, took; params: model, lr, seed, opt; metrics: loss, acc, note",
     ]
 
@@ -256,7 +256,10 @@ def test_without_matplotlib_it_is_said_how_to_get_it(place: Place) -> None:
     complaint = place.refuse(
         "compare", "-x", "id", "-y", "loss", "--save", "plot.png", code=1, env={"PYTHONPATH": str(missing.parent)}
     )
-    assert complaint == "error: drawing needs matplotlib\ninstall it beside aqueue: pip install matplotlib\n"
+    assert (
+        complaint
+        == "error: plots need matplotlib\ninstall it in the environment of aqueue: pip install matplotlib\n"
+    )
     assert not place.path("plot.png").exists()
 
 

@@ -93,9 +93,9 @@ def test_two_commands_without_a_name_do_not_share_a_queue(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--env", "NOT_SET_ANYWHERE", "--", "true"), "--env NOT_SET_ANYWHERE: there is no such variable here"),
-        (("--env", "A B=1", "--", "true"), "--env A B: cannot be set"),
-        (("--env", "AQUEUE_ID=1", "--", "true"), "--env AQUEUE_ID: cannot be set"),
+        (("--env", "NOT_SET_ANYWHERE", "--", "true"), "--env NOT_SET_ANYWHERE: the variable is not set here"),
+        (("--env", "A B=1", "--", "true"), "--env A B: this variable cannot be set"),
+        (("--env", "AQUEUE_ID=1", "--", "true"), "--env AQUEUE_ID: this variable cannot be set"),
         (("--tags", "=x", "--", "true"), "--tags =x: not a list of tags"),
         (("--", ""), "the command is empty"),
         (("--", " \n"), "the command is empty"),
@@ -178,7 +178,7 @@ def test_the_same_name_and_run_id_twice_is_refused_and_changes_nothing(place: Pl
     ("content", "arguments", "what"),
     [
         ("comand: a\n", (), "job.yaml:1:1: unknown key 'comand'\ndid you mean 'command'?"),
-        ("command: a\n---\nname: b\ncommand: b\n", ("-r", "x"), "job.yaml has 2 tasks"),
+        ("command: a\n---\nname: b\ncommand: b\n", ("-r", "x"), "there are 2 tasks in job.yaml"),
         ("command: a\n---\nname: b\n", (), "job.yaml:3:1: 'command' is missing"),
     ],
 )

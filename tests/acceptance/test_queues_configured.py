@@ -48,7 +48,7 @@ def running(place: Place, queue: str) -> int:
 
 def test_dagus_own_yaml_works_unchanged(place: Place) -> None:
     place.drop("aqueue.yaml", PAGE)
-    assert place.run("check", "queue/aqueue.yaml") == "queue/aqueue.yaml: a good configuration\n"
+    assert place.run("check", "queue/aqueue.yaml") == "queue/aqueue.yaml: the configuration is valid\n"
     server = place.serve("-j", "1")
     for queue, slots in (("critical", 5), ("batch", 1), ("reporting", 3)):
         drop_waiting(place, queue, slots + 1)

@@ -45,7 +45,7 @@ def test_status_says_what_is_due_and_what_is_wrong(place: ClockedPlace) -> None:
     for name in ("c", "d"):
         place.schedule(name, "61 12 * * *")
         eventually((place.folder / "rejected" / f"{name}.yaml.error").exists)
-    wrong = ", 1 paused, 2 with an error in the file, which `aqueue schedules` shows"
+    wrong = ", 1 paused, 2 files with errors, see `aqueue schedules`"
     eventually(lambda: status(place).endswith(wrong), 5)
     server.kill()
     place.clock.set(at("12:30"))
@@ -71,7 +71,7 @@ def test_a_schedule_that_cannot_be_understood_any_more_is_stopped_and_others_go_
     row = place.schedules()["job"]
     assert (row["next"], "save it once more" in row["error"]) == ([], True)
     assert "save it once more" in place.run("schedules")
-    assert status(place).endswith(", 1 with an error in the file, which `aqueue schedules` shows")
+    assert status(place).endswith(", 1 file with errors, see `aqueue schedules`")
     assert server.process.poll() is None
     place.schedule("job", "5 * * * *", STILL)
     eventually(lambda: place.schedules()["job"]["error"] is None, 5)

@@ -203,7 +203,7 @@ def test_prune_deletes_nothing_behind_a_link(place: Place) -> None:
     run = place.state / "runs" / ids[0]
     run.rename(place.path("was"))
     run.symlink_to(mine)
-    assert place.run("prune", "--keep", "0s") == "2 runs forgotten\n"
+    assert place.run("prune", "--keep", "0s") == "2 runs deleted\n"
     assert (mine / "precious").exists()
     assert list((place.state / "runs").iterdir()) == []
     place.add("true")

@@ -52,7 +52,7 @@ def short(place: Place, name: str) -> None:
 
 def is_silent(place: Place, server: Server) -> bool:
     return any(
-        f"server {server.process.pid}" in line and "no sign of life" in line
+        f"server {server.process.pid}" in line and "not responding" in line
         for line in place.run("status").splitlines()
     )
 

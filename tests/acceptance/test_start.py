@@ -153,7 +153,7 @@ def test_a_server_that_is_told_so_stays_from_now_on_and_that_is_said(place: Plac
 def test_a_server_that_stands_still_is_not_taken_for_one_that_serves(place: Place) -> None:
     place.drop("aqueue.yaml", "heartbeat: {interval: 0.1s, stale_after: 0.5s}\n")
     with asleep(place, start(place, "--idle-timeout", "30s").pid):
-        eventually(lambda: "no sign of life" in place.run("status"))
+        eventually(lambda: "not responding" in place.run("status"))
         start(place)
         place.task("a", "touch ran")
         place.appears("ran")
@@ -209,7 +209,7 @@ def test_a_folder_is_found_from_elsewhere_and_its_runs_are_in_its_parent(place: 
 def test_h_helps_and_q_and_v_exclude_each_other(place: Place, verb: str) -> None:
     place.init()
     assert place.run(verb, "-h").startswith(f"Usage: aqueue {verb} [OPTIONS]")
-    assert "-q and -v exclude each other" in place.refuse(verb, "-q", "-v", code=2)
+    assert "-q and -v cannot be used together" in place.refuse(verb, "-q", "-v", code=2)
     assert servers(place) == []
 
 

@@ -33,8 +33,8 @@ def test_stop_lets_runs_finish_and_returns_when_the_server_is_gone(place: Place)
     assert stop.poll() is None
     place.path("go").touch()
     assert end_of(stop) == [
-        f"server {server.pid} has 1 run to wait for",
-        f"server {server.pid} is gone",
+        f"server {server.pid} waits for 1 run",
+        f"server {server.pid} has exited",
     ]
     assert (server.is_gone, servers(place)) == (True, [])
     assert place.rows()["a"]["state"] == "succeeded"
@@ -108,7 +108,7 @@ def test_a_stop_that_waits_is_hurried_by_one_that_kills(place: Place) -> None:
 def test_stop_ends_servers_in_the_foreground_too_and_says_so_for_each(place: Place) -> None:
     pair = place.serve(), place.serve("--queue", "lane")
     said = place.run("stop").splitlines()
-    assert sorted(said) == sorted(f"server {server.process.pid} is gone" for server in pair)
+    assert sorted(said) == sorted(f"server {server.process.pid} has exited" for server in pair)
     assert [server.ends() for server in pair] == [0, 0]
     assert all("told to leave" in server.text for server in pair)
 
@@ -169,11 +169,11 @@ def test_a_server_that_stands_still_is_named_and_goes_when_it_wakes(place: Place
     place.task("a", STUBBORN)
     eventually(lambda: place.lines("begun"))
     with asleep(place, server.pid):
-        eventually(lambda: "no sign of life" in place.run("status"))
+        eventually(lambda: "not responding" in place.run("status"))
         stop = begin_stop(place, "--kill")
         eventually(lambda: servers(place)[0]["leaving"])
         assert stop.stdout is not None
-        assert any(f"`kill -CONT {server.pid}` wakes it" in line for line in stop.stdout)
+        assert any(f"`kill -CONT {server.pid}` resumes it" in line for line in stop.stdout)
         assert stop.poll() is None
     end_of(stop)
     assert place.rows()["a"]["state"] == "aborted"
@@ -188,10 +188,10 @@ def test_a_server_that_begins_to_stand_still_while_it_is_waited_for_is_named_the
     eventually(lambda: servers(place)[0]["leaving"])
     with asleep(place, server.pid):
         place.path("go").touch()
-        eventually(lambda: "no sign of life" in place.run("status"))
+        eventually(lambda: "not responding" in place.run("status"))
         time.sleep(0.5)  # as long as `stale_after`
         assert stop.poll() is None
-    assert [line for line in end_of(stop) if f"`kill -CONT {server.pid}` wakes it" in line]
+    assert [line for line in end_of(stop) if f"`kill -CONT {server.pid}` resumes it" in line]
 
 
 def test_a_server_that_lives_is_not_called_silent_because_another_took_long(place: Place) -> None:
@@ -206,5 +206,5 @@ def test_a_server_that_lives_is_not_called_silent_because_another_took_long(plac
     eventually(lambda: all(server["leaving"] for server in servers(place)))
     time.sleep(0.7)  # longer than `stale_after`
     place.path("go").touch()
-    assert not [line for line in end_of(stop) if "no sign of life" in line]
+    assert not [line for line in end_of(stop) if "not responding" in line]
     assert second.ends() == 0

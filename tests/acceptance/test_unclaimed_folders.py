@@ -38,9 +38,9 @@ def untouched(place: Place) -> bool:
 def test_a_queue_with_somebodys_files_in_it_is_left_alone(theirs: Place, command: list[str]) -> None:
     what, remedy = theirs.refuse(*command, code=1).splitlines()
     assert what == (
-        "error: queue/ is no aqueue folder yet, and there is something in it: deploy.yaml, settings.yml, stage"
+        "error: queue/ is not an aqueue folder yet, and already contains files: deploy.yaml, settings.yml, stage"
     )
-    assert remedy == "if task files in it are to be run: aqueue init queue, or --yes"
+    assert remedy == "to run the task files in it: aqueue init queue, or --yes"
     assert untouched(theirs)
 
 
@@ -53,8 +53,8 @@ def test_init_says_what_becomes_of_the_files_that_are_there_and_then_it_is_so(th
     done = theirs.ask("init")
     assert done.stdout == "queue/ is ready: drop *.yaml files into it, and run `aqueue serve`\n"
     assert done.stderr == (
-        "warning: 3 files in it are task files by name: deploy.yaml, settings.yml, stage/x.yaml; "
-        "`aqueue serve` runs what is one, and moves what is not to queue/rejected/\n"
+        "warning: 3 files in it look like task files: deploy.yaml, settings.yml, stage/x.yaml; "
+        "`aqueue serve` runs what is valid, and moves the rest to queue/rejected/\n"
     )
     assert theirs.ask("init").stderr == ""
     theirs.drain()
@@ -82,7 +82,7 @@ def test_a_queue_that_is_empty_absent_or_has_an_aqueue_yaml_is_taken(place: Plac
 )
 def test_a_misspelt_directory_makes_nothing(place: Place, command: list[str]) -> None:
     what, remedy = place.refuse(*command, code=1).splitlines()
-    assert (what, remedy) == ("error: there is no directory a/quue", "make it: aqueue init a/quue")
+    assert (what, remedy) == ("error: there is no directory a/quue", "create it: aqueue init a/quue")
     assert not place.path("a").exists()
     place.run("init", "a/quue")
     assert place.path("a/quue/.aqueue").is_dir()

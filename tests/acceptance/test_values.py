@@ -107,7 +107,7 @@ def test_a_misspelt_param_is_refused_and_one_with_dots_is_whole(place: Place) ->
     said = place.refuse("enqueue", "train.yaml", "--", "lrr=0.5", code=2)
     assert said.splitlines() == [
         "error: there is no param lrr",
-        "did you mean train.lr=0.5? To add it all the same, before --: --new lrr=0.5",
+        "did you mean train.lr=0.5? To add it anyway, write before --: --new lrr=0.5",
     ]
     for word in ("train.lrr=0.5", "LR=0.5", "--lr=0.5", "lr:0.5", "learning-rate=0.5"):
         place.refuse("enqueue", "train.yaml", "--", word, code=2)

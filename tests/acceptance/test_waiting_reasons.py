@@ -79,8 +79,8 @@ def test_for_a_server_that_gives_no_sign_of_life(place: Place) -> None:
     server = serve(place)
     with asleep(place, server.process.pid):
         place.add("true", "-n", "a")
-        eventually(lambda: "no sign of life" in place.run("status"))
-        assert "no sign of life" in waits_for(place, "a")
+        eventually(lambda: "not responding" in place.run("status"))
+        assert "not responding" in waits_for(place, "a")
     place.becomes("a", "succeeded")
 
 

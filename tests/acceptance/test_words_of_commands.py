@@ -38,7 +38,7 @@ def test_the_options_of_a_command_are_its_own(place: Place, words: str, dashes: 
 def test_options_after_a_shell_command_are_refused_with_the_line_that_is_meant(place: Place) -> None:
     place.init()
     complaint = place.refuse("add", "python train.py", "--gpus", "1", code=2)
-    assert "there is no program of the name 'python train.py'" in complaint
+    assert "there is no program named 'python train.py'" in complaint
     assert "aqueue add --gpus 1 'python train.py'" in complaint
     assert place.ls() == []
 
@@ -119,7 +119,7 @@ def test_params_without_the_dashes_are_refused_with_the_line_that_is_meant(
 def test_one_name_or_run_id_is_not_given_to_several_files(place: Place) -> None:
     files(place, a="command: 'true'\n", b="command: 'true'\n")
     for option in ("-r", "-N"):
-        assert "2 files have 2 tasks" in place.refuse("enqueue", option, "x", "a.yaml", "b.yaml", code=2)
+        assert "there are 2 tasks in 2 files" in place.refuse("enqueue", option, "x", "a.yaml", "b.yaml", code=2)
     assert place.ls() == []
 
 
@@ -133,7 +133,7 @@ def test_gpus_that_the_shell_has_chosen_are_not_dropped_silently(place: Place, c
     for words in (["add", "true"], ["enqueue", "a.yaml"]):
         said = place.ask(*words, env=env).stderr
         assert f"warning: CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run" in said
-        assert f"say `--gpus {option}`" in said
+        assert f"use `--gpus {option}`" in said
     place.run("add", *shlex.split(f"--gpus {option}"), "true", env=env)
     for words in (
         ["add", "--gpus", "1", "true"],

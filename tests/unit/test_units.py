@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue.units import parse, spell
+from aqueue.units import counted, listed, named, parse, plural, spell
 
 few = st.integers(min_value=0, max_value=999)
 readable = st.floats(min_value=1.0, max_value=1e8)
@@ -96,3 +96,15 @@ def test_what_is_spelt_and_read_is_spelt_the_same_again(seconds: float) -> None:
 def test_a_longer_time_never_reads_as_a_shorter_one(one: float, other: float) -> None:
     shorter, longer = sorted((one, other))
     assert parse(spell(shorter)) <= parse(spell(longer))
+
+
+def test_numbers_of_things_and_their_verbs_agree() -> None:
+    assert [counted(number, "run") for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert [plural(number, "is", "are") for number in (0, 1, 2)] == ["are", "is", "are"]
+
+
+def test_a_long_list_names_the_first_and_counts_the_others() -> None:
+    assert listed(["a", "b", "c"], 3) == "a, b, c"
+    assert listed(["a", "b", "c", "d"], 3) == "a, b, c and 1 more"
+    assert named("run", ["3"], 2) == "run 3"
+    assert named("run", ["3", "4", "5"], 2) == "runs 3, 4 and 1 more"

@@ -110,16 +110,16 @@ def test_an_axis_is_logarithmic_where_it_suits_or_is_asked_for(
 @pytest.mark.parametrize(("log", "what"), [("x", "lr"), ("y", "loss"), ("xy", "lr")])
 def test_what_has_no_logarithm_is_refused(tmp_path: Path, log: str, what: str) -> None:
     for points in ([(0, 0.0), (1, 1.0)], [(-1, -1.0)]):
-        with pytest.raises(RunError, match=f"{what} is not above zero everywhere"):
+        with pytest.raises(RunError, match=f"{what} has values that are not positive numbers"):
             save(a_picture(*points, log=log), tmp_path / "plot.png")
     if "x" in log:
-        with pytest.raises(RunError, match="lr is not above zero everywhere"):
+        with pytest.raises(RunError, match="lr has values that are not positive numbers"):
             save(a_picture(("a", 1.0), log=log), tmp_path / "plot.png")
 
 
 def test_more_series_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
     series = [Series(str(number), [(1, float(number))]) for number in range(MAX_SERIES + 1)]
-    with pytest.raises(RunError, match="seed has 13 values"):
+    with pytest.raises(RunError, match="--by seed makes 13 lines"):
         save(a_picture(by="seed", series=series), tmp_path / "plot.png")
     save(a_picture(by="seed", series=series[1:]), tmp_path / "plot.png")
 

@@ -39,7 +39,7 @@ def test_a_misspelt_param_is_refused_with_the_one_that_was_meant(word: str, name
     for requests in ((TRAIN,), (TRAIN, REPORT), (REPORT, SWEEP, TRAIN)):
         assert refused(word, requests=requests) == (
             f"there is no param {name}",
-            f"did you mean {meant}? To add it all the same, before --: --new {name}={value}",
+            f"did you mean {meant}? To add it anyway, write before --: --new {name}={value}",
         )
 
 
@@ -51,7 +51,7 @@ def test_a_param_that_is_like_no_other_is_refused_with_those_that_there_are() ->
 @pytest.mark.parametrize("word", ["--lr=0.5", "lr:0.5", "-lr=0.5", "--LR=0.5", "+lr=0.5", "lr: 0.5"])
 def test_a_param_that_is_written_in_another_way_is_refused_with_ours(word: str) -> None:
     message, hint = refused(word)
-    assert "goes nowhere: the command has no $1 and no $@" in message
+    assert "would be ignored: the command uses neither $1 nor $@" in message
     assert hint.replace(" ", "") == "didyoumeanlr=0.5?"
 
 
@@ -65,7 +65,7 @@ def test_a_word_that_no_command_sees_is_refused(word: str, hint: str) -> None:
 
 def test_a_word_that_no_command_sees_is_refused_where_there_are_no_params_too() -> None:
     assert refused("all", requests=(Submission(task=a_task(command="make")),)) == (
-        "all goes nowhere: the command has no $1 and no $@",
+        "all would be ignored: the command uses neither $1 nor $@",
         "a param is written K=V",
     )
 
@@ -105,12 +105,12 @@ def test_a_word_that_looks_like_a_value_of_a_param_is_refused_where_a_command_ma
         (Submission(task=a_task(command=("x",), params={"lr": 1, "learning_rate": 1})),),
     ):
         message, hint = refused(*words, requests=requests)
-        assert message.endswith("is not how a param is given, which is K=V")
-        assert hint == f"did you mean {meant}? To pass it to the command as it is, put it behind a second --"
+        assert message.endswith("is not a param: write it as K=V")
+        assert hint == f"did you mean {meant}? To pass it to the command unchanged, put it after a second --"
 
 
 def test_a_value_without_a_param_is_refused() -> None:
-    assert refused("=0.5", requests=(LOOKS,))[1].startswith("say which param it is for: K=V.")
+    assert refused("=0.5", requests=(LOOKS,))[1].startswith("name the param: K=V.")
 
 
 @pytest.mark.parametrize(
