@@ -12,7 +12,7 @@ from aqueue.client.session import config_or_default, environment, working_dir
 from aqueue.errors import FileError, FolderError
 from aqueue.folder.find import find
 from aqueue.folder.layout import CONFIG_NAME
-from aqueue.formats import config_file, names, task_file, yaml_document
+from aqueue.formats import config_file, names, task_file, yaml_text
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
@@ -49,7 +49,7 @@ def check(file: str) -> Checked:
     stem, here = Path(file).stem, str(working_dir())
     name = stem if is_name(stem) else None
     defaults = _config(file).task_defaults(name=name, queue=None, working_dir=here, base=here)
-    found = task_file.parse(yaml_document.decode(content, file), file, defaults)
+    found = task_file.parse(yaml_text.decode(content, file), file, defaults)
     _check_names(found.documents, found.submissions)
     warnings = [*_shared_names(found.tasks), *_lines(found.tasks)]
     return Checked(warnings, tasks=found.tasks, submissions=found.submissions, schedules=found.schedules)
