@@ -299,7 +299,8 @@ async def test_an_attempt_that_was_spawned_and_has_not_begun_never_started(
     outcome = await adopting
     os.close(reader)
     assert outcome.end is End.NEVER_STARTED
-    assert not is_alive(started.pid)
+    # A process that exits lets go of its lock a moment before it is over.
+    eventually(lambda: not is_alive(started.pid))
     assert not (tmp_path / "ran").exists()
 
 
