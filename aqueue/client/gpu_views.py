@@ -118,7 +118,7 @@ def _state(gpu: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> s
 def _may_have(gpu: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
     """Return True if a run of that queue could be given this GPU one day."""
     confinement = limits_of(config).confinement(queue)
-    allowed = board.all_gpus if confinement is None else within(board.all_gpus, confinement)
+    allowed = within(board.all_gpus, confinement)
     if lacks(demand, allowed) is not None:
         return False
     wanted = resolved(allowed, demand.ids)[0] if demand.ids else allowed

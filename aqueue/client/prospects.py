@@ -19,7 +19,7 @@ def unserved(store: Store, where: Folder) -> str | None:
     if not awake:
         return "no server is up: it waits until `aqueue serve` starts one"
     if all(server.leaving is not None for server in awake):
-        return f"server {awake[0].pid} is leaving: it waits until `aqueue serve` starts another"
+        return f"server {awake[0].pid} is stopping: it waits until `aqueue serve` starts another"
     return None
 
 

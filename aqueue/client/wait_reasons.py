@@ -11,7 +11,8 @@ from aqueue.model.config import Config
 from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.run import Run, State
 from aqueue.model.server import Server
-from aqueue.policy.gpu_placement import Allocator, Blocked, Placed
+from aqueue.policy.gpu_obstacles import Blocked
+from aqueue.policy.gpu_placement import Allocator, Placed
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
 from aqueue.store.queues import Counted

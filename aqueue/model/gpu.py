@@ -140,9 +140,9 @@ def text_of(demand: GpuRequest | None) -> str:
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
-def within(gpus: Iterable[Gpu], ids: Sequence[GpuId]) -> list[Gpu]:
-    """Return those of the GPUs that one of `ids` means."""
-    return [gpu for gpu in gpus if any(map(gpu.is_meant_by, ids))]
+def within(gpus: Iterable[Gpu], ids: Sequence[GpuId] | None) -> list[Gpu]:
+    """Return those of the GPUs that one of `ids` means; all if `ids` is None."""
+    return [gpu for gpu in gpus if ids is None or any(map(gpu.is_meant_by, ids))]
 
 
 def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:

@@ -125,6 +125,7 @@ def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
     # What a clock has shown before it was put back, it shows again.
     start = math.floor(after - max(0.0, (before - afterwards).total_seconds()))
     again: deque[float] = deque()
+    # Given the timezone, CronSim would step by whole hours and miss times near some changes of clocks.
     for wall in CronSim(expression, datetime.fromtimestamp(start, where).replace(tzinfo=None)):
         first, second = _passes(wall, where)
         if second < first:

@@ -1,4 +1,4 @@
-"""GPUs that a run asks for and that this machine does not have, in words. Pure."""
+"""The GPUs that a machine has, and in words why they can never be those that a run asks for. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, withi
 from aqueue.units import counted, spell_size
 
 
-def known_gpus(look: GpuReading | None, rules: Rules) -> list[Gpu]:
-    """Return the GPUs there are: those that were found, or without NVML those that somebody declared."""
-    found = list(look.gpus) if look is not None else []
+def known_gpus(reading: GpuReading | None, rules: Rules) -> list[Gpu]:
+    """Return the GPUs of this machine: those that a reading shows or, without NVML, those that are declared."""
+    found = list(reading.gpus) if reading is not None else []
     if rules.devices is None:
         return found
-    if look is None or not look.is_without_driver:
+    if reading is None or not reading.is_without_driver:
         return within(found, rules.devices)
     return [Gpu(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 
@@ -22,51 +22,66 @@ def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
     if demand.ids:
         gpus, missing = resolved(gpus, demand.ids)
         if missing:
-            return f"asks for GPU {', '.join(map(str, missing))}, and there is none"
+            return f"asks for GPU {', '.join(map(str, missing))}, but there is none"
     if len(gpus) < demand.count:
-        return f"asks for {described(demand)}, and there {_there(len(gpus))}"
+        return f"asks for {described(demand)}, but there {_are(len(gpus))}"
     if demand.memory is not None and any(gpu.is_declared for gpu in gpus):
-        return f"asks for {described(demand)}, and without NVML it is not known how much memory a GPU has"
-    large = _large(gpus, demand)
+        return f"asks for {described(demand)}, but the size of a GPU is unknown without NVML"
+    large = large_enough(gpus, demand)
     if len(large) >= demand.count:
         return None
-    largest = spell_size(max(gpu.total or 0 for gpu in gpus))
-    return f"asks for {described(demand)}, and {_are(len(large))} so large: the largest has {largest}"
+    if large:
+        return (
+            f"asks for {described(demand)}, but only {len(large)} {'is' if len(large) == 1 else 'are'} that large"
+        )
+    return f"asks for {described(demand)}, but the largest has {spell_size(max(gpu.total or 0 for gpu in gpus))}"
 
 
-def never(demand: GpuRequest, look: GpuReading, rules: Rules) -> str | None:
+def never(demand: GpuRequest, reading: GpuReading, rules: Rules) -> str | None:
     """Return why a run that asks for this has to wait for other GPUs than there are; None if it does not."""
-    gpus = known_gpus(look, rules)
-    if look.problem is not None and not gpus:
-        return f"waits for GPUs: {look.problem}"
+    gpus = known_gpus(reading, rules)
+    if reading.problem is not None and not gpus:
+        return f"waits for GPUs: {reading.problem}"
     return lacks(demand, gpus)
 
 
-def _within(gpus: Sequence[Gpu], ids: Sequence[GpuId] | None) -> Sequence[Gpu]:
-    """Return those of the GPUs that are meant; all if no `ids` are given."""
-    return gpus if ids is None else within(gpus, ids)
+def why_not_here(
+    demand: GpuRequest,
+    reading: GpuReading,
+    rules: Rules,
+    own: Sequence[Gpu],
+    confined_to: Sequence[GpuId] | None,
+) -> str:
+    """Return whether the machine, the run's queue or this server is the reason why what it asks for is lacking.
+
+    Args:
+        own: the GPUs that this server may give away; those among them that the queue may use do not suffice.
+        confined_to: the only GPUs that the queue may use; None: all.
+    """
+    if why := never(demand, reading, rules):
+        return why
+    of_queue = within(known_gpus(reading, rules), confined_to)
+    if lacks(demand, of_queue):
+        return f"asks for {described(demand)}, but its queue may use {_listed(of_queue)}"
+    return f"waits for a server with {described(demand)}; this one has {_listed(within(own, confined_to))}"
 
 
-def _large(gpus: Sequence[Gpu], demand: GpuRequest) -> Sequence[Gpu]:
-    """Return those of the GPUs that have as much memory as is asked for, as far as that is known."""
+def large_enough(gpus: Sequence[Gpu], demand: GpuRequest) -> list[Gpu]:
+    """Return those of the GPUs that have as much memory as is asked for, or do not report how much they have."""
     return [gpu for gpu in gpus if gpu.total is None or gpu.total >= (demand.memory or 0)]
 
 
 def described(demand: GpuRequest) -> str:
-    """Return what is asked for."""
+    """Return in words what is asked for."""
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
         return f"GPU {', '.join(map(str, demand.ids))}{memory}"
     return f"{counted(demand.count, 'GPU')}{memory}"
 
 
-def _labels(gpus: Sequence[Gpu]) -> str:
-    return ", ".join(gpu.label for gpu in gpus) or "none"
+def _listed(gpus: Sequence[Gpu]) -> str:
+    return f"only GPU {', '.join(gpu.label for gpu in gpus)}" if gpus else "none"
 
 
 def _are(count: int) -> str:
-    return "none is" if count == 0 else "1 is" if count == 1 else f"{count} are"
-
-
-def _there(count: int) -> str:
-    return "is none" if count == 0 else f"is {count}" if count == 1 else f"are {count}"
+    return "is none" if count == 0 else "is only 1" if count == 1 else f"are only {count}"

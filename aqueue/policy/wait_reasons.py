@@ -41,11 +41,11 @@ def waiting_for(
         hindered: why servers, by their ids, can start nothing at all.
     """
     if run.state is State.HELD:
-        return f"hold; `aqueue release {run.id}` lets it go"
+        return f"held; `aqueue release {run.id}` queues it"
     if run.state is not State.QUEUED:
         return None
     if run.ready_at == NOT_YET:
-        return f"comes after {_name(line.unmet)}"
+        return f"waits for {_name(line.unmet)}"
     servers = [server for server in line.servers if server.serves(run.queue)]
     disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
     hindrance = _hindrance(servers, hindered or {})
@@ -72,14 +72,14 @@ def _its_server(run: Run, line: Line) -> str:
         pid = line.silent[0].pid
         return f"server {pid} is not responding; if it is suspended, `kill -CONT {pid}` resumes it"
     if line.servers:
-        return f"server {line.servers[0].pid} is leaving; `aqueue serve` starts another"
+        return f"server {line.servers[0].pid} is stopping; `aqueue serve` starts another"
     return "no server is up; `aqueue serve` starts one"
 
 
 def _its_pause(run: Run, line: Line, limits: Limits) -> str | None:
     configured = limits.queues.get(run.queue)
     if line.is_paused:
-        return f"queue {run.queue} is paused; `aqueue resume {run.queue}` lets it go on"
+        return f"queue {run.queue} is paused; `aqueue resume {run.queue}` resumes it"
     if configured is not None and configured.paused:
         return f"queue {run.queue} is paused in aqueue.yaml"
     return None
@@ -104,7 +104,7 @@ def _its_slot(run: Run, line: Line, limits: Limits, servers: Sequence[Server]) -
     if configured is not None and configured.wait_for_running and others:
         return f"queue {run.queue} waits until nothing else is running: {_name(others)}"
     if configured is None and all(line.jobs.get(server.id, 0) >= server.most_jobs for server in servers):
-        return f"all jobs are taken ({sum(server.most_jobs for server in servers)}); `-j` allows more"
+        return f"all job slots are taken ({sum(server.most_jobs for server in servers)}); `-j` allows more"
     return None
 
 

@@ -7,7 +7,9 @@ from typing import Final
 from aqueue.model.claim import NO_VIEW, ClaimResult, GpuView
 from aqueue.model.gpu import Allocation, GpuReading
 from aqueue.model.run import Run
-from aqueue.policy.gpu_placement import Allocator, Blocked, Placed, Reservation, with_doubts
+from aqueue.policy.gpu_leases import Reservation
+from aqueue.policy.gpu_obstacles import Blocked
+from aqueue.policy.gpu_placement import Allocator, Placed, with_doubts
 from aqueue.policy.limits import Limits, Usage
 from aqueue.store.attempts import Attempts
 from aqueue.store.gpus import Gpus
@@ -95,7 +97,7 @@ class Claims:
                     continue
                 blocked.append(turn.found)
                 if turn.asked is not None:
-                    reservations += supply.allocator.set_aside_for(turn.run, turn.priority, turn.asked)
+                    reservations += supply.allocator.reservations_for(turn.run, turn.priority, turn.asked)
                 if turn.found.lack:
                     lacking.append((turn.run, turn.found.lack))
         self._gpus.reserve(server, reservations)

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from aqueue.model.gpu import Allocation, GpuReading, GpuRequest
-from aqueue.policy.gpu_placement import Allocator, Lease, Reservation
+from aqueue.policy.gpu_leases import Lease, Reservation
+from aqueue.policy.gpu_placement import Allocator
 from aqueue.policy.limits import Limits
 from aqueue.store.rows import IN_LINE, RUNS, as_json, fetch_runs
 

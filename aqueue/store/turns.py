@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from aqueue.model.gpu import GpuRequest
-from aqueue.policy.gpu_placement import Allocator, Blocked, Placed, Reservation
+from aqueue.policy.gpu_leases import Reservation
+from aqueue.policy.gpu_obstacles import Blocked
+from aqueue.policy.gpu_placement import Allocator, Placed
 from aqueue.policy.limits import Limits, Openings, Usage
 from aqueue.store.gpus import DIRECT, LINES, Gpus
 from aqueue.store.rows import as_json
@@ -127,7 +129,7 @@ class Turns:
         while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
             reservation = self._others.popleft()
             if reservation.run not in self._had_their_turn:
-                self._allocator.keep(reservation)
+                self._allocator.honour(reservation)
         self._had_their_turn.add(run)
 
     def _find_openings(self) -> Openings:

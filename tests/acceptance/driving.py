@@ -184,7 +184,7 @@ class Place:
         server = self.serve("--drain", *options, wait=False)
         code = server.ends(seconds)
         # Of a run that is held it says so, too, and that is no failure.
-        shortfall = r"^\S+ (failed |rejected |warning run \d+ \S+ is left(?!: hold;))"
+        shortfall = r"^\S+ (failed |rejected |warning run \d+ \S+ is left(?!: held;))"
         assert code == (re.search(shortfall, server.text, re.MULTILINE) is not None), server.text
         return server.text
 

@@ -81,9 +81,9 @@ def test_the_fields_of_runs_that_wait_or_run_and_what_they_wait_for(place: Place
         assert (row["attempt"], row["tags"], row["params"], row["trigger"]) == (0, [], {}, "manual")
     assert rows["second"]["waiting_for"] == "queue lane is full: run 2"
     assert rows["third"]["waiting_for"] == "1 ahead of it in queue lane"
-    assert rows["other"]["waiting_for"] == "all jobs are taken (1); `-j` allows more"
-    assert rows["staged"]["waiting_for"] == "hold; `aqueue release 6` lets it go"
-    assert "all jobs are taken" in place.run("ls", "--queued")
+    assert rows["other"]["waiting_for"] == "all job slots are taken (1); `-j` allows more"
+    assert rows["staged"]["waiting_for"] == "held; `aqueue release 6` queues it"
+    assert "all job slots are taken" in place.run("ls", "--queued")
 
 
 def test_a_run_that_waits_for_its_retry_says_so(place: Place) -> None:

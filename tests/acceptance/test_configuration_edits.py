@@ -164,7 +164,7 @@ def test_jobs_go_up_and_down_with_the_file_and_status_says_so(place: Place) -> N
     eventually(lambda: "1 at a time" in place.run("status"))
     place.path("end-a-0").touch()
     place.becomes("a-0", "succeeded")
-    assert place.rows()["c-0"]["waiting_for"].startswith("all jobs are taken (1)")
+    assert place.rows()["c-0"]["waiting_for"].startswith("all job slots are taken (1)")
     place.path("end-b-0").touch()
     begun(place, 3)
     place.path("go").touch()
@@ -267,7 +267,7 @@ def test_a_pause_survives_a_restart_and_resume_is_at_once(place: Place, end: sig
         server.ends()
     place.serve("-j", "2")
     place.run("wait", place.add("true"))
-    assert place.rows()["lane-0"]["waiting_for"] == "queue lane is paused; `aqueue resume lane` lets it go on"
+    assert place.rows()["lane-0"]["waiting_for"] == "queue lane is paused; `aqueue resume lane` resumes it"
     assert "paused" in place.run("status")
     place.run("resume", "lane")
     begun(place, 1)

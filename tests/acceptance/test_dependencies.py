@@ -59,7 +59,7 @@ def test_a_waiting_run_says_what_it_waits_for_and_what_it_comes_after(place: Pla
         place.add("true", "-n", name)
     place.add("true", "-n", "last", "--after", "a,2", "--after", "c", "--after", "d")
     row = place.show("5")
-    assert row["waiting_for"] == "comes after runs 1, 2, 3 …"
+    assert row["waiting_for"] == "waits for runs 1, 2, 3 …"
     assert row["after"] == [1, 2, 3, 4]
     assert "1 a (queued), 2 b (queued)" in place.run("show", "5")
     place.run("cancel", "1")
@@ -218,7 +218,7 @@ def test_a_server_that_is_killed_in_between_changes_nothing(place: Place) -> Non
     server.kill()
     place.path("go").touch()
     eventually(lambda: not place.processes_of_runs())
-    assert place.rows()["b"]["waiting_for"] == "comes after run 1"
+    assert place.rows()["b"]["waiting_for"] == "waits for run 1"
     place.drain()
     rows = place.rows()
     assert {name: row["state"] for name, row in rows.items()} == {
@@ -249,7 +249,7 @@ def test_what_comes_after_something_that_is_held_keeps_no_server_up_until_that_i
     place.init()
     place.add("true", "-n", "a", "--hold")
     place.add("true", "-n", "b", "--after", "a")
-    assert "run 2 b is left: comes after run 1" in place.drain()
+    assert "run 2 b is left: waits for run 1" in place.drain()
     place.run("release", "1")
     place.drain()
     assert place.rows()["b"]["state"] == "succeeded"

@@ -141,7 +141,7 @@ def test_nobody_is_kept_by_a_run_in_a_paused_queue_or_told_first_to_start_a_serv
     place.init()
     place.run("pause", "lane")
     place.add("true", "-n", "job", "--queue", "lane")
-    why = "queue lane is paused; `aqueue resume lane` lets it go on"
+    why = "queue lane is paused; `aqueue resume lane` resumes it"
     done = place.ask(*command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"run 1 job cannot start: {why}\n"

@@ -22,7 +22,7 @@ def test_a_queue_may_be_confined_to_cards(place: Place) -> None:
     rows = [runs(place, name, "gpus: 1", "queue: lane") for name in ("a", "b")]
     assert [row["gpus"] for row in rows] == [[1], [2]]
     place.task("c", TOLD, "gpus: 1", "queue: lane")
-    reason = waits(place, "c", "GPU 1 has run", "GPU 2 has run")
+    reason = waits(place, "c", "GPU 1 is used by run", "GPU 2 is used by run")
     assert "GPU 0" not in reason and "GPU 3" not in reason
     place.task("d", TOLD, "gpus: 1")
     place.becomes("d", "succeeded")
@@ -39,8 +39,8 @@ def test_what_its_queue_may_not_have_a_run_waits_for_and_says_so(place: Place) -
     place.serve("-j", "9")
     place.task("a", TOLD, "gpus: [0]", "queue: lane")
     place.task("b", TOLD, "gpus: 3", "queue: lane")
-    waits(place, "a", "asks for GPU 0, but its queue may use only 1, 2")
-    waits(place, "b", "asks for 3 GPUs, but its queue may use only 1, 2")
+    waits(place, "a", "asks for GPU 0, but its queue may use only GPU 1, 2")
+    waits(place, "b", "asks for 3 GPUs, but its queue may use only GPU 1, 2")
     place.drop("aqueue.yaml", LANE.replace("[1, 2]", "[0, 1, 2]"))
     for name in ("a", "b"):
         place.becomes(name, "succeeded")
@@ -54,8 +54,8 @@ def test_a_run_waits_for_a_server_that_has_its_card(place: Place) -> None:
     place.task("here", TOLD, "gpus: 2")
     place.becomes("here", "succeeded")
     assert told(place, "here")[1] == "0,1"
-    waits(place, "two", "waits for a server that has GPU 2; this one has only 0, 1")
-    waits(place, "three", "waits for a server that has 3 GPUs; this one has only 0, 1")
+    waits(place, "two", "waits for a server with GPU 2; this one has only GPU 0, 1")
+    waits(place, "three", "waits for a server with 3 GPUs; this one has only GPU 0, 1")
     place.serve("-j", "9", "--gpus", "[GPU-1111, 2, 3]")
     for name in ("two", "three"):
         place.becomes(name, "succeeded")
@@ -95,8 +95,8 @@ def test_who_asks_for_more_than_there_is_is_queued_and_warned_by_the_server(plac
     place.task("many", "true", "gpus: 8")
     place.task("large", "true", "gpu_memory: 80GiB")
     place.task("other", "true", "gpus: [7]")
-    many, large = "asks for 8 GPUs, and there are 4", "asks for 1 GPU with 80 GiB, and none is so large"
-    for name, why in (("many", many), ("large", large), ("other", "asks for GPU 7, and there is none")):
+    many, large = "asks for 8 GPUs, but there are only 4", "asks for 1 GPU with 80 GiB, but the largest has"
+    for name, why in (("many", many), ("large", large), ("other", "asks for GPU 7, but there is none")):
         waits(place, name, why)
         server.says(f"{name} {why}")
     assert "warning" in server.text
@@ -110,8 +110,8 @@ def test_who_asks_for_more_than_there_is_is_warned_at_once_when_a_server_has_loo
     place.task("look", "true", "gpus: 1")
     place.becomes("look", "succeeded")
     place.path("big.yaml").write_text("command: 'true'\ngpu_memory: 80GiB\n")
-    many = "asks for 8 GPUs, and there are 4"
-    large = "asks for 1 GPU with 80 GiB, and none is so large: the largest has 24 GiB"
+    many = "asks for 8 GPUs, but there are only 4"
+    large = "asks for 1 GPU with 80 GiB, but the largest has 24 GiB"
     for arguments, why in (
         (("add", "-n", "a", "--gpus", "8", "--", "true"), many),
         (("enqueue", "-N", "b", "--gpus", "8", "big.yaml"), "asks for 8 GPUs with 80 GiB"),
@@ -147,6 +147,6 @@ def test_a_run_that_asks_for_too_much_starts_once_there_is_more(place: Place) ->
     cards = cards_of(place, card(0), INSTANCE.format(0))
     place.serve("-j", "9")
     place.task("a", TOLD, "gpus: 2")
-    waits(place, "a", "asks for 2 GPUs, and there is 1")
+    waits(place, "a", "asks for 2 GPUs, but there is only 1")
     cards.say(card(0), INSTANCE.format(0), INSTANCE.format(1))
     place.becomes("a", "succeeded", seconds=8)

@@ -77,7 +77,7 @@ def test_a_card_has_as_many_runs_as_slots(place: Place, slots: int) -> None:
     rows = [runs(place, name, "gpus: 1") for name in names]
     place.task("more", "true", "gpus: 1")
     which = ", ".join(str(row["id"]) for row in rows)
-    waits(place, "more", f"GPU 0 has run{'s' if slots > 1 else ''} {which} on it")
+    waits(place, "more", f"GPU 0 is used by run{'s' if slots > 1 else ''} {which}")
     let_end(place, *names)
     place.becomes("more", "succeeded")
 
@@ -126,7 +126,7 @@ def test_a_server_that_was_started_under_a_list_of_cards_has_only_those(
     place.becomes("a", "succeeded")
     assert told(place, "a")[1] == expected
     place.task("b", TOLD, "gpus: [1]")
-    waits(place, "b", "waits for a server that has GPU 1; this one has")
+    waits(place, "b", "waits for a server with GPU 1; this one has")
 
 
 @pytest.mark.at_length
@@ -134,7 +134,7 @@ def test_a_server_that_was_started_with_all_cards_hidden_has_none(place: Place) 
     cards_of(place, *FakeCards.cards(2))
     place.serve(env={"CUDA_VISIBLE_DEVICES": ""})
     place.task("a", TOLD, "gpus: 1")
-    waits(place, "a", "waits for a server that has 1 GPU; this one has none for it")
+    waits(place, "a", "waits for a server with 1 GPU; this one has none")
 
 
 @pytest.mark.at_length
@@ -144,7 +144,7 @@ def test_two_servers_share_the_slots(place: Place) -> None:
     rows = [runs(place, name, "gpus: 1") for name in ("a", "b")]
     assert sorted(row["gpus"] for row in rows) == [[0], [1]]
     place.task("c", "true", "gpus: 2")
-    waits(place, "c", "has run")
+    waits(place, "c", "is used by run")
     let_end(place, "a", "b")
     place.becomes("c", "succeeded")
     assert "started" in first.text + second.text
@@ -161,7 +161,7 @@ def test_an_adopted_run_keeps_its_cards(place: Place) -> None:
     place.becomes("b", "succeeded")
     assert told(place, "b")[1] == "1"
     place.task("c", TOLD, "gpus: [0]")
-    waits(place, "c", f"GPU 0 has run {place.rows()['a']['id']} on it")
+    waits(place, "c", f"GPU 0 is used by run {place.rows()['a']['id']}")
     let_end(place, "a")
     place.becomes("c", "succeeded")
     assert not [pid for pid in probes(place) if pid == server.process.pid]
@@ -187,7 +187,7 @@ def test_cards_that_are_declared_are_given_away_without_a_driver(place: Place) -
     place.serve("-j", "9")
     assert [runs(place, name, "gpus: 1")["gpus"] for name in ("a", "b")] == [[0], [2]]
     place.task("c", TOLD, "gpus: [2]")
-    waits(place, "c", "GPU 2 has run")
+    waits(place, "c", "GPU 2 is used by run")
     text = place.run("gpus")
     assert "the NVIDIA driver is not loaded" in text
     assert "GPU 2: declared in aqueue.yaml, run" in text
@@ -195,7 +195,7 @@ def test_cards_that_are_declared_are_given_away_without_a_driver(place: Place) -
     place.becomes("c", "succeeded")
     assert told(place, "c") == ["PCI_BUS_ID", "2", "2", "2"]
     place.task("d", "true", "gpus: 3")
-    waits(place, "d", "asks for 3 GPUs, and there are 2")
+    waits(place, "d", "asks for 3 GPUs, but there are only 2")
     assert json.loads(place.run("status", "--json"))["gpus"][0]["uuid"] is None
 
 
@@ -208,4 +208,4 @@ def test_with_a_driver_only_the_declared_cards_are_given_away(place: Place) -> N
     place.becomes("a", "succeeded")
     assert told(place, "a")[1] == "1,2"
     place.task("b", TOLD, "gpus: [0]")
-    waits(place, "b", "asks for GPU 0, and there is none")
+    waits(place, "b", "asks for GPU 0, but there is none")

@@ -151,7 +151,7 @@ def test_a_driver_that_hangs_stalls_no_server_and_keeps_none_from_leaving(place:
     for name in ("b", "c"):
         place.task(name, "true")
         place.becomes(name, "succeeded", seconds=1.5)
-    waits(place, "a", "looked at")
+    waits(place, "a", "checking which GPUs are free")
     server.signal(signal.SIGTERM)
     assert server.ends(5) == 0
     eventually(lambda: not probes(place), 2)

@@ -23,7 +23,7 @@ def test_cards_are_set_aside_for_a_run_that_needs_many(place: Place) -> None:
         [index] for index in range(4)
     ]
     place.task("big", TOLD, "gpus: 4")
-    waits(place, "big", "waits for GPUs: GPU 0 has run")
+    waits(place, "big", "waits for GPUs: GPU 0 is used by run")
     place.task("small", TOLD, "gpus: 1")
     place.task("plain", "true")
     place.task("hides", "true", "gpus: 0")
@@ -31,7 +31,7 @@ def test_cards_are_set_aside_for_a_run_that_needs_many(place: Place) -> None:
         place.becomes(name, "succeeded")
     let_end(place, "t0")
     big = place.rows()["big"]["id"]
-    waits(place, "small", f"GPU 0 is set aside for run {big}")
+    waits(place, "small", f"GPU 0 is reserved for run {big}")
     assert place.rows()["big"]["state"] == "queued"
     assert seen(place)["gpus"][0]["waiting"] == [big, place.rows()["small"]["id"]]
     let_end(place, *names[1:])
@@ -45,14 +45,14 @@ def test_runs_that_need_other_cards_pass_one_that_waits(place: Place) -> None:
     place.serve("-j", "20")
     runs(place, "busy", "gpus: [0]")
     place.task("pair", TOLD, "gpus: [0, 1]")
-    waits(place, "pair", "GPU 0 has run")
+    waits(place, "pair", "GPU 0 is used by run")
     place.task("aside", TOLD, "gpus: [1]")
     place.task("any", TOLD, "gpus: 1")
     place.task("that", TOLD, "gpus: [3]")
     for name in ("any", "that"):
         place.becomes(name, "succeeded")
     assert told(place, "any")[1] in ("2", "3")
-    waits(place, "aside", f"GPU 1 is set aside for run {place.rows()['pair']['id']}")
+    waits(place, "aside", f"GPU 1 is reserved for run {place.rows()['pair']['id']}")
     let_end(place, "busy")
     for name in ("pair", "aside"):
         place.becomes(name, "succeeded")
@@ -62,7 +62,7 @@ def test_a_run_that_can_never_have_its_cards_keeps_none_from_others(place: Place
     cards_of(place, *FakeCards.cards(2))
     place.serve("-j", "20")
     place.task("never", TOLD, "gpus: 3")
-    waits(place, "never", "asks for 3 GPUs, and there are 2")
+    waits(place, "never", "asks for 3 GPUs, but there are only 2")
     for name in ("a", "b"):
         place.task(name, TOLD, "gpus: 2")
         place.becomes(name, "succeeded")
@@ -73,9 +73,9 @@ def test_a_more_urgent_run_gets_the_next_card(place: Place) -> None:
     place.serve("-j", "20")
     runs(place, "busy", "gpus: 1")
     place.task("low", "echo low >> order", "gpus: 1")
-    waits(place, "low", "GPU 0 has run")
+    waits(place, "low", "GPU 0 is used by run")
     place.task("high", "echo high >> order", "gpus: 1", "priority: high")
-    waits(place, "high", "GPU 0 has run")
+    waits(place, "high", "GPU 0 is used by run")
     let_end(place, "busy")
     place.becomes("low", "succeeded")
     assert place.lines("order") == ["high", "low"]
@@ -89,10 +89,10 @@ def test_a_run_keeps_its_turn_while_its_card_is_looked_at(place: Place) -> None:
     place.becomes("before", "succeeded")
     runs(place, "first")
     place.task("gpu", "true", "gpus: 1")
-    waits(place, "gpu", "all jobs are taken")
+    waits(place, "gpu", "all job slots are taken")
     for index in range(3):
         place.task(f"later{index}", "true")
-    waits(place, "later2", "all jobs are taken")
+    waits(place, "later2", "all job slots are taken")
     let_end(place, "first")
     rows = [place.becomes(name, "succeeded") for name in ("gpu", "later0", "later1", "later2")]
     assert rows[0]["started_at"] == min(row["started_at"] for row in rows)
@@ -113,7 +113,7 @@ def test_a_server_does_not_give_away_what_another_has_set_aside(place: Place) ->
     waits(place, "sooner", "waits for GPUs")
     let_end(place, "s0")
     place.becomes("sooner", "succeeded")
-    waits(place, "later", f"is set aside for run {place.rows()['large']['id']}")
+    waits(place, "later", f"reserved for run {place.rows()['large']['id']}")
     let_end(place, "s1")
     rows = [place.becomes(name, "succeeded") for name in ("large", "later")]
     assert rows[0]["started_at"] < rows[1]["started_at"]

@@ -36,7 +36,7 @@ def test_a_card_with_somebody_elses_process_is_passed_over_until_it_is_gone(plac
     place.becomes("any", "succeeded")
     assert told(place, "any")[1] == "1"
     place.task("both", TOLD, "gpus: 2")
-    reason = waits(place, "both", "waits for GPUs: ", f"pid {ME}", "is on GPU 0 with 1000 MiB")
+    reason = waits(place, "both", "waits for GPUs: GPU 0 is used by", f"pid {ME}", "with 1000 MiB")
     assert "GPU 1" not in reason
     place.task("none", "true")
     place.becomes("none", "succeeded")
@@ -82,7 +82,7 @@ def test_a_process_that_a_run_left_behind_keeps_its_card(place: Place) -> None:
     (pid,) = place.lines("pid")
     cards.add(f"process 0 pid={pid} memory=7")
     place.task("b", TOLD, "gpus: 1")
-    waits(place, "b", f"sleep (pid {pid}", f"of run {row['id']}", "GPU 0 with 7 MiB")
+    waits(place, "b", f"GPU 0 is used by sleep (pid {pid}", f"run {row['id']}) with 7 MiB")
     place.kill_processes_of(row["id"])
     cards.remove(f"process 0 pid={pid} memory=7")
     place.becomes("b", "succeeded")
@@ -96,7 +96,7 @@ def test_where_processes_cannot_be_seen_memory_that_nobody_accounts_for_tells_of
     place.task("b", TOLD, "gpus: 1")
     place.becomes("b", "succeeded")
     assert told(place, "b")[1] == "1"
-    waits(place, "a", "waits for GPUs: on GPU 0 20 GiB are in use, and no run of ours accounts for that")
+    waits(place, "a", "waits for GPUs: GPU 0 has 20 GiB in use that no run asked for")
     cards.remove(used)
     cards.add(card(0, used=400))
     place.becomes("a", "succeeded")
@@ -130,7 +130,7 @@ def test_memory_that_our_runs_account_for_does_not_matter(place: Place) -> None:
     place.becomes("c", "succeeded")
     let_end(place, "b")
     place.task("d", "true", "gpus: 1")
-    waits(place, "d", "on GPU 0 23 GiB are in use")
+    waits(place, "d", "GPU 0 has 23 GiB in use")
     cards.say(card(0, used=8000), UNSEEN.format(0))
     place.becomes("d", "succeeded")
     let_end(place, "a")
@@ -145,7 +145,7 @@ def test_a_card_with_too_little_free_memory_is_passed_over_until_it_has_more(pla
     place.becomes("any", "succeeded")
     assert told(place, "any")[1] == "1"
     place.task("this", TOLD, "gpus: [0]", "gpu_memory: 8GiB")
-    waits(place, "this", "waits for GPUs: GPU 0 has 4 GiB free of the 8 GiB it asks for")
+    waits(place, "this", "waits for GPUs: GPU 0 has 4 GiB free of the 8 GiB needed")
     cards.remove(used)
     cards.add(card(0))
     place.becomes("this", "succeeded")
@@ -157,7 +157,7 @@ def test_two_runs_are_not_promised_the_same_memory(place: Place) -> None:
     place.serve("-j", "9")
     row = runs(place, "a", "gpu_memory: 16GiB")
     place.task("b", "true", "gpu_memory: 16GiB")
-    waits(place, "b", "GPU 0 has 8 GiB free of the 16 GiB it asks for", f"run {row['id']}")
+    waits(place, "b", "GPU 0 has 8 GiB free of the 16 GiB needed", f"run {row['id']}")
     place.task("c", "true", "gpu_memory: 4GiB")
     let_end(place, "a")
     for name in ("b", "c"):
@@ -192,4 +192,4 @@ def test_a_process_on_one_instance_keeps_nobody_off_the_others(place: Place) -> 
     place.becomes("a", "succeeded")
     assert told(place, "a")[1] == "MIG-1"
     place.task("b", "true", "gpus: 2")
-    waits(place, "b", f"pid {ME}", "is on GPU 0:0 with 5 MiB")
+    waits(place, "b", "GPU 0:0 is used by", f"pid {ME}", "with 5 MiB")

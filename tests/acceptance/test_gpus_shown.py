@@ -51,7 +51,7 @@ def test_gpus_shows_cards_and_what_runs_on_them_and_who_waits(place: Place) -> N
     assert (second["state"], second["runs"], second["processes"]) == ("shared", [b["id"]], [])
     assert (third["state"], third["runs"], third["waiting"]) == ("foreign", [], [c["id"]])
     assert third["processes"] == [{"pid": ME, "memory": 3 * GIB, "user": user, "name": name, "run": None}]
-    assert third["why"] == f"{name} (pid {ME}, {user}) is on GPU 2 with 3 GiB"
+    assert third["why"] == f"GPU 2 is used by {name} (pid {ME}, {user}) with 3 GiB"
     assert (fourth["index"], fourth["uuid"], fourth["name"]) == (3, "GPU-33333333", "NVIDIA H100 80GB")
     assert (fourth["state"], fourth["why"], fourth["waiting"]) == ("free", None, [])
 
@@ -117,7 +117,7 @@ def test_the_waiting_are_named_up_to_a_few(place: Place) -> None:
     waits(place, "t4", "")
     text = place.run("gpus")
     assert "GPU 0: NVIDIA A10, 24 GiB of 24 GiB free, run 1; 5 waiting\n" in text
-    assert text.count("GPU 0 has run 1 on it") == 3
+    assert text.count("GPU 0 is used by run 1") == 3
     assert "2 more runs wait for GPUs; `aqueue ls --queued` shows them\n" in text
     let_end(place, "busy")
     place.becomes("t4", "succeeded")

@@ -10,10 +10,10 @@ from tests.acceptance.gpu_company import card, cards_of
 from tests.waiting import eventually
 
 LEFT = {
-    "held": "hold; `aqueue release 1` lets it go",
-    "then": "comes after run 1",
-    "paused": "queue lane is paused; `aqueue resume lane` lets it go on",
-    "huge": "asks for 8 GPUs, and there are 2",
+    "held": "held; `aqueue release 1` queues it",
+    "then": "waits for run 1",
+    "paused": "queue lane is paused; `aqueue resume lane` resumes it",
+    "huge": "asks for 8 GPUs, but there are only 2",
 }
 
 
@@ -42,7 +42,7 @@ def test_an_idle_timeout_ends_a_server_in_the_background_all_the_same(place: Pla
     stuck(place)
     server = start(place, "--idle-timeout", "0.2s")
     eventually(lambda: server.is_gone, 10.0)
-    assert "run 4 huge is left: asks for 8 GPUs, and there are 2" in server.log.read_text()
+    assert "run 4 huge is left: asks for 8 GPUs, but there are only 2" in server.log.read_text()
 
 
 def test_wait_ends_with_1_when_all_that_is_left_needs_a_person_and_says_why(place: Place) -> None:

@@ -43,7 +43,7 @@ def serve(place: Place, *options: str) -> Server:
 def test_for_a_release(place: Place) -> None:
     place.init()
     id_ = place.add("true", "-n", "a", "--hold")
-    assert waits_for(place, "a") == f"hold; `aqueue release {id_}` lets it go"
+    assert waits_for(place, "a") == f"held; `aqueue release {id_}` queues it"
     assert place.show(id_)["waiting_for"] == waits_for(place, "a")
     place.run("release", id_)
     assert waits_for(place, "a") == NO_SERVER
@@ -63,7 +63,7 @@ def test_for_a_server_when_the_only_one_is_leaving(place: Place) -> None:
     place.add("true", "-n", "a")
     server.process.terminate()
     server.says("waiting for 1 run")
-    leaving = f"server {server.process.pid} is leaving; `aqueue serve` starts another"
+    leaving = f"server {server.process.pid} is stopping; `aqueue serve` starts another"
     eventually(lambda: place.rows()["a"]["waiting_for"] == leaving)
     assert waits_for(place, "a") == leaving
     place.path("long").touch()
@@ -105,7 +105,7 @@ def test_for_its_queue_to_be_resumed(place: Place) -> None:
     serve(place)
     place.run("pause", "mine")
     place.add("true", "-n", "a", "-u", "mine")
-    assert waits_for(place, "a") == "queue mine is paused; `aqueue resume mine` lets it go on"
+    assert waits_for(place, "a") == "queue mine is paused; `aqueue resume mine` resumes it"
     place.add("true", "-n", "b", "-u", "shut")
     assert waits_for(place, "b") == "queue shut is paused in aqueue.yaml"
 
@@ -145,9 +145,9 @@ def test_for_one_of_the_jobs_of_the_servers_that_serve_it(place: Place) -> None:
     serve(place)
     run(place, "long")
     place.add("true", "-n", "a")
-    assert waits_for(place, "a") == "all jobs are taken (1); `-j` allows more"
+    assert waits_for(place, "a") == "all job slots are taken (1); `-j` allows more"
     place.serve("--queue", "other")
-    assert waits_for(place, "a") == "all jobs are taken (1); `-j` allows more"
+    assert waits_for(place, "a") == "all job slots are taken (1); `-j` allows more"
     place.run("start", "-j", "2")
     place.becomes("a", "succeeded")
     place.path("long").touch()
@@ -178,7 +178,7 @@ def test_reasons_come_in_the_order_in_which_they_can_be_lifted(place: Place) -> 
     for name in ("a", "b"):
         place.add(place.until("go"), "-n", name, "-u", "lane")
     place.run("hold", str(place.rows()["b"]["id"]))
-    assert waits_for(place, "b").startswith("hold; ")
+    assert waits_for(place, "b").startswith("held; ")
     place.run("release", str(place.rows()["b"]["id"]))
     assert waits_for(place, "b").startswith("queue lane is paused; ")
     place.run("resume", "lane")

@@ -247,7 +247,7 @@ class QueuesWorld(World):
                 "its queue is paused": run.queue in self.paused,
                 "its queue is configured as paused": configured is not None and configured.paused,
                 "its queue is full": everywhere[run.queue] >= self.slots(run.queue),
-                "all jobs are taken": configured is None and jobs >= self.own[server].jobs,
+                "all job slots are taken": configured is None and jobs >= self.own[server].jobs,
                 "something runs": configured is not None
                 and configured.wait_for_running
                 and everywhere.total() > 0,

@@ -211,4 +211,4 @@ async def test_of_runs_that_ask_for_more_than_there_is_the_server_speaks_once(wo
         world.watch.warn(world.watch.sight.look, Rules())
     (notice,) = world.told
     assert isinstance(notice, Notice) and notice.urgent
-    assert "run 1 t1 (and 2 more like it) asks for 2 GPUs, and there is 1" in notice.text
+    assert "run 1 t1 (and 2 more like it) asks for 2 GPUs, but there is only 1" in notice.text

@@ -1,9 +1,12 @@
-"""What the tests of the store share: a database that is not new."""
+"""Fixtures of the tests of the store: a database that is not new, and machines with GPUs."""
+
+import sqlite3
 
 import pytest
 
 from aqueue.folder.layout import Folder
 from tests.integration.noting import with_rows
+from tests.integration.store.gpu_machine import Container, Machine
 
 
 @pytest.fixture
@@ -12,3 +15,13 @@ def used(folder: Folder) -> Folder:
     with_rows(folder)
     folder.make_run_dir(1)
     return folder
+
+
+@pytest.fixture
+def machine(connection: sqlite3.Connection) -> Machine:
+    return Machine(connection)
+
+
+@pytest.fixture
+def container(connection: sqlite3.Connection) -> Container:
+    return Container(connection)

@@ -14,7 +14,7 @@ from aqueue.model.run import Run, Trigger
 from aqueue.model.task import Retries, Task
 from aqueue.policy.limits import Limits
 from tests.integration.recording import NOW, Book
-from tests.integration.store.test_claims_gpus import a_card
+from tests.integration.store.gpu_machine import a_card
 
 STRANGER = (GpuProcess(pid=77, user="ann", name="python"),)
 TWO_CARDS = GpuReading(began_at=NOW, ended_at=NOW, gpus=(a_card(0), a_card(1)))
@@ -255,14 +255,14 @@ def test_what_is_left_is_told_with_its_reason_and_its_number(office: Office) -> 
     paused(office)
     impossible(office)
     assert office.left() == [
-        "run 1 before is left: hold; `aqueue release 1` lets it go",
-        "run 2 then is left: comes after run 1",
-        "run 3 job is left: queue lane is paused; `aqueue resume lane` lets it go on",
-        "run 4 job is left: asks for 8 GPUs, and there are 2",
+        "run 1 before is left: held; `aqueue release 1` queues it",
+        "run 2 then is left: waits for run 1",
+        "run 3 job is left: queue lane is paused; `aqueue resume lane` resumes it",
+        "run 4 job is left: asks for 8 GPUs, but there are only 2",
     ]
     for _ in range(3):
         office.add("more", hold=True)
     assert office.left()[4:] == [
-        "run 5 more is left: hold; `aqueue release 5` lets it go",
+        "run 5 more is left: held; `aqueue release 5` queues it",
         "2 more are left; `aqueue ls` shows why each waits",
     ]

@@ -287,7 +287,7 @@ def test_what_is_no_expression_or_never_due_is_refused(expression: str, what: st
 def test_a_rhythm_is_kept_where_clocks_are_not_changed_by_whole_hours_at_night(
     zone: str, expression: str, day: str, due: list[str]
 ) -> None:
-    """Shows why moments are not left to cronsim, which steps by whole hours and misses these."""
+    """Shows why cronsim is not given the timezone: it steps by whole hours and misses these."""
     noon_before = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=ZoneInfo(zone)) - timedelta(days=1)
     times = due_times(a_schedule(expression, timezone=zone), noon_before.timestamp())
     found = takewhile(lambda at: at < noon_before.timestamp() + 86400, times)

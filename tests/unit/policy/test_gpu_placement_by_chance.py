@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
-from aqueue.policy.gpu_placement import Allocator, Lease, Placed
+from aqueue.policy.gpu_leases import Lease
+from aqueue.policy.gpu_placement import Allocator, Placed
 
 NOW = 1_800_000_000.0
 GIB = 1 << 30

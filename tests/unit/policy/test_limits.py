@@ -54,7 +54,7 @@ def test_a_run_that_nothing_keeps_waits_for_nothing() -> None:
 
 def test_a_held_run_waits_to_be_released_whatever_else_keeps_it() -> None:
     words = reason(State.HELD, servers=[], is_paused=True, limits=Limits(disabled_by="so"))
-    assert words == "hold; `aqueue release 7` lets it go"
+    assert words == "held; `aqueue release 7` queues it"
 
 
 def test_a_run_waits_for_a_server() -> None:
@@ -62,7 +62,7 @@ def test_a_run_waits_for_a_server() -> None:
 
 
 def test_that_its_queue_is_paused_is_said_before_that_no_server_is_up() -> None:
-    pause = "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    pause = "queue gpu is paused; `aqueue resume gpu` resumes it"
     for servers in ([], [a_server(leaving=Leaving.WHEN_DONE)]):
         assert reason(servers=servers, is_paused=True) == pause
         in_file = Limits(queues={"gpu": Queue(name="gpu", paused=True)})
@@ -73,14 +73,14 @@ def test_a_run_waits_for_what_keeps_all_its_servers_from_starting_anything() -> 
     full = {"here": "the disk is full"}
     assert reason(hindered=full) == "nothing is started: the disk is full"
     assert reason(hindered=full, running={"gpu": [3]}) == "nothing is started: the disk is full"
-    assert reason(hindered=full, is_paused=True) == "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    assert reason(hindered=full, is_paused=True) == "queue gpu is paused; `aqueue resume gpu` resumes it"
     assert reason(hindered=full | {"there": ""}, servers=[a_server(), a_server("there")]) is None
     assert reason(State.HELD, hindered=full) == reason(State.HELD)
 
 
 def test_a_server_that_is_to_leave_starts_nothing_more() -> None:
     servers = [a_server(leaving=Leaving.WHEN_DONE), a_server(leaving=Leaving.AT_ONCE)]
-    assert reason(servers=servers) == "server 1 is leaving; `aqueue serve` starts another"
+    assert reason(servers=servers) == "server 1 is stopping; `aqueue serve` starts another"
 
 
 def test_a_run_waits_for_a_server_that_serves_its_queue() -> None:
@@ -96,7 +96,7 @@ def test_a_run_waits_until_queues_are_enabled() -> None:
 
 def test_a_run_waits_until_its_queue_is_resumed() -> None:
     words = reason(is_paused=True, ahead=2, running={"gpu": [3]})
-    assert words == "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    assert words == "queue gpu is paused; `aqueue resume gpu` resumes it"
 
 
 def test_a_run_waits_while_its_queue_is_configured_as_paused() -> None:
@@ -136,7 +136,7 @@ def test_a_run_waits_until_nothing_else_is_running_where_its_queue_says_so() -> 
 def test_a_run_waits_for_a_job_when_other_queues_take_them_all() -> None:
     running = {"a": [1], "b": [2]}
     taken = reason(running=running, jobs={"here": 2}, servers=[a_server(jobs=2)])
-    assert taken == "all jobs are taken (2); `-j` allows more"
+    assert taken == "all job slots are taken (2); `-j` allows more"
     assert reason(running=running, jobs={"here": 2}, servers=[a_server(jobs=3)]) is None
 
 
@@ -145,14 +145,15 @@ def test_each_server_brings_its_jobs() -> None:
     running = {"a": [1], "b": [2]}
     assert reason(running=running, jobs={"here": 1, "there": 1}, servers=servers) is None
     taken = reason(running=running, jobs={"here": 1, "there": 2}, servers=servers)
-    assert taken == "all jobs are taken (3); `-j` allows more"
+    assert taken == "all job slots are taken (3); `-j` allows more"
 
 
 def test_jobs_that_a_server_was_asked_for_count() -> None:
     servers = [a_server(jobs=1, raised_to=3)]
     assert reason(running={"a": [1]}, jobs={"here": 1}, servers=servers) is None
     assert (
-        reason(running={"a": [1]}, jobs={"here": 3}, servers=servers) == "all jobs are taken (3); `-j` allows more"
+        reason(running={"a": [1]}, jobs={"here": 3}, servers=servers)
+        == "all job slots are taken (3); `-j` allows more"
     )
 
 
@@ -163,7 +164,7 @@ def test_only_jobs_of_servers_that_may_start_it_count() -> None:
         a_server("off", leaving=Leaving.WHEN_DONE),
     ]
     taken = reason(running={"a": [1]}, jobs={"here": 1}, servers=servers)
-    assert taken == "all jobs are taken (1); `-j` allows more"
+    assert taken == "all job slots are taken (1); `-j` allows more"
 
 
 def test_a_run_in_a_configured_queue_needs_no_job() -> None:

@@ -51,7 +51,7 @@ def test_a_direct_run_waits_for_its_retry() -> None:
 
 
 def test_a_direct_run_waits_until_its_queue_is_resumed() -> None:
-    assert reason(a_server(), is_paused=True) == "queue gpu is paused; `aqueue resume gpu` lets it go on"
+    assert reason(a_server(), is_paused=True) == "queue gpu is paused; `aqueue resume gpu` resumes it"
     paused = Limits(queues={"gpu": Queue(name="gpu", paused=True)}, disabled_by=WHY)
     assert reason(a_server(), limits=paused) == "queue gpu is paused in aqueue.yaml"
 
