@@ -30,11 +30,12 @@ def ids_of(store: Store, chosen: Chosen, key: str | None = None, limit: int | No
     Raises:
         RunError: there is no such group, or no such column.
     """
-    ids = store.runs.ids(**chosen)
+    last = limit or None if key is None else None
+    ids = store.runs.ids(**chosen, limit=last, newest_first=True)[::-1]
     if chosen["group"] is not None and not ids:
         resolve_all(store, (), chosen["group"])
     if key is None:
-        return ids[-limit if limit else None :]
+        return ids
     return columns.in_order(ids, columns.columns_of(store.runs.each(ids), present(store)), key)[:limit]
 
 

@@ -71,14 +71,14 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
     _remove(Path(entry) for entry in os.scandir(folder.runs) if entry.name.endswith(_PRUNED))
     # All of it waits for the disk once, at the end, when nobody waits for the store.
     connection.execute("PRAGMA synchronous = NORMAL")
-    count = last = 0
+    count = 0
+    stay: set[int] = set()
     while True:
         # Looked for outside of the transaction that forgets them: there may be many in between that stay.
         with database.snapshot(connection, folder):
-            ids = Store(connection).runs.ended_before(before, _SLICE, after=last)
+            ids = Store(connection).runs.ended_before(before, _SLICE, without=stay)
         if not ids:
             break
-        last = ids[-1]
         moved: list[Path] = []
         with database.transaction(connection, folder):
             forgotten = Store(connection).runs.forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
@@ -87,6 +87,7 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
                 with contextlib.suppress(FileNotFoundError):
                     moved.append(folder.run_dir(id_).rename(folder.runs / f"{id_}{_PRUNED}"))
         _remove(moved)
+        stay.update(set(ids) - set(forgotten))
         count += len(forgotten)
     with database.transaction(connection, folder):
         Store(connection).schedules.forget(before)

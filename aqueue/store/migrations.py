@@ -49,19 +49,30 @@ MIGRATIONS: Final = (
         was_held INTEGER NOT NULL DEFAULT 0,
         -- The values that a retry by hand replaced, as JSON, to take the retry back.
         before_retry TEXT,
-        UNIQUE (name, run_id)
+        -- In this order, so that a run is found by its run-id alone.
+        UNIQUE (run_id, name)
     );
+    CREATE INDEX runs_named ON runs (name);
     CREATE INDEX runs_in_line ON runs (queue, demand, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
     CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
     CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
+    -- Every run that ends pays for it, so it is the only one: what ended in a queue is found by going through it.
+    CREATE INDEX runs_ended ON runs (state, finished_at, queue) WHERE state IN ('aborted', 'failed', 'succeeded');
     CREATE INDEX runs_scheduled ON runs (schedule, scheduled_for) WHERE schedule IS NOT NULL;
     CREATE INDEX runs_overlapping ON runs (schedule, trigger)
         WHERE schedule IS NOT NULL AND state IN ('queued', 'running');
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
+    -- The tags of its task, as written: a key alone, or KEY=VALUE.
+    CREATE TABLE run_tags (
+        tag TEXT NOT NULL,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        PRIMARY KEY (tag, run)
+    ) WITHOUT ROWID;
+    CREATE INDEX run_tags_by_run ON run_tags (run);
     -- An attempt has a row from its claim on.
     CREATE TABLE attempts (
         run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,

@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from aqueue.model.gpu import GpuReading, GpuRequest
-from aqueue.model.run import NOT_YET
+from aqueue.model.run import NOT_YET, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.gpu_placement import Allocator
 from aqueue.policy.limits import Limits
 from aqueue.policy.wait_reasons import waiting_for
 from aqueue.store.gpus import Gpus
 from aqueue.store.queues import Outlook, Queues
-from aqueue.store.rows import IN_LINE, RUNS, WAITING, as_json, fetch_runs
+from aqueue.store.rows import IN_LINE, RUNS, WAITING, as_json, fetch_runs, in_states
 from aqueue.store.servers import Servers
 
 _MAX_TOLD: Final = 5
@@ -22,7 +22,8 @@ _STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
 _KIND: Final = "queue, demand, direct, state = 'running'"
 _ROOTS: Final = f"""
 WITH RECURSIVE sets (id) AS (
-    SELECT prerequisites FROM runs WHERE {WAITING} AND %s
+    SELECT prerequisites FROM runs WHERE state = 'queued' AND ready_at = :not_yet AND {{which}}
+    UNION SELECT prerequisites FROM runs WHERE state = 'held' AND ready_at = :not_yet AND {{which}}
     UNION SELECT runs.prerequisites FROM sets
         CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
         CROSS JOIN runs ON runs.id = p.run AND {WAITING}
@@ -41,6 +42,7 @@ _STARTABLE_KINDS: Final = (
     " WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at < ?"
 )
 _LEAVE_IF_NOT_WANTED: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?"
+_FIRST_OF: Final = f"{RUNS} WHERE id IN (SELECT id FROM ({{which}}) ORDER BY id LIMIT :most) ORDER BY id"
 _SERVED: Final = "queue IN (SELECT value FROM json_each(:queues))"
 
 
@@ -111,10 +113,10 @@ class Prospects:
         """Return which runs are left in the queues of a server, and why."""
         served = "1" if limits.serves is None else _SERVED
         values = {"queues": as_json(limits.serves or ()), "most": _MAX_TOLD}
-        which = f"state IN ('queued', 'held') AND {served}"
-        counted = f"SELECT count(*), count(*) FILTER (WHERE state = 'queued') FROM runs WHERE {which}"
+        which = in_states("id, state", (State.QUEUED, State.HELD), served)
+        counted = f"SELECT count(*), count(*) FILTER (WHERE state = 'queued') FROM ({which})"
         count, queued = self._execute(counted, values).fetchone()
-        runs = fetch_runs(self._transaction, f"{RUNS} WHERE {which} ORDER BY id LIMIT :most", values)
+        runs = fetch_runs(self._transaction, _FIRST_OF.format(which=which), values)
         here = _as_it_is(server, limits)
         allocator = _allocator_of(here, self._gpus.reading([here.id]), limits, now)
         said = []
@@ -141,7 +143,7 @@ class Prospects:
         themselves = f"SELECT {_KIND} FROM runs WHERE {among} AND (state = 'running' OR {_STARTABLE})"
         return any(
             self._can_move(map(Kind._make, self._execute(kinds, values)), servers, limits, now, if_unserved=True)
-            for kinds in (themselves, _ROOTS % among)
+            for kinds in (themselves, _ROOTS.format(which=among))
         )
 
     def _has_prospects(self, server: str, limits: Limits, now: float) -> bool:
@@ -157,7 +159,7 @@ class Prospects:
             return False
         # Prerequisites may be in queues that other servers serve.
         values = {"queues": as_json(limits.serves), "not_yet": NOT_YET}
-        roots = self._execute(_ROOTS % _SERVED, values)
+        roots = self._execute(_ROOTS.format(which=_SERVED), values)
         servers = [here, *(other for other in self._servers.all() if other.id != server)]
         return self._can_move(map(Kind._make, roots), servers, limits, now)
 

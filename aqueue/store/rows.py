@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from aqueue.model.gpu import Allocation
-from aqueue.model.run import ENDED, Attempt, Metric, Run
+from aqueue.model.run import ENDED, Attempt, Metric, Run, State
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.model.server import Leaving, Server
 from aqueue.model.task import Task
@@ -20,8 +20,11 @@ SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
 RUNS: Final = f"SELECT {RUN} FROM runs"
 """The beginning of a statement that gives whole runs."""
 
-IS_OVER: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
-"""The condition that holds for runs that are over."""
+ENDED_BY_INDEX: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
+"""The condition that holds for runs that are over, as the index of them has it."""
+
+IS_OVER: Final = f"+{ENDED_BY_INDEX}"
+"""The same for statements that find runs by something else: the plus keeps SQLite from using that index."""
 
 IN_LINE: Final = "state = 'queued' AND ready_at IS NULL"
 """The condition that holds for runs that may be started as soon as it is their turn."""
@@ -31,6 +34,17 @@ DELAYED: Final = "state = 'queued' AND ready_at IS NOT NULL"
 
 WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
 """The condition that holds for runs that wait for what they come after; `not_yet` is `NOT_YET`."""
+
+_IN_STATE: Final[Mapping[State, Sequence[str]]] = {
+    State.QUEUED: (f"runs_in_line WHERE {IN_LINE}", f"runs_delayed WHERE {DELAYED}"),
+    State.HELD: ("runs_held WHERE state = 'held'",),
+    State.RUNNING: ("runs_running WHERE state = 'running'",),
+    **{state: (f"runs_ended WHERE {ENDED_BY_INDEX} AND state = '{state}'",) for state in ENDED},
+}
+"""The partial indexes that together have all runs in a state, each with its condition.
+
+The states are literals: a condition with a placeholder does not imply that of a partial index.
+"""
 
 Values = Sequence[Any] | Mapping[str, Any]
 
@@ -47,6 +61,15 @@ def fetch_runs(transaction: sqlite3.Connection, sql: str, values: Values = ()) -
 def fetch_run(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> Run | None:
     """Return the first of them; None if there is none."""
     return next(iter(fetch_runs(transaction, sql, values)), None)
+
+
+def in_states(columns: str, states: Iterable[State], condition: str = "1") -> str:
+    """Return a statement that gives columns of the runs in some states for which a condition holds."""
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM runs INDEXED BY {which} AND {condition}"
+        for state in states
+        for which in _IN_STATE[state]
+    )
 
 
 def fetch_schedules(transaction: sqlite3.Connection, condition: str, values: Values = ()) -> list[StoredSchedule]:

@@ -7,23 +7,37 @@ from typing import Any, Final
 
 from aqueue.errors import RunError
 from aqueue.model.run import Attempt, Run, State
-from aqueue.store.rows import ATTEMPT, IS_OVER, RUNS, as_json, attempt_of, fetch_run, fetch_runs
+from aqueue.store.rows import (
+    ATTEMPT,
+    ENDED_BY_INDEX,
+    IS_OVER,
+    RUNS,
+    as_json,
+    attempt_of,
+    fetch_run,
+    fetch_runs,
+    in_states,
+)
+from aqueue.store.selection import selection
 
 _SLICE: Final = 1000
 
 _OF_IDS: Final = f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
 _ATTEMPTS: Final = f"SELECT {ATTEMPT} FROM attempts WHERE run = ? AND finished_at IS NOT NULL ORDER BY number"
-_HOW_FAR: Final = "SELECT id, attempt, state = 'running' FROM runs WHERE state IN ('queued', 'held', 'running')"
-_GROUPS: Final = "SELECT DISTINCT group_name FROM runs WHERE group_name IS NOT NULL ORDER BY group_name"
+_HOW_FAR: Final = in_states("id, attempt, state = 'running'", (State.QUEUED, State.HELD, State.RUNNING))
+_GROUPS: Final = (
+    # From one to the next: DISTINCT would go through all runs that have a group.
+    "WITH RECURSIVE found (name) AS (SELECT min(group_name) FROM runs WHERE group_name IS NOT NULL UNION ALL"
+    " SELECT (SELECT min(group_name) FROM runs WHERE group_name > found.name) FROM found"
+    " WHERE found.name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
+)
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
-_HAS_TAG: Final = (
-    # A key alone stands for all of its values.
-    "EXISTS (SELECT 1 FROM json_each(json_extract(task, '$.tags')) WHERE value = ?"
-    " OR instr(?, '=') = 0 AND substr(value, 1, length(?) + 1) = ? || '=')"
-)
 
-_ENDED_BEFORE: Final = f"SELECT id FROM runs WHERE id > ? AND {IS_OVER} AND finished_at < ? ORDER BY id LIMIT ?"
+_ENDED_BEFORE: Final = (
+    f"SELECT id FROM runs INDEXED BY runs_ended WHERE {ENDED_BY_INDEX} AND finished_at < ?"
+    " AND id NOT IN (SELECT value FROM json_each(?)) LIMIT ?"
+)
 _MAY_BE_FORGOTTEN: Final = (
     f"SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} AND finished_at < ?"
     " AND (source IS NULL OR rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
@@ -116,9 +130,8 @@ class Runs:
         newest_first: bool = False,
     ) -> list[Run]:
         """Return the runs that fit all that is given, in the order of their ids."""
-        where, values = _filter(states, queue, tag, group)
-        order = "DESC" if newest_first else "ASC"
-        return self._fetch(f"{RUNS}{where} ORDER BY id {order} LIMIT ?", *values, -1 if limit is None else limit)
+        ids = self.ids(states=states, queue=queue, tag=tag, group=group, limit=limit, newest_first=newest_first)
+        return list(self.each(ids))
 
     def ids(
         self,
@@ -127,10 +140,14 @@ class Runs:
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
     ) -> list[int]:
         """Return the ids of the runs that fit all that is given, in their order."""
-        where, values = _filter(states, queue, tag, group)
-        return [id_ for (id_,) in self._execute(f"SELECT id FROM runs{where} ORDER BY id", values)]
+        chosen, values = selection(states, queue, tag, group)
+        order = "DESC" if newest_first else "ASC"
+        statement = f"SELECT id FROM ({chosen}) ORDER BY id {order} LIMIT :limit"
+        return [id_ for (id_,) in self._execute(statement, values | {"limit": -1 if limit is None else limit})]
 
     def in_slices(self, ids: Sequence[int]) -> Iterator[list[Run]]:
         """Yield the runs of these ids, in their order, in slices that take little memory."""
@@ -152,8 +169,8 @@ class Runs:
         group: str | None = None,
     ) -> int:
         """Return the number of runs that fit all that is given."""
-        where, values = _filter(states, queue, tag, group)
-        (count,) = self._execute(f"SELECT count(*) FROM runs{where}", values).fetchone()
+        chosen, values = selection(states, queue, tag, group)
+        (count,) = self._execute(f"SELECT count(*) FROM ({chosen})", values).fetchone()
         return int(count)
 
     def groups(self) -> list[str]:
@@ -172,8 +189,7 @@ class Runs:
 
     def in_state(self, state: State) -> list[Run]:
         """Return the runs that are in a state, in the order of their ids."""
-        # Without the plus, SQLite would go through all runs in that order, those that are over among them.
-        return self._fetch(f"{RUNS} WHERE state = '{state}' ORDER BY +id")
+        return self.select(states=[state])
 
     def source(self, run: Run) -> str | None:
         """Return which document of which file that was dropped the run comes from; None if it was not dropped."""
@@ -191,9 +207,9 @@ class Runs:
 
     # Forgetting
 
-    def ended_before(self, moment: float, limit: int, after: int = 0) -> list[int]:
-        """Return the ids of at most `limit` runs, those after `after`, that were over before `moment`."""
-        return [id_ for (id_,) in self._execute(_ENDED_BEFORE, (after, moment, limit))]
+    def ended_before(self, moment: float, limit: int, without: Iterable[int] = ()) -> list[int]:
+        """Return the ids of at most `limit` runs that were over before `moment`, except for some."""
+        return [id_ for (id_,) in self._execute(_ENDED_BEFORE, (moment, as_json(without), limit))]
 
     def forget_ended(self, ids: Iterable[int], moment: float, incoming: Iterable[str]) -> list[int]:
         """Forget those of the runs that were over before `moment`, and return their ids.
@@ -220,23 +236,3 @@ class Runs:
 def _id(written: str) -> int | None:
     """Return the id that `written` may be; None if it is none."""
     return int(written) if written.isascii() and written.isdigit() and len(written) < 19 else None
-
-
-def _filter(
-    states: Collection[State], queue: str | None, tag: str | None, group: str | None
-) -> tuple[str, list[Any]]:
-    conditions: list[str] = []
-    values: list[Any] = []
-    if group is not None:
-        conditions.append("group_name = ?")
-        values.append(group)
-    if states:
-        conditions.append(f"state IN ({', '.join('?' * len(states))})")
-        values.extend(states)
-    if queue is not None:
-        conditions.append("queue = ?")
-        values.append(queue)
-    if tag is not None:
-        conditions.append(_HAS_TAG)
-        values.extend([tag] * 4)
-    return (" WHERE " + " AND ".join(conditions) if conditions else ""), values

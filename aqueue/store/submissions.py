@@ -44,6 +44,8 @@ _ADD: Final = (
     " ON CONFLICT (source) DO NOTHING RETURNING id"
 )
 
+_ADD_TAG: Final = "INSERT OR IGNORE INTO run_tags (tag, run) VALUES (?, ?)"
+
 _task_encoder: Final = msgspec.json.Encoder()
 
 
@@ -115,7 +117,11 @@ class Submissions:
             raise RunError(
                 f"there already is a run {task.name}:{run_id}", "choose another run-id, or leave it out"
             ) from None
-        return row[0] if row else None
+        if row is None:
+            return None
+        for tag in task.tags:
+            self._execute(_ADD_TAG, (tag, row[0]))
+        return int(row[0])
 
     def enqueue(
         self, requests: Sequence[Submission], now: float, *, trigger: Trigger, run_id: str | None = None

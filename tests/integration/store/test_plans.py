@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from aqueue.errors import RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Queue
 from aqueue.model.outcome import End, Outcome
@@ -23,6 +24,7 @@ from tests.integration.depending import wants
 from tests.integration.planning import BEGIN, DISABLED, ENABLED, Plan, a_schedule, at
 
 LIMITS = Limits(jobs=2, queues={"lane": Queue(name="lane")})
+SERVER = Server(id="server", pid=1, boot="boot", jobs=1, started_at=BEGIN, heartbeat_at=BEGIN)
 COMMAND = Task(name="task", command="true", working_dir="/", queue="lane")
 
 
@@ -162,3 +164,27 @@ def test_a_due_time_costs_the_same_however_many_runs_the_schedule_has(
         return next(counter)
 
     assert steps("many", 1000) < 1.5 * steps("few", 1)
+
+
+def test_no_question_of_a_person_goes_through_all_runs(folder: Folder, connection: sqlite3.Connection) -> None:
+    # The connection sees to it in the end.
+    with transaction(connection, folder):
+        store = Store(connection)
+        accept(store, "file", [COMMAND] * 3, 1.0)
+        for state in State:
+            store.runs.ids(states=[state], limit=1, newest_first=True)
+            store.runs.count(states=[state, State.FAILED], queue="lane")
+        store.runs.select(queue="lane")
+        store.runs.select(tag="key", group="group", queue="lane", states=[State.FAILED])
+        store.runs.select(tag="key=value")
+        store.runs.how_far()
+        store.runs.groups()
+        store.runs.ended([1, 2])
+        store.runs.newest("task")
+        store.runs.forget_ended(store.runs.ended_before(2.0, 10), 2.0, [])
+        with pytest.raises(RunError):
+            store.runs.resolve("nothing")
+        store.servers.enter(SERVER)
+        store.prospects.left_behind(SERVER, Limits(serves=("lane",)), 2.0)
+        store.prospects.outlook_for(SERVER.id, Limits(serves=("lane",)), 2.0)
+        store.prospects.can_end([1], [SERVER], LIMITS, 2.0)
