@@ -1,5 +1,6 @@
 """Threads for what would keep the event loop waiting, where the system may have none to give."""
 
+import asyncio
 import math
 import threading
 import time
@@ -21,6 +22,23 @@ _SILENCE: Final = 60.0
 
 class NoThreadError(RuntimeError):
     """There are fewer threads to be had than are needed."""
+
+
+class NeedsThreadError(Exception):
+    """The event loop was about to do what may keep it waiting."""
+
+
+def leave_event_loop() -> None:
+    """Say that what follows may take long.
+
+    Raises:
+        NeedsThreadError: it is the event loop that would have to wait for it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise NeedsThreadError
 
 
 class _Warning:
@@ -98,3 +116,18 @@ async def in_thread(
         if (warning := _warning.get()) is not None:
             warning.give()
         await anyio.sleep(_PAUSE)
+
+
+async def without_waiting(function: Callable[[], T]) -> T:
+    """Call a function in the event loop; or in a worker thread, if it says that it may take long.
+
+    Args:
+        function: calls `leave_event_loop` before it does what it could not do a second time.
+
+    Raises:
+        what the function raises.
+    """
+    try:
+        return function()
+    except NeedsThreadError:
+        return await in_thread(function)

@@ -239,7 +239,7 @@ def _pieces(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes
 def news_of(folder: Folder, *more: Path) -> Callable[[float], None]:
     """Return a function that waits until something has changed, or so many seconds, since it was called last."""
     # Imported here: what has ended already is told without it.
-    from aqueue.folder.watch import watch_files
+    from aqueue.folder.watch_files import watch_files
 
     folder.tell()
     return watch_files([str(folder.news), *map(str, more)])

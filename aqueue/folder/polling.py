@@ -2,57 +2,47 @@
 
 import contextlib
 import os
-import threading
 import time
+from collections.abc import Iterable
 from stat import S_ISDIR
-from typing import Final, Literal
+from typing import Final
+
+from watchfiles import Change
+from watchfiles.main import FileChange
 
 from aqueue.folder.layout import is_text
 
 _EVERY: Final = 1.0
 _TICK: Final = 20_000_000
-_ADDED, _MODIFIED, _DELETED = 1, 2, 3
 
 _Stamp = tuple[int, ...] | None
 
 
 class Poll:
-    """Looks at files and directories, and at what is in these; it tells of the same as `RustNotify` does.
+    """Looks at files and directories, and at what is in these; it tells of the same as watchfiles does.
 
     Args:
         paths: to look at; what is in the sub-directories of a directory is not looked at.
     """
 
-    def __init__(self, paths: list[str]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = list(paths)
         self._seen = self._look()
-        self._look_at = time.monotonic() + _EVERY
+        self.next_at = time.monotonic() + _EVERY
+        """The moment of the next look, on the monotonic clock."""
 
-    def watch(
-        self, seconds: float, interrupted: threading.Event
-    ) -> set[tuple[int, str]] | Literal["stop", "timeout"]:
-        """Look until there are changes, until it is interrupted, or for so many seconds; as `RustNotify.watch`."""
-        until = time.monotonic() + seconds
-        while True:
-            if interrupted.wait(max(min(until, self._look_at) - time.monotonic(), 0)):
-                return "stop"
-            if time.monotonic() >= self._look_at and (changes := self._changes()):
-                return changes
-            if time.monotonic() >= until:
-                return "timeout"
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to give back."""
-
-    def _changes(self) -> set[tuple[int, str]]:
+    def look(self) -> set[FileChange]:
+        """Return what has changed since the last look."""
         before, self._seen = self._seen, self._look()
-        self._look_at = time.monotonic() + _EVERY
-        changes = {(_DELETED, path) for path in before.keys() - self._seen.keys()}
+        self.next_at = time.monotonic() + _EVERY
+        changes = {(Change.deleted, path) for path in before.keys() - self._seen.keys()}
         for path, stamp in self._seen.items():
             if stamp is None or before.get(path) != stamp:
-                changes.add((_MODIFIED if path in before else _ADDED, path))
+                changes.add((Change.modified if path in before else Change.added, path))
         # A directory stands for what is in it and has a name that cannot be told.
-        return {(kind, path) if is_text(path) else (_MODIFIED, os.path.dirname(path)) for kind, path in changes}
+        return {
+            (kind, path) if is_text(path) else (Change.modified, os.path.dirname(path)) for kind, path in changes
+        }
 
     def _look(self) -> dict[str, _Stamp]:
         now = time.time_ns()

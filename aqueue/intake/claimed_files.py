@@ -157,8 +157,10 @@ class ClaimedFiles:
         self._report(Notice(f"{printable(path)} was written while it was being claimed: it is read again"))
 
 
-def in_order(files: Sequence[ClaimedFile]) -> list[ClaimedFile]:
-    """Files that are accepted together, each behind those that it comes after; in a circle, as they are."""
+def in_order(files: Sequence[ClaimedFile]) -> Sequence[ClaimedFile]:
+    """Return files that are accepted together, each behind those that it comes after; in a circle, as they are."""
+    if not any(request.after for file in files for request in file.requests):
+        return files
     left, ordered = list(files), list[ClaimedFile]()
     while left:
         free = [file for file in left if not any(one.is_named_in(file) for one in left if one is not file)] or left

@@ -22,12 +22,16 @@ from aqueue.intake.preparing import Preparing
 from aqueue.intake.schedule_files import ScheduleFiles
 from aqueue.model.config import Config
 from aqueue.model.submission import Submission
+from aqueue.threads import leave_event_loop
 
 RECHECK_SECONDS: Final = 0.15
 """Seconds after which a file is examined again that may only be half of one."""
 
 _RECHECK_SECONDS_IF_AFTER: Final = 1.0
 """The same for a file with tasks that come after others, which may be dropped yet."""
+
+_LARGE: Final = 16 << 10
+"""Bytes in a file from which on it takes long to parse."""
 
 
 class Claimer:
@@ -79,10 +83,13 @@ class Claimer:
         try:
             if not self._settling.is_settled(path, self._paths.shown(path), descriptor, seen):
                 return None
+            if seen.signature[2] > _LARGE:
+                leave_event_loop()
             content = os.read(descriptor, min(seen.signature[2], yaml_text.MAX_BYTES) + 1)
             queue, stem = self._paths.defaults(path)
             parsed = self._parser.parse(content, self._paths.shown(path), stem, queue)
             if parsed.schedules or self._config().disabled_by is not None:
+                leave_event_loop()
                 self._leave(path, parsed, seen)
                 return None
             requests = self._prepared(path, parsed, seen)

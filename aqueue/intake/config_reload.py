@@ -1,6 +1,6 @@
 """The configuration that is in force, and how a saved edit of it comes into force.
 
-A change hint about `aqueue.yaml` has it read again, in the intake's thread. A file that somebody is still
+A change hint about `aqueue.yaml` has it read again. A file that somebody is still
 writing, is empty, is gone or has an error in it is read once more a moment later: editors remove a file or
 empty it before they write it anew. After that an error is reported, and the old configuration stays in force; so
 does the last good one where a server starts on a file with an error in it.
@@ -18,6 +18,7 @@ from aqueue.folder.settling import Settling
 from aqueue.formats import config_file, last_good_config
 from aqueue.model.config import Config
 from aqueue.model.events import Notice, Report
+from aqueue.threads import leave_event_loop
 
 _RECHECK_SECONDS: Final = 0.3
 
@@ -69,6 +70,7 @@ class ConfigReload:
                 self._doubted_at, self._complaint = None, []
                 last_good_config.keep(self._folder, content)
                 return False
+            leave_event_loop()
             config = self._parse(content)
         except FileError as error:
             return self._doubt(error.lines())

@@ -3,8 +3,8 @@
 A path comes in as a hint. `examine` finds the file to be unsettled (somebody still writes it: it is examined
 again), bad (`refusing`: moved to `rejected/`), or good (`claiming`: renamed into `incoming/`). Files claimed
 together are given to the store together, in one transaction; `claimed_files` moves them on. A file with schedules
-is not claimed: it stays, and what it says goes to `schedule_files`. All of this is synchronous, and runs in a
-worker thread.
+is not claimed: it stays, and what it says goes to `schedule_files`. All of this is synchronous; what may take
+long leaves the event loop first (see `aqueue.threads`).
 """
 
 import os
@@ -19,7 +19,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import Rejected
 from aqueue.folder.settling import Seen, Settling, Signature, signature
 from aqueue.intake import overlooked
-from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles, in_order
+from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles
 from aqueue.intake.claiming import RECHECK_SECONDS, Claimer
 from aqueue.intake.parser import Parser
 from aqueue.intake.paths import Paths
@@ -28,6 +28,7 @@ from aqueue.intake.refusing import RETRY_SECONDS, Refusals
 from aqueue.intake.schedule_files import ScheduleFile, ScheduleFiles
 from aqueue.model.config import Config
 from aqueue.model.events import Notice, Report
+from aqueue.threads import leave_event_loop
 
 BATCH: Final = 64
 """The number of files that are accepted in one transaction at most."""
@@ -106,6 +107,7 @@ class Inbox:
         paths = set(hints)
         unchanged: dict[str, Signature] = {}
         if any(map(self._folder.is_sub_folder, paths)):
+            leave_event_loop()
             staying = ((path, known.stays_as) for path, known in self._settling.known.items())
             unchanged = {path: as_it_is for path, as_it_is in staying if as_it_is and path not in paths}
             paths = {*self.scan(), *self.schedule_files.paths}
@@ -134,12 +136,9 @@ class Inbox:
             self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
         self._queues_are_disabled = why is not None
 
-    def examine(self, paths: Iterable[str]) -> list[ClaimedFile]:
-        """Examine task files, and return the good ones, claimed; what comes after others is behind them."""
+    def begin(self) -> None:
+        """Examine files from here on that are there already."""
         self._preparing.begin()
-        claimed = [file for path in paths if (file := self._examine(path)) is not None]
-        comes_after = any(request.after for file in claimed for request in file.requests)
-        return in_order(claimed) if comes_after else claimed
 
     def confirm(self, file: ScheduleFile) -> None:
         """Note that the store has taken what was read in a schedule file."""
@@ -168,7 +167,8 @@ class Inbox:
         except (DiskFullError, BusyError):
             self._settling.look_in(path, RETRY_SECONDS)
 
-    def _examine(self, path: str) -> ClaimedFile | None:
+    def examine(self, path: str) -> ClaimedFile | None:
+        """Examine a task file, and return it claimed; None if it is not good, or not yet."""
         try:
             status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
 """From change hints to accepted runs: what drives the inbox.
 
-One worker thread waits for hints, looks at the files they are about, and hands what it claimed to the event
-loop; so a file that is dropped changes threads once on its way to the store.
+A file that is dropped is read, claimed and handed to the dispatcher by the event loop, so that nothing on its way
+waits for a thread. What may take long goes to one: a look at the whole folder, a large file, code to keep.
 """
 
 import math
@@ -10,20 +10,20 @@ from functools import partial
 from typing import Protocol
 
 import anyio
-import anyio.from_thread
+import anyio.lowlevel
 from anyio.abc import TaskStatus
 
 from aqueue.clock import Clock
 from aqueue.errors import AqueueError
 from aqueue.folder.layout import Folder
 from aqueue.folder.watch import Watch
-from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.intake.claimed_files import ClaimedFile, in_order
 from aqueue.intake.config_reload import ConfigReload
 from aqueue.intake.inbox import BATCH, Inbox
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.submission import Accepted, run_ids
 from aqueue.store.database import make_durable
-from aqueue.threads import in_thread
+from aqueue.threads import in_thread, without_waiting
 
 
 class Delivered(Protocol):
@@ -41,6 +41,8 @@ Deliver = Callable[[Sequence[ClaimedFile], Sequence[ScheduleFile]], Awaitable[De
 
 _LONGEST_WAIT = 3600.0
 _FILE_AWAY_AFTER = 2.0
+_AT_ONCE = 8
+"""The number of files after which the event loop sees to others."""
 
 
 class IntakeLoop:
@@ -75,14 +77,13 @@ class IntakeLoop:
         self._warn = warn
         self._delivered: list[tuple[ClaimedFile, list[int]]] = []
         self._has_delivered = anyio.Event()
-        self._stopped = False
         self._left_for = math.inf
         self._watch: Watch | None = None
         self.is_settled = False
         """True if there is no task file that it knows of and has not dealt with."""
 
     def rescan(self, left_for: float = math.inf) -> None:
-        """Have it examine all that is in the folder, in case a change was missed; from any thread.
+        """Have it examine all that is in the folder, in case a change was missed.
 
         Args:
             left_for: also take files that somebody has claimed so many seconds ago, and must be gone since.
@@ -106,10 +107,9 @@ class IntakeLoop:
             task_status.started()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._file_away)
-                tasks.start_soon(self._stop_with_the_rest)
                 if left:
                     await self.accept(left)
-                await in_thread(partial(self._work, self._watch))
+                await self._work(self._watch)
 
     async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
         """Have files that are claimed put into the store, and then moved to their runs' folders."""
@@ -119,40 +119,50 @@ class IntakeLoop:
             self._has_delivered.set()
         return delivered
 
-    def _work(self, watch: Watch) -> None:
+    async def _work(self, watch: Watch) -> None:
         bell, whole = str(self._folder.bell), str(self._folder.path)
         # The bell, too, may have been rung before anybody listened.
         hints = {whole, bell}
         knows_schedules = False
-        while not self._stopped:
-            if self._config_has_changed(hints):
+        while True:
+            if await self._config_has_changed(hints):
                 # Task files that had to stay where they were may be taken now, and schedules mean something else.
                 self._inbox.reread()
                 hints |= {whole, bell}
             if bell in hints:
-                anyio.from_thread.run_sync(self._wake)
+                self._wake()
                 hints.discard(bell)
             if self._left_for < math.inf:
                 left_for, self._left_for = self._left_for, math.inf
-                self._hand_over(self._inbox.claimed_files.left_behind(left_for))
+                await self._hand_over(await in_thread(partial(self._inbox.claimed_files.left_behind, left_for)))
             hints.update(self._inbox.to_recheck(self._clock.monotonic()))
-            paths = self._inbox.files_to_examine(hints)
+            paths = await without_waiting(partial(self._inbox.files_to_examine, hints))
             for start in range(0, len(paths), BATCH):
-                self._hand_over(self._inbox.examine(paths[start : start + BATCH]))
+                await self._hand_over(await self._claim(paths[start : start + BATCH]))
             if not knows_schedules and not self._inbox.is_in_doubt:
                 knows_schedules = True
-                anyio.from_thread.run_sync(self._schedules_known)
+                self._schedules_known()
             checks = [at for at in (self._inbox.next_check, self._config_reload.next_check) if at is not None]
             next_check = min(checks, default=None)
             self.is_settled = next_check is None
-            hints = watch.wait(_LONGEST_WAIT if next_check is None else next_check - self._clock.monotonic())
+            hints = await watch.wait(_LONGEST_WAIT if next_check is None else next_check - self._clock.monotonic())
             self.is_settled = False
 
-    def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
+    async def _claim(self, paths: Sequence[str]) -> Sequence[ClaimedFile]:
+        self._inbox.begin()
+        claimed = []
+        for number, path in enumerate(paths, 1):
+            file = await without_waiting(partial(self._inbox.examine, path))
+            claimed += [] if file is None else [file]
+            if number % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+        return in_order(claimed)
+
+    async def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
         """Have what was found put into the store; what is refused is news for it, too."""
         schedule_files = self._inbox.schedule_files
-        while (news := schedule_files.take_news()) or claimed:
-            delivered = anyio.from_thread.run(self.accept, claimed, news)
+        while (news := await without_waiting(schedule_files.take_news)) or claimed:
+            delivered = await self.accept(claimed, news)
             claimed = ()
             if not delivered.is_taken:
                 return
@@ -160,21 +170,13 @@ class IntakeLoop:
                 if error is None:
                     self._inbox.confirm(file)
                 else:
-                    self._inbox.refuse(file, error)
+                    await without_waiting(partial(self._inbox.refuse, file, error))
 
-    def _config_has_changed(self, hints: Collection[str]) -> bool:
+    async def _config_has_changed(self, hints: Collection[str]) -> bool:
         check_at = self._config_reload.next_check
         is_due = check_at is not None and check_at <= self._clock.monotonic()
         hinted = str(self._folder.config) in hints or str(self._folder.path) in hints
-        return (is_due or hinted) and self._config_reload.reload()
-
-    async def _stop_with_the_rest(self) -> None:
-        # A thread cannot be cancelled; it can be told.
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self._stopped = True
-            self.rescan()
+        return (is_due or hinted) and await without_waiting(self._config_reload.reload)
 
     async def _file_away(self) -> None:
         try:

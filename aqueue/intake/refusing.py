@@ -13,6 +13,7 @@ from aqueue.intake.paths import Paths
 from aqueue.intake.schedule_files import ScheduleFiles
 from aqueue.model.config import Config
 from aqueue.model.events import FileRejected, Notice, Report
+from aqueue.threads import leave_event_loop
 
 RETRY_SECONDS: Final = 1.0
 """Seconds after which a full disk, a busy store and the like are tried again."""
@@ -53,6 +54,7 @@ class Refusals:
 
     def refuse(self, path: str, error: FileError, seen: Seen) -> None:
         """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
+        leave_event_loop()
         if self._is_scheduled(path):
             self._settling.stay(path, seen.signature)
             self._schedule_files.put_error(path, error)
@@ -70,6 +72,7 @@ class Refusals:
             # Whoever copies a file may set its mode last.
             self._settling.look_at(path, seen.since + RECHECK_SECONDS)
             return
+        leave_event_loop()
         self._settling.leave(path)
         if self._is_scheduled(path):
             self._schedule_files.put_fault(path, FileError(self._paths.shown(path), 0, 0, *fault))

@@ -10,6 +10,7 @@ from aqueue.isolation.pins import Do, Pins, Snapshots
 from aqueue.model.schedule import Kept
 from aqueue.model.submission import Submission
 from aqueue.store.store import Store
+from aqueue.threads import leave_event_loop
 
 _AHEAD: Final = 5.0
 """Seconds within which the store is most likely told of a file that was read."""
@@ -41,6 +42,7 @@ class Resolver:
             BusyError: the store cannot be asked.
         """
         if any(request.after for request in content.requests):
+            leave_event_loop()
             self._check_known(content)
         return self._with_code(content)
 
@@ -79,6 +81,7 @@ class Resolver:
     def _with_code(self, content: Content) -> list[Submission]:
         if not any(request.task.isolate for request in content.requests):
             return content.requests
+        leave_event_loop()
         requests: list[Submission] = []
         for document, request in zip(content.documents, content.requests, strict=True):
             try:

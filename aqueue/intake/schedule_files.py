@@ -18,6 +18,7 @@ from aqueue.folder.rejected import IN_FORCE, Rejected
 from aqueue.formats.yaml_text import MAX_BYTES
 from aqueue.model.events import Notice, Report
 from aqueue.model.schedule import Kept, Schedule
+from aqueue.threads import leave_event_loop
 
 
 class ScheduleFile(msgspec.Struct, frozen=True):
@@ -87,6 +88,9 @@ class ScheduleFiles:
 
     def take_news(self) -> list[ScheduleFile]:
         """Return what the store has not been told yet."""
+        if not self._news:
+            return []
+        leave_event_loop()
         news, self._news = self._news, []
         if kept := self._owed([file.name for file in news]):
             return [msgspec.structs.replace(file, kept=kept) for file in news]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from aqueue.folder.layout import Folder
-from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.intake.claimed_files import ClaimedFile, in_order
 from aqueue.intake.inbox import Inbox
 from aqueue.model.config import Config
 from aqueue.model.events import Event, FileRejected, Notice
@@ -32,7 +32,9 @@ class Taker:
         due = self.inbox.to_recheck(time.monotonic())
         arrivals = self.inbox.files_to_examine(paths.union(due))
         self._is_looking = True
-        self.taken += self.inbox.examine(arrivals)
+        self.inbox.begin()
+        examined = [self.inbox.examine(path) for path in arrivals]
+        self.taken += in_order([file for file in examined if file is not None])
         self._is_looking = False
 
     def settle(self, seconds: float = 20.0) -> None:
