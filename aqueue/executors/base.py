@@ -51,6 +51,12 @@ class Executor(Protocol):
         `NEVER_STARTED` if nothing ever ran, nothing ever will, and it may be tried again.
         """
 
+    def prepare(self) -> None:
+        """Do ahead what makes the next start quicker; called in idle moments."""
+
+    def close(self) -> None:
+        """Give back what `prepare` has taken. Attempts go on."""
+
     def adopt(self, run: Run, handle: str | None, boot: str) -> Attempt:
         """See an attempt through that a server has left which is gone, and return at once.
 

@@ -89,6 +89,7 @@ class Dispatcher:
         report: Report,
     ) -> None:
         self._database = database
+        self._executor = executor
         self._cycle = Cycle(folder, server, executor.name, scheduler, check_liveness)
         self._clear_gone = clear_gone
         self._limits = limits
@@ -170,6 +171,7 @@ class Dispatcher:
             await self._run()
         finally:
             self._deliveries.close()
+            self._executor.close()
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -184,6 +186,8 @@ class Dispatcher:
                     tasks.cancel_scope.cancel()
                     return
                 self._after_cycle()
+                if not (self.is_draining or self._awake.is_set()):
+                    self._executor.prepare()
                 await self._awake.wait()
 
     def _can_leave(self) -> bool:

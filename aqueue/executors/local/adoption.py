@@ -9,7 +9,7 @@ import msgspec
 
 from aqueue.executors import attempt_files
 from aqueue.executors.attempt_files import Fence
-from aqueue.executors.local import attempt_locks, process, procfs, remains
+from aqueue.executors.local import attempt_locks, parking, process, procfs, remains
 from aqueue.executors.local.process import Process
 from aqueue.executors.local.process_table import ProcessTable, SharedTable
 
@@ -156,4 +156,6 @@ def _has_lock(attempt: str) -> Callable[[int], bool]:
 def _is_wrapper_with_lock(pid: int, attempt: str) -> bool:
     """Return True if a process holds the lock, as the wrapper of this run and number in whatever folder."""
     name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
-    return (procfs.named_attempt(pid) or b"").endswith(name) and attempt_locks.is_holder(pid, attempt)
+    named = procfs.named_attempt(pid) or b""
+    is_wrapper = named.endswith(name) or parking.is_name(named)
+    return is_wrapper and attempt_locks.is_holder(pid, attempt)

@@ -90,6 +90,32 @@ def take(attempt: str) -> int | None:
     return descriptor
 
 
+def rename(name: str, attempt: str) -> bool:
+    """Make a lock, and whoever holds it, that of an attempt that is about to begin.
+
+    Args:
+        name: that it was taken by.
+
+    Returns:
+        False if the attempt has a lock.
+
+    Raises:
+        OSError: the lock is gone, or cannot be moved there.
+    """
+    if os.path.lexists(attempt + _SUFFIX):
+        return False
+    # It tells when the attempt began (see `attempt_files.ended_at`).
+    os.utime(name + _SUFFIX)
+    os.rename(name + _SUFFIX, attempt + _SUFFIX)  # noqa: PTH104 - texts
+    return True
+
+
+def remove(name: str) -> None:
+    """Remove a lock, if it is there."""
+    with contextlib.suppress(OSError):
+        Path(name + _SUFFIX).unlink()
+
+
 def _tell_origin(descriptor: int) -> None:
     namespace = procfs.own_namespace()
     if boot() and namespace and os.fstat(descriptor).st_size == 0:

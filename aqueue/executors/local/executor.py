@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from aqueue.clock import Clock
+from aqueue.executors.local.parking import Parking
 from aqueue.executors.local.process_table import SharedTable
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
@@ -93,6 +94,7 @@ class LocalExecutor:
         self._report = report
         self._running: set[Runner] = set()
         self._processes = SharedTable()
+        self._parking = Parking(folder.state, environment)
 
     def shortage(self) -> str:
         """Say why the disk has no room for a run to be started; empty if it has."""
@@ -116,6 +118,14 @@ class LocalExecutor:
         runner = self._new_runner(run)
         return LocalAttempt(runner, partial(runner.adopt, boot), handle, self._running.discard)
 
+    def prepare(self) -> None:
+        """Park shells for the next attempts."""
+        self._parking.fill()
+
+    def close(self) -> None:
+        """End the shells that wait for an attempt."""
+        self._parking.close()
+
     def have_company(self) -> None:
         """Mark what runs here: other servers run something, in whatever directory."""
         for runner in self._running:
@@ -133,6 +143,7 @@ class LocalExecutor:
             open_files=self._open_files,
             report=self._report,
             processes=self._processes,
+            spawn=self._parking.spawn,
         )
         for other in self._running:
             if other.working_dir == runner.working_dir is not None:

@@ -6,6 +6,7 @@ Such variables travel as the values of others, numbered ones: on a command line,
 before the command the shell puts them back, or where it could not, a script that then becomes the command.
 """
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -81,6 +82,19 @@ def hand_over(
         if _is_for_programs(name) and name in own:
             changed[name] = own[name]
     return Handover(changed, "" if others else _restoring(len(past)), arguments)
+
+
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
+    """Return the shell's commands that make one environment of a wrapper another; None if a shell cannot do that.
+
+    Both are as `hand_over` returns them. `PWD` is left alone: a shell sees to that.
+    """
+    changed = {name: value for name, value in after.items() if before.get(name) != value and name != "PWD"}
+    gone = [name for name in before if name not in after and name != "PWD"]
+    if _special((*changed, *gone)):
+        return None
+    setting = " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in changed.items())])
+    return "\n".join([*([setting] if changed else []), *([" ".join(["unset", *gone])] if gone else [])])
 
 
 def _restoring(count: int) -> str:

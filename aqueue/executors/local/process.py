@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import anyio
 
@@ -27,6 +27,9 @@ _ALL_SIGNALS: Final = signal.valid_signals()
 To name fewer costs more: of a signal that is not named, the C library asks the system how it is handled and then
 sets it, two calls in place of one. Made once: it takes as long to make as a third of a spawn.
 """
+
+
+FileAction = tuple[int, int, int]
 
 
 class Process:
@@ -136,30 +139,61 @@ def spawn(
         attempt_locks.HeldError: it is running already.
         OSError: it cannot be started, for instance because the arguments are too long.
     """
-    script = wrapper.with_plan() if has_plan else wrapper.PLAIN
-    if open_files is not None:
-        script = wrapper.open_files(open_files) + script
+    script = wrapper.script(has_plan=has_plan, open_files=open_files)
     own, restoring, arguments = handover.hand_over(environment, os.environ, working_dir, arguments)
     lock = attempt_locks.take(attempt)
     try:
-        pid = os.posix_spawn(
-            "/bin/sh",
-            ["/bin/sh", "-c", script, "/bin/sh", attempt, working_dir, restoring, *arguments],
-            own,
-            file_actions=[
-                *([] if lock is None else [(os.POSIX_SPAWN_DUP2, lock, attempt_locks.inherited_descriptor())]),
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-                (os.POSIX_SPAWN_DUP2, 0, 1),
-                (os.POSIX_SPAWN_DUP2, 0, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_ALL_SIGNALS,
-        )
+        pid = spawn_shell([script, "/bin/sh", attempt, working_dir, restoring, *arguments], own, lock)
     finally:
         if lock is not None:
             os.close(lock)
     return Process(pid, child=True)
+
+
+def spawn_shell(
+    arguments: Sequence[str], environment: Mapping[str, str], lock: int | None, actions: Sequence[FileAction] = ()
+) -> int:
+    """Start a shell that leads a session of its own, reads nothing and writes nowhere.
+
+    Args:
+        arguments: its script, and what follows that.
+        lock: the descriptor of an attempt's lock, for the shell to hold; None if there is none.
+        actions: further ones of `os.posix_spawn` on files.
+
+    Returns:
+        its pid.
+    """
+    return os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", *arguments],
+        environment,
+        file_actions=[
+            *([] if lock is None else [(os.POSIX_SPAWN_DUP2, lock, attempt_locks.inherited_descriptor())]),
+            *actions,
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_ALL_SIGNALS,
+    )
+
+
+class Spawn(Protocol):
+    """A way to start an attempt."""
+
+    def __call__(
+        self,
+        attempt: str,
+        working_dir: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        has_plan: bool = False,
+        open_files: int | None = None,
+    ) -> Process:
+        """Start an attempt; as `spawn`."""
 
 
 def find(attempt: str, fence: Fence, candidates: Iterable[int] | None = None) -> Process | None:

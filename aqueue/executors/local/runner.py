@@ -14,7 +14,7 @@ from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import adoption, attempt_locks, log_keeping, process, procfs, remains
 from aqueue.executors.local.cleanup import clean_up
 from aqueue.executors.local.outcomes import NO_PROCESS_ERRORS, Outcomes
-from aqueue.executors.local.process import Process
+from aqueue.executors.local.process import Process, Spawn
 from aqueue.executors.local.process_table import SharedTable
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
@@ -37,6 +37,7 @@ class Runner:
         open_files: how many files the command may have open; None: as many as this process.
         report: takes what a person should know.
         processes: the process table, if others search in it at the same time.
+        spawn: starts the process.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Runner:
         open_files: int | None = None,
         report: Report = lambda *_: None,
         processes: SharedTable | None = None,
+        spawn: Spawn = process.spawn,
     ) -> None:
         self.run = run
         self._folder = folder
@@ -61,6 +63,7 @@ class Runner:
         self._open_files = open_files
         self._report = report
         self._processes = processes or SharedTable()
+        self._spawn = spawn
         self._outcomes = Outcomes(run, folder, clock, environment)
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
@@ -109,7 +112,7 @@ class Runner:
             variables = command.environment(
                 self.run, self._environment, self._folder, directory, by_uuid=self._by_uuid
             )
-            self._process = process.spawn(
+            self._process = self._spawn(
                 self._attempt,
                 directory,
                 command.arguments(self.run.task, variables),

@@ -94,9 +94,18 @@ exit ${{2%% *}}
 """
 
 
-def open_files(most: int) -> str:
-    """Return the line, before all others, that lets the command have so many files open."""
-    return f"ulimit -S -n {most if most >= 0 else 'unlimited'} 2>/dev/null\n"
+def script(*, has_plan: bool, open_files: int | None) -> str:
+    """Return the wrapper of an attempt.
+
+    Args:
+        has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
+        open_files: how many files the command may have open; None: as many as the server.
+    """
+    text = with_plan() if has_plan else PLAIN
+    if open_files is None:
+        return text
+    # Before all others: it lets the command have so many files open.
+    return f"ulimit -S -n {open_files if open_files >= 0 else 'unlimited'} 2>/dev/null\n{text}"
 
 
 PLAIN: Final = _wrapper()

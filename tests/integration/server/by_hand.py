@@ -61,6 +61,12 @@ class ByHand:
     def start(self, run: Run) -> AttemptByHand:
         return self._add(run, f"job {run.id}.{run.attempt}")
 
+    def prepare(self) -> None:
+        """There is nothing that could be done ahead."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
     def adopt(self, run: Run, handle: str | None, boot: str) -> AttemptByHand:
         self.adopted.append((run.id, handle, boot))
         return self._add(run, handle)

@@ -221,7 +221,7 @@ def test_a_server_may_open_as_many_files_as_it_is_allowed_and_its_commands_as_ma
         assert files.before == 256
         assert files.most == min(before[1], 1 << 16)
         assert 0 < files.runs < files.most
-        script = wrapper.open_files(files.before) + wrapper.PLAIN
+        script = wrapper.script(has_plan=False, open_files=files.before)
         run_wrapper(script, attempts.path(), Path("/"), OWN_SHELL, "ulimit -n", processes=None)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
