@@ -150,7 +150,7 @@ def _follow(
             position = after
         if current is None:
             if not has_log:
-                raise RunError(f"run {run.id} is gone: it was taken off its queue, or pruned")
+                raise RunError(f"run {run.id} no longer exists: it was dequeued or pruned")
             return
         run = current
         if run.attempt > number and attempt is None:

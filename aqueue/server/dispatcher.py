@@ -43,7 +43,7 @@ from aqueue.server.slots import Slots
 from aqueue.store.queues import Outlook
 from aqueue.store.server_database import Database
 
-_NO_FILES = "no more than {} runs at a time: there are no open files for more; raise `ulimit -n` and serve again"
+_NO_FILES = "at most {} runs at a time, as this server may open no more files; raise `ulimit -n` and serve again"
 
 
 class Dispatcher:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from aqueue.executors.local.procfs import is_alive
 from tests.acceptance.forking import Forked, can_fork, fork
 from tests.waiting import eventually
 
@@ -270,6 +271,12 @@ class Place:
         eventually(lambda: not [pid for pid, of in self._processes_of_runs() if of == str(run)])
 
     def _processes_of_runs(self) -> Iterator[tuple[int, str]]:
+        for fence in (self.state / "runs").glob("*/attempt-*.pid"):
+            # The wrapper is told of its run only once that begins.
+            wrapper = fence.read_text().partition("\n")[0]
+            with contextlib.suppress(OSError, ValueError):
+                if os.getsid(int(wrapper)) == int(wrapper) and is_alive(int(wrapper)):
+                    yield int(wrapper), fence.parent.name
         mark = os.fsencode(f"AQUEUE_RUN_DIR={self.state}/runs/")
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():

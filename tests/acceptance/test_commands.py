@@ -111,7 +111,7 @@ def test_a_run_that_does_not_exist_is_a_mistake_that_is_explained(place: Place) 
         (["add", "--priority", "urgent", "--", "true"], "urgent"),
         (["add", "-n", "a b", "--", "true"], "must be 1 to 64 letters"),
         (["add", "--timeout", "1x", "--", "true"], "is not a duration"),
-        (["cancel"], "RUN"),
+        (["cancel"], "no runs are given"),
         (["serve", "-j", "9" * 30], "is not a whole number from 1 to"),
         (["ls", "--limit", "9" * 30], "is not a whole number from 1 to"),
     ],

@@ -37,7 +37,7 @@ def test_no_more_is_started_than_there_are_files_for_and_all_of_it_ends_as_it_sh
     limit = cramped.becomes("limit", "succeeded")
     assert cramped.output(limit) == "64\n"
     last = cramped.rows()[f"t{number - 1}"]["id"]
-    eventually(lambda: "files open for" in cramped.run("show", str(last)))
+    eventually(lambda: "may open no more files" in cramped.run("show", str(last)))
     running = len(cramped.ls("--running"))
     assert 5 < running < number
     lock.close()

@@ -90,7 +90,7 @@ def test_a_wait_ends_at_its_deadline_and_where_only_a_person_can_help(queue: Cli
     with pytest.raises(RunError, match="held cannot start"):
         queue.wait(run)
     queue.release(run)
-    with pytest.raises(TimeoutError, match=f"not over after 0.01 s: {run.id}"):
+    with pytest.raises(TimeoutError, match=f"not ended after 0.01 s: {run.id}"):
         queue.wait(run, timeout=0.01)
     assert queue.wait([]) == []
     assert "no server is up" in (queue.why(run) or "")
