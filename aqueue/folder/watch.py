@@ -89,7 +89,11 @@ class Watch:
             return self._reopen()
         finally:
             self._waiting = None
-        return self._everything() if found is None else self._paths(found)
+        if found is not None:
+            return self._paths(found)
+        # A sub-folder may have come or gone, too.
+        is_elsewhere = self._directories() != self._watched or self._lead_elsewhere()
+        return self._reopen() if is_elsewhere else self._everything()
 
     def _paths(self, found: set[FileChange]) -> set[str]:
         ours = {each for each in found if self._is_ours(each[1])}

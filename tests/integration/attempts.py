@@ -12,14 +12,21 @@ import msgspec
 
 from aqueue.executors.attempt_files import Fence, read_fence
 from aqueue.executors.command import OWN_SHELL
-from aqueue.executors.local.process import Process, spawn
+from aqueue.executors.local.parking import Parking
+from aqueue.executors.local.process import Process
 from aqueue.folder.layout import Folder
 from tests.waiting import eventually
 
 DYING_SERVER = """\
 import json, os, sys
+from pathlib import Path
+from aqueue.executors.local.parking import Parking
 from aqueue.executors.local.process import spawn
-attempt, working_dir, arguments, environment = json.load(sys.stdin)
+attempt, working_dir, arguments, environment, state = json.load(sys.stdin)
+if state:
+    parking = Parking(Path(state), environment)
+    parking.fill()
+    spawn = parking.spawn
 print(spawn(attempt, working_dir, arguments, environment).pid)
 sys.stdout.flush()
 os._exit(9)
@@ -67,8 +74,10 @@ class Started:
 class Attempts:
     """Starts attempts of one folder; a string is a shell command, a list a program and its arguments."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, *, parked: bool = False) -> None:
         self._folder = folder
+        self._state = str(folder.state) if parked else ""
+        self.parking = Parking(folder.state, _whole(None))
         self._started: list[Started] = []
 
     def path(self, run: int = 1, attempt: int = 1) -> str:
@@ -84,7 +93,11 @@ class Attempts:
         environment: Mapping[str, str] | None = None,
     ) -> Started:
         path = path or self.path()
-        process = spawn(path, self._directory(working_dir), _arguments(command, params), _whole(environment))
+        if self._state:
+            self.parking.fill()
+        process = self.parking.spawn(
+            path, self._directory(working_dir), _arguments(command, params), _whole(environment)
+        )
         started = Started(path, process.pid, process)
         self._started.append(started)
         return started
@@ -98,7 +111,9 @@ class Attempts:
     ) -> Started:
         """Have it started by a process that is gone when this returns."""
         path = path or self.path()
-        told = msgspec.json.encode([path, self._directory(None), _arguments(command, ()), _whole(environment)])
+        told = msgspec.json.encode(
+            [path, self._directory(None), _arguments(command, ()), _whole(environment), self._state]
+        )
         died = subprocess.run(
             [sys.executable, "-c", DYING_SERVER], input=told, stdout=subprocess.PIPE, check=False
         )
@@ -108,6 +123,7 @@ class Attempts:
         return started
 
     def clear(self) -> None:
+        self.parking.close()
         for started in self._started:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 started.signal(signal.SIGKILL)

@@ -36,8 +36,14 @@ def plan(connection: sqlite3.Connection, folder: Folder) -> Plan:
 
 
 @pytest.fixture
-def attempts(folder: Folder) -> Iterator[Attempts]:
-    attempts = Attempts(folder)
+def parked() -> bool:
+    """Whether attempts start in parked shells; files of tests that look at both have a fixture of their own."""
+    return False
+
+
+@pytest.fixture
+def attempts(folder: Folder, parked: bool) -> Iterator[Attempts]:
+    attempts = Attempts(folder, parked=parked)
     yield attempts
     attempts.clear()
 

@@ -91,7 +91,8 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str | Non
     """
     changed = {name: value for name, value in after.items() if before.get(name) != value and name != "PWD"}
     gone = [name for name in before if name not in after and name != "PWD"]
-    if _special((*changed, *gone)):
+    names = (*changed, *gone)
+    if _special(names) or not all(map(_can_be_named, names)):
         return None
     setting = " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in changed.items())])
     return "\n".join([*([setting] if changed else []), *([" ".join(["unset", *gone])] if gone else [])])
@@ -120,4 +121,8 @@ def _can_pass(name: str) -> bool:
     if name.startswith(_FUNCTION):
         # Other functions are for bash to hand on, and for other shells to drop.
         return name.removeprefix(_FUNCTION).rstrip("%()") not in _CALLED
+    return _can_be_named(name)
+
+
+def _can_be_named(name: str) -> bool:
     return name.isascii() and name.isidentifier()

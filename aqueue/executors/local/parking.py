@@ -109,6 +109,11 @@ class Parking:
         with contextlib.suppress(OSError):
             self._remove_left_locks()
 
+    @property
+    def pids(self) -> list[int]:
+        """Return the pids of the shells that wait."""
+        return [shell.pid for shell in self._shells]
+
     def fill(self) -> None:
         """Park as many shells as there should be, as far as that is possible."""
         if len(self._shells) == _SPARE or time.monotonic() < self._pauses_until:

@@ -423,3 +423,20 @@ async def test_a_sub_folder_that_comes_just_before_its_parent_is_watched_is_watc
         await silence(watch)
         path = drop(late / "x.yaml")
         assert str(path) in await hints_until(watch, path)
+
+
+@only_told
+async def test_what_watchfiles_forgets_is_found_once_it_is_quiet(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(*_: Any, **__: Any) -> Iterator[set[FileChange]]:
+        while True:
+            yield set()
+
+    monkeypatch.setattr("watchfiles.watch", forgetful)
+    with Watch(folder) as watch:
+        await silence(watch)
+        (folder.path / "a" / "b").mkdir(parents=True)
+        await hints_until(watch, folder.path / "a" / "b")
+        await silence(watch)
+        await hints_until(watch, drop(folder.path / "a" / "b" / "x.yaml"))

@@ -34,6 +34,12 @@ HERE = boot()
 UNTIL_GO = "echo ready; while [ ! -e go ]; do sleep 0.02; done; exit 7"
 
 
+@pytest.fixture(params=[False, True], ids=["spawned", "parked"])
+def parked(request: pytest.FixtureRequest) -> bool:
+    """Whichever way a shell comes to its attempt, it is the same wrapper."""
+    return bool(request.param)
+
+
 class Legacy:
     """A run that a server had claimed before it died."""
 

@@ -20,6 +20,12 @@ from aqueue.folder.layout import Folder
 from tests.integration.attempts import Attempts
 
 
+@pytest.fixture(params=[False, True], ids=["spawned", "parked"])
+def parked(request: pytest.FixtureRequest) -> bool:
+    """Whichever way a shell comes to its attempt, it is the same wrapper."""
+    return bool(request.param)
+
+
 async def test_a_command_runs_in_its_working_directory(attempts: Attempts, tmp_path: Path) -> None:
     odd = tmp_path / "my 'odd' $dir"
     odd.mkdir()
