@@ -271,18 +271,18 @@ class Place:
         eventually(lambda: not [pid for pid, of in self._processes_of_runs() if of == str(run)])
 
     def _processes_of_runs(self) -> Iterator[tuple[int, str]]:
-        for fence in (self.state / "runs").glob("*/attempt-*.pid"):
-            # The wrapper is told of its run only once that begins.
-            wrapper = fence.read_text().partition("\n")[0]
-            with contextlib.suppress(OSError, ValueError):
-                if os.getsid(int(wrapper)) == int(wrapper) and is_alive(int(wrapper)):
-                    yield int(wrapper), fence.parent.name
+        # A wrapper, and its forks, may have been told of their run only after they began.
+        fences = (self.state / "runs").glob("*/attempt-*.pid")
+        sessions = {fence.read_text().partition("\n")[0]: fence.parent.name for fence in fences}
         mark = os.fsencode(f"AQUEUE_RUN_DIR={self.state}/runs/")
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             # Gone meanwhile, or another user's: none of ours. A zombie's environment is empty.
             with contextlib.suppress(OSError):
+                session = str(os.getsid(int(entry.name)))
+                if session in sessions and is_alive(int(entry.name)):
+                    yield int(entry.name), sessions[session]
                 for variable in (entry / "environ").read_bytes().split(b"\0"):
                     if variable.startswith(mark):
                         yield int(entry.name), os.fsdecode(variable.removeprefix(mark))

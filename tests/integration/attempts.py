@@ -111,9 +111,7 @@ class Attempts:
     ) -> Started:
         """Have it started by a process that is gone when this returns."""
         path = path or self.path()
-        told = msgspec.json.encode(
-            [path, self._directory(None), _arguments(command, ()), _whole(environment), self._state]
-        )
+        told = self.what_to_spawn(path, _arguments(command, ()), _whole(environment))
         died = subprocess.run(
             [sys.executable, "-c", DYING_SERVER], input=told, stdout=subprocess.PIPE, check=False
         )
@@ -121,6 +119,10 @@ class Attempts:
         started = Started(path, int(died.stdout))
         self._started.append(started)
         return started
+
+    def what_to_spawn(self, path: str, arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
+        """Return what the server that dies reads."""
+        return msgspec.json.encode([path, self._directory(None), arguments, environment, self._state])
 
     def clear(self) -> None:
         self.parking.close()

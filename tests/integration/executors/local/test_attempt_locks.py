@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from aqueue.clock import Clock, boot
@@ -65,9 +64,7 @@ class Legacy:
     @property
     def what_to_spawn(self) -> bytes:
         variables = environment(self.run, {"PATH": os.environ["PATH"]}, self.folder, str(self.folder.parent))
-        return msgspec.json.encode(
-            [self.path, str(self.folder.parent), arguments(self.run.task, variables), variables]
-        )
+        return self._attempts.what_to_spawn(self.path, arguments(self.run.task, variables), variables)
 
     def had_started(self) -> Started:
         """Have its server start it, and die."""
