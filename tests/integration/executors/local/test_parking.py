@@ -37,7 +37,8 @@ async def test_an_attempt_starts_in_a_parked_shell_and_its_lock_is_the_attempts(
     attempts: Attempts, folder: Folder
 ) -> None:
     started = attempts.start("sleep 300", environment={"A": "1"})
-    assert is_parked(started.pid)
+    # A process may have no command line yet in the moment in which it is started.
+    eventually(partial(is_parked, started.pid))
     assert attempt_locks.is_held(started.path)
     assert len(locks(folder)) == 1
     os.killpg(started.pid, signal.SIGKILL)
