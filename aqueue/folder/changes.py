@@ -22,6 +22,9 @@ from aqueue.threads import in_thread
 _QUIET: Final = 0.05
 """Seconds without a ring after which there is none on its way."""
 
+_ASK_AGAIN: Final = (0.02, 0.01, 0.004, 0.001)
+"""Seconds after which watchfiles is asked once more, last first, if it knew nothing of a ring."""
+
 _STEP: Final = 10
 """Milliseconds between two looks of a thread; a change is told at the second look that shows no other."""
 
@@ -50,7 +53,8 @@ class RungChanges:
     def __init__(self, paths: Iterable[str]) -> None:
         # First, so that it rings for what happens before watchfiles is there.
         self._bell = Doorbell(paths)
-        self._quiet_at = time.monotonic() + _QUIET
+        self._pauses: tuple[float, ...] = ()
+        self._next_at = time.monotonic() + _QUIET
         try:
             # At once: watchfiles looks twice, without a pause, and gives up after a millisecond.
             self._watcher = Watcher(paths, step=0, timeout=1)
@@ -61,15 +65,24 @@ class RungChanges:
     async def next(self) -> set[FileChange] | None:
         """Wait until it rings; or until it has been quiet for a while, if it has rung before."""
         while True:
-            with anyio.move_on_after(max(self._quiet_at - time.monotonic(), 0)) as quiet:
+            with anyio.move_on_after(max(self._next_at - time.monotonic(), 0)) as pause:
                 await anyio.wait_readable(self._bell)
-            if quiet.cancelled_caught:
-                self._quiet_at = math.inf
+            if not pause.cancelled_caught:
+                self._bell.quieten()
+                self._wait_for(_QUIET, *_ASK_AGAIN)
+            elif self._pauses:
+                self._wait_for(*self._pauses)
+            else:
+                self._next_at = math.inf
                 return None
-            self._bell.quieten()
-            self._quiet_at = time.monotonic() + _QUIET
             if found := self._watcher.ask():
+                self._wait_for(_QUIET)
                 return found
+
+    def _wait_for(self, *pauses: float) -> None:
+        """Wait for the last of these pauses, and then for those before it."""
+        self._pauses, pause = pauses[:-1], pauses[-1]
+        self._next_at = time.monotonic() + pause
 
     def close(self) -> None:
         """Give back both inotify instances."""
