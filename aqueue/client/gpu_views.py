@@ -50,7 +50,7 @@ def look(folder: Folder, warn: Warn) -> Seen:
 
     looking = Gpus(folder)
     try:
-        reading_now = looking.look_now()
+        reading_now = looking.read_blocking()
     finally:
         looking.close()
     config = config_or_default(folder, warn)
@@ -86,7 +86,7 @@ def gpu_as_json(gpu: Gpu, board: Allocator, waiting: Iterable[_Waiting], config:
         "memory_free": gpu.free,
         "state": _state(gpu, board, runs, config),
         "seen_at": views.iso(board.seen_at),
-        "why": gpu.error or board.foreign(gpu),
+        "why": gpu.error or board.foreign_use(gpu),
         "slots": config.gpus.slots,
         "runs": runs,
         "processes": None
@@ -110,7 +110,7 @@ def _state(gpu: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> s
         return "failed"
     if len(runs) >= config.gpus.slots:
         return "full"
-    if board.foreign(gpu) and not config.gpus.share_with_others:
+    if board.foreign_use(gpu) and not config.gpus.share_with_others:
         return "foreign"
     return "shared" if runs else "free"
 

@@ -1,1 +1,1 @@
-"""The machine's GPUs, as NVIDIA's library reports them in a process of its own. Read `probe` first."""
+"""The machine's GPUs, read through NVIDIA's library in a separate process. Read `probe` first."""

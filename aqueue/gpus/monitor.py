@@ -1,4 +1,4 @@
-"""A monitor of the GPUs: reads them while a run waits for that, and keeps the last reading."""
+"""A monitor of the GPUs: reads them while a run waits for a reading, and keeps the latest."""
 
 import math
 from collections.abc import Callable
@@ -17,27 +17,27 @@ from aqueue.policy.gpu_placement import FRESH_SECONDS
 from aqueue.policy.gpu_supply import never
 
 FIRST_PAUSE: Final = 0.1
-"""Seconds after which a GPU that was not free is looked at again; then twice as many, and so on."""
+"""Seconds before busy GPUs are read again; the pause doubles each time."""
 
 LONGEST_PAUSE: Final = 5.0
-"""Seconds between two looks at GPUs that stay as they are."""
+"""The longest pause in seconds between two readings of busy GPUs."""
 
 WITHOUT_DRIVER: Final = 30.0
-"""Seconds after which a driver that was not there is looked for again."""
+"""Seconds between two attempts to find a missing driver."""
 
 PROMPT_SECONDS: Final = 0.5
-"""The time that a look may take while slots are kept for the run that needs it."""
+"""Seconds for which slots are kept for a run that waits for a reading."""
 
 IDLE_SECONDS: Final = 60.0
-"""For how long after a look the driver's library is kept."""
+"""Seconds after the last reading for which the driver's library stays loaded."""
 
 
 class GpuMonitor:
-    """Looks at the GPUs for one server, as often as its runs need.
+    """The readings of the GPUs for one server, taken as often as its runs need.
 
     Args:
-        wake: is called when there is something new to see.
-        report: is told of runs that ask for what there is not.
+        wake: is called when there is a new reading.
+        report: receives warnings about runs that request GPUs which do not exist.
     """
 
     def __init__(self, gpus: Gpus, clock: Clock, wake: Callable[[], None], report: Report) -> None:
@@ -48,97 +48,97 @@ class GpuMonitor:
         self._accepted: dict[GpuRequest, list[tuple[int, str]]] = {}
         self._warned_of: set[int] = set()
         self._renewed_at = -math.inf
-        self._is_looking = False
+        self._is_reading = False
         self._pause = FIRST_PAUSE
-        self._looked_at = -math.inf
+        self._read_at = -math.inf
         self._is_vetoed = False
-        self._sight = GpuView()
+        self._view = GpuView()
         self._asked_at = -math.inf
 
     @property
-    def sight(self) -> GpuView:
-        """Return what was seen last."""
-        is_prompt = not self._is_looking or self._clock.monotonic() - self._asked_at < PROMPT_SECONDS
-        return self._sight._replace(is_prompt=is_prompt)
+    def view(self) -> GpuView:
+        """Return the latest readings."""
+        is_prompt = not self._is_reading or self._clock.monotonic() - self._asked_at < PROMPT_SECONDS
+        return self._view._replace(is_prompt=is_prompt)
 
     def expect(self, run: int, task: Task) -> None:
-        """Remember an accepted run, to report it if it asks for more GPUs than there are."""
+        """Remember an accepted run, to warn if it requests more GPUs than there are."""
         if task.demand is not None:
             self._accepted.setdefault(task.demand, []).append((run, task.name))
 
-    def warn(self, look: GpuReading | None, rules: Rules) -> None:
-        """Say which of the accepted runs ask for more than there is."""
-        if look is None or not self._accepted or not self._is_fresh(look):
+    def warn(self, reading: GpuReading | None, rules: Rules) -> None:
+        """Report the accepted runs that request more than the machine has."""
+        if reading is None or not self._accepted or not self._is_fresh(reading):
             return
         for demand, runs in self._accepted.items():
-            if why := never(demand, look, rules):
+            if why := never(demand, reading, rules):
                 (run, name), more = runs[0], len(runs) - 1
                 which = f"run {run} {name}" + (f" (and {more} more like it)" if more else "")
                 self._report(Notice(f"{which} {why}", urgent=True))
                 self._warned_of.update(id_ for id_, _ in runs)
         self._accepted.clear()
 
-    def follow(self, sight: GpuView, taken: ClaimResult, tasks: anyio.abc.TaskGroup) -> None:
-        """See to it that there is a look when one is needed.
+    def follow(self, view: GpuView, result: ClaimResult, tasks: anyio.abc.TaskGroup) -> None:
+        """Start a reading if the result of a claim needs one.
 
         Args:
-            sight: by which runs were started.
-            taken: what came of it.
+            view: the view that the claim used.
+            result: the result of the claim.
         """
-        if sight.look is not self._sight.look:
-            # There was another look meanwhile, which will tell more.
+        if view.reading is not self._view.reading:
+            # A newer reading has arrived; the next claim uses it.
             return
-        self._sight = GpuView(taken.look, taken.look)
-        self._is_vetoed = taken.is_vetoed
-        for run, why in taken.lacking:
-            if run not in self._warned_of and taken.look is not None and self._is_fresh(taken.look):
+        self._view = GpuView(result.reading, result.reading)
+        self._is_vetoed = result.is_vetoed
+        for run, why in result.lacking:
+            if run not in self._warned_of and result.reading is not None and self._is_fresh(result.reading):
                 self._warned_of.add(run)
                 self._report(Notice(f"run {run} {why}", urgent=True))
-        if not taken.is_vetoed:
+        if not result.is_vetoed:
             self._pause = FIRST_PAUSE
-        if not self._is_looking and (taken.needs_look or self.seconds_left() <= 0.0):
-            self._is_looking = True
+        if not self._is_reading and (result.needs_reading or self.seconds_left() <= 0.0):
+            self._is_reading = True
             self._asked_at = self._clock.monotonic()
-            tasks.start_soon(self._look)
+            tasks.start_soon(self._read)
 
-    def _is_fresh(self, look: GpuReading) -> bool:
-        return abs(self._clock.now() - look.ended_at) <= FRESH_SECONDS
+    def _is_fresh(self, reading: GpuReading) -> bool:
+        return abs(self._clock.now() - reading.ended_at) <= FRESH_SECONDS
 
     def seconds_left(self) -> float:
-        """Return for how long there is nothing to do here."""
-        if self._is_looking:
-            # Those that kept out of the way of a run that needs the look are not kept for longer.
+        """Return the seconds until the next claim or reading is due."""
+        if self._is_reading:
+            # Then other runs may take the slots kept for a run that waits for the reading.
             left = self._asked_at + PROMPT_SECONDS - self._clock.monotonic()
             return left if left > 0 else math.inf
         if not self._is_vetoed:
             return math.inf
-        return max(0.0, self._looked_at + self._pause - self._clock.monotonic())
+        return max(0.0, self._read_at + self._pause - self._clock.monotonic())
 
     async def close_when_idle(self) -> None:
-        """Let go of the driver's library whenever nobody has needed it for a while; until cancelled."""
+        """Unload the driver's library whenever it has been idle for `IDLE_SECONDS`; runs until cancelled."""
         try:
             while True:
-                left = self._looked_at + IDLE_SECONDS - self._clock.monotonic()
+                left = self._read_at + IDLE_SECONDS - self._clock.monotonic()
                 await anyio.sleep(IDLE_SECONDS if left <= 0 else left)
-                if self._looked_at + IDLE_SECONDS <= self._clock.monotonic() and not self._is_looking:
+                if self._read_at + IDLE_SECONDS <= self._clock.monotonic() and not self._is_reading:
                     self._gpus.close()
         finally:
             self._gpus.close()
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         now = self._clock.monotonic()
         if now - self._renewed_at > WITHOUT_DRIVER:
-            # The library knows only the GPUs that were there when it was loaded, and keeps them from being reset.
+            # A loaded library does not notice new GPUs, and keeps GPUs from being reset.
             if self._is_vetoed:
                 self._gpus.close()
             self._renewed_at = now
         try:
-            look = await self._gpus.look()
+            reading = await self._gpus.read()
         finally:
-            self._is_looking = False
-        self._looked_at = self._clock.monotonic()
+            self._is_reading = False
+        self._read_at = self._clock.monotonic()
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        if look.problem is not None:
+        if reading.problem is not None:
             self._pause = WITHOUT_DRIVER
-        self._sight = GpuView(look, self._sight.look, is_news=True)
+        self._view = GpuView(reading, self._view.reading, is_news=True)
         self._wake()

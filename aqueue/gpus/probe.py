@@ -1,4 +1,4 @@
-"""Readings of the GPUs, taken by a process of its own; see `nvml`."""
+"""Readings of the GPUs, taken in a separate process; see `nvml`."""
 
 import contextlib
 import math
@@ -18,16 +18,16 @@ from aqueue.model.gpu import HANGS, GpuReading
 from aqueue.search_path import without_current_directory
 
 ANSWER_SECONDS: Final = 30.0
-"""After how long a process that does not answer is given up; it gives up the driver before."""
+"""Seconds to wait for the process; longer than it waits for the driver itself."""
 
 _RENEW_SECONDS: Final = 5.0
-"""Seconds between two new processes because of a GPU that fails; the others are needed meanwhile."""
+"""The least seconds between two restarts because of a failing GPU; the other GPUs stay usable meanwhile."""
 
 _NO_ANSWER: Final = "the NVIDIA driver does not answer"
 _LINE: Final = b"\n"
 
-# It finds the modules that this process would, but not what happens to lie in the current directory. Its first
-# argument is for people who look at a list of processes.
+# It imports from the same places as this process, except the current directory. Its first argument makes it
+# recognisable in a list of processes.
 _PROGRAM: Final = """\
 import sys
 _, runs, output, *sys.path = sys.argv[1:]
@@ -37,10 +37,10 @@ main(runs, int(output))
 
 
 class Gpus:
-    """Looks at the GPUs of this machine; nothing of NVIDIA's is loaded before the first look.
+    """The GPUs of this machine; NVIDIA's library is loaded at the first reading.
 
     Args:
-        folder: whose runs' processes are to be known as such.
+        folder: its runs are recognised among the processes on the GPUs.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -49,42 +49,42 @@ class Gpus:
         self._answers: int | None = None
         self._renewed_at = -math.inf
 
-    async def look(self) -> GpuReading:
-        """Look at all GPUs, however long that takes; it does not raise."""
+    async def read(self) -> GpuReading:
+        """Read all GPUs, however long that takes; errors are part of the reading."""
         began_at = time.time()
-        talk = self._conversation(began_at)
+        exchange = self._exchange(began_at)
         try:
             with anyio.move_on_after(ANSWER_SECONDS):
                 while True:
-                    await anyio.wait_readable(next(talk))
+                    await anyio.wait_readable(next(exchange))
         except StopIteration as end:
-            look: GpuReading = end.value
-            return look
+            reading: GpuReading = end.value
+            return reading
         except OSError as error:
-            return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
+            return self._failed(began_at, f"the GPUs cannot be read: {error}")
         except BaseException:
-            # Its answer would be taken for that to the next question.
+            # Otherwise its late answer would be taken for the next one.
             self.close()
             raise
         return self._failed(began_at, _NO_ANSWER)
 
-    def look_now(self) -> GpuReading:
-        """Return the same for those who have nothing else to do meanwhile."""
+    def read_blocking(self) -> GpuReading:
+        """Return the same, blocking the caller meanwhile."""
         began_at = time.time()
         until = time.monotonic() + ANSWER_SECONDS
-        talk = self._conversation(began_at)
+        exchange = self._exchange(began_at)
         try:
-            while select.select([next(talk)], [], [], max(until - time.monotonic(), 0.0))[0]:
+            while select.select([next(exchange)], [], [], max(until - time.monotonic(), 0.0))[0]:
                 pass
         except StopIteration as end:
-            look: GpuReading = end.value
-            return look
+            reading: GpuReading = end.value
+            return reading
         except OSError as error:
-            return self._failed(began_at, f"the GPUs cannot be looked at: {error}")
+            return self._failed(began_at, f"the GPUs cannot be read: {error}")
         return self._failed(began_at, _NO_ANSWER)
 
     def close(self) -> None:
-        """End the process that looks; the next look starts another, with the driver's library as it is then."""
+        """End the process; the next reading starts another, which loads the driver's library anew."""
         process, self._process = self._process, None
         if self._answers is not None:
             os.close(self._answers)
@@ -95,14 +95,14 @@ class Gpus:
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()
-        # One that hangs in the kernel ends whenever the driver lets it.
+        # A process that hangs in the kernel ends once the driver returns.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
 
-    def _conversation(self, began_at: float) -> Generator[int, None, GpuReading]:
-        """Ask and listen; goes on whenever there is something to read from the descriptor that it gives."""
+    def _exchange(self, began_at: float) -> Generator[int, None, GpuReading]:
+        """Yield the descriptor to wait for until the answer is complete, and return the reading."""
         while True:
-            answers, is_new = self._ask()
+            answers, is_new = self._request()
             text = b""
             while not text.endswith(_LINE):
                 yield answers
@@ -110,15 +110,15 @@ class Gpus:
                     break
                 text += part
             if text.endswith(_LINE) or is_new:
-                return self._understood(text, began_at)
-            # It has ended since the last look, and was asked in vain.
+                return self._decoded(text, began_at)
+            # The process ended after the last reading: start another.
             self.close()
 
-    def _ask(self) -> tuple[int, bool]:
-        """Ask for a look.
+    def _request(self) -> tuple[int, bool]:
+        """Request a reading.
 
         Returns:
-            the descriptor on which the answer comes, and whether the process was started for this.
+            the descriptor on which the answer arrives, and whether a new process was started.
         """
         if self._process is not None and self._process.stdin is not None and self._answers is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -152,18 +152,18 @@ class Gpus:
         self._process.stdin.write(_LINE)
         return self._answers, True
 
-    def _understood(self, text: bytes, began_at: float) -> GpuReading:
+    def _decoded(self, text: bytes, began_at: float) -> GpuReading:
         try:
-            look = msgspec.json.decode(text, type=GpuReading)
+            reading = msgspec.json.decode(text, type=GpuReading)
         except msgspec.DecodeError:
-            return self._failed(began_at, "the GPUs cannot be looked at: the process that does so has ended")
-        fails = any(gpu.error not in (None, HANGS) for gpu in look.gpus)
-        if look.problem is not None or (fails and time.monotonic() - self._renewed_at > _RENEW_SECONDS):
-            # Only a new process sees a driver that has come meanwhile, and while one has the driver open, a GPU
-            # cannot be reset.
+            return self._failed(began_at, "the GPUs cannot be read: the process that reads them has ended")
+        fails = any(gpu.error not in (None, HANGS) for gpu in reading.gpus)
+        if reading.problem is not None or (fails and time.monotonic() - self._renewed_at > _RENEW_SECONDS):
+            # Only a new process notices a new driver, and a GPU cannot be reset while a process has the driver
+            # open.
             self._renewed_at = time.monotonic()
             self.close()
-        return look
+        return reading
 
     def _failed(self, began_at: float, problem: str) -> GpuReading:
         self.close()

@@ -1,4 +1,4 @@
-"""Claims: the readings of the GPUs that a server brings, and the runs that it is given."""
+"""The input and the result of a claim: a server's GPU readings, and the runs it is given."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -8,17 +8,17 @@ from aqueue.model.run import Run
 
 
 class GpuView(NamedTuple):
-    """The readings of the GPUs that a server has.
+    """A server's latest readings of the GPUs.
 
     Attributes:
-        look: the last reading; None if there was none.
-        before: the one before that.
-        is_news: whether the last one is not in the store yet.
-        is_prompt: whether the next one comes at once, so that a run which needs it keeps its slot until then.
+        reading: the latest; None before the first.
+        previous: the one before it.
+        is_news: whether `reading` is not in the store yet.
+        is_prompt: whether the next reading is due soon enough for a run to keep its slot until then.
     """
 
-    look: GpuReading | None = None
-    before: GpuReading | None = None
+    reading: GpuReading | None = None
+    previous: GpuReading | None = None
     is_news: bool = False
     is_prompt: bool = True
 
@@ -27,18 +27,18 @@ NO_VIEW: Final = GpuView()
 
 
 class ClaimResult(NamedTuple):
-    """The result of a claim: runs to start, and what their GPUs still need.
+    """The result of a claim.
 
     Attributes:
-        runs: they are running now, each with its next attempt.
-        look: the last reading, with what it meant for our own runs.
-        needs_look: whether another reading may let more runs start.
-        is_vetoed: whether a run waits only for later readings.
+        runs: the claimed runs, now running, each with its next attempt.
+        reading: the latest reading, with `Gpu.doubts` counted.
+        needs_reading: whether a run waits only for a fresh reading.
+        is_vetoed: whether a run waits because of what a reading shows; later readings may differ.
         lacking: runs that request GPUs which do not exist, each with the reason.
     """
 
     runs: list[Run]
-    look: GpuReading | None = None
-    needs_look: bool = False
+    reading: GpuReading | None = None
+    needs_reading: bool = False
     is_vetoed: bool = False
     lacking: Sequence[tuple[int, str]] = ()

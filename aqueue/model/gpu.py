@@ -1,4 +1,4 @@
-"""GPUs: those that a reading of the machine shows, and those that a run requests. Pure.
+"""GPUs: those a reading of the machine shows, and those a run requests. Pure.
 
 A GPU is the unit that a run is given: a whole device, or one instance of a partitioned device (MIG).
 """
@@ -10,29 +10,29 @@ from typing import Final
 import msgspec
 
 GpuId = int | str
-"""The name that a person gives a GPU: its index, or the beginning of its UUID."""
+"""A GPU as users write it: its index, or the beginning of its UUID."""
 
 _ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
 
 GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-"""The variables that tell programs, CUDA and containers which GPUs to use."""
+"""The variables by which CUDA and containers select GPUs."""
 
 HANGS: Final = "does not answer"
-"""The problem of a GPU, or a driver, that takes too long."""
+"""The error of a GPU, or a driver, that takes too long to answer."""
 
 MAX_GPUS: Final = 1024
-"""The number of GPUs that a run may ask for."""
+"""The number of GPUs a run may request."""
 
 GPUS: Final = "a list of indices or UUIDs, such as [0, 2] or [GPU-5d0c2a41]"
 
 
 class GpuRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The GPUs that a run asks for.
+    """The GPUs that a run requests.
 
     Attributes:
         count: how many.
-        ids: these very ones; empty: any.
-        memory: bytes that must be free on each; None: no matter.
+        ids: these particular GPUs; empty: any.
+        memory: bytes that must be free on each; None: any amount.
     """
 
     count: int
@@ -41,11 +41,11 @@ class GpuRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Allocation(msgspec.Struct, frozen=True, array_like=True):
-    """A GPU that an attempt has, as the store remembers it.
+    """A GPU allocated to an attempt, as stored.
 
     Attributes:
-        key: the GPU's UUID; its label where nothing is known of it but that somebody declared it.
-        label: what people call it.
+        key: the GPU's UUID; its label if the GPU is only declared in `aqueue.yaml`.
+        label: its short name, such as `0` or `0:1`.
         is_instance: whether it is an instance of a partitioned GPU.
     """
 
@@ -58,9 +58,9 @@ class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A compute process on a GPU.
 
     Attributes:
-        memory: bytes that it has there; None if the driver does not say.
-        user, name: its owner and its name; empty if they are unknown.
-        run: the run of the folder that has started it; None if none has.
+        memory: bytes it uses on the GPU; None if the driver does not report them.
+        user, name: its owner and its name; empty if unknown.
+        run: the run of this folder that started it; None if no run did.
     """
 
     pid: int
@@ -74,13 +74,13 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU, as a reading shows it. Memory is in bytes.
 
     Attributes:
-        key: its UUID, by which it is the same GPU after every restart.
-        index: its GPU's place in the order of PCI buses, from 0.
-        instance: its own number among the instances of that GPU; None for a whole GPU.
+        key: its UUID, which survives restarts.
+        index: the device's place in PCI bus order, from 0.
+        instance: its number among the instances of the device; None for a whole device.
         processes: the compute processes on it; None where they cannot be seen.
-        distances: how far the other GPUs are, by their keys: 0 with NVLink in between, more the longer the way.
+        distances: distance to each other GPU, by its key: 0 over NVLink, larger over longer paths.
         error: why it cannot be used now.
-        is_declared: whether all that is known of it is what `aqueue.yaml` says.
+        is_declared: whether it is known only from `aqueue.yaml`.
         doubts: the number of consecutive readings with memory in use that no known process accounts for.
     """
 
@@ -98,21 +98,21 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """Return what people call it: `0`, and `0:1` for an instance."""
+        """Return its short name: `0`, or `0:1` for an instance."""
         return str(self.index) if self.instance is None else f"{self.index}:{self.instance}"
 
     @property
     def used(self) -> int | None:
-        """Return the bytes in use; None if they are unknown."""
+        """Return the bytes in use; None if unknown."""
         return None if self.total is None or self.free is None else self.total - self.free
 
     @property
     def allocation(self) -> Allocation:
-        """Return the GPU as it is given to a run."""
+        """Return the allocation of this GPU to a run."""
         return Allocation(self.key, self.label, self.instance is not None)
 
     def is_meant_by(self, id_: GpuId) -> bool:
-        """Return True if a person who writes `id_` means this GPU."""
+        """Return True if `id_` refers to this GPU."""
         written = str(id_)
         if self.instance is None and written == str(self.index):
             return True
@@ -124,8 +124,8 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         began_at, ended_at: seconds since the epoch.
-        problem: why there is nothing to see; None if there is.
-        is_without_driver: whether that is because there is no driver, so that nobody else can use a GPU either.
+        problem: why the GPUs could not be read; None if they were.
+        is_without_driver: whether the reason is a missing driver: then no other process uses a GPU either.
     """
 
     began_at: float
@@ -136,20 +136,20 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text_of(demand: GpuRequest | None) -> str:
-    """Return a request as text; equal requests give equal texts, and none gives an empty one."""
+    """Return a request as text: equal requests give equal texts; None gives an empty text."""
     return msgspec.json.encode(demand).decode() if demand else ""
 
 
 def within(gpus: Iterable[Gpu], ids: Sequence[GpuId] | None) -> list[Gpu]:
-    """Return those of the GPUs that one of `ids` means; all if `ids` is None."""
+    """Return the GPUs that any of `ids` refers to; all if `ids` is None."""
     return [gpu for gpu in gpus if ids is None or any(map(gpu.is_meant_by, ids))]
 
 
 def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
-    """Return the GPUs that somebody lists.
+    """Return a list of GPUs as written, once it is checked.
 
     Raises:
-        ValueError: there are none, one stands there twice, or is neither an index nor a UUID.
+        ValueError: it is empty, or an entry is repeated or is neither an index nor a UUID.
     """
     if not ids or len({str(id_) for id_ in ids}) < len(ids):
         raise ValueError(ids)
@@ -160,9 +160,9 @@ def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
 
 
 def resolved(gpus: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list[GpuId]]:
-    """Return a GPU for each of the ids, none twice, and the ids for which there is none left."""
+    """Return a different GPU for each id, and the ids for which no GPU is left."""
     found: dict[GpuId, Gpu] = {}
-    # One that means several is given what the others leave.
+    # The most specific first: an id that matches several GPUs gets one that the others leave.
     for id_ in sorted(ids, key=lambda id_: sum(gpu.is_meant_by(id_) for gpu in gpus)):
         for gpu in gpus:
             if gpu.is_meant_by(id_) and gpu not in found.values():
@@ -172,9 +172,9 @@ def resolved(gpus: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list
 
 
 def parse_ids(written: str) -> tuple[GpuId, ...]:
-    """Return the GPUs of a text such as `CUDA_VISIBLE_DEVICES`: indices or UUIDs with commas between them.
+    """Return the GPUs in a text such as `CUDA_VISIBLE_DEVICES`: indices or UUIDs separated by commas.
 
-    As in CUDA, everything from the first invalid entry on is ignored.
+    As in CUDA, the first invalid entry and all after it are ignored.
     """
     ids: list[GpuId] = []
     for word in written.split(","):
@@ -186,7 +186,7 @@ def parse_ids(written: str) -> tuple[GpuId, ...]:
 
 
 def owned(given: tuple[GpuId, ...] | None, environment: Mapping[str, str]) -> tuple[tuple[GpuId, ...], ...]:
-    """Return the lists of GPUs that a server is limited to, by an option and by its environment."""
+    """Return the lists of GPUs that an option and the environment limit a server to."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     inherited = None if visible is None else parse_ids(visible)
     return tuple(ids for ids in (given, inherited) if ids is not None)

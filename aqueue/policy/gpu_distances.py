@@ -1,4 +1,4 @@
-"""Groups of GPUs that are near each other, for runs that need several. Pure."""
+"""Groups of GPUs close to each other, for runs that need several. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from aqueue.model.gpu import Gpu
 
 _FARTHEST: Final = 1000
-"""The distance of two GPUs for which the driver reports none."""
+"""The distance assumed between two GPUs if the driver reports none."""
 
 
 def nearest(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
-    """Return `count` of the GPUs that are near each other; of equal groups the one whose members come first."""
+    """Return `count` GPUs close to each other; of equally close groups, the first."""
     return min((_grown_from(first, gpus, count) for first in gpus), key=_total_distance)
 
 

@@ -1,4 +1,4 @@
-"""Slots of GPUs: those that running runs have, and those reserved for runs that wait. Pure."""
+"""Slots of GPUs: those in use by runs, and those reserved for waiting runs. Pure."""
 
 import msgspec
 
@@ -6,11 +6,11 @@ from aqueue.model.gpu import Gpu
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot of a GPU that is taken.
+    """One taken slot of a GPU.
 
     Attributes:
-        memory: bytes that the run asked for.
-        set_aside: whether the run still waits, and the slot is reserved for it.
+        memory: bytes the run requests.
+        is_reserved: whether the run still waits for other GPUs or for a reading.
     """
 
     run: int
@@ -18,15 +18,15 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     memory: int | None
     started_at: float
-    set_aside: bool = False
+    is_reserved: bool = False
 
     def is_on(self, gpu: Gpu) -> bool:
-        """Return True if this is a slot of that GPU, also where only one side knows its UUID."""
+        """Return True if this is a slot of `gpu`; the label decides if only one side knows the UUID."""
         return self.key == gpu.key or (self.label == gpu.label and (gpu.is_declared or self.key == self.label))
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True):
-    """A slot of a GPU that a server reserves for a run that waits."""
+    """A slot of a GPU that a server reserves for a waiting run."""
 
     priority: int
     run: int

@@ -11,12 +11,12 @@ _MAX_NAMED: Final = 3
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """A reason why one GPU is not given to a run.
+    """A reason why one GPU is not allocated to a run.
 
     Attributes:
-        explain: returns the reason in words, which claims do not need.
-        is_ours: whether it goes away when runs of ours end.
-        is_seen: whether a reading of the GPUs showed it.
+        explain: returns the reason in words; a function, because claims do not need the words.
+        is_ours: whether the obstacle goes away when our own runs end.
+        is_seen: whether the obstacle comes from a reading.
     """
 
     explain: Callable[[], str]
@@ -25,40 +25,40 @@ class Obstacle(msgspec.Struct, frozen=True):
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
-    """The reasons why a run gets no GPUs.
+    """The reasons why a run gets no GPUs now.
 
     Attributes:
-        obstacles: the reason for each GPU that is not free.
-        lack: why there never are such GPUs; empty if there are.
-        needs_look: whether a fresh reading may be all that is missing.
+        obstacles: one for each GPU that is not free.
+        lack: why no such GPUs exist; empty if they do.
+        needs_reading: whether a fresh reading alone may let the run start.
     """
 
     obstacles: Sequence[Obstacle] = ()
     lack: str = ""
-    needs_look: bool = False
+    needs_reading: bool = False
 
     @property
     def is_vetoed(self) -> bool:
-        """Return True if a later reading may change that, without any run of ours coming to its end."""
+        """Return True if a later reading may let the run start even if none of our runs ends."""
         return bool(self.lack) or any(obstacle.is_seen for obstacle in self.obstacles)
 
     @property
     def reason(self) -> str:
         """Return in words why the run waits."""
-        if self.needs_look:
+        if self.needs_reading:
             return "checking which GPUs are free"
         if self.lack:
             return self.lack
-        # Those that a person can do something about come first.
+        # Obstacles a user can act on come first.
         named = sorted(self.obstacles, key=lambda obstacle: obstacle.is_ours)
         more = f"; and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
         return f"waits for GPUs: {'; '.join(one.explain() for one in named[:_MAX_NAMED])}{more}"
 
 
 def use_in_words(leases: Sequence[Lease]) -> str:
-    """Return who has these slots of one GPU, such as `is used by run 1 and reserved for run 2`."""
-    running = [lease.run for lease in leases if not lease.set_aside]
-    waiting = list(dict.fromkeys(lease.run for lease in leases if lease.set_aside))
+    """Return who has these slots of one GPU: `is used by run 1 and reserved for run 2`."""
+    running = [lease.run for lease in leases if not lease.is_reserved]
+    waiting = list(dict.fromkeys(lease.run for lease in leases if lease.is_reserved))
     parts = [f"used by {_named(running)}"] if running else []
     parts += [f"reserved for {_named(waiting)}"] if waiting else []
     return f"is {' and '.join(parts)}"

@@ -1,8 +1,7 @@
 """Choosing the GPUs of a run, or the reason why it waits for them. Pure.
 
-Which GPUs our own runs have is known from the leases in the store. A reading tells which GPUs the machine has, and
-excludes some: one that another's process uses, that lacks memory, or that fails. Anything that a reading does not
-report never counts as free.
+The leases in the store say which GPUs our own runs have. A reading shows which GPUs the machine has, and excludes
+those that another process uses, that lack memory, or that fail. A GPU missing from it never counts as free.
 """
 
 from collections import defaultdict
@@ -20,26 +19,26 @@ from aqueue.policy.gpu_supply import known_gpus, lacks, large_enough, why_not_he
 from aqueue.units import spell_size
 
 FRESH_SECONDS: Final = 2.0
-"""The age of a reading, in seconds, up to which GPUs are given away by it."""
+"""The age in seconds up to which a reading is good enough to allocate GPUs."""
 
-_SETTLING_SECONDS: Final = 60.0
-"""The time in which a run may not yet have allocated the memory it asked for."""
+_ALLOCATION_SECONDS: Final = 60.0
+"""The time in seconds that a run may take to allocate the memory it requested."""
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The GPUs that a run gets."""
+    """The GPUs allocated to a run."""
 
     gpus: tuple[Gpu, ...]
 
 
 class Allocator:
-    """The GPUs of one server at one moment, and who has them. It changes as GPUs are given away.
+    """The GPUs of one server at one moment, and who has them; changes with each allocation.
 
     Args:
-        reading: the last one; None if there is none yet.
-        leases: the slots that running runs of all servers have.
-        freed_at: when each GPU, by its key, was last given back.
-        owns: lists of GPUs; the server has only those that are in each.
+        reading: the latest; None before the first.
+        leases: the slots in use by the runs of all servers.
+        freed_at: when each GPU, by its key, was last freed.
+        owns: lists of GPUs; the server may use only GPUs that are in every list.
         now: seconds since the epoch.
     """
 
@@ -67,17 +66,17 @@ class Allocator:
 
     @property
     def seen_at(self) -> float | None:
-        """Return when the last reading began; None if there is none."""
+        """Return when the latest reading began; None if there is none."""
         return self._reading.began_at if self._reading is not None else None
 
     def place(self, run: int, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> Placed | Blocked:
-        """Give a run the GPUs it asks for, or reserve for it those of them that are free.
+        """Allocate the GPUs a run requests, or reserve those of them that are free.
 
         Args:
             confined_to: the only GPUs that the run's queue may use; None: all.
         """
         if self._reading is None:
-            return Blocked(needs_look=True)
+            return Blocked(needs_reading=True)
         if why := self.lack(demand, confined_to):
             return Blocked(lack=why)
         usable = within(self.gpus, confined_to)
@@ -92,8 +91,8 @@ class Allocator:
             self._reserve(run, demand, free, coming)
         return Blocked(obstacles=tuple(found.values()))
 
-    def honour(self, slot: Reservation) -> None:
-        """Give nobody a slot that another server has reserved for a run whose turn is before those to come."""
+    def add_reservation(self, slot: Reservation) -> None:
+        """Withhold a slot that another server reserves for a run ahead of the runs still to be placed."""
         self._add(
             Lease(
                 run=slot.run,
@@ -101,20 +100,20 @@ class Allocator:
                 label=slot.label,
                 memory=slot.memory,
                 started_at=self._now,
-                set_aside=True,
+                is_reserved=True,
             )
         )
 
     def reservations_for(self, run: int, priority: int, demand: GpuRequest) -> list[Reservation]:
-        """Return what is reserved for a run: a slot of each of its GPUs, as any of them may fall free first."""
+        """Return the reservations for a run: a slot of each suitable GPU, since any may become free first."""
         return [Reservation(priority, run, gpu.key, gpu.label, demand.memory) for gpu in self._wanted.get(run, ())]
 
     def leases_on(self, gpu: Gpu) -> list[Lease]:
-        """Return the slots of a GPU that are taken."""
+        """Return the taken slots of a GPU."""
         return self._leases[gpu.key]
 
-    def foreign(self, gpu: Gpu) -> str | None:
-        """Return in words what uses a GPU and is not ours; None if nothing does."""
+    def foreign_use(self, gpu: Gpu) -> str | None:
+        """Describe what uses a GPU and is not one of our runs; None if nothing does."""
         ours = {lease.run for lease in self._leases[gpu.key]}
         for process in gpu.processes or ():
             if process.run not in ours:
@@ -127,7 +126,7 @@ class Allocator:
         return None
 
     def is_unaccounted(self, gpu: Gpu) -> bool:
-        """Return True if processes that are not reported use more memory of a GPU than our runs asked for."""
+        """Return True if more memory of a GPU is in use than our runs requested and its processes are unknown."""
         taken = self._leases[gpu.key]
         if gpu.processes is not None or gpu.used is None or not self._is_current(gpu):
             return False
@@ -140,10 +139,10 @@ class Allocator:
                 self._leases[gpu.key].append(lease)
 
     def _is_current(self, gpu: Gpu) -> bool:
-        """Return True if the GPU was read since it was last given back."""
+        """Return True if the reading is newer than the last time the GPU was freed."""
         freed_at = self._freed_at.get(gpu.key, 0.0)
         began_at = self._reading.began_at if self._reading else 0.0
-        # A moment in the future only means that the clock was set back.
+        # A time in the future means that the clock was set back.
         return gpu.is_declared or freed_at <= began_at or freed_at > self._now
 
     def _obstacle(self, gpu: Gpu, demand: GpuRequest) -> Obstacle | None:
@@ -154,7 +153,7 @@ class Allocator:
             return Obstacle(lambda: f"GPU {gpu.label} {use_in_words(taken)}", is_ours=True, is_seen=False)
         if not self._is_current(gpu):
             return None
-        if not self._rules.share_with_others and (foreign := self.foreign(gpu)):
+        if not self._rules.share_with_others and (foreign := self.foreign_use(gpu)):
             return Obstacle(lambda: foreign)
         if demand.memory is None:
             return None
@@ -174,14 +173,14 @@ class Allocator:
         return Obstacle(explain, is_ours=bool(taken))
 
     def _left(self, gpu: Gpu) -> int | None:
-        """Return the bytes that are free on a GPU and not about to be allocated; None if that is unknown."""
+        """Return the free bytes that no run is about to allocate; None if unknown."""
         if gpu.free is None:
             return None
         return gpu.free - sum(self._to_come(lease, gpu) for lease in self._leases[gpu.key])
 
     def _to_come(self, lease: Lease, gpu: Gpu) -> int:
-        """Return the bytes that a run on the GPU has asked for and may not have allocated yet."""
-        if lease.memory is None or self._now - lease.started_at > _SETTLING_SECONDS:
+        """Return the bytes a run on the GPU requested and may not have allocated yet."""
+        if lease.memory is None or self._now - lease.started_at > _ALLOCATION_SECONDS:
             return 0
         has = sum(process.memory or 0 for process in gpu.processes or () if process.run == lease.run)
         return max(0, lease.memory - has)
@@ -192,26 +191,26 @@ class Allocator:
         if any(not gpu.is_declared for gpu in chosen) and (
             not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
         ):
-            # Until there is a fresh reading, no run whose turn is later may have them.
+            # No later run may get them before there is a fresh reading.
             self._reserve(run, demand, chosen)
-            return Blocked(needs_look=True)
+            return Blocked(needs_reading=True)
         self._take(run, demand, chosen)
         return Placed(tuple(chosen))
 
     def _reserve(self, run: int, demand: GpuRequest, free: Sequence[Gpu], coming: Sequence[Gpu] = ()) -> None:
-        """Reserve GPUs that are free for a run that waits.
+        """Reserve free GPUs for a waiting run.
 
         Args:
-            coming: those that it can have once our runs on them end.
+            coming: those it can use once our runs on them end.
         """
         self._wanted[run] = [*free, *coming]
-        self._take(run, demand, free, set_aside=True)
-        # Where it waits for memory, a slot that is left is not for a run whose turn is later.
+        self._take(run, demand, free, is_reserved=True)
+        # If it waits for memory, no later run may take a slot that is left.
         for gpu in coming[: demand.count - len(free)]:
             while len(self._leases[gpu.key]) < self._rules.slots:
-                self._take(run, demand, [gpu], set_aside=True)
+                self._take(run, demand, [gpu], is_reserved=True)
 
-    def _take(self, run: int, demand: GpuRequest, gpus: Iterable[Gpu], *, set_aside: bool = False) -> None:
+    def _take(self, run: int, demand: GpuRequest, gpus: Iterable[Gpu], *, is_reserved: bool = False) -> None:
         for gpu in gpus:
             lease = Lease(
                 run=run,
@@ -219,12 +218,12 @@ class Allocator:
                 label=gpu.label,
                 memory=demand.memory,
                 started_at=self._now,
-                set_aside=set_aside,
+                is_reserved=is_reserved,
             )
             self._leases[gpu.key].append(lease)
 
     def _choose(self, demand: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
-        """Return the best of the GPUs: near each other, then those that fit best by free memory or idle time."""
+        """Return the best GPUs: close to each other, then by best fit of memory or longest idle time."""
 
         def preference(gpu: Gpu) -> tuple[float, ...]:
             if demand.memory is not None and (left := self._left(gpu)) is not None:
@@ -239,7 +238,7 @@ class Allocator:
         return sorted(nearest(ranked, demand.count), key=_place)
 
     def lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> str:
-        """Return why there never are such GPUs here; empty if there are, or if there is no reading yet.
+        """Return why no such GPUs exist here; empty if they do, or if there is no reading yet.
 
         Args:
             confined_to: the only GPUs that the run's queue may use; None: all.
@@ -249,14 +248,14 @@ class Allocator:
         return why_not_here(demand, self._reading, self._rules, self.gpus, confined_to)
 
 
-def with_doubts(reading: GpuReading, before: GpuReading | None, allocator: Allocator) -> GpuReading:
-    """Return the reading with each GPU's count of readings in a row in which nobody accounts for memory in use.
+def with_doubts(reading: GpuReading, previous: GpuReading | None, allocator: Allocator) -> GpuReading:
+    """Return the reading with `Gpu.doubts` counted: consecutive readings with unaccounted memory.
 
     Args:
-        before: the reading before; None if this is the first.
-        allocator: made of this reading; it has given nothing away yet.
+        previous: the reading before; None if this is the first.
+        allocator: made from this reading; nothing is allocated from it yet.
     """
-    known = {gpu.key: gpu.doubts for gpu in before.gpus} if before is not None else {}
+    known = {gpu.key: gpu.doubts for gpu in previous.gpus} if previous is not None else {}
     gpus = [
         msgspec.structs.replace(gpu, doubts=known.get(gpu.key, 0) + 1 if allocator.is_unaccounted(gpu) else 0)
         for gpu in reading.gpus

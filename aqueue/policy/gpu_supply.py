@@ -1,4 +1,4 @@
-"""The GPUs that a machine has, and in words why they can never be those that a run asks for. Pure."""
+"""The GPUs of a machine, and the reasons why they can never satisfy a request. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from aqueue.units import counted, spell_size
 
 
 def known_gpus(reading: GpuReading | None, rules: Rules) -> list[Gpu]:
-    """Return the GPUs of this machine: those that a reading shows or, without NVML, those that are declared."""
+    """Return the GPUs of this machine: those a reading shows or, without NVML, those declared."""
     found = list(reading.gpus) if reading is not None else []
     if rules.devices is None:
         return found
@@ -18,7 +18,7 @@ def known_gpus(reading: GpuReading | None, rules: Rules) -> list[Gpu]:
 
 
 def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
-    """Return why these GPUs can never be what is asked for; None if they can."""
+    """Return why these GPUs can never satisfy a request; None if they can."""
     if demand.ids:
         gpus, missing = resolved(gpus, demand.ids)
         if missing:
@@ -38,7 +38,7 @@ def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
 
 
 def never(demand: GpuRequest, reading: GpuReading, rules: Rules) -> str | None:
-    """Return why a run that asks for this has to wait for other GPUs than there are; None if it does not."""
+    """Return why a request cannot be satisfied by the GPUs of this machine; None if it can."""
     gpus = known_gpus(reading, rules)
     if reading.problem is not None and not gpus:
         return f"waits for GPUs: {reading.problem}"
@@ -52,10 +52,10 @@ def why_not_here(
     own: Sequence[Gpu],
     confined_to: Sequence[GpuId] | None,
 ) -> str:
-    """Return whether the machine, the run's queue or this server is the reason why what it asks for is lacking.
+    """Return what prevents a request here: the machine, the run's queue or this server.
 
     Args:
-        own: the GPUs that this server may give away; those among them that the queue may use do not suffice.
+        own: the GPUs of this server; those of them that the queue may use are not enough.
         confined_to: the only GPUs that the queue may use; None: all.
     """
     if why := never(demand, reading, rules):
@@ -67,12 +67,12 @@ def why_not_here(
 
 
 def large_enough(gpus: Sequence[Gpu], demand: GpuRequest) -> list[Gpu]:
-    """Return those of the GPUs that have as much memory as is asked for, or do not report how much they have."""
+    """Return the GPUs with at least the requested memory, or of unknown size."""
     return [gpu for gpu in gpus if gpu.total is None or gpu.total >= (demand.memory or 0)]
 
 
 def described(demand: GpuRequest) -> str:
-    """Return in words what is asked for."""
+    """Return a request in words."""
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
         return f"GPU {', '.join(map(str, demand.ids))}{memory}"

@@ -224,7 +224,7 @@ class Dispatcher:
             outcomes,
             msgspec.structs.replace(limits, runs=most),
             self._timing,
-            self._gpus.sight if has_room else None,
+            self._gpus.view if has_room else None,
             stays=not self.is_draining,
         )
 
@@ -256,7 +256,7 @@ class Dispatcher:
         self._deliveries.answer(result)
         self._reporter.report(cycle_input, result)
         if cycle_input.gpu_view is not None and result.claim is not None:
-            self._gpus.warn(result.claim.look, self._limits().rules)
+            self._gpus.warn(result.claim.reading, self._limits().rules)
             self._gpus.follow(cycle_input.gpu_view, result.claim, tasks)
         if result.liveness is not None:
             self._clear_gone(result.liveness)

@@ -63,12 +63,12 @@ class Claims:
         is_leaving, is_ready = self._execute(_IS_LEAVING_IS_READY, (server, now)).fetchone()
         if is_leaving:
             # It may not know that yet.
-            return ClaimResult([], view.look)
+            return ClaimResult([], view.reading)
         if is_ready:
             # To ask first takes a quarter of the time of an update that finds nothing.
             self._execute(_LINE_UP, (now,))
         usage = self._queues.usage(server, limits)
-        reading = self._remember_reading(server, view, limits, now) if view.is_news else view.look
+        reading = self._remember_reading(server, view, limits, now) if view.is_news else view.reading
         (asks_for_gpus,) = self._execute(_ASKS_FOR_GPUS).fetchone()
         if not asks_for_gpus and not limits.disabled_by:
             return ClaimResult(self._claim_without_gpus(server, limits, usage, now), reading)
@@ -104,7 +104,7 @@ class Claims:
         return ClaimResult(
             claimed,
             reading,
-            needs_look=any(found.needs_look for found in blocked),
+            needs_reading=any(found.needs_reading for found in blocked),
             is_vetoed=any(found.is_vetoed for found in blocked),
             lacking=tuple(lacking),
         )
@@ -127,8 +127,8 @@ class Claims:
 
     def _remember_reading(self, server: str, view: GpuView, limits: Limits, now: float) -> GpuReading | None:
         """Record a new reading of the GPUs, for those who ask why a run waits."""
-        if view.look is None:
+        if view.reading is None:
             return None
-        reading = with_doubts(view.look, view.before, self._gpus.allocator(view.look, limits, now))
+        reading = with_doubts(view.reading, view.previous, self._gpus.allocator(view.reading, limits, now))
         self._gpus.remember(reading, server)
         return reading

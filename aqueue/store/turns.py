@@ -107,7 +107,7 @@ class Turns:
         confinement = self._limits.confinement(queue)
         asked = _demand_decoder.decode(demand) if demand else None
         found = _NO_GPUS if asked is None else self._allocator.place(run, asked, confinement)
-        if isinstance(found, Placed) or (found.needs_look and self._keeps_slots):
+        if isinstance(found, Placed) or (found.needs_reading and self._keeps_slots):
             self._usage.add(queue, self._limits)
             self._openings = self._find_openings()
         if isinstance(found, Blocked) or self._is_preview:
@@ -129,7 +129,7 @@ class Turns:
         while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
             reservation = self._others.popleft()
             if reservation.run not in self._had_their_turn:
-                self._allocator.honour(reservation)
+                self._allocator.add_reservation(reservation)
         self._had_their_turn.add(run)
 
     def _find_openings(self) -> Openings:

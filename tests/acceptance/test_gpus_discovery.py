@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
 
-LOST = "has fallen off the bus; a restart of the machine brings it back"
+LOST = "has fallen off the bus; restart the machine"
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ LOST = "has fallen off the bus; a restart of the machine brings it back"
         ("init LIBRARY_NOT_FOUND", "there is no NVIDIA driver here (libnvidia-ml.so.1 is not found)"),
         ("init DRIVER_NOT_LOADED", "the NVIDIA driver is not loaded"),
         ("init LIB_RM_VERSION_MISMATCH", "the NVIDIA driver was updated, but the old one is still loaded"),
-        ("init NO_PERMISSION", "the NVIDIA driver does not let this user look at the GPUs"),
+        ("init NO_PERMISSION", "the NVIDIA driver does not let this user read the GPUs"),
         ("init UNKNOWN", "the NVIDIA driver fails"),
         ("init TIMEOUT", "the NVIDIA driver does not answer"),
         ("error - nvmlDeviceGetCount UNKNOWN", "the NVIDIA driver fails"),
@@ -62,7 +62,7 @@ def test_with_a_driver_that_does_not_fit_a_run_waits_and_others_do_not(place: Pl
         ("nvmlDeviceGetHandleByIndex", "GPU_IS_LOST", LOST),
         ("nvmlDeviceGetMemoryInfo", "GPU_IS_LOST", LOST),
         ("nvmlDeviceGetPciInfo", "UNKNOWN", "fails: unknown error"),
-        ("nvmlDeviceGetComputeRunningProcesses", "RESET_REQUIRED", "has to be reset (`nvidia-smi --gpu-reset`)"),
+        ("nvmlDeviceGetComputeRunningProcesses", "RESET_REQUIRED", "must be reset: `nvidia-smi --gpu-reset`"),
         ("nvmlDeviceGetUUID", "IRQ_ISSUE", "has a problem with its interrupts or its power supply"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_card_that_does_not_tell_what_is_on_it_is_not_free(place: Place) -> No
     cards_of(place, *FakeCards.cards(1), *nothing)
     place.serve()
     place.task("a", "true", "gpus: 1")
-    waits(place, "a", "waits for GPUs: GPU 0 does not tell what is on it")
+    waits(place, "a", "waits for GPUs: GPU 0 does not report its memory or its processes")
 
 
 def test_a_driver_that_is_too_old_to_tell_processes_stops_no_card(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""When a server looks at its cards: only while a run waits for that, and ever less often."""
+"""When a server reads its GPUs: only while a run waits for that, and ever less often."""
 
 import math
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ class Scripted(Gpus):
         self._clock = clock
         self.problem: str | None = None
         self.cards: Sequence[Gpu] = (CARD,)
-        self.looks = 0
+        self.readings = 0
         self.closed = 0
         self.may_answer = anyio.Event()
         self.may_answer.set()
 
-    async def look(self) -> GpuReading:
-        self.looks += 1
+    async def read(self) -> GpuReading:
+        self.readings += 1
         await self.may_answer.wait()
         return GpuReading(
             began_at=self._clock.now(),
@@ -65,13 +65,13 @@ class World:
     def _tell(self, *events: Event) -> None:
         self.told += events
 
-    async def round(self, *, needs_look: bool = False, is_vetoed: bool = False) -> int:
-        """A round in which runs wait or not; returns how many looks there were after it."""
-        before, sight = self.gpus.looks, self.watch.sight
+    async def round(self, *, needs_reading: bool = False, is_vetoed: bool = False) -> int:
+        """A round in which runs wait or not; returns how many readings there were after it."""
+        before, view = self.gpus.readings, self.watch.view
         async with anyio.create_task_group() as tasks:
-            taken = ClaimResult([], sight.look, needs_look=needs_look, is_vetoed=is_vetoed)
-            self.watch.follow(sight, taken, tasks)
-        return self.gpus.looks - before
+            taken = ClaimResult([], view.reading, needs_reading=needs_reading, is_vetoed=is_vetoed)
+            self.watch.follow(view, taken, tasks)
+        return self.gpus.readings - before
 
 
 @pytest.fixture
@@ -84,21 +84,21 @@ async def test_nobody_looks_while_no_run_waits_for_that(world: World) -> None:
         assert await world.round() == 0
         assert math.isinf(world.watch.seconds_left())
         world.clock.time += 3600
-    assert world.watch.sight == GpuView()
+    assert world.watch.view == GpuView()
 
 
 async def test_a_run_that_needs_a_look_gets_one_and_the_server_is_woken(world: World) -> None:
-    assert await world.round(needs_look=True) == 1
+    assert await world.round(needs_reading=True) == 1
     assert world.woken == 1
-    assert world.watch.sight.is_news
-    assert world.watch.sight.look == GpuReading(began_at=1000.0, ended_at=1000.0, gpus=(CARD,))
+    assert world.watch.view.is_news
+    assert world.watch.view.reading == GpuReading(began_at=1000.0, ended_at=1000.0, gpus=(CARD,))
     assert await world.round() == 0
-    assert not world.watch.sight.is_news
+    assert not world.watch.view.is_news
     assert math.isinf(world.watch.seconds_left())
 
 
 async def test_cards_that_stay_as_they_are_are_looked_at_less_and_less_often(world: World) -> None:
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     pauses = []
     for _ in range(10):
         assert await world.round(is_vetoed=True) == 0
@@ -112,7 +112,7 @@ async def test_cards_that_stay_as_they_are_are_looked_at_less_and_less_often(wor
     world.clock.time += 3600
     assert await world.round() == 0
     assert math.isinf(world.watch.seconds_left())
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     await world.round(is_vetoed=True)
     assert world.watch.seconds_left() == pytest.approx(2 * FIRST_PAUSE)
 
@@ -120,16 +120,16 @@ async def test_cards_that_stay_as_they_are_are_looked_at_less_and_less_often(wor
 async def test_a_run_that_waits_for_long_has_the_library_loaded_anew_which_may_know_of_more_cards(
     world: World,
 ) -> None:
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     for _ in range(7):
         world.clock.time += LONGEST_PAUSE + 1e-6
         await world.round(is_vetoed=True)
-    assert (world.gpus.closed, world.gpus.looks) == (1, 8)
+    assert (world.gpus.closed, world.gpus.readings) == (1, 8)
 
 
 async def test_a_driver_that_is_not_there_is_looked_for_now_and_then(world: World) -> None:
     world.gpus.problem = "there is none"
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     for _ in range(3):
         assert await world.round(is_vetoed=True) == 0
         assert world.watch.seconds_left() == WITHOUT_DRIVER
@@ -138,37 +138,37 @@ async def test_a_driver_that_is_not_there_is_looked_for_now_and_then(world: Worl
     world.gpus.problem = None
     world.clock.time += WITHOUT_DRIVER
     await world.round(is_vetoed=True)
-    assert world.watch.sight.look is not None and world.watch.sight.look.gpus == (CARD,)
+    assert world.watch.view.reading is not None and world.watch.view.reading.gpus == (CARD,)
 
 
 async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_look_does_not_count(
     world: World,
 ) -> None:
     world.gpus.may_answer = anyio.Event()
-    sight = world.watch.sight
+    view = world.watch.view
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
-            world.watch.follow(world.watch.sight, ClaimResult([], None, needs_look=True), tasks)
-            await eventually_async(lambda: world.gpus.looks == 1)
+            world.watch.follow(world.watch.view, ClaimResult([], None, needs_reading=True), tasks)
+            await eventually_async(lambda: world.gpus.readings == 1)
             assert world.watch.seconds_left() == pytest.approx(PROMPT_SECONDS)
-            assert world.watch.sight.is_prompt
+            assert world.watch.view.is_prompt
         world.clock.time += PROMPT_SECONDS
         assert math.isinf(world.watch.seconds_left())
-        assert not world.watch.sight.is_prompt, "others would be kept waiting by a card that is sick"
+        assert not world.watch.view.is_prompt, "others would be kept waiting by a card that is sick"
         world.gpus.may_answer.set()
-    assert world.gpus.looks == 1
-    assert world.watch.sight.is_news
+    assert world.gpus.readings == 1
+    assert world.watch.view.is_news
     async with anyio.create_task_group() as tasks:
-        world.watch.follow(sight, ClaimResult([], None, needs_look=True), tasks)
-    assert world.gpus.looks == 1
-    assert world.watch.sight.is_news
+        world.watch.follow(view, ClaimResult([], None, needs_reading=True), tasks)
+    assert world.gpus.readings == 1
+    assert world.watch.view.is_news
 
 
 async def test_the_library_is_let_go_of_when_nobody_has_needed_it_for_a_while(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(world.watch.close_when_idle)
         await anyio.sleep(0.15)
@@ -184,8 +184,8 @@ async def test_the_library_is_kept_while_somebody_looks(world: World, monkeypatc
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.02)
     world.gpus.may_answer = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        world.watch.follow(world.watch.sight, ClaimResult([], None, needs_look=True), tasks)
-        await eventually_async(lambda: world.gpus.looks == 1)
+        world.watch.follow(world.watch.view, ClaimResult([], None, needs_reading=True), tasks)
+        await eventually_async(lambda: world.gpus.readings == 1)
         tasks.start_soon(world.watch.close_when_idle)
         await anyio.sleep(0.1)
         assert world.gpus.closed == 0
@@ -204,11 +204,11 @@ async def test_of_runs_that_ask_for_more_than_there_is_the_server_speaks_once(wo
         world.watch.expect(run, task(f"t{run}", 2))
     world.watch.expect(4, task("t4", 1))
     world.watch.expect(5, Task(name="t5", command="true", working_dir="/"))
-    world.watch.warn(world.watch.sight.look, Rules())
+    world.watch.warn(world.watch.view.reading, Rules())
     assert world.told == []
-    await world.round(needs_look=True)
+    await world.round(needs_reading=True)
     for _ in range(2):
-        world.watch.warn(world.watch.sight.look, Rules())
+        world.watch.warn(world.watch.view.reading, Rules())
     (notice,) = world.told
     assert isinstance(notice, Notice) and notice.urgent
     assert "run 1 t1 (and 2 more like it) asks for 2 GPUs, but there is only 1" in notice.text

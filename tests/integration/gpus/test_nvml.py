@@ -19,7 +19,7 @@ from tests.waiting import eventually
 RUNS = "/some where/queue/.aqueue/runs"
 MIB = 1 << 20
 PROBE = "import sys; import aqueue.gpus.nvml as nvml; {}; nvml.main(sys.argv[1], 1)"
-IN_A_HURRY = PROBE.format("nvml.INIT_SECONDS = nvml.CARD_SECONDS = 0.3")
+IN_A_HURRY = PROBE.format("nvml.INIT_SECONDS = nvml.GPU_SECONDS = 0.3")
 BLIND = PROBE.format("nvml._sees_processes = lambda: False")
 SEEING = PROBE.format("nvml._sees_processes = lambda: True")
 

@@ -53,25 +53,25 @@ async def test_looks_are_taken_by_one_process_that_is_started_by_the_first(
     cards: FakeCards, gpus: Gpus, folder: Folder
 ) -> None:
     assert probes(folder) == []
-    looks = [await gpus.look(), gpus.look_now(), await gpus.look()]
+    looks = [await gpus.read(), gpus.read_blocking(), await gpus.read()]
     assert [[card.key for card in look.gpus] for look in looks] == [["GPU-00000000", "GPU-11111111"]] * 3
     assert [look.problem for look in looks] == [None] * 3
     assert looks[0].began_at <= looks[1].began_at <= looks[2].began_at
     assert {call.split()[0] for call in cards.calls()} == set(map(str, probes(folder)))
     gpus.close()
     assert probes(folder) == []
-    assert len((await gpus.look()).gpus) == 2
+    assert len((await gpus.read()).gpus) == 2
 
 
 async def test_a_process_that_was_killed_between_two_looks_is_replaced(
     cards: FakeCards, gpus: Gpus, folder: Folder
 ) -> None:
     for ask_now in (False, True):
-        await gpus.look()
+        await gpus.read()
         (before,) = probes(folder)
         os.kill(before, signal.SIGKILL)
         os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
-        look = gpus.look_now() if ask_now else await gpus.look()
+        look = gpus.read_blocking() if ask_now else await gpus.read()
         assert len(look.gpus) == 2
         assert probes(folder) != [before]
 
@@ -87,10 +87,10 @@ async def test_a_process_that_is_killed_at_a_look_is_a_problem_of_that_look(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
-        look = await gpus.look()
+        look = await gpus.read()
     assert look.problem is not None and "has ended" in look.problem
     cards.remove(HANG)
-    assert (await gpus.look()).problem is None
+    assert (await gpus.read()).problem is None
 
 
 async def test_a_look_that_takes_too_long_is_given_up_and_so_is_its_process(
@@ -98,15 +98,15 @@ async def test_a_look_that_takes_too_long_is_given_up_and_so_is_its_process(
 ) -> None:
     cards.add(HANG)
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
-    assert (await gpus.look()).problem == NO_ANSWER
+    assert (await gpus.read()).problem == NO_ANSWER
     assert probes(folder) == []
-    assert gpus.look_now().problem == NO_ANSWER
+    assert gpus.read_blocking().problem == NO_ANSWER
     assert probes(folder) == []
     monkeypatch.undo()
     for key, value in cards.environment.items():
         monkeypatch.setenv(key, value)
     cards.remove(HANG)
-    assert len((await gpus.look()).gpus) == 2
+    assert len((await gpus.read()).gpus) == 2
 
 
 async def test_a_look_keeps_nobody_on_the_event_loop_waiting(cards: FakeCards, gpus: Gpus) -> None:
@@ -114,7 +114,7 @@ async def test_a_look_keeps_nobody_on_the_event_loop_waiting(cards: FakeCards, g
     ticks = 0
     with anyio.move_on_after(0.5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gpus.look)
+            tasks.start_soon(gpus.read)
             while True:
                 ticks += 1
                 await anyio.sleep(0.01)
@@ -127,11 +127,11 @@ async def test_the_answer_to_a_look_that_was_cancelled_is_not_that_to_the_next(
     hang = "hang 0 nvmlDeviceGetName 30"
     cards.add(hang)
     with anyio.move_on_after(0.3) as scope:
-        await gpus.look()
+        await gpus.read()
     assert scope.cancelled_caught
     assert probes(folder) == []
     cards.say(*FakeCards.cards(1))
-    assert len((await gpus.look()).gpus) == 1
+    assert len((await gpus.read()).gpus) == 1
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ async def test_no_process_has_the_driver_open_while_something_is_wrong_with_it(
     cards: FakeCards, gpus: Gpus, folder: Folder, line: str
 ) -> None:
     cards.add(line)
-    look = await gpus.look()
+    look = await gpus.read()
     assert look.problem or look.gpus[0].error
     assert probes(folder) == []
     cards.remove(line)
-    look = gpus.look_now()
+    look = gpus.read_blocking()
     assert (look.problem, look.gpus[0].error) == (None, None)
 
 
@@ -153,8 +153,8 @@ async def test_that_no_process_can_be_started_is_a_problem_too(
     cards: FakeCards, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/python")
-    for look in (await gpus.look(), gpus.look_now()):
-        assert look.problem is not None and "cannot be looked at" in look.problem
+    for look in (await gpus.read(), gpus.read_blocking()):
+        assert look.problem is not None and "cannot be read" in look.problem
 
 
 async def test_what_something_else_prints_is_a_problem_and_no_exception(
@@ -162,7 +162,7 @@ async def test_what_something_else_prints_is_a_problem_and_no_exception(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('welcome to this site')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for look in (await gpus.look(), gpus.look_now()):
+    for look in (await gpus.read(), gpus.read_blocking()):
         assert look.problem is not None or len(look.gpus) == 2
 
 
@@ -171,11 +171,11 @@ async def test_a_module_in_the_current_directory_is_not_taken_for_a_library(
 ) -> None:
     (tmp_path / "pynvml.py").write_text("raise SystemExit(1)\n")
     monkeypatch.chdir(tmp_path)
-    assert len((await gpus.look()).gpus) == 2
+    assert len((await gpus.read()).gpus) == 2
 
 
 def test_closing_is_no_matter_how_often(cards: FakeCards, gpus: Gpus) -> None:
     gpus.close()
-    gpus.look_now()
+    gpus.read_blocking()
     gpus.close()
     gpus.close()

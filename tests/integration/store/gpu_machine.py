@@ -32,11 +32,11 @@ class Machine(Book):
     def look(self) -> GpuReading:
         return GpuReading(began_at=self.now, ended_at=self.now, gpus=tuple(self.cards))
 
-    def take(self, server: str = "me", sight: GpuView | None = None, **limits: Any) -> ClaimResult:
+    def take(self, server: str = "me", view: GpuView | None = None, **limits: Any) -> ClaimResult:
         """Claim a second later than the last time, by a fresh look if no other is given."""
         self.now += 1
         known = Limits(**{"jobs": 1000} | limits)
-        return self.store.claims.claim(server, known, self.now, GpuView(self.look()) if sight is None else sight)
+        return self.store.claims.claim(server, known, self.now, GpuView(self.look()) if view is None else view)
 
     def given(self, server: str = "me", **limits: Any) -> dict[int, list[str]]:
         """What each run that starts now is given."""
@@ -73,6 +73,6 @@ class Container(Machine):
         self.change(0, processes=None)
 
     def news(self, **limits: Any) -> ClaimResult:
-        taken = self.take(sight=GpuView(self.look(), self.last, is_news=True), **limits)
-        self.last = taken.look
+        taken = self.take(view=GpuView(self.look(), self.last, is_news=True), **limits)
+        self.last = taken.reading
         return taken

@@ -36,7 +36,7 @@ def test_a_run_has_its_cards_in_the_store_while_it_runs(machine: Machine) -> Non
 def test_a_run_that_asks_for_no_card_has_none(machine: Machine) -> None:
     for name, gpus in (("a", None), ("b", 0)):
         machine.add(name, gpus=gpus)
-    assert [run.gpus for run in machine.take(sight=NO_VIEW).runs] == [(), ()]
+    assert [run.gpus for run in machine.take(view=NO_VIEW).runs] == [(), ()]
     assert machine.store.gpus.leases() == []
 
 
@@ -73,14 +73,14 @@ def test_servers_that_decide_at_the_same_moment_never_give_one_slot_twice(folder
     machine = Machine(connection, cards=3)
     for number in range(8):
         machine.add(f"t{number}", gpus=1)
-    sight = GpuView(machine.look())
+    view = GpuView(machine.look())
     together = threading.Barrier(4)
 
     def claim_once(server: str) -> None:
         own = connect(folder)
         together.wait()
         with transaction(own, folder):
-            Store(own).claims.claim(server, Limits(jobs=2), NOW, sight)
+            Store(own).claims.claim(server, Limits(jobs=2), NOW, view)
         own.close()
 
     threads = [threading.Thread(target=claim_once, args=(f"server-{number}",)) for number in range(4)]
@@ -129,8 +129,8 @@ def test_a_run_that_waits_keeps_nobody_back_in_a_confined_queue_that_asks_for_th
     waits = machine.add("a", gpus=1, gpu_memory=GIB)
     confined = machine.add("b", queue="lane", gpus=1, gpu_memory=GIB)
     machine.now -= 1
-    taken = machine.take(sight=early, queues=lane)
-    assert ({run.id: labels(run) for run in taken.runs}, taken.needs_look) == ({confined.id: ["1"]}, True)
+    taken = machine.take(view=early, queues=lane)
+    assert ({run.id: labels(run) for run in taken.runs}, taken.needs_reading) == ({confined.id: ["1"]}, True)
     assert machine.given(queues=lane) == {waits.id: ["0"]}
 
 
@@ -165,8 +165,8 @@ def test_a_direct_run_gets_its_cards_where_queues_are_disabled(machine: Machine)
     machine.add("waits", gpus=1)
     assert machine.store.gpus.demands(direct=True) == ['{"count":1}']
     off: dict[str, Any] = {"disabled_by": "so", "jobs": 1}
-    assert not machine.take(sight=NO_VIEW, **off).runs
-    assert machine.take(sight=NO_VIEW, **off).needs_look
+    assert not machine.take(view=NO_VIEW, **off).runs
+    assert machine.take(view=NO_VIEW, **off).needs_reading
     assert machine.given(**off) == {ids[0]: ["0"], ids[1]: ["1"]}
     assert machine.given(**off) == {}
     machine.end(1)

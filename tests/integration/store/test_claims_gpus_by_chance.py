@@ -250,15 +250,15 @@ class Cards(RuleBasedStateMachine):
 
     def _claims(self, server: str) -> None:
         """By a look of this very moment."""
-        sight = GpuView(self.look(), self.last[server], is_news=True)
+        view = GpuView(self.look(), self.last[server], is_news=True)
         usable = {index for index in range(self.cards) if index not in self.strangers | self.broken}
-        taken = self._taken(server, sight)
-        assert not taken.needs_look
+        taken = self._taken(server, view)
+        assert not taken.needs_reading
         assert all(card.label in map(str, usable) for run in taken.runs for card in run.gpus)
-        self.last[server] = taken.look
+        self.last[server] = taken.reading
 
-    def _taken(self, server: str, sight: GpuView) -> ClaimResult:
-        taken = self.store.claims.claim(server, self.limits(server), self.now, sight)
+    def _taken(self, server: str, view: GpuView) -> ClaimResult:
+        taken = self.store.claims.claim(server, self.limits(server), self.now, view)
         for run in taken.runs:
             assert run == self.store.runs.get(run.id)
             self.giver[run.id, run.attempt] = server

@@ -45,10 +45,10 @@ def test_a_driver_that_is_not_there_is_no_matter_for_runs_without_cards(machine:
     machine.add("a", gpus=1)
     plain = machine.add("b")
     taken = machine.take(
-        sight=GpuView(GpuReading(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver is not there"))
+        view=GpuView(GpuReading(began_at=NOW, ended_at=NOW, problem="the NVIDIA driver is not there"))
     )
     assert [run.id for run in taken.runs] == [plain.id]
-    assert (taken.needs_look, taken.is_vetoed) == (False, True)
+    assert (taken.needs_reading, taken.is_vetoed) == (False, True)
 
 
 def test_cards_are_set_aside_as_they_fall_free_for_a_run_that_needs_several(

@@ -15,10 +15,10 @@ def test_where_processes_cannot_be_seen_memory_in_use_in_two_looks_in_a_row_is_s
     container.add(gpus=1)
     taken = container.news()
     assert (taken.runs, taken.is_vetoed) == ([], True)
-    assert taken.look is not None
-    assert taken.look.gpus[0].doubts == 2
-    assert container.store.gpus.reading() == taken.look
-    assert container.take(sight=GpuView(taken.look)).runs == []
+    assert taken.reading is not None
+    assert taken.reading.gpus[0].doubts == 2
+    assert container.store.gpus.reading() == taken.reading
+    assert container.take(view=GpuView(taken.reading)).runs == []
     container.change(0, free=24 * GIB)
     assert [labels(run) for run in container.news().runs] == [["0"]]
 
@@ -33,8 +33,8 @@ def test_where_processes_cannot_be_seen_a_run_that_waits_accounts_for_nothing(
     for _ in range(3):
         taken = container.news()
         assert taken.runs == []
-    assert taken.look is not None
-    assert taken.look.gpus[0].doubts == 4
+    assert taken.reading is not None
+    assert taken.reading.gpus[0].doubts == 4
 
 
 def test_where_processes_cannot_be_seen_our_own_runs_account_for_what_they_asked_for(container: Container) -> None:

@@ -87,13 +87,13 @@ def lack(found: Placed | Blocked) -> str:
     """Why there never are such cards; it is the reason, too, and what a later look may change."""
     assert reason(found) == blocked(found).lack
     assert blocked(found).is_vetoed
-    assert not blocked(found).needs_look
+    assert not blocked(found).needs_reading
     return blocked(found).lack
 
 
 def asks_for_a_look(found: Placed | Blocked) -> bool:
     """Nothing but a fresh look is needed."""
-    if not blocked(found).needs_look:
+    if not blocked(found).needs_reading:
         return False
     assert reason(found) == "checking which GPUs are free"
     assert not (blocked(found).lack or blocked(found).is_vetoed)

@@ -168,15 +168,15 @@ def test_what_is_given_may_be_given_and_what_may_be_given_is_given(scene: Scene)
             assert all(card in free for card in found.gpus)
             assert all(any(id_ in (label_or_index(card), card.key) for card in found.gpus) for id_ in demand.ids)
             new = [lease for key in keys for lease in after[key] if lease not in before[key]]
-            assert [(lease.run, lease.memory, lease.set_aside) for lease in new] == [
+            assert [(lease.run, lease.memory, lease.is_reserved) for lease in new] == [
                 (run, demand.memory, False)
             ] * demand.count
         else:
             event("a run is not given any")
             assert len(free) < demand.count
             assert found.reason
-            assert not found.needs_look
-            assert all(lease.set_aside for key in changed for lease in after[key] if lease.run == run)
+            assert not found.needs_reading
+            assert all(lease.is_reserved for key in changed for lease in after[key] if lease.run == run)
             if found.lack:
                 assert not changed
         assert all(after[key][: len(before[key])] == before[key] for key in after)
@@ -189,7 +189,7 @@ def test_nothing_is_given_by_a_look_that_is_not_fresh(scene: Scene, age: float) 
     for run, asked in enumerate(scene.asked, start=1):
         found = board.place(run, *asked)
         assert not isinstance(found, Placed)
-        assert found.needs_look != (found.is_vetoed or bool(found.obstacles))
+        assert found.needs_reading != (found.is_vetoed or bool(found.obstacles))
 
 
 @given(SCENES)

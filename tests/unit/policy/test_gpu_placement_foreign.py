@@ -27,7 +27,7 @@ def test_a_card_on_which_somebody_else_computes_is_passed_over() -> None:
     assert given(a_board(busy, a_card(1)).place(1, needs())) == ["1"]
     found = blocked(a_board(busy).place(1, needs()))
     assert found.reason == "waits for GPUs: GPU 0 is used by python (pid 77, ann) with 4 GiB"
-    assert (found.is_vetoed, found.lack, found.needs_look) == (True, "", False)
+    assert (found.is_vetoed, found.lack, found.needs_reading) == (True, "", False)
 
 
 def test_of_a_process_only_what_is_known_is_said() -> None:

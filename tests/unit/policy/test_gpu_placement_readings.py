@@ -34,7 +34,7 @@ def test_memory_that_is_not_known_is_not_free() -> None:
     unknown = a_card(0, total=None, free=None)
     found = blocked(a_board(unknown).place(1, needs(gib=1)))
     assert found.reason == "waits for GPUs: GPU 0 does not report its free memory"
-    assert (found.is_vetoed, found.lack, found.needs_look) == (True, "", False)
+    assert (found.is_vetoed, found.lack, found.needs_reading) == (True, "", False)
     assert given(a_board(unknown).place(1, needs())) == ["0"]
 
 
@@ -82,7 +82,7 @@ def test_a_card_that_fails_is_passed_over_and_the_others_are_not() -> None:
     assert given(a_board(failed, a_card(1)).place(1, needs())) == ["1"]
     found = blocked(a_board(failed).place(1, needs()))
     assert found.reason == "waits for GPUs: GPU 0 has fallen off the bus"
-    assert (found.is_vetoed, found.lack, found.needs_look) == (True, "", False)
+    assert (found.is_vetoed, found.lack, found.needs_reading) == (True, "", False)
 
 
 def test_what_somebody_can_do_something_about_is_named_first_and_not_all_of_many() -> None:
