@@ -194,39 +194,39 @@ def test_options_and_runs_are_completed(place: Place) -> None:
     assert any(word.startswith("train:") for word in complete("bash", place, "logs tr"))
 
 
+# The completion of bash is a script for bash.
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash here")
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("rel", "release"),
-        ("show tr", "train:first train:second"),
-        ("show train", "train:first train:second"),
-        ("show train :", "first second"),
-        ("show train : s", "second"),
-        ("show train:s", "train:second"),
-        ("wait train : first train : f", "first"),
-    ],
-)
-def test_bash_itself_completes_commands_and_runs(place: Place, words: str, offered: str) -> None:
+def test_bash_itself_completes_commands_and_runs(place: Place) -> None:
     place.init()
     place.path("train.yaml").write_text("command: 'true'\n")
     for run_id in ("second", "first"):
         place.run("enqueue", "--run-id", run_id, str(place.path("train.yaml")))
-    script = (
-        'eval "$(_AQUEUE_COMPLETE=bash_source aqueue)"; '
-        f"COMP_WORDS=(aqueue {words}); COMP_CWORD={words.count(' ') + 1}; "
-        '_aqueue_completion aqueue; echo "${COMPREPLY[@]}"'
-    )
+    expected = {
+        "rel": "release",
+        "show tr": "train:first train:second",
+        "show train": "train:first train:second",
+        "show train :": "first second",
+        "show train : s": "second",
+        "show train:s": "train:second",
+        "wait train : first train : f": "first",
+    }
+    script = """
+        eval "$(_AQUEUE_COMPLETE=bash_source aqueue)"
+        for words; do
+            COMPREPLY=(); COMP_WORDS=(aqueue $words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _aqueue_completion aqueue; echo "${COMPREPLY[@]}"
+        done
+    """
     path = f"{PROGRAM.parent}{os.pathsep}{place.environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-c", script, "bash", *expected],
         cwd=place.base,
         env=place.environment | {"PATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert (done.stdout, done.stderr) == (f"{offered}\n", "")
+    assert (done.stdout.splitlines(), done.stderr) == ([*expected.values()], "")
 
 
 def test_ctrl_c_is_silent_while_the_command_is_still_being_loaded(place: Place) -> None:

@@ -33,11 +33,12 @@ def test_start_makes_a_folder_and_returns_once_a_server_serves_it(place: Place) 
     eventually(lambda: place.lines("here") == [str(place.base)])
 
 
-def test_the_server_leaves_after_ten_seconds_without_work(place: Place) -> None:
-    began = time.monotonic()
-    server = start(place)
-    eventually(lambda: server.is_gone)
-    assert time.monotonic() - began > 9.5
+@pytest.mark.parametrize(("options", "told"), [((), "10.000"), (("--idle-timeout", "0.5s"), "0.500")])
+def test_the_server_is_told_to_leave_after_ten_seconds_without_work_or_as_asked(
+    place: Place, options: tuple[str, ...], told: str
+) -> None:
+    arguments = Path(f"/proc/{start(place, *options).pid}/cmdline").read_text().split("\0")
+    assert arguments[arguments.index("--idle-timeout") + 1] == told
 
 
 def test_told_otherwise_it_leaves_sooner_and_takes_new_work_until_then(place: Place) -> None:
