@@ -24,7 +24,7 @@ from tests.waiting import eventually
 
 @pytest.mark.parametrize("module", [client, control], ids=lambda module: module.__name__)
 def test_what_the_docstrings_show_is_so(queue: Client, module: object) -> None:
-    failed, tried = doctest.testmod(module, extraglobs={"aqueue": aqueue, "queue": queue})  # type: ignore[arg-type]
+    failed, tried = doctest.testmod(module, extraglobs={"aqueue": aqueue, "queue": queue})  # type: ignore[arg-type]  # any object will do
     assert tried and not failed
 
 
@@ -126,7 +126,7 @@ def test_what_makes_no_sense_is_refused_with_a_hint_and_nothing_is_queued(
     queue: Client, wrong: dict[str, object]
 ) -> None:
     with pytest.raises(AqueueError) as caught:
-        queue.add("true", **wrong)  # type: ignore[arg-type]
+        queue.add("true", **wrong)  # type: ignore[arg-type]  # wrong on purpose
     assert caught.value.hint
     assert queue.runs() == []
 
@@ -181,28 +181,6 @@ def test_a_notebook_shows_runs_as_tables(queue: Client) -> None:
     run = queue.add("true", name="a", params={"text": "<b>"})
     assert "<td>text=&lt;b&gt;</td>" in run._repr_html_()
     assert "<td>&lt;b&gt;</td>" in queue.runs()._repr_html_()
-
-
-@pytest.mark.at_length
-def test_a_script_of_a_user_has_types(tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import aqueue\n"
-        "with aqueue.Client.find() as queue:\n"
-        "    run = queue.add('true', gpus=1, params={'lr': 0.1}, after=[42])\n"
-        "    reveal_type(queue.wait(run)[0].state)\n"
-        "    queue.add('true', gpu=1)\n"
-        "    run.nothing\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), script],
-        capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert 'Revealed type is "aqueue.model.run.State"' in done.stdout
-    assert 'Unexpected keyword argument "gpu"' in done.stdout
-    assert '"Run" has no attribute "nothing"' in done.stdout
-    assert "Found 2 errors" in done.stdout
 
 
 def test_a_folder_is_found_as_commands_find_it(queue: Client, tmp_path: Path) -> None:
