@@ -71,6 +71,8 @@ class World:
         self.forgotten: set[int] = set()
         self.claimed: set[tuple[int, int]] = set()
         self.retried: dict[int, Run] = {}
+        self._runs: list[Run] = []
+        self._read_at: int | None = None
 
     def draw(self, strategy: st.SearchStrategy[T]) -> T:
         return self.data.draw(strategy)
@@ -79,7 +81,11 @@ class World:
         return self.draw(st.sampled_from([True, True, False]))
 
     def runs(self, *states: State) -> list[Run]:
-        return self.store.runs.select(states=states)
+        # Read anew only after a change: the invariants ask for them many times in between.
+        if self._read_at != self.connection.total_changes or self.connection.in_transaction:
+            self._runs = self.store.runs.select()
+            self._read_at = self.connection.total_changes
+        return [run for run in self._runs if not states or run.state in states]
 
     def running(self) -> list[Run]:
         return self.runs(State.RUNNING)

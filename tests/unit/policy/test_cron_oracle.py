@@ -46,10 +46,15 @@ def due_in(schedule: Schedule, after: float, until: float) -> list[float]:
 
 def changes(zone: str) -> list[float]:
     """The hours in which the clocks of a zone are changed."""
-    first, last = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (ZONES[zone][0], ZONES[zone][1] + 1))
-    hours = [first + hour * HOURS for hour in range(int((last - first) / HOURS))]
-    offsets = [datetime.fromtimestamp(hour, ZoneInfo(zone)).utcoffset() for hour in hours]
-    return [hours[number] for number in range(1, len(hours)) if offsets[number] != offsets[number - 1]]
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in (ZONES[zone][0], ZONES[zone][1] + 1))
+    days = [first.timestamp() + day * DAYS for day in range((last - first).days)]
+    hours = [day + hour * HOURS for day in days if changes_within(zone, day, DAYS) for hour in range(24)]
+    return [hour + HOURS for hour in hours if changes_within(zone, hour, HOURS)]
+
+
+def changes_within(zone: str, moment: float, seconds: float) -> bool:
+    before, after = (datetime.fromtimestamp(at, ZoneInfo(zone)).utcoffset() for at in (moment, moment + seconds))
+    return before != after
 
 
 CHANGES = {zone: changes(zone) for zone in ZONES}
