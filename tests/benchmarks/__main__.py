@@ -50,7 +50,7 @@ def main() -> None:
         schedules,
         partial(sweeps, count=10_000),
         partial(isolation, files=10_000, times=9),
-        partial(idle, seconds=20),
+        partial(idle, seconds=60),
         partial(commands, times=15),
     )
     with tempfile.TemporaryDirectory(prefix="aqueue-benchmark-") as directory:

@@ -12,8 +12,8 @@ def idle(bench: Bench, seconds: float) -> None:
         before = cpu_seconds(folder.server)
         time.sleep(seconds)
         share = (cpu_seconds(folder.server) - before) / seconds
-        bench.row("idle server, processor", f"{share:.2%} of a core", f"over {seconds:.0f} s", "at most 0.5 %")
-        bench.row("idle server, memory", f"{resident(folder.server):.0f} MB", "", "at most 45 MB")
+        bench.row("idle server, processor", f"{share:.3%} of a core", f"over {seconds:.0f} s", "at most 0.05 %")
+        bench.row("idle server, memory", f"{resident(folder.server):.0f} MB", "", "at most 38 MB")
 
 
 def commands(bench: Bench, times: int) -> None:

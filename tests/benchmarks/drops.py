@@ -1,57 +1,55 @@
 """From a dropped file to a run: how soon, how many in a second, and what a crowd that waits changes."""
 
-import os
+import contextlib
 import random
-import shutil
 import statistics
-import subprocess
-import tempfile
 import time
 
+from aqueue.model.task import Task
+from tests.benchmarks import peers
 from tests.benchmarks.bench import Bell, Bench, Folder, finish_rate, ms, resident, until
 
 
 def latency(bench: Bench) -> None:
     for what, pause, times, aim in (
-        ("idle for a second", 1.05, 33, "at most 12 ms"),
-        # Longer than the watch expects another change soon.
-        ("idle for 4 seconds", 4.1, 15, ""),
-        ("in a hot loop", 0.02, 100, "at most 4 ms"),
+        ("in a hot loop", 0.02, 100, "at most 1.1 of tsp's"),
+        ("after a second", 1.05, 20, "at most 1.1 of tsp's"),
+        ("after 4 seconds", 4.1, 10, "at most 1.1 of tsp's"),
     ):
         with bench.serving() as folder:
             time.sleep(4 if pause > 1 else 0)
-            ours, bare = drop_to_start(bench, folder, pause, times)
-            bench.row(
-                f"drop to start, {what}",
-                ms(ours - bare),
-                f"a bare sh -c takes {ms(bare)} more",
-                aim,
-            )
+            taken = drop_to_start(bench, folder, pause, times)
+        ours = taken.pop("aqueue")
+        beside = ", ".join(f"{name} {ms(theirs)} ({ours / theirs:.2f})" for name, theirs in taken.items())
+        bench.row(f"drop to start, {what}", ms(ours), f"{beside}; in brackets aqueue's share of it", aim)
 
 
 def throughput(bench: Bench, repeat: int) -> None:
-    rates, bare, spooler = [], [], []
+    """Rates of `true`, dropped and queued, and of others in the same rounds."""
+    found: dict[str, list[float]] = {}
     for _ in range(repeat):
-        bare.append(bare_rate())
-        rates.append(rate_of_true(bench, 1000))
-        spooler.append(spooler_rate(bench))
-    ratios = [ours / theirs for ours, theirs in zip(rates, bare, strict=True)]
-    beside = f"bare loop {statistics.median(bare):.0f}/s"
-    known = [rate for rate in spooler if rate]
-    if known:
-        beside += f", tsp {statistics.median(known):.0f}/s"
-    bench.row(
-        "1,000 `true` dropped at once, -j 2",
-        f"{statistics.median(rates):.0f}/s, {statistics.median(ratios):.2f} of a bare loop",
-        beside,
-        "at least 0.30",
+        for name, rate in (
+            ("dropped", rate_of_true(bench, 1000)),
+            ("queued", rate_of_queued(bench, 1000)),
+            *peers.rates(bench),
+        ):
+            found.setdefault(name, []).append(rate)
+    bare = found["bare loop"]
+    beside = ", ".join(
+        f"{name} {statistics.median(rates):.0f}/s"
+        for name, rates in found.items()
+        if name not in ("dropped", "queued")
     )
+    for how, aim in (("dropped", "at least 0.40"), ("queued", "at least 0.45")):
+        share = statistics.median(ours / theirs for ours, theirs in zip(found[how], bare, strict=True))
+        figure = f"{statistics.median(found[how]):.0f}/s, {share:.2f} of a bare loop"
+        bench.row(f"1,000 `true` {how} at once, -j 2", figure, beside, aim)
 
 
 def crowd(bench: Bench, count: int) -> None:
     # One run keeps the queue of the many busy; there are two more jobs for whatever else comes.
     with bench.serving("-j", "3", "-q") as folder:
-        empty = drop_to_start(bench, folder, 0.05, 30, "priority: high\n")
+        empty = drop_to_start(bench, folder, 0.05, 30, "priority: high\n", with_peers=False)["aqueue"]
         began = folder.drop_many("few", 500, "command: 'true'\n")
         empty_rate = finish_rate(folder, "name LIKE 'few%'", 500, began)
         folder.drop(folder.stage("blocker", "command: sleep 1000\nqueue: crowd\n"))
@@ -62,14 +60,14 @@ def crowd(bench: Bench, count: int) -> None:
         bench.row(f"{count:,} files dropped at once", f"accepted {count / seconds:.0f}/s", "", "at least 2,000/s")
         until(lambda: not list((folder.path / ".aqueue" / "incoming").iterdir()), 0.2)
         bench.row(f"memory with {count:,} waiting", f"{resident(folder.server):.0f} MB", "", "under 100 MB")
-        full = drop_to_start(bench, folder, 0.05, 30, "priority: high\n")
+        full = drop_to_start(bench, folder, 0.05, 30, "priority: high\n", with_peers=False)["aqueue"]
         began = folder.drop_many("more", 500, "command: 'true'\n")
         full_rate = finish_rate(folder, "name LIKE 'more%'", 500, began)
-        slower = (full[0] - full[1]) / (empty[0] - empty[1])
+        slower = full / empty
         bench.row(
             f"drop to start of a `high` run, {count:,} waiting",
-            ms(full[0] - full[1]),
-            f"{slower:.2f} times that of an empty queue ({ms(empty[0] - empty[1])})",
+            ms(full),
+            f"{slower:.2f} times that of an empty queue ({ms(empty)})",
             "within 1.5 times",
         )
         bench.row(
@@ -80,23 +78,31 @@ def crowd(bench: Bench, count: int) -> None:
         )
 
 
-def drop_to_start(bench: Bench, folder: Folder, pause: float, times: int, extra: str = "") -> tuple[float, float]:
-    """Median seconds from the drop to the first instruction, and of a bare spawn to it."""
+def drop_to_start(
+    bench: Bench, folder: Folder, pause: float, times: int, extra: str = "", *, with_peers: bool = True
+) -> dict[str, float]:
+    """Median seconds from a drop, or from a peer's submission, to the first instruction; in turns."""
     bell = Bell(bench.root)
-    ours, bare = [], []
-    for number in range(times):
-        staged = folder.stage(f"hot{number}-{time.monotonic_ns()}", f"command: {bell.command}\n{extra}")
-        # Not in step with whoever looks once in a while.
-        time.sleep(pause * random.uniform(0.98, 1.02))
-        began = time.perf_counter()
-        folder.drop(staged)
-        ours.append(bell.wait() - began)
-        time.sleep(0.02)
-        began = time.perf_counter()
-        process = subprocess.Popen(["/bin/sh", "-c", bell.command])
-        bare.append(bell.wait() - began)
-        process.wait()
-    return statistics.median(ours), statistics.median(bare)
+    taken: dict[str, list[float]] = {"aqueue": []}
+    with contextlib.ExitStack() as stack:
+        others = {
+            name: stack.enter_context(submitting)
+            for name, submitting in (peers.starters(bench) if with_peers else ())
+        }
+        for number in range(times):
+            staged = folder.stage(f"hot{number}-{time.monotonic_ns()}", f"command: {bell.command}\n{extra}")
+            # Not in step with whoever looks once in a while.
+            time.sleep(pause * random.uniform(0.98, 1.02))
+            began = time.perf_counter()
+            folder.drop(staged)
+            taken["aqueue"].append(bell.wait() - began)
+            for name, submit in others.items():
+                time.sleep(0.02)
+                began = time.perf_counter()
+                process = submit(bell.command)
+                taken.setdefault(name, []).append(bell.wait() - began)
+                process.wait()
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
 def rate_of_true(bench: Bench, count: int) -> float:
@@ -106,34 +112,9 @@ def rate_of_true(bench: Bench, count: int) -> float:
         return finish_rate(folder, "name LIKE 'true%'", count, began)
 
 
-def bare_rate(count: int = 1000) -> float:
-    """`true` runs in a second, two at a time, by a loop that does nothing else."""
-    began = time.perf_counter()
-    running: list[subprocess.Popen[bytes]] = []
-    for _ in range(count):
-        running.append(subprocess.Popen(["true"]))
-        if len(running) == 2:
-            running.pop(0).wait()
-    for process in running:
-        process.wait()
-    return count / (time.perf_counter() - began)
-
-
-def spooler_rate(bench: Bench, count: int = 500) -> float | None:
-    if not shutil.which("tsp"):
-        return None
-    # Not removed before the end: ext4 is many times slower to make files for minutes after others were removed.
-    directory = tempfile.mkdtemp(dir=bench.root)
-    environment = os.environ | {"TS_SOCKET": f"{directory}/socket", "TMPDIR": directory, "TS_MAXFINISHED": "2000"}
-
-    def spool(*arguments: str) -> None:
-        subprocess.run(["tsp", *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-
-    spool("-S", "2")
-    began = time.perf_counter()
-    for _ in range(count):
-        spool("-n", "true")
-    spool("-w")
-    rate = count / (time.perf_counter() - began)
-    spool("-K")
-    return rate
+def rate_of_queued(bench: Bench, count: int) -> float:
+    with bench.serving("-j", "2", "-q") as folder:
+        time.sleep(1)
+        began = time.time()
+        folder.put(Task(name="queued", command="true", working_dir="/") for _ in range(count))
+        return finish_rate(folder, "name = 'queued'", count, began)
