@@ -241,6 +241,8 @@ class Dispatcher:
 
     def _follow(self, cycle_input: CycleInput, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
         """Do what follows from a cycle."""
+        # First: another server has a longer way to its next start than this one.
+        self._reporter.ring_if_others_are_concerned(result)
         if cycle_input.orders:
             self._orders.have_been_recorded(cycle_input.orders)
         self._attempts.have_been_recorded()

@@ -29,8 +29,13 @@ class ResultReporter:
         self.failed: set[int] = set()
         """The runs that ended here and have failed."""
 
+    def ring_if_others_are_concerned(self, result: CycleResult) -> None:
+        """Ring the bell if other servers may now start something, or leave."""
+        if result.concerns_others:
+            self._folder.ring()
+
     def report(self, cycle_input: CycleInput, result: CycleResult) -> None:
-        """Report what a cycle recorded and claimed, and ring the bell if that concerns other servers."""
+        """Report what a cycle recorded and claimed."""
         new = list(_newly_accepted(cycle_input, result))
         self._report(*(_event_of_accepted(*one) for one in new))
         for accepted in (*(one for _, one in new), *(made.accepted for made in result.schedules.made)):
@@ -46,8 +51,6 @@ class ResultReporter:
                 self.failed.discard(run.id)
         if result.ended or result.claimed or result.schedules.made:
             self._folder.tell()
-        if result.concerns_others:
-            self._folder.ring()
 
 
 def _newly_accepted(cycle_input: CycleInput, result: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:
