@@ -131,7 +131,15 @@ def _load() -> None:
     for module in pkgutil.walk_packages(aqueue.__path__, "aqueue."):
         if module.name not in _SCRIPTS:
             importlib.import_module(module.name)
-    for name in ("rich.table", "pynvml", "yaml"):
+    for name in (
+        "aiosqlite",
+        "anyio._backends._asyncio",
+        "pynvml",
+        "rich.console",
+        "rich.markup",
+        "rich.table",
+        "yaml",
+    ):
         importlib.import_module(name)
     # A server does without it where there is none.
     with contextlib.suppress(ImportError):
@@ -203,7 +211,28 @@ def _become(request: bytes, reports: int, out: int, err: int) -> None:
     sys.argv[1:] = arguments
 
 
+def _end_at_once(codes: list[int]) -> None:
+    """End with the exit code, if it is known, without the interpreter being taken apart.
+
+    That takes longer than most commands do: all that was loaded before the fork is copied for it.
+    """
+    # If output cannot be written, Python itself is to say so.
+    with contextlib.suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if codes:
+            os._exit(codes[0])
+
+
 if __name__ == "__main__":
+    # What is registered first comes last: after the ends of threads, and whatever modules have registered.
+    exit_codes: list[int] = []
+    atexit.register(_end_at_once, exit_codes)
     _load()
     _answer(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("aqueue", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("aqueue", run_name="__main__", alter_sys=True)
+    except SystemExit as ending:
+        if isinstance(ending.code, int):
+            exit_codes.append(ending.code)
+        raise
