@@ -62,10 +62,12 @@ class Place:
     Args:
         base: where commands are given; the folder's parent.
         prefix: what to run every command under.
+        beside: the pid of a process in whose namespaces the prefix runs commands, if that is all it does.
     """
 
-    def __init__(self, base: Path, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, base: Path, prefix: Sequence[str] = (), *, beside: int | None = None) -> None:
         self.base = base
+        self.beside = beside
         self.folder = base / "queue"
         self.state = self.folder / ".aqueue"
         self.prefix = tuple(prefix)
@@ -113,9 +115,9 @@ class Place:
     ) -> "subprocess.Popen[Any] | Forked":
         """The same as `start`, but mostly faster."""
         environment = self.environment | dict(env or {})
-        if self.prefix or not can_fork(environment):
+        if (self.prefix and self.beside is None) or not can_fork(environment):
             return self.start(*arguments, env=env, cwd=cwd, stdout=out, stderr=err)
-        process = fork(arguments, cwd, environment, out.fileno(), err.fileno())
+        process = fork(arguments, cwd, environment, out.fileno(), err.fileno(), beside=self.beside)
         self.processes.append(process)
         return process
 

@@ -11,6 +11,7 @@ a process starts: so there is one that has loaded all for each set of those.
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -83,16 +84,25 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     return not any(key.startswith(_READ_AT_START) for key in changed)
 
 
-def fork(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: int, err: int) -> Forked:
+def fork(
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    out: int,
+    err: int,
+    *,
+    beside: int | None = None,
+) -> Forked:
     """Start `python -m aqueue` in a session of its own, with nothing on standard input.
 
     Args:
+        beside: the pid of a process whose user and mount namespaces it is to be in; None: in those that we are in.
         out: the descriptor of its standard output.
         err: of its standard error.
     """
     # What is told later must not be read together with what was told before.
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    request = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
+    request = json.dumps([list(arguments), str(cwd), dict(environment), beside]).encode()
     linkers = tuple(sorted(item for item in environment.items() if item[0].startswith(_LINKERS)))
     with theirs:
         socket.send_fds(_loaded(linkers), [request], [theirs.fileno(), out, err])
@@ -198,8 +208,10 @@ def _tell_of_ends(reports: dict[int, int]) -> None:
 
 def _become(request: bytes, reports: int, out: int, err: int) -> None:
     """Be as a process that was started for this."""
-    arguments, cwd, environment = json.loads(request)
+    arguments, cwd, environment, beside = json.loads(request)
     os.setsid()
+    if beside is not None:
+        _enter_namespaces_of(beside)
     os.dup2(out, 1)
     os.dup2(err, 2)
     for descriptor in (reports, out, err):
@@ -209,6 +221,17 @@ def _become(request: bytes, reports: int, out: int, err: int) -> None:
     os.environ.update(environment)
     sys.path[0] = cwd
     sys.argv[1:] = arguments
+
+
+def _enter_namespaces_of(pid: int) -> None:
+    """Be where nsenter would be: in the user namespace first, which gives the right to enter the other."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Both are opened before: in the other user namespace this process may not look into /proc any more.
+    namespaces = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
+    for namespace in namespaces:
+        if libc.setns(namespace, 0):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(namespace)
 
 
 def _end_at_once(codes: list[int]) -> None:

@@ -28,7 +28,7 @@ class SmallDisk:
     def __init__(self, keeper: int, mounted: Path) -> None:
         self.path = Path(f"/proc/{keeper}/root{mounted}")
         enter = ("nsenter", f"--target={keeper}", "--user", "--mount", "--preserve-credentials")
-        self.place = Place(mounted, (*enter, f"--wd={mounted}"))
+        self.place = Place(mounted, (*enter, f"--wd={mounted}"), beside=keeper)
         self._ballast = self.path / "ballast"
 
     def fill(self, leave: int = 0) -> None:
