@@ -264,7 +264,7 @@ def test_without_matplotlib_it_is_said_how_to_get_it(place: Place) -> None:
 
 
 def test_what_runs_measured_is_drawn(measured: Place) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
     arguments = ("compare", "--group", "train", "-x", "lr", "-y", "loss", "--by", "seed", "--save")
     # What a person has set up for windows is of no matter, nor is it that there are none.
     done = measured.ask(*arguments, "plot.svg", env={"MPLBACKEND": "nonsense", "DISPLAY": ""})

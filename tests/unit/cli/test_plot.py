@@ -22,7 +22,7 @@ def matplotlib() -> Any:
     # What it warns of while it is imported depends on what else is installed.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("matplotlib")
+        return pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
 
 
 def a_picture(*points: tuple[Scalar, float], **changes: Any) -> Picture:

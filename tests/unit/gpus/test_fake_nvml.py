@@ -1,6 +1,5 @@
 """The made up cards are what NVIDIA's own Python library sees."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 
 from tests.nvml.fake import FakeCards
-
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("pynvml"), reason="nvidia-ml-py is not installed")
 
 MIB = 1024 * 1024
 BEGIN = """
