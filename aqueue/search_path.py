@@ -1,6 +1,6 @@
-"""Python's search path without the directory that a command happens to be given in.
+"""Python's search path without the current directory.
 
-There, a project may well have a `queue.py` or `random.py` of its own.
+A project there may have its own `queue.py` or `random.py`.
 """
 
 import os

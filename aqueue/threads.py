@@ -1,4 +1,4 @@
-"""Threads for what would keep the event loop waiting, where the system may have none to give."""
+"""Threads for work that would block the event loop, on systems that may refuse to start one."""
 
 import asyncio
 import math
@@ -13,26 +13,26 @@ import anyio.to_thread
 
 T = TypeVar("T")
 
-_PAUSE: Final = 0.5
-"""Seconds after which another thread is asked for."""
+_RETRY_SECONDS: Final = 0.5
+"""Seconds before another attempt to start a thread."""
 
-_SILENCE: Final = 60.0
-"""Seconds without a shortage after which the next is told of."""
+_QUIET_SECONDS: Final = 60.0
+"""Seconds without a shortage after which the next one is reported."""
 
 
 class NoThreadError(RuntimeError):
-    """There are fewer threads to be had than are needed."""
+    """The system cannot start as many threads as are needed."""
 
 
 class NeedsThreadError(Exception):
-    """The event loop was about to do what may keep it waiting."""
+    """The event loop was about to run something that may block it."""
 
 
 def leave_event_loop() -> None:
-    """Say that what follows may take long.
+    """Declare that the following code may take long.
 
     Raises:
-        NeedsThreadError: it is the event loop that would have to wait for it.
+        NeedsThreadError: it is running in the event loop.
     """
     try:
         asyncio.get_running_loop()
@@ -42,16 +42,16 @@ def leave_event_loop() -> None:
 
 
 class _Warning:
-    """Tells that a thread has to be waited for; not for each of many who do."""
+    """A warning about a wait for a thread, shown once for many that wait."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._last_at = -math.inf
 
-    def give(self) -> None:
+    def show(self) -> None:
         now = time.monotonic()
-        if now - self._last_at >= _SILENCE:
-            self._warn("cannot have a thread: what needs one waits until one can be had")
+        if now - self._last_at >= _QUIET_SECONDS:
+            self._warn("cannot start a thread; work waits until one can be started; see `ulimit -u`")
         self._last_at = now
 
 
@@ -59,15 +59,15 @@ _warning: ContextVar[_Warning | None] = ContextVar("_warning", default=None)
 
 
 def warn_of_waiting(warn: Callable[[str], None]) -> None:
-    """Have `warn` told once when this task, or one that it starts from now on, has to wait for a thread."""
+    """Call `warn` once when this task, or one it starts from now on, has to wait for a thread."""
     _warning.set(_Warning(warn))
 
 
-async def have_threads(number: int) -> None:
-    """Start so many threads, which are there for those that call `in_thread` within the next seconds.
+async def start_threads(number: int) -> None:
+    """Start threads that are ready for calls of `in_thread` within the next seconds.
 
     Raises:
-        NoThreadError: there are not so many to be had.
+        NoThreadError: the system cannot start that many.
     """
     limiter = anyio.CapacityLimiter(number)
     together = threading.Barrier(number)
@@ -76,7 +76,7 @@ async def have_threads(number: int) -> None:
         try:
             await anyio.to_thread.run_sync(together.wait, limiter=limiter)
         except RuntimeError:
-            # "can't start new thread"; or another could not.
+            # "can't start new thread", here or in another task.
             together.abort()
 
     async with anyio.create_task_group() as tasks:
@@ -89,15 +89,15 @@ async def have_threads(number: int) -> None:
 async def in_thread(
     function: Callable[[], T], *, abandon_on_cancel: bool = False, limiter: anyio.CapacityLimiter | None = None
 ) -> T:
-    """Call a function in a worker thread; where none can be had, wait until one can.
+    """Call a function in a worker thread; if none can be started, wait until one can.
 
-    A user may have only so many processes, and each thread counts as one.
+    The system limits the number of a user's processes, and each thread counts as one.
 
     Args:
-        abandon_on_cancel, limiter: as of `anyio.to_thread.run_sync`.
+        abandon_on_cancel, limiter: as for `anyio.to_thread.run_sync`.
 
     Raises:
-        what the function raises.
+        any exception of the function.
     """
     has_begun = False
 
@@ -114,18 +114,18 @@ async def in_thread(
             if has_begun:
                 raise
         if (warning := _warning.get()) is not None:
-            warning.give()
-        await anyio.sleep(_PAUSE)
+            warning.show()
+        await anyio.sleep(_RETRY_SECONDS)
 
 
 async def without_waiting(function: Callable[[], T]) -> T:
-    """Call a function in the event loop; or in a worker thread, if it says that it may take long.
+    """Call a function in the event loop, and again in a worker thread if it needs one.
 
     Args:
-        function: calls `leave_event_loop` before it does what it could not do a second time.
+        function: calls `leave_event_loop` before its first step that must not be repeated.
 
     Raises:
-        what the function raises.
+        any exception of the function.
     """
     try:
         return function()

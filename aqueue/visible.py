@@ -1,7 +1,7 @@
-"""Text from files, commands and other users as a terminal may be shown it. Pure.
+"""Text from files, commands and other users, made safe for a terminal. Pure.
 
-A control character in a name or a param moves the cursor, hides or forges what stands beside it, or fills the
-clipboard; one that turns the direction of writing around makes a command look like another.
+Control characters in a name or param can move the cursor, hide or forge other output, or fill the clipboard.
+Characters that change the writing direction can make one command look like another.
 """
 
 from itertools import chain
@@ -21,15 +21,15 @@ _SPELLED_IN_JSON: Final = {code: f"\\u{code:04x}" for code in _BEYOND_ASCII}
 
 
 def visible(text: str) -> str:
-    """Return a text with its control characters spelled out, as Python spells them; line ends and tabs stay."""
+    """Return a text with its control characters escaped as in Python. Line ends and tabs stay."""
     return text if text.isprintable() else text.translate(_SPELLED)
 
 
 def visible_line(text: str) -> str:
-    """Return a text as `visible` does, in one line."""
+    """Return a text escaped as by `visible`, on one line."""
     return visible(text).replace("\n", "\\n")
 
 
 def visible_json(document: str) -> str:
-    """Return a JSON document that says the same, without control characters."""
+    """Return an equivalent JSON document with its control characters escaped."""
     return document.translate(_SPELLED_IN_JSON)

@@ -241,8 +241,8 @@ def news_of(folder: Folder, *more: Path) -> Callable[[float], None]:
     # Imported here: what has ended already is told without it.
     from aqueue.folder.watch_files import watch_files
 
-    folder.tell()
-    return watch_files([str(folder.news), *map(str, more)])
+    folder.notify_clients()
+    return watch_files([str(folder.client_bell), *map(str, more)])
 
 
 def _read(connection: sqlite3.Connection, folder: Folder, ask: Callable[[Store], T]) -> T:

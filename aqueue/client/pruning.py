@@ -53,7 +53,7 @@ def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
     with opened(folder) as connection:
         count = forget(connection, folder, before)
         folder.ring()
-        folder.tell()
+        folder.notify_clients()
         with database.snapshot(connection, folder):
             is_served = bool(living_servers(Store(connection), folder))
         left = vacuum.give_back(connection, folder, _SERVED_SECONDS if is_served else _UNSERVED_SECONDS)

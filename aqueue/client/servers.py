@@ -102,7 +102,7 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
         AqueueError: it does not start.
     """
     folder.create()
-    with server_locks.alone(folder.state):
+    with server_locks.exclusive(folder.state):
         config = config_or_default(folder)
         if serving.idle_timeout is None:
             seconds = IDLE_SECONDS if config.idle_timeout is None else config.idle_timeout
@@ -130,7 +130,7 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
     folder.create()
     if serving.idle_timeout is None:
         serving = serving._replace(idle_timeout=math.inf)
-    with server_locks.alone(folder.state):
+    with server_locks.exclusive(folder.state):
         config_in_force(folder, warn, to_serve=True)
         process, _ = _start(folder, serving)
     with process:
@@ -145,7 +145,7 @@ def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
     leaving = Leaving.AT_ONCE if kill else Leaving.WHEN_DONE
     servers: list[Server] = []
     # One that is just being started is waited for.
-    with server_locks.alone(folder.state):
+    with server_locks.exclusive(folder.state):
         try:
             with changing(folder) as store:
                 servers = living_servers(store, folder)

@@ -78,7 +78,7 @@ def changing(where: Folder) -> Iterator[Store]:
     with opened(where) as connection, database.transaction(connection, where):
         yield Store(connection)
     where.ring()
-    where.tell()
+    where.notify_clients()
 
 
 @contextmanager

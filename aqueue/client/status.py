@@ -78,7 +78,7 @@ def take_status(folder: Folder, warn: Warn, *, with_schedules: bool = True) -> S
     return Status(
         moment,
         config,
-        [(server, server_locks.told_by(folder.servers, server.id)) for server in servers],
+        [(server, server_locks.shortage_of(folder.servers, server.id)) for server in servers],
         _queues_as_json(config, queues, paused),
         gpus,
         seen_at,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aqueue.client.session import Warn, awake_and_silent, config_or_default, now, present
 from aqueue.folder.layout import Folder
-from aqueue.folder.server_locks import told_by
+from aqueue.folder.server_locks import shortage_of
 from aqueue.model.config import Config
 from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.run import Run, State
@@ -61,7 +61,7 @@ class Waits:
     def _scene(self) -> "_Scene":
         config = config_or_default(self._folder, self._warn)
         awake, silent = awake_and_silent(self._store, self._folder, config.stale_after)
-        hindered = {server.id: told_by(self._folder.servers, server.id) for server in awake}
+        hindered = {server.id: shortage_of(self._folder.servers, server.id) for server in awake}
         return _Scene(limits_of(config), awake, silent, present(self._store), hindered)
 
     @cached_property

@@ -58,7 +58,7 @@ def _give(folder: Folder, orders: Sequence[Order], error: DiskFullError) -> None
         # Some file systems need room even to write over what is there; or nobody has ever served here.
         raise error from None
     folder.ring()
-    folder.tell()
+    folder.notify_clients()
 
 
 def _stop(folder: Folder, runs: Sequence[Run]) -> None:

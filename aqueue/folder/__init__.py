@@ -1,4 +1,4 @@
-"""The folder on disk: its layout, who may change it, who holds which lock, and what has changed.
+"""The folder on disk: its layout, permissions, locks and changes.
 
 Read `layout` and `watch` first.
 """

@@ -1,4 +1,4 @@
-"""The kernel's word that something has changed, as a descriptor to wait for; on Linux only."""
+"""An inotify descriptor to wait on. Linux only."""
 
 import contextlib
 import ctypes
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-# From <sys/inotify.h>: what watchfiles tells of, too.
+# From <sys/inotify.h>: the same events that watchfiles reports.
 _MODIFY, _ATTRIB, _CLOSE_WRITE = 0x02, 0x04, 0x08
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 _EVENTS: Final = (
@@ -17,14 +17,14 @@ _AT_ONCE: Final = 1 << 16
 
 
 class Doorbell:
-    """An inotify instance that says that something has changed, but not what.
+    """An inotify instance that signals a change, but not which.
 
     Args:
-        paths: files, and directories whose entries count, too.
+        paths: files, and directories to watch together with their entries.
 
     Raises:
-        FileNotFoundError, PermissionError: one of the paths is gone, or closed.
-        OSError: the kernel has no instance or no watch left, or no inotify at all.
+        FileNotFoundError, PermissionError: a path is gone or may not be read.
+        OSError: no inotify instance or watch is left, or the system has no inotify.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -40,16 +40,16 @@ class Doorbell:
             raise
 
     def fileno(self) -> int:
-        """Return the descriptor, which is readable once something has changed."""
+        """Return the descriptor. It becomes readable when something changes."""
         return self._descriptor
 
-    def quieten(self) -> None:
-        """Take note that it has rung, so that only a later change makes it ring again."""
+    def clear(self) -> None:
+        """Discard pending events, so that the descriptor becomes readable only for a later change."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, _AT_ONCE)
 
     def close(self) -> None:
-        """Give the instance back; more than once does no harm."""
+        """Close the instance. Calling it again is safe."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,4 +1,4 @@
-"""The search for the folder that a command is about."""
+"""The search for the folder a command works on."""
 
 import os
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from aqueue.folder.layout import Folder
 
 
 def find(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
-    """Find the folder that a command is about, as git finds its repository.
+    """Find the folder a command works on, as git finds its repository.
 
     Args:
-        given: what `--dir` says.
-        environment: in which `AQUEUE_DIR` may name it.
-        start: the working directory; the nearest `queue/.aqueue` from there upwards is taken.
+        given: the value of `--dir`, if any.
+        environment: may name the folder in `AQUEUE_DIR`.
+        start: the working directory. The search goes upwards from here to the nearest `queue/.aqueue`.
 
     Raises:
-        FolderError: there is none.
+        FolderError: there is no usable folder.
     """
     named = given or environment.get("AQUEUE_DIR")
     if named:
@@ -38,7 +38,7 @@ def find(given: str | None, environment: Mapping[str, str], start: Path) -> Fold
 
 
 def to_create(given: str | None, environment: Mapping[str, str], start: Path) -> Folder:
-    """Return the folder that a command which may create one is about: `./queue` unless named or found."""
+    """Return the folder for a command that may create one: the named or found one, else `./queue`."""
     named = given or environment.get("AQUEUE_DIR")
     if not named and not os.path.isdir(start / "queue"):
         found, _ = _search(start)
@@ -48,10 +48,10 @@ def to_create(given: str | None, environment: Mapping[str, str], start: Path) ->
 
 
 def _search(start: Path) -> tuple[Folder | None, str]:
-    """Search for a folder from a directory upwards, as far as that and what lies there is this user's own.
+    """Search upwards for a folder, through directories that only this user can change.
 
     Returns:
-        the folder, and why the search ended before the top, as the rest of a sentence.
+        the folder, and the reason why the search stopped early, worded as the end of a sentence.
     """
     for directory in (start, *start.parents):
         if os.path.isdir(directory / ".aqueue" / "runs"):

@@ -1,4 +1,4 @@
-"""The folder: what lies where in it, and who may write to it."""
+"""The folder: its paths, and who may write to it."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ _LIKE_CONFIG: Final = ("aqueue.yaml", "aqueue.yml")
 
 
 class Folder:
-    """The paths in and around one folder. Nothing is made until asked for."""
+    """The paths in and around one folder. Creating this object creates nothing on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Whichever way leads here: by this path, processes of runs are recognised.
+        # Resolved, because processes of runs are recognised by this path.
         self.state = Path(os.path.realpath(path / ".aqueue"))
         self.database = self.state / "state.db"
         self.incoming = self.state / "incoming"
@@ -29,34 +29,34 @@ class Folder:
         self.logs = self.state / "logs"
         self.scratch = self.state / "scratch"
         self.bell = self.state / "bell"
-        self.news = self.state / "news"
+        self.client_bell = self.state / "news"
         self.orders = self.state / "orders"
         self.last_good = self.state / CONFIG_NAME
         self.rejected = path / "rejected"
         self.config = path / CONFIG_NAME
         self.parent = path.parent
-        # As text too: making a path of parts takes longer than much of what is done with it.
+        # Also as text: joining `Path` objects is slow.
         self.runs_text = str(self.runs)
         self._incoming = str(self.incoming)
         self._bell = str(self.bell)
-        self._news = str(self.news)
+        self._client_bell = str(self.client_bell)
         self._path = str(path)
         self._config = str(self.config)
         self._rejected = str(self.rejected)
 
     def run_dir(self, run: int) -> Path:
-        """Return where the files of a run are."""
+        """Return the directory for the files of a run."""
         return Path(f"{self.runs_text}/{run}")
 
     def make_run_dir(self, run: int) -> None:
-        """Make the directory for the files of a run, if it is not there; a link in its place is removed."""
+        """Create the directory for the files of a run if it is missing. Remove a link in its place."""
         no_links.make_directory(f"{self.runs_text}/{run}")
 
     def file_away(self, name: str, runs: Sequence[int]) -> None:
-        """Move a file from `incoming/` to the folders of the runs that it became; remove it if none are left.
+        """Move a file from `incoming/` to the directories of its runs; remove it if it has none.
 
         Raises:
-            OSError: it is gone, or the disk is full.
+            OSError: the file is gone, or the disk is full.
         """
         incoming = f"{self._incoming}/{name}"
         for run in runs:
@@ -70,28 +70,28 @@ class Folder:
             os.unlink(incoming)
 
     def attempt(self, run: int, attempt: int) -> str:
-        """Return the path of an attempt's files, without their suffixes."""
+        """Return the path of an attempt's files, without suffix."""
         return f"{self.runs_text}/{run}/attempt-{attempt}"
 
     def log(self, run: int, attempt: int) -> Path:
-        """Return the output of an attempt."""
+        """Return the path of an attempt's log."""
         return Path(self.attempt(run, attempt) + ".log")
 
     def checkout(self, run: int, attempt: int) -> Path:
-        """Return the checkout in which an attempt runs, if it has one of its own."""
+        """Return the path of an attempt's own checkout, if it has one."""
         return Path(f"{self.runs_text}/{run}/checkout-{attempt}")
 
     def create(self) -> None:
-        """Make the folder and what it needs, as far as it is not there.
+        """Create the folder and its state directory if they are missing.
 
         Raises:
-            FolderError: it cannot be made, or others may write to it.
+            FolderError: the folder cannot be created, or others can write to it.
         """
         if not (is_text(str(self.path)) and is_text(str(self.state))):
-            raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or name another with --dir")
+            raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or choose another with --dir")
         try:
             self._check_way(self.path)
-            # Whatever the umask, nobody else may write in here, nor in what leads here.
+            # Regardless of the umask, nobody else may write here or in a directory on the way here.
             make_directories(self.path, 0o755)
             self.check_safe()
             self.state.mkdir(mode=0o700, exist_ok=True)
@@ -99,39 +99,39 @@ class Folder:
             self.state.chmod(0o700)
             for directory in (self.incoming, self.runs, self.servers):
                 directory.mkdir(mode=0o700, exist_ok=True)
-            for file in (self.bell, self.news):
+            for file in (self.bell, self.client_bell):
                 file.touch(mode=0o600)
         except OSError as error:
             raise FolderError(
                 f"{self.path} cannot be used as a folder: {error.strerror}",
-                "name another with --dir, or make this one writable for you",
+                "choose another with --dir, or make this one writable for you",
             ) from error
 
     def check(self) -> None:
-        """Refuse a folder that somebody else owns or can change, its state and what leads to them included.
+        """Check that nobody else owns or can change the folder, its state, or the way to them.
 
         Raises:
-            FolderError: with what to do.
+            FolderError: somebody can; the hint says what to do.
         """
         try:
             self._check_directory(self.path)
-            # The state may be a link of its own.
+            # `.aqueue` may itself be a link.
             self._check_way(self.path / ".aqueue")
             self._check_state()
         except OSError as error:
             raise FolderError(
-                f"{self.path} cannot be used: {error.strerror} ({error.filename})", "is it still there?"
+                f"{self.path} cannot be used: {error.strerror} ({error.filename})", "check that it is still there"
             ) from error
 
     def check_safe(self) -> None:
-        """Refuse a folder that somebody else can put files into, also into a sub-folder: they would be run.
+        """Check that nobody else can put files into the folder or a sub-folder, as they would be run.
 
         Raises:
-            FolderError: with the command that mends it.
+            FolderError: somebody can; the hint is the command that fixes it.
         """
         self.check()
         for directory in self.directories():
-            # One that is gone meanwhile does no harm.
+            # It may have been removed since it was listed.
             if directory.is_dir():
                 self._check_directory(directory)
 
@@ -148,7 +148,7 @@ class Folder:
         trust.check_state(str(self.state))
 
     def directories(self) -> Iterator[Path]:
-        """Yield the sub-folders in which task files may lie, at any depth, parents first."""
+        """Yield all sub-folders that may contain task files, parents first."""
         waiting = [self.path]
         while waiting:
             try:
@@ -160,7 +160,7 @@ class Folder:
             waiting.extend(found)
 
     def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
-        """Return True if `path` is a directory in which task files may lie."""
+        """Return True if `path` is a directory that may contain task files."""
         name = os.path.basename(path)
         if path == str(self.path):
             return True
@@ -171,7 +171,7 @@ class Folder:
         return os.path.isdir(path) and not os.path.islink(path)
 
     def is_task_file(self, path: str) -> bool:
-        """Return True if a file of this path would be a task file; hidden, backup and swap files are none."""
+        """Return True if the path is that of a task file. Hidden, backup and swap files are not."""
         name = os.path.basename(path)
         if not name.endswith(SUFFIXES) or name.startswith((".", "#")):
             return False
@@ -186,13 +186,13 @@ class Folder:
         """Wake the servers: the store has changed."""
         _touch(self._bell)
 
-    def tell(self) -> None:
-        """Wake those who wait for a run: something has ended or begun."""
-        _touch(self._news)
+    def notify_clients(self) -> None:
+        """Wake clients that wait for runs: a run has started or ended."""
+        _touch(self._client_bell)
 
 
 def _touch(path: str) -> None:
-    # A wake-up that is missed does no harm: whoever waits looks again by itself.
+    # A missed wake-up is harmless: everyone who waits also checks from time to time.
     with contextlib.suppress(OSError):
         try:
             os.utime(path)
@@ -201,20 +201,20 @@ def _touch(path: str) -> None:
 
 
 def make_directories(path: Path, mode: int) -> None:
-    """Make a directory and those on the way to it that are missing, none of them more open than `mode`.
+    """Create a directory and its missing parents, none more permissive than `mode`.
 
     Raises:
-        OSError: one of them cannot be made.
+        OSError: one of them cannot be created.
     """
     for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
         missing.mkdir(mode, exist_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that nobody reads half of it, for this user only: it may have secrets in it.
+    """Write a file atomically, readable only by this user because it may contain secrets.
 
     Raises:
-        OSError: there is no room for it, or it cannot be put there.
+        OSError: the disk is full, or the file cannot be created there.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
@@ -229,12 +229,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def is_open(directory: str) -> bool:
-    """Return True if this user may list a directory and open what is in it."""
+    """Return True if this user may list a directory and open its entries."""
     return os.access(directory, os.R_OK | os.X_OK)
 
 
 def is_text(name: str) -> bool:
-    """Return True if a name is UTF-8: others cannot be watched, printed or stored."""
+    """Return True if a name is UTF-8. Other names cannot be watched, printed or stored."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -243,5 +243,5 @@ def is_text(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text, also where it is not UTF-8."""
+    """Return a file name as printable text, even if it is not UTF-8."""
     return os.fsencode(name).decode(errors="backslashreplace")

@@ -1,7 +1,8 @@
-"""Files that are symbolic links. What a task file leads to stays where it is, and a copy of it is what is claimed.
+"""Task files that are symbolic links. The target stays where it is; a copy of it is claimed.
 
-The copy is beside the place in `incoming/` before the link is renamed to there, and is then put over the link. So
-there is one claim, as for any other file, and whoever finds a link in `incoming/` can finish what was begun.
+The copy is written next to its final place in `incoming/`. Then the link is renamed into `incoming/`, and the copy
+replaces it. So the claim is one rename, as for any other file, and any server that finds a link in `incoming/` can
+finish the claim.
 """
 
 import contextlib
@@ -13,11 +14,11 @@ from typing import Final
 from aqueue.folder.layout import printable
 
 _LEFT_AFTER: Final = 60.0
-"""Seconds after which whoever made a copy must be gone."""
+"""Seconds after which the process that made a copy must be gone."""
 
 
 def followed(path: str, status: os.stat_result) -> os.stat_result:
-    """Return the status of what a path leads to, given that of the path itself; the same if it leads nowhere."""
+    """Return the status of a link's target, given the status of the path; `status` if there is no target."""
     if stat.S_ISLNK(status.st_mode):
         with contextlib.suppress(OSError):
             return os.stat(path)
@@ -25,21 +26,21 @@ def followed(path: str, status: os.stat_result) -> os.stat_result:
 
 
 def why_no_file(path: str) -> tuple[str, str]:
-    """Return what to say of a path that does not lead to a regular file, and what to do about it."""
+    """Return why a path does not lead to a regular file, and what to do."""
     try:
         target = printable(os.readlink(path))
     except OSError:
-        return "is not a regular file", "put a file in its place, or remove it"
+        return "is not a regular file", "replace it with a file, or remove it"
     why = "is not a regular file"
     try:
         os.stat(path)
     except FileNotFoundError:
-        why = "is not there"
+        why = "does not exist"
     except OSError as error:
         why = f"cannot be reached: {error.strerror}"
     return (
         f"is a symbolic link to {target}, which {why}",
-        "have it lead to a file, or put a copy of the file in its place",
+        "point it at a file, or replace it with a copy of the file",
     )
 
 
@@ -47,15 +48,15 @@ def move(path: str, incoming: str, descriptor: int) -> os.stat_result | None:
     """Rename a task file, or a link to one, into `incoming/`.
 
     Args:
-        path: where it is.
-        incoming: where it is to be.
-        descriptor: of what was read.
+        path: its current path.
+        incoming: its new path.
+        descriptor: of the file that was read.
 
     Returns:
-        the status of what was moved, or of what it leads to; None if that cannot be claimed.
+        the status of the moved file, or of the link's target; None if it cannot be claimed.
 
     Raises:
-        OSError: it is gone, or there is no room for a copy of what it leads to.
+        OSError: the file is gone, or there is no room for a copy of the target.
     """
     copy = _copy_for(incoming)
     is_link = os.path.islink(path)
@@ -69,13 +70,13 @@ def move(path: str, incoming: str, descriptor: int) -> os.stat_result | None:
     if not os.path.islink(incoming):
         return os.lstat(incoming)
     with contextlib.suppress(OSError):
-        # A relative one leads somewhere else from there.
+        # A relative target must be resolved from the link's old directory.
         return os.stat(os.path.join(os.path.dirname(path), os.readlink(incoming))) if is_link else None
     return None
 
 
 def finish(incoming: str) -> None:
-    """Put the copy in the place of a link in `incoming/`, if there is one.
+    """Replace a link in `incoming/` with its copy; do nothing if there is no link.
 
     Raises:
         OSError: there is no copy.
@@ -84,19 +85,19 @@ def finish(incoming: str) -> None:
         try:
             os.rename(_copy_for(incoming), incoming)
         except FileNotFoundError:
-            # Another server may have done it just now.
+            # Another server may have just done it.
             if os.path.islink(incoming):
                 raise
 
 
 def forget(incoming: str) -> None:
-    """Remove the copy for a place in `incoming/`, if there is one."""
+    """Remove the copy for a path in `incoming/`, if there is one."""
     with contextlib.suppress(OSError):
         os.unlink(_copy_for(incoming))
 
 
 def is_copy(path: Path, now: float) -> bool:
-    """Return True for a copy that waits in `incoming/`; one that nobody waits for any more is removed."""
+    """Return True if a path in `incoming/` is a copy. Remove the copy if it was left behind."""
     if not path.name.startswith("."):
         return False
     place = path.with_name(path.name[1:])
@@ -115,5 +116,5 @@ def _write(path: str, content: bytes) -> None:
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         file.write(content)
         file.flush()
-        # The link is gone then, and with it all that tells what was asked for.
+        # The copy will replace the link, the only other record of what to run.
         os.fsync(file.fileno())

@@ -8,17 +8,17 @@ from aqueue.errors import DISK_FULL
 
 
 def move_to_free_place(path: Path, place: Path) -> None:
-    """Move a file to where there is none.
+    """Move a file to a path that is free.
 
     Raises:
-        FileExistsError: there is one.
+        FileExistsError: the path is taken.
     """
     try:
         os.link(path, place, follow_symlinks=False)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOENT, *DISK_FULL):
             raise
-        # There are no hard links on this file system.
+        # This file system has no hard links.
         if os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
         path.rename(place)

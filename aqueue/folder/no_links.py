@@ -1,4 +1,4 @@
-"""Open files below `.aqueue` without following a link that a command has put in their place."""
+"""Opening files below `.aqueue` without following links that a command may have put there."""
 
 import contextlib
 import errno
@@ -6,14 +6,14 @@ import os
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file for `open(..., opener=opener)`, and refuse with `ELOOP` a link to it or to its directory."""
+    """Open a file for `open(..., opener=opener)`. Raise `ELOOP` if it, or its directory, is a link."""
     if os.path.islink(os.path.dirname(path)):  # noqa: PTH114, PTH120 - a text already
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def make_directory(path: str) -> None:
-    """Make a directory for this user alone, if it is not there; a link in its place is removed."""
+    """Create a directory for this user alone if it is missing. Remove a link in its place."""
     try:
         os.mkdir(path, 0o700)  # noqa: PTH102 - a text already
     except FileExistsError:
@@ -22,7 +22,7 @@ def make_directory(path: str) -> None:
 
 
 def remove(path: str) -> bool:
-    """Remove what is at a path if it is a link, and return True if so; what it leads to is left alone."""
+    """Remove the path if it is a link, and return True if so. Its target is not touched."""
     if not os.path.islink(path):  # noqa: PTH114 - a text already, for each run
         return False
     with contextlib.suppress(FileNotFoundError):
@@ -31,5 +31,5 @@ def remove(path: str) -> bool:
 
 
 def is_refused(error: OSError) -> bool:
-    """Return True if a file was not opened because it is a link."""
+    """Return True if the error says that a file was not opened because it is a link."""
     return error.errno == errno.ELOOP

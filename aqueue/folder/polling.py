@@ -1,4 +1,4 @@
-"""Changes found by looking once a second, where the kernel cannot be had to tell of them."""
+"""Changes found by polling once a second, for systems where the kernel does not report them."""
 
 import contextlib
 import os
@@ -12,43 +12,43 @@ from watchfiles.main import FileChange
 
 from aqueue.folder.layout import is_text
 
-_EVERY: Final = 1.0
+_INTERVAL: Final = 1.0
 _TICK: Final = 20_000_000
 
 _Stamp = tuple[int, ...] | None
 
 
 class Poll:
-    """Looks at files and directories, and at what is in these; it tells of the same as watchfiles does.
+    """A poll of files and directories, which reports the same changes as watchfiles.
 
     Args:
-        paths: to look at; what is in the sub-directories of a directory is not looked at.
+        paths: files, and directories to check together with their entries, not recursively.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = list(paths)
-        self._seen = self._look()
-        self.next_at = time.monotonic() + _EVERY
-        """The moment of the next look, on the monotonic clock."""
+        self._seen = self._scan()
+        self.next_check = time.monotonic() + _INTERVAL
+        """The time of the next check, on the monotonic clock."""
 
-    def look(self) -> set[FileChange]:
-        """Return what has changed since the last look."""
-        before, self._seen = self._seen, self._look()
-        self.next_at = time.monotonic() + _EVERY
+    def check(self) -> set[FileChange]:
+        """Return the changes since the last check."""
+        before, self._seen = self._seen, self._scan()
+        self.next_check = time.monotonic() + _INTERVAL
         changes = {(Change.deleted, path) for path in before.keys() - self._seen.keys()}
         for path, stamp in self._seen.items():
             if stamp is None or before.get(path) != stamp:
                 changes.add((Change.modified if path in before else Change.added, path))
-        # A directory stands for what is in it and has a name that cannot be told.
+        # A name that is not UTF-8 cannot be reported, so report its directory.
         return {
             (kind, path) if is_text(path) else (Change.modified, os.path.dirname(path)) for kind, path in changes
         }
 
-    def _look(self) -> dict[str, _Stamp]:
+    def _scan(self) -> dict[str, _Stamp]:
         now = time.time_ns()
         found: dict[str, _Stamp] = {}
         for path in self._paths:
-            # What is gone, or closed meanwhile, is not found.
+            # The path may be gone, or unreadable by now.
             with contextlib.suppress(OSError):
                 status = os.stat(path)
                 if S_ISDIR(status.st_mode):
@@ -61,9 +61,9 @@ class Poll:
 
 
 def _stamp(status: os.stat_result, now: int) -> _Stamp:
-    """Return what tells one state of a file from another; None if it may change once more within the same tick."""
+    """Return a stamp that differs when a file has changed; None if it may change again within the same tick."""
     if S_ISDIR(status.st_mode):
-        # It changes with what is in it, which is somebody else's business.
+        # Its times change with its entries, which are checked on their own.
         return (status.st_ino,)
     if abs(now - status.st_ctime_ns) < _TICK:
         return None

@@ -1,4 +1,4 @@
-"""The directory `rejected/`: bad files, each with an `.error` beside it that says what is wrong."""
+"""The directory `rejected/`: bad files, each with an `.error` file that says what is wrong."""
 
 import contextlib
 import os
@@ -12,19 +12,19 @@ from aqueue.folder.moving import move_to_free_place
 from aqueue.visible import visible, visible_line
 
 IN_FORCE: Final = "the last good version stays in force"
-"""The remark on every bad edit."""
+"""The end of every message about a bad edit."""
 
 _ERROR: Final = ".error"
 _MAX_COPIES: Final = 20
-"""The number of names that are tried for the copy of a bad edit."""
+"""The number of names to search for the copy of a bad edit."""
 
 
 class RejectedFile(NamedTuple):
     """A bad file.
 
     Attributes:
-        file: its path within the folder, to be printed.
-        reason: the first line of what is wrong with it; empty if that is not known.
+        file: its path within the folder, printable.
+        reason: the first line of the error; empty if unknown.
     """
 
     file: str
@@ -32,7 +32,7 @@ class RejectedFile(NamedTuple):
 
 
 def newest(folder: Folder) -> tuple[int, RejectedFile | None]:
-    """Return how many bad files there are, and the one that was rejected last."""
+    """Return the number of bad files, and the one rejected last."""
     paths = [
         Path(directory, name)
         for directory, _, names in os.walk(folder.rejected)
@@ -55,22 +55,22 @@ def _rejected_at(path: Path) -> float:
 
 
 class Rejected:
-    """The bad files of a folder; all names are paths within the folder."""
+    """The bad files of a folder. All names are paths within the folder."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
     def move(self, path: str, name: str, error: str) -> str:
-        """Move a bad file here, and say why.
+        """Move a bad file here and write its error beside it.
 
         Returns:
-            its path within the folder now, to be printed.
+            its new path within the folder.
 
         Raises:
-            OSError: it cannot be moved, or there is no room to say why.
+            OSError: it cannot be moved, or there is no room for the error.
         """
         target = self._target(name)
-        # Not moved first: on a full disk it would lie there without a word.
+        # Written first: on a full disk, a file moved first would have no explanation.
         write_whole(_error_beside(target), _text(error))
         try:
             Path(path).rename(target)
@@ -81,13 +81,13 @@ class Rejected:
         return os.path.relpath(target, self._folder.path)
 
     def take_back(self, moved_to: str, path: str) -> bool:
-        """Undo a move, unless there is another file now where it was.
+        """Undo a move, unless another file has taken the old path.
 
         Args:
-            moved_to: what `move` has returned.
+            moved_to: the return value of `move`.
 
         Returns:
-            True if it is back.
+            True if the file is back.
         """
         target = self._folder.path / moved_to
         try:
@@ -98,18 +98,18 @@ class Rejected:
         return True
 
     def copy(self, content: bytes, name: str, error: str) -> None:
-        """Keep a copy of a bad edit, in place of an earlier one, and say why; the file itself stays where it is.
+        """Save a copy of a bad edit and its error, replacing an earlier copy. The file itself stays in place.
 
         Raises:
-            OSError: there is no room for it.
+            OSError: there is no room for the copy.
         """
         target = self._copy_of(name) or self._target(name)
         write_whole(target, content)
         write_whole(_error_beside(target), _text(error) + _mark(name))
 
     def remove_copy(self, name: str) -> None:
-        """Remove the copy of a bad edit, if there is one: the file was mended, or is gone."""
-        # Several servers may have made one each.
+        """Remove the copy of a bad edit, if there is one, because the file was fixed or is gone."""
+        # Several servers may each have made one.
         while (target := self._copy_of(name)) is not None:
             try:
                 target.unlink(missing_ok=True)
@@ -118,8 +118,8 @@ class Rejected:
                 return
 
     def _copy_of(self, name: str) -> Path | None:
-        """Return where the copy of a bad edit of that file is."""
-        # There may be others between, which were rejected for good.
+        """Return the path of the copy of a bad edit of this file."""
+        # Rejected files of the same name may come before it.
         for target in islice(self._candidates(name), _MAX_COPIES):
             with contextlib.suppress(OSError):
                 if _error_beside(target).read_bytes().endswith(b"\n" + _mark(name)):
@@ -127,14 +127,14 @@ class Rejected:
         return None
 
     def _target(self, name: str) -> Path:
-        """Return a path here that is not taken."""
+        """Return a free path here."""
         target = next(target for target in self._candidates(name) if not os.path.lexists(target))
         make_directories(target.parent, 0o700)
         return target
 
     def _candidates(self, name: str) -> Iterator[Path]:
         target = self._folder.rejected / name
-        # There must be room for the endings.
+        # Leave room for the suffixes.
         while len(os.fsencode(target.name)) > 230:
             target = target.with_name(target.stem[:-10] + target.suffix)
         yield target
@@ -147,10 +147,10 @@ def _error_beside(target: Path) -> Path:
 
 
 def _mark(name: str) -> bytes:
-    """Return the last line of an error that is about a bad edit of that file."""
+    """Return the last line of an error about a bad edit of this file."""
     return _text(f"{visible_line(name)}: {IN_FORCE}")
 
 
 def _text(error: str) -> bytes:
-    """Return what an `.error` says, for somebody who reads it at a terminal."""
+    """Return the content of an `.error` file, safe to print on a terminal."""
     return f"{visible(error)}\n".encode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Locks that tell which servers are up. A server holds one while it lives; the kernel releases it."""
+"""Locks that show which servers are up. A server holds its lock while it lives; the kernel releases it."""
 
 import contextlib
 import fcntl
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
-_TOLD: Final = 512
-"""The number of bytes for what a server tells."""
+_SHORTAGE_BYTES: Final = 512
+"""The size of the message a server publishes, in bytes."""
 
 
 class ServerLock:
-    """The sign that this process serves the folder, for as long as it is not released."""
+    """The lock of a server on this folder, held until released."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.id = path.name
@@ -21,46 +21,48 @@ class ServerLock:
 
     @classmethod
     def announce(cls, servers: Path) -> Self:
-        """Make a sign under a new id in the directory `servers`."""
+        """Create and take a lock under a new id in the directory `servers`."""
         path = servers / os.urandom(8).hex()
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        presence = cls(path, descriptor)
-        # There may be no room for it later.
-        presence.tell("")
-        return presence
+        lock = cls(path, descriptor)
+        # Reserve the space now: the disk may be full later.
+        lock.publish_shortage("")
+        return lock
 
-    def tell(self, why: str) -> None:
-        """Let others know why nothing is started here; empty if it is. That needs no room on the disk."""
+    def publish_shortage(self, why: str) -> None:
+        """Publish why this server starts nothing; empty if it does. Needs no further disk space."""
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, why.encode(errors="replace")[:_TOLD].ljust(_TOLD, b"\0"), 0)
+            os.pwrite(
+                self._descriptor, why.encode(errors="replace")[:_SHORTAGE_BYTES].ljust(_SHORTAGE_BYTES, b"\0"), 0
+            )
 
     def release(self) -> None:
-        """Take the sign away."""
+        """Remove and release the lock."""
         forget(self._path.parent, self.id)
         os.close(self._descriptor)
 
 
 def is_up(servers: Path, server: str) -> bool:
-    """Return True if the server of this id lives; a stopped or very slow one does."""
+    """Return True if the server with this id lives, even if it is suspended or very slow."""
     return is_locked(servers / server) or False
 
 
 def is_locked(path: "str | os.PathLike[str]", flags: int = 0) -> bool | None:
-    """Return True if a process has a lock on a file; None if there is no such file.
+    """Return True if a process holds a lock on a file; None if there is no such file.
 
     Args:
-        flags: how the file is opened, beside for reading.
+        flags: further flags for opening the file.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: the file cannot be opened or checked.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     except FileNotFoundError:
         return None
     try:
-        # Shared, so that two who ask at the same moment do not take each other for the holder.
+        # Shared, so that two concurrent checks do not mistake each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -69,8 +71,8 @@ def is_locked(path: "str | os.PathLike[str]", flags: int = 0) -> bool | None:
     return False
 
 
-def told_by(servers: Path, server: str) -> str:
-    """Return why a server starts nothing, as it says; empty if it does, or is gone."""
+def shortage_of(servers: Path, server: str) -> str:
+    """Return the reason a server has published for starting nothing; empty if there is none."""
     try:
         content = (servers / server).read_bytes()
     except OSError:
@@ -79,8 +81,8 @@ def told_by(servers: Path, server: str) -> str:
 
 
 @contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
-    """Keep other processes that do the same in `directory` waiting meanwhile."""
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `directory`. Other processes wait for it here."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -90,5 +92,5 @@ def alone(directory: Path) -> Iterator[None]:
 
 
 def forget(servers: Path, server: str) -> None:
-    """Remove the sign of a server that is gone."""
+    """Remove the lock file of a server that is gone."""
     (servers / server).unlink(missing_ok=True)

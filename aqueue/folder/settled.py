@@ -1,4 +1,4 @@
-"""Read leases, which tell that nobody is writing a file."""
+"""Read leases, which show that nobody is writing a file."""
 
 import errno
 import fcntl
@@ -9,15 +9,15 @@ from pathlib import Path
 from aqueue.folder.mounts import kind_of, sees_every_writer
 
 MOUNTS = Path("/proc/self/mountinfo")
-"""Where the kernel says what is mounted."""
+"""The kernel's table of mounts."""
 
 
-def hold_still(descriptor: int) -> bool | None:
-    """Keep others from opening the file for writing until it is closed here.
+def take_lease(descriptor: int) -> bool | None:
+    """Take a read lease on a file: nobody can open it for writing until it is closed here.
 
     Returns:
-        True if nobody had it open for writing; None where that cannot be known: others may write to it from
-        another machine, or below the file system that it is on.
+        True if nobody has it open for writing, False if somebody has; None if that cannot be known, because others
+        may write to it from another machine or below its file system.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return None
@@ -26,11 +26,6 @@ def hold_still(descriptor: int) -> bool | None:
     except OSError as error:
         return False if error.errno == errno.EAGAIN else None
     return True if _is_trusted(MOUNTS, os.fstat(descriptor).st_dev) else None
-
-
-def is_awaited(descriptor: int) -> bool:
-    """Return True if somebody waits to open a file for writing; ask only if `hold_still` holds it."""
-    return fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_UNLCK
 
 
 @functools.lru_cache(maxsize=64)

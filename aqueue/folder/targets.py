@@ -1,4 +1,4 @@
-"""Targets of symbolic links in the folder, and what to watch so that a change there is noticed."""
+"""Targets of symbolic links in the folder, and what to watch to notice changes to them."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -10,12 +10,12 @@ from aqueue.folder.trust import steps
 
 
 class Targets(msgspec.Struct, frozen=True):
-    """The directories in which a change can alter what links in the folder lead to.
+    """The directories where a change can affect a link in the folder.
 
     Attributes:
-        directories: those to watch beyond the folder.
-        links: for each path whose change matters, the links that lead over it.
-        identities: what tells each of the directories from another that takes its place.
+        directories: the directories outside the folder to watch.
+        links: for each relevant path, the links that lead through it.
+        identities: device and inode of each directory, which show when it is replaced.
     """
 
     directories: frozenset[str] = frozenset()
@@ -23,20 +23,20 @@ class Targets(msgspec.Struct, frozen=True):
     identities: frozenset[tuple[str, int, int]] = frozenset()
 
     def affected(self, paths: Collection[str]) -> set[str]:
-        """Return the links that lead somewhere else, or to something else, once these paths have changed."""
+        """Return the links whose target may be different after these paths changed."""
         return {link for path in paths for link in self.links.get(path, ())} if self.links else set()
 
     def is_foreign(self, path: str) -> bool:
-        """Return True for what lies in one of the directories beyond the folder."""
+        """Return True for a path in a watched directory outside the folder."""
         return bool(self.directories) and os.path.dirname(path) in self.directories
 
 
 def targets_of(paths: Collection[str], watched: Collection[str]) -> Targets:
-    """Return where those of the paths lead that are links.
+    """Return the targets of those paths that are links.
 
     Args:
-        paths: in the folder.
-        watched: directories that are watched anyway.
+        paths: files in the folder.
+        watched: directories that are already watched.
     """
     links: dict[str, set[str]] = {}
     for path in filter(os.path.islink, paths):
@@ -44,7 +44,7 @@ def targets_of(paths: Collection[str], watched: Collection[str]) -> Targets:
             links.setdefault(entry, set()).add(path)
     if not links:
         return Targets()
-    # The kernel tells of a directory by one name only, however often it is watched.
+    # The kernel reports a directory under one name only, even if it is watched under several.
     known = {os.path.realpath(directory): directory for directory in watched}
     directories, by_known_name = set(), dict[str, frozenset[str]]()
     for entry, through in links.items():
@@ -57,7 +57,7 @@ def targets_of(paths: Collection[str], watched: Collection[str]) -> Targets:
 
 
 def _identity(directory: str) -> list[tuple[str, int, int]]:
-    """Return what tells a directory from others that have had its name; nothing if it is gone by now."""
+    """Return a directory's device and inode; nothing if it is gone."""
     try:
         status = os.stat(directory)
     except OSError:
@@ -66,8 +66,8 @@ def _identity(directory: str) -> list[tuple[str, int, int]]:
 
 
 def _entries(link: str) -> list[str]:
-    """Return the links on the way from a link to what it leads to, and that itself."""
+    """Return the links on the way from a link to its target, and the target."""
     directory, name = os.path.split(link)
-    # Over the way to the folder nothing is known as it is: that is not watched.
+    # Resolved, because the way to the folder is not watched.
     entries = [entry for _, entry in steps(os.path.join(os.path.realpath(directory), name))]
     return [*filter(os.path.islink, entries), *entries[-1:]]

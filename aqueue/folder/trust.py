@@ -1,7 +1,7 @@
-"""Checks that nobody else can change a file or a directory that aqueue relies on.
+"""Checks that nobody else can change a file or directory that aqueue relies on.
 
-What lies in a folder is run with this user's rights. So nobody but this user, and root, may be able to change it,
-nor where the path of the folder leads. One rule for directories, task files and the configuration.
+Task files run with this user's rights. So only this user and root may be able to change them, or where the path of
+the folder leads. The same rule holds for directories, task files and the configuration.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 from aqueue.errors import FolderError
 
 _MAX_LINKS: Final = 40
-"""The number of symbolic links the kernel follows on the way to a file."""
+"""The most symbolic links that the kernel follows on the way to a file."""
 
 _GROUP_SECONDS: Final = 60.0
-"""For how long the members of a group are taken to be the same: with a directory service, it takes long to ask."""
+"""Seconds for which the members of a group are cached, because a directory service can be slow."""
 
 _ID_COUNT: Final = 1 << 32
 
@@ -38,12 +38,12 @@ class Fault(NamedTuple):
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Return True if another user than this one and root owns it: the owner can always change it."""
+    """Return True if another user, except root, owns it: an owner can always change it."""
     return status.st_uid not in (os.geteuid(), 0)
 
 
 def who_can_write(status: os.stat_result) -> str:
-    """Return who else can write to it by its mode, as the subject of a sentence; empty if nobody can."""
+    """Return who else its mode lets write to it, as the subject of a sentence; empty if nobody."""
     if status.st_mode & stat.S_IWOTH:
         return "everybody"
     if status.st_mode & stat.S_IWGRP and _has_other_members(status.st_gid):
@@ -52,11 +52,11 @@ def who_can_write(status: os.stat_result) -> str:
 
 
 def fault_of(path: str, status: os.stat_result, called: str = "it") -> Fault | None:
-    """Return why a file or directory with this status is not to be used; None if only this user can change it.
+    """Return why a file or directory is unsafe to use; None if only this user can change it.
 
     Args:
-        path: for the command that mends it.
-        called: how the text calls it.
+        path: its path, for the command that fixes it.
+        called: its name in the message.
     """
     if is_foreign(status):
         return Fault(f"{called} belongs to user {status.st_uid}, who could queue tasks in your name", _own(status))
@@ -66,16 +66,16 @@ def fault_of(path: str, status: os.stat_result, called: str = "it") -> Fault | N
 
 
 def fault_of_task_file(path: str, status: os.stat_result) -> Fault | None:
-    """Return why a task file is not to be taken as it lies there; None if only this user can change it.
+    """Return why a task file is unsafe to take; None if only this user can change it.
 
-    Its directory is looked at as well: sub-folders come and change while a folder is served.
+    Checks its directory too, because sub-folders come and change while a folder is served.
 
     Args:
-        path: where it is, perhaps a link to it.
-        status: of the file itself.
+        path: its path, or that of a link to it.
+        status: the status of the file itself.
 
     Raises:
-        OSError: the directory, or what leads to the file, cannot be looked at.
+        OSError: the directory, or one on the way to the file, cannot be checked.
     """
     if who := who_can_write(status):
         return Fault(f"{who} can write to it, and so run commands in your name", _chmod(path, status))
@@ -85,42 +85,42 @@ def fault_of_task_file(path: str, status: os.stat_result) -> Fault | None:
 
 
 def fault_of_named_file(path: str, status: os.stat_result) -> Fault | None:
-    """Return why a file that a person names is not to be run; None if only this user can change it.
+    """Return why a file named by the user is unsafe to run; None if only this user can change it.
 
-    Its directory may be one that others put files into, such as /tmp, as long as they cannot replace this one.
+    Others may add files to its directory, as in /tmp, as long as they cannot replace this one.
 
     Args:
-        path: where it is, from the root; perhaps a link to it.
-        status: of the file itself.
+        path: its absolute path, or that of a link to it.
+        status: the status of the file itself.
 
     Raises:
-        OSError: what leads to it cannot be looked at.
+        OSError: a directory on the way to it cannot be checked.
     """
     return fault_of(path, status) or fault_on_the_way(path)
 
 
 def fault_of_configuration(path: str, status: os.stat_result) -> Fault | None:
-    """Return why a configuration is not to be read; None if only this user can change it.
+    """Return why a configuration is unsafe to read; None if only this user can change it.
 
     Args:
-        path: where it is, perhaps a link to it.
-        status: of the file itself.
+        path: its path, or that of a link to it.
+        status: the status of the file itself.
 
     Raises:
-        OSError: what leads to it cannot be looked at.
+        OSError: a directory on the way to it cannot be checked.
     """
-    # The way to the folder was looked at already.
+    # The way to the folder was already checked.
     return fault_of(path, status) or (fault_on_the_way(path) if Path(path).is_symlink() else None)
 
 
 def fault_on_the_way(path: str) -> Fault | None:
-    """Return why somebody else can change where an absolute path leads; None if nobody can.
+    """Return how somebody else could change where an absolute path leads; None if nobody could.
 
-    Whoever can write to a directory can put something else in the place of what is in it. With the sticky bit only
-    the owner of that can, as in /tmp.
+    A user who can write to a directory can replace its entries; with the sticky bit, as in /tmp, only entries the
+    user owns.
 
     Raises:
-        OSError: a directory on the way cannot be looked at; one that is not there does no harm.
+        OSError: a directory on the way cannot be checked. A missing one is fine.
     """
     for directory, entry in steps(path):
         status = _status(directory)
@@ -131,7 +131,7 @@ def fault_on_the_way(path: str) -> Fault | None:
         if not (who := who_can_write(status)):
             continue
         if not status.st_mode & stat.S_ISVTX:
-            return _replaceable(entry, f"{who} can write to {directory}, and so", _sticky(directory, status))
+            return _replaceable(entry, f"{who} can write to {directory}, and so could", _sticky(directory, status))
         there = _status(entry)
         if there is not None and is_foreign(there):
             return _replaceable(entry, f"{entry} belongs to user {there.st_uid}, who could", _own(there))
@@ -139,7 +139,7 @@ def fault_on_the_way(path: str) -> Fault | None:
 
 
 def fault_of_search(directory: str) -> str:
-    """Return why the search for a folder goes no further up than this directory; empty if it does."""
+    """Return why the search for a folder stops at this directory; empty if it goes on."""
     try:
         status = Path(directory).stat()
     except OSError as error:
@@ -151,11 +151,11 @@ def fault_of_search(directory: str) -> str:
 
 
 def check_state(state: str) -> None:
-    """Refuse a directory with aqueue's own files that somebody else can change, or links and others' files in it.
+    """Check that nobody else can change the state directory, and that it holds no links or files of others.
 
     Raises:
-        FolderError: with what to do.
-        OSError: it cannot be looked at.
+        FolderError: the check failed; the hint says what to do.
+        OSError: the directory cannot be read.
     """
     status = _status(state)
     if status is None:
@@ -165,24 +165,24 @@ def check_state(state: str) -> None:
         raise FolderError(*fault)
     with os.scandir(state) as entries:
         for entry in entries:
-            # SQLite's and others' come and go.
+            # Files of SQLite, among others, come and go.
             with contextlib.suppress(FileNotFoundError):
                 _check_own(entry.path, entry.stat(follow_symlinks=False), state)
 
 
 def _check_own(path: str, status: os.stat_result, state: str) -> None:
-    """Refuse what another user owns, and symbolic links."""
+    """Raise FolderError for a symbolic link, or a file of another user."""
     if status.st_uid != os.geteuid():
         raise FolderError(f"{path} belongs to user {status.st_uid}", _give_back(state, status))
     if stat.S_ISLNK(status.st_mode):
         raise FolderError(
-            f"{path} is a symbolic link, and aqueue follows none in there",
-            "put what it leads to in its place, or remove it",
+            f"{path} is a symbolic link, and aqueue follows no links there",
+            "replace it with its target, or remove it",
         )
 
 
 def _give_back(state: str, status: os.stat_result) -> str:
-    # As after a `sudo aqueue`.
+    # Root owns it after a `sudo aqueue`.
     return _own(status) if status.st_uid else f"take it back: sudo chown -R {os.geteuid()} {_quoted(state)}"
 
 
@@ -199,7 +199,7 @@ def _chmod(path: str, status: os.stat_result) -> str:
 
 
 def _quoted(path: str) -> str:
-    # Imported here: most commands find nothing to complain of.
+    # Imported here because most commands find no fault.
     import shlex
 
     return shlex.quote(path)
@@ -209,11 +209,11 @@ def _sticky(directory: str, status: os.stat_result) -> str:
     remedy = f"chmod +t {_quoted(directory)}"
     if os.geteuid() in (status.st_uid, 0):
         return remedy
-    return f"use a folder elsewhere, or have the owner of that do this: {remedy}"
+    return f"use a folder elsewhere, or ask the owner of that directory to run: {remedy}"
 
 
 def _replaceable(entry: str, text: str, hint: str) -> Fault:
-    return Fault(f"{text} put something else in the place of {entry}", hint)
+    return Fault(f"{text} replace {entry}", hint)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -224,7 +224,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def steps(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each directory on the way to an absolute path, and what is looked up in it; links are followed."""
+    """Yield each directory on the way to an absolute path, and the path of its entry. Follow links."""
     current, left, links = "/", path.split("/")[::-1], 0
     while left:
         name = left.pop()
@@ -236,7 +236,7 @@ def steps(path: str) -> Iterator[tuple[str, str]]:
         entry = posixpath.join(current, name)
         yield current, entry
         try:
-            target = os.readlink(entry)  # noqa: PTH115 - a path for each step would take longer than all the rest
+            target = os.readlink(entry)  # noqa: PTH115 - creating a Path for each step is slow
         except OSError:
             current = entry
             continue
@@ -250,7 +250,7 @@ def steps(path: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def _unknown_user() -> int | None:
-    """Return what stands for every owner that this user namespace does not know; None if it knows all."""
+    """Return the id that stands for users unknown to this user namespace; None if it knows all users."""
     try:
         known = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
         return None if known >= _ID_COUNT - 1 else int(Path("/proc/sys/kernel/overflowuid").read_text())
@@ -259,17 +259,17 @@ def _unknown_user() -> int | None:
 
 
 def _is_unknown(user: int) -> bool:
-    # In a container of an ordinary user, the machine's own root is such an owner, and / is root's.
+    # In a rootless container, the machine's root is unknown, and it owns /.
     return user == _unknown_user()
 
 
 def _has_other_members(group: int) -> bool:
-    """Return True if anybody but this user is in the group, and where that cannot be told."""
+    """Return True if the group has, or may have, other members than this user."""
     return _has_others(group, int(time.monotonic() / _GROUP_SECONDS))
 
 
 @lru_cache
-def _has_others(group: int, period: int) -> bool:  # noqa: ARG001 - what was asked in another one is asked anew
+def _has_others(group: int, period: int) -> bool:  # noqa: ARG001 - limits the age of a cached answer
     import grp
     import pwd
 

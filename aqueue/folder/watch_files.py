@@ -1,4 +1,4 @@
-"""A wait for changes to a few files, for who has no event loop."""
+"""A wait for changes to a few files, without an event loop."""
 
 import select
 import time
@@ -9,39 +9,38 @@ from aqueue.folder.doorbell import Doorbell
 from aqueue.folder.polling import Poll
 
 _STEP: Final = 25
-"""Milliseconds between two looks."""
+"""Milliseconds between two checks."""
 
 
 def watch_files(paths: list[str]) -> Callable[[float], None]:
-    """Watch a few files for changes; look at them once a second where the kernel gives out no watch.
+    """Watch a few files for changes; poll them once a second if the kernel grants no watch.
 
     Args:
         paths: files that exist.
 
     Returns:
-        a function that waits for the next change since it was called last, for so many seconds at most: a change
-        that was missed is noticed then.
+        a function that waits for a change since its last call. Its argument is the longest wait in seconds.
     """
-    for way in (_rung, _asking):
+    for way in (_by_inotify, _by_watchfiles):
         try:
             return way(paths)
         except OSError:
             continue
-    return _looking(paths)
+    return _by_polling(paths)
 
 
-def _rung(paths: list[str]) -> Callable[[float], None]:
+def _by_inotify(paths: list[str]) -> Callable[[float], None]:
     bell = Doorbell(paths)
 
     def wait(seconds: float) -> None:
         if select.select([bell], [], [], max(seconds, 0))[0]:
-            bell.quieten()
+            bell.clear()
 
     return wait
 
 
-def _asking(paths: list[str]) -> Callable[[float], None]:
-    """Ask watchfiles, where the kernel has no inotify."""
+def _by_watchfiles(paths: list[str]) -> Callable[[float], None]:
+    """Watch with watchfiles, where the kernel has no inotify."""
     from aqueue.folder.watcher import Watcher
 
     watcher = Watcher(paths, step=_STEP, timeout=2 * _STEP)
@@ -54,14 +53,14 @@ def _asking(paths: list[str]) -> Callable[[float], None]:
     return wait
 
 
-def _looking(paths: list[str]) -> Callable[[float], None]:
+def _by_polling(paths: list[str]) -> Callable[[float], None]:
     poll = Poll(paths)
 
     def wait(seconds: float) -> None:
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
-            time.sleep(max(min(until, poll.next_at) - now, 0))
-            if poll.next_at <= time.monotonic() and poll.look():
+            time.sleep(max(min(until, poll.next_check) - now, 0))
+            if poll.next_check <= time.monotonic() and poll.check():
                 return
 
     return wait

@@ -1,4 +1,4 @@
-"""watchfiles, as something to be asked what has changed."""
+"""watchfiles behind a function that returns what has changed."""
 
 import os
 import threading
@@ -13,21 +13,20 @@ _SPARE_THREADS: Final = 4
 
 
 class Watcher:
-    """What watchfiles knows of changes to some files, or in some directories, but not in what lies below these.
+    """A watchfiles watch on files and directories, not recursive.
 
     Args:
-        step: milliseconds between two looks at what is known: it is told at the first that shows no more than the
-            one before.
-        timeout: milliseconds after which it says that nothing has changed; at least 1.
+        step: milliseconds between two checks; changes are returned after a check that finds no new ones.
+        timeout: milliseconds to wait for a change; at least 1.
 
     Raises:
-        FileNotFoundError, PermissionError: one of the paths is gone, or closed.
-        OSError: there is no watch to be had.
+        FileNotFoundError, PermissionError: a path is gone or may not be read.
+        OSError: the system grants no watch.
     """
 
     def __init__(self, paths: Iterable[str], *, step: int, timeout: int) -> None:
         try:
-            _have_threads()
+            _check_threads()
             self._changes = watchfiles.watch(
                 *paths,
                 watch_filter=None,
@@ -40,16 +39,16 @@ class Watcher:
                 recursive=False,
                 ignore_permission_denied=False,
             )
-            # It watches from the first question on.
+            # The watch begins with the first call.
             next(self._changes)
         except RuntimeError as error:
             raise OSError(str(error)) from error
 
     def ask(self) -> set[FileChange]:
-        """Return what has changed since it was asked last; nothing after the timeout.
+        """Return the changes since the last call; an empty set after the timeout.
 
         Raises:
-            OSError: it has come upon a name that is not UTF-8, and is over.
+            OSError: a name is not UTF-8, which ends the watch.
         """
         try:
             return next(self._changes)
@@ -61,13 +60,13 @@ class Watcher:
         self._changes.close()
 
 
-def _have_threads() -> None:
-    """Make sure that watchfiles can start its thread just now: where it cannot, it ends the process.
+def _check_threads() -> None:
+    """Check that watchfiles can start its thread: if it cannot, it aborts the process.
 
-    More threads than that one are started together, so that whoever else takes one in this instant leaves enough.
+    Starts several threads at once, to leave a margin for others that start threads at the same moment.
 
     Raises:
-        RuntimeError: there are not so many to be had.
+        RuntimeError: the system cannot start that many threads.
     """
     over = threading.Event()
     threads: list[threading.Thread] = []
@@ -80,7 +79,7 @@ def _have_threads() -> None:
         over.set()
         for thread in threads:
             thread.join()
-    # Python has joined a thread before the system has counted it out.
+    # The system still counts a thread for a moment after Python has joined it.
     for thread in threads:
         while os.path.exists(f"/proc/self/task/{thread.native_id}"):  # noqa: PTH110 - in a tight loop
             time.sleep(0)

@@ -10,7 +10,7 @@ from aqueue.errors import FileError
 from aqueue.folder import linked
 from aqueue.folder.layout import Folder
 from aqueue.folder.moving import move_to_free_place
-from aqueue.folder.settled import hold_still
+from aqueue.folder.settled import take_lease
 from aqueue.folder.settling import Seen, Settling, signature
 from aqueue.formats import yaml_text
 from aqueue.formats.task_file import Content
@@ -111,13 +111,13 @@ class Claimer:
         age = seen.age
         if comes_after and age < RECHECK_SECONDS:
             # Also if there is an older run of that name.
-            self._settling.look_at(path, seen.since + RECHECK_SECONDS)
+            self._settling.recheck_at(path, seen.since + RECHECK_SECONDS)
             return None
         try:
             return self._preparing.prepare(content)
         except FileError:
             if comes_after and age < _RECHECK_SECONDS_IF_AFTER:
-                self._settling.look_in(path, RECHECK_SECONDS)
+                self._settling.recheck_in(path, RECHECK_SECONDS)
                 return None
             raise
 
@@ -127,7 +127,7 @@ class Claimer:
             raise FileError(self._paths.shown(path), 0, 0, "has a name that is not UTF-8", "rename it")
         self._settling.stay(path, seen.signature)
         if content.schedules:
-            self._schedule_files.put(path, content.schedules)
+            self._schedule_files.add(path, content.schedules)
         elif path in self._schedule_files.paths:
             self._schedule_files.end(path)
 
@@ -136,7 +136,7 @@ class Claimer:
         incoming = f"{self._incoming}/{name}"
         status = linked.move(path, incoming, descriptor)
         is_the_one = status is not None and signature(status) == seen.signature
-        if is_the_one and hold_still(descriptor) is not False:
+        if is_the_one and take_lease(descriptor) is not False:
             linked.finish(incoming)
             return True
         # Another took its place in the instant before the rename, or somebody has written to it or waits to. Where
@@ -144,7 +144,7 @@ class Claimer:
         with contextlib.suppress(FileExistsError):
             move_to_free_place(Path(incoming), Path(path))
         linked.forget(incoming)
-        self._settling.look_in(path, 0.0)
+        self._settling.recheck_in(path, 0.0)
         return False
 
     def _incoming_name(self, path: str, content: bytes) -> str:

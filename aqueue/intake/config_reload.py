@@ -64,7 +64,7 @@ class ConfigReload:
         try:
             content = config_file.read(self._folder, self._settling)
             if content is None:
-                self.next_check = self._settling.next_look
+                self.next_check = self._settling.next_check
                 return False
             if content == self._content:
                 self._doubted_at, self._complaint = None, []

@@ -17,7 +17,7 @@ import msgspec
 
 from aqueue.folder.layout import Folder, make_directories, write_whole
 from aqueue.folder.moving import move_to_free_place
-from aqueue.folder.settled import hold_still
+from aqueue.folder.settled import take_lease
 from aqueue.formats.yaml_text import MAX_BYTES
 from aqueue.model.task import is_name
 
@@ -139,7 +139,7 @@ def _open_unwritten(path: Path) -> Iterator[int]:
     """Open a claimed file, to which nobody can write then."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if hold_still(descriptor) is False:
+        if take_lease(descriptor) is False:
             raise BlockingIOError(errno.EAGAIN, "somebody is writing to it", str(path))
         yield descriptor
     finally:

@@ -67,7 +67,7 @@ class Inbox:
         rejected, parser = Rejected(folder), Parser(folder, config)
         self.claimed_files = ClaimedFiles(folder, parser, report, self._preparing, rejected)
         """The files that were claimed, until they lie in the folders of their runs."""
-        self.schedule_files = ScheduleFiles(folder, rejected, report, self._preparing.owed)
+        self.schedule_files = ScheduleFiles(folder, rejected, report, self._preparing.due_code)
         """The files that stay where they are, because they say when to run something."""
         self._claimer = Claimer(folder, config, parser, self._settling, self.schedule_files, self._preparing)
         self._refusals = Refusals(
@@ -77,29 +77,29 @@ class Inbox:
     @property
     def next_check(self) -> float | None:
         """Return when to examine an unsettled file again, on the monotonic clock; None if there is none."""
-        return self._settling.next_look
+        return self._settling.next_check
 
     def to_recheck(self, now: float) -> list[str]:
         """Return the unsettled files to examine again by now."""
-        return self._settling.due(now)
+        return self._settling.to_recheck(now)
 
     def scan(self) -> list[str]:
         """Return every task file that is there now."""
         found = overlooked.scan(self._folder)
         for path, why in found.overlooked.items():
-            self._overlooked.say(path, why)
+            self._overlooked.report(path, why)
         self._overlooked.forget_gone()
         return found.task_files
 
     @property
     def is_in_doubt(self) -> bool:
         """Return True if a schedule file seems to be gone, but may only be being saved."""
-        return any(known.missing_since is not None for known in self._settling.known.values())
+        return any(state.missing_since is not None for state in self._settling.states.values())
 
     def reread(self) -> None:
         """Read the files that stay where they are once more: there is another configuration."""
-        for known in self._settling.known.values():
-            known.stays_as = None
+        for state in self._settling.states.values():
+            state.stays_as = None
 
     def files_to_examine(self, hints: Iterable[str]) -> list[str]:
         """Return the task files that changed paths stand for, in the order in which they arrived."""
@@ -108,20 +108,20 @@ class Inbox:
         unchanged: dict[str, Signature] = {}
         if any(map(self._folder.is_sub_folder, paths)):
             leave_event_loop()
-            staying = ((path, known.stays_as) for path, known in self._settling.known.items())
+            staying = ((path, state.stays_as) for path, state in self._settling.states.items())
             unchanged = {path: as_it_is for path, as_it_is in staying if as_it_is and path not in paths}
             paths = {*self.scan(), *self.schedule_files.paths}
         arrived = []
         for path in paths:
             if not self._folder.is_task_file(path):
-                self._overlooked.say(path, overlooked.why_overlooked(self._folder, path))
+                self._overlooked.report(path, overlooked.why_overlooked(self._folder, path))
                 continue
             try:
                 status = os.lstat(path)
             except OSError:
                 if path in self.schedule_files.paths:
                     arrived.append((0, path))
-                    self._settling.leave(path)
+                    self._settling.reset(path)
                 else:
                     self._settling.forget(path)
             else:
@@ -147,25 +147,25 @@ class Inbox:
             # What was refused because of a name may be right now.
             path = self._paths.absolute(file.name)
             for refused in self._refused():
-                self._settling.of(refused).is_refused = False
+                self._settling.state_of(refused).is_refused = False
                 if refused != path:
-                    self._settling.look_in(refused, 0.0)
+                    self._settling.recheck_in(refused, 0.0)
 
     def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
         """Note that the store does not take what was read in a schedule file."""
         path = self._paths.absolute(file.name)
-        known = self._settling.of(path)
-        if not known.is_refused:
+        state = self._settling.state_of(path)
+        if not state.is_refused:
             # Files that change places are refused one after the other, but not when looked at together.
-            known.is_refused = True
+            state.is_refused = True
             for refused in self._refused():
-                self._settling.look_in(refused, RECHECK_SECONDS)
+                self._settling.recheck_in(refused, RECHECK_SECONDS)
             return
-        seen = Seen(known.stays_as or (0, 0, 0, 0), 0.0, 0)
+        seen = Seen(state.stays_as or (0, 0, 0, 0), 0.0, 0)
         try:
             self._refusals.refuse(path, FileError(self._paths.shown(path), 0, 0, error.message, error.hint), seen)
         except (DiskFullError, BusyError):
-            self._settling.look_in(path, RETRY_SECONDS)
+            self._settling.recheck_in(path, RETRY_SECONDS)
 
     def examine(self, path: str) -> ClaimedFile | None:
         """Examine a task file, and return it claimed; None if it is not good, or not yet."""
@@ -176,8 +176,8 @@ class Inbox:
             return None
         except OSError:
             # It may well be there.
-            self._settling.of(path).missing_since = None
-            self._settling.leave(path)
+            self._settling.state_of(path).missing_since = None
+            self._settling.reset(path)
             return None
         if stat.S_ISDIR(status.st_mode):
             self._miss(path)
@@ -189,11 +189,11 @@ class Inbox:
         except FileNotFoundError:
             self._miss(path)
         except (DiskFullError, BusyError) as error:
-            self._settling.leave(path)
+            self._settling.reset(path)
             self._refusals.complain(path, seen, f"{self._paths.shown(path)} cannot be taken: {error}")
-            self._settling.look_in(path, RETRY_SECONDS)
+            self._settling.recheck_in(path, RETRY_SECONDS)
         except OSError as error:
-            self._settling.leave(path)
+            self._settling.reset(path)
             self._refusals.complain(path, seen, f"{self._paths.shown(path)} cannot be taken: {error.strerror}")
             self._refusals.retry_if_transient(path, error)
         return None
@@ -215,20 +215,20 @@ class Inbox:
             empty = stat.S_ISREG(status.st_mode) and status.st_size == 0
             patience = _RECHECK_SECONDS_IF_EMPTY if empty else RECHECK_SECONDS
             if seen.age < patience:
-                self._settling.look_at(path, seen.since + patience)
+                self._settling.recheck_at(path, seen.since + patience)
             else:
                 self._refusals.refuse(path, error, seen)
             return None
 
     def _miss(self, path: str) -> None:
         """Note that a path leads to no file; a schedule file may only be being saved, and gets a second look."""
-        known, now = self._settling.known.get(path), time.monotonic()
-        since = now if known is None or known.missing_since is None else known.missing_since
+        state, now = self._settling.states.get(path), time.monotonic()
+        since = now if state is None or state.missing_since is None else state.missing_since
         is_awaited = path in self.schedule_files.paths
         if is_awaited and now < since + RECHECK_SECONDS:
-            self._settling.leave(path)
-            known = self._settling.of(path)
-            known.missing_since, known.next_look = since, since + RECHECK_SECONDS
+            self._settling.reset(path)
+            state = self._settling.state_of(path)
+            state.missing_since, state.next_check = since, since + RECHECK_SECONDS
             return
         self._settling.forget(path)
         if is_awaited:
@@ -236,4 +236,4 @@ class Inbox:
 
     def _refused(self) -> list[str]:
         """Return the schedule files that the store did not take at their last look."""
-        return [path for path, known in self._settling.known.items() if known.is_refused]
+        return [path for path, state in self._settling.states.items() if state.is_refused]

@@ -161,7 +161,7 @@ class IntakeLoop:
     async def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
         """Have what was found put into the store; what is refused is news for it, too."""
         schedule_files = self._inbox.schedule_files
-        while (news := await without_waiting(schedule_files.take_news)) or claimed:
+        while (news := await without_waiting(schedule_files.take_pending)) or claimed:
             delivered = await self.accept(claimed, news)
             claimed = ()
             if not delivered.is_taken:

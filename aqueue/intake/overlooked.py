@@ -85,14 +85,14 @@ class Overlooked:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
-    def say(self, path: str, why: str) -> None:
+    def report(self, path: str, why: str) -> None:
         """Say why a path is not looked at, unless there is nothing to say, or it was said."""
-        if why and path not in self._said:
-            self._said.add(path)
+        if why and path not in self._reported:
+            self._reported.add(path)
             self._report(Notice(why, urgent=True))
 
     def forget_gone(self) -> None:
         """Forget what is not there any more, so that it is said of another of that name."""
-        self._said = {path for path in self._said if os.path.lexists(path)}
+        self._reported = {path for path in self._reported if os.path.lexists(path)}

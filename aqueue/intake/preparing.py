@@ -24,7 +24,7 @@ class Preparing(Protocol):
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
         """Return the submissions of a file that is in `incoming/` under this name."""
 
-    def owed(self, names: Sequence[str]) -> Kept:
+    def due_code(self, names: Sequence[str]) -> Kept:
         """Return the code for what is due by now, by what schedule files of these names have said so far."""
 
 
@@ -42,6 +42,6 @@ class AsWritten:
         """Return the submissions of a file."""
         return content.requests
 
-    def owed(self, names: Sequence[str]) -> Kept:  # noqa: ARG002 - the protocol has it
+    def due_code(self, names: Sequence[str]) -> Kept:  # noqa: ARG002 - the protocol has it
         """There is none."""
         return {}

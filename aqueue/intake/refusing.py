@@ -57,10 +57,10 @@ class Refusals:
         leave_event_loop()
         if self._is_scheduled(path):
             self._settling.stay(path, seen.signature)
-            self._schedule_files.put_error(path, error)
+            self._schedule_files.add_error(path, error)
             return
         self._schedule_files.paths.pop(path, None)
-        self._settling.of(path).is_refused = False
+        self._settling.state_of(path).is_refused = False
         if self._config().disabled_by is not None:
             self._settling.stay(path, seen.signature)
         else:
@@ -70,26 +70,26 @@ class Refusals:
         """Leave a file where it is that others can change; a `chmod` is a change that has it looked at again."""
         if seen.age < RECHECK_SECONDS:
             # Whoever copies a file may set its mode last.
-            self._settling.look_at(path, seen.since + RECHECK_SECONDS)
+            self._settling.recheck_at(path, seen.since + RECHECK_SECONDS)
             return
         leave_event_loop()
-        self._settling.leave(path)
+        self._settling.reset(path)
         if self._is_scheduled(path):
-            self._schedule_files.put_fault(path, FileError(self._paths.shown(path), 0, 0, *fault))
+            self._schedule_files.add_fault(path, FileError(self._paths.shown(path), 0, 0, *fault))
             return
         self.complain(path, seen, f"{self._paths.shown(path)} cannot be taken: {fault.text}; {fault.hint}")
 
     def complain(self, path: str, seen: Seen, text: str) -> None:
         """Say that a file stays where it is, once for each state it is in."""
-        known = self._settling.of(path)
-        if known.told_as != seen.signature:
-            known.told_as = seen.signature
+        state = self._settling.state_of(path)
+        if state.reported_as != seen.signature:
+            state.reported_as = seen.signature
             self._report(Notice(text, urgent=True))
 
     def retry_if_transient(self, path: str, error: OSError) -> None:
         """Have a file examined again if its error may be over without a change of the file."""
         if error.errno in _TRANSIENT:
-            self._settling.look_in(path, RETRY_SECONDS)
+            self._settling.recheck_in(path, RETRY_SECONDS)
 
     def _is_scheduled(self, path: str) -> bool:
         if self._has_schedules is None:
@@ -99,7 +99,7 @@ class Refusals:
         return name == self._paths.shown(path) and self._has_schedules(name)
 
     def _reject(self, path: str, error: FileError, seen: Seen) -> None:
-        self._settling.leave(path)
+        self._settling.reset(path)
         try:
             moved_to = self._rejected.move(path, self._paths.relative(path), error.text())
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class Refusals:
         self._settling.forget(path)
         if not is_as_seen(self._paths.absolute(moved_to), seen) and self._rejected.take_back(moved_to, path):
             # It was written in the instant before it was moved, and may be good now.
-            self._settling.look_in(path, 0.0)
+            self._settling.recheck_in(path, 0.0)
             return
         more = error.lines()[1:]
         self._report(FileRejected(self._paths.shown(path), error.message, error.hint, printable(moved_to), more))

@@ -61,7 +61,7 @@ class Resolver:
             return content.requests
         return self._with_code(content)
 
-    def owed(self, names: Sequence[str]) -> Kept:
+    def due_code(self, names: Sequence[str]) -> Kept:
         """Return the code for what is due by now, by what schedule files of these names have said so far.
 
         What it says now takes the place of that in the transaction in which the runs are made.

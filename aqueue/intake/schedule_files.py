@@ -44,68 +44,68 @@ class ScheduleFiles:
         folder: where they are.
         rejected: gets copies of bad edits.
         report: is told about bad edits.
-        owed: returns the code for what is due by now, by what files of these names have said so far.
+        due_code: returns the code for what is due by now, by what files of these names have said so far.
     """
 
     def __init__(
-        self, folder: Folder, rejected: Rejected, report: Report, owed: Callable[[Sequence[str]], Kept]
+        self, folder: Folder, rejected: Rejected, report: Report, due_code: Callable[[Sequence[str]], Kept]
     ) -> None:
-        self._owed = owed
+        self._due_code = due_code
         self._folder = folder
         self._root = str(folder.path)
         self._rejected = rejected
         self._report = report
-        self._news: list[ScheduleFile] = []
+        self._pending: list[ScheduleFile] = []
         self.paths: dict[str, str] = {}
         """Those whose schedules are in force, each with the error that was told of it; empty for none."""
 
-    def know(self, names: Iterable[str]) -> None:
+    def add_stored(self, names: Iterable[str]) -> None:
         """Take up those that the store knows, by their paths within the folder."""
         self.paths.update((f"{self._root}/{name}", "") for name in names)
 
-    def put(self, path: str, schedules: list[Schedule]) -> None:
+    def add(self, path: str, schedules: list[Schedule]) -> None:
         """Note that a file has been read and is good."""
-        self._news.append(ScheduleFile(self._name(path), schedules))
+        self._pending.append(ScheduleFile(self._name(path), schedules))
 
-    def put_error(self, path: str, error: FileError) -> None:
+    def add_error(self, path: str, error: FileError) -> None:
         """Note that a file whose schedules are in force has been read and is bad."""
-        self.put_fault(path, error)
+        self.add_fault(path, error)
         with contextlib.suppress(OSError):
             self._rejected.copy(_content(path), self._name(path), error.text())
 
-    def put_fault(self, path: str, error: FileError) -> None:
+    def add_fault(self, path: str, error: FileError) -> None:
         """Note that a file whose schedules are in force must not be read as it is."""
         text = error.text()
         if self.paths.get(path) != text:
             self.paths[path] = text
             *others, last = error.lines()
             self._report(*(Notice(said, urgent=True) for said in [*others, f"{last}; {IN_FORCE}"]))
-        self._news.append(ScheduleFile(self._name(path), error=text))
+        self._pending.append(ScheduleFile(self._name(path), error=text))
 
     def end(self, path: str) -> None:
         """Note that a file is gone, or is no schedule file any more."""
-        self._news.append(ScheduleFile(self._name(path)))
+        self._pending.append(ScheduleFile(self._name(path)))
 
-    def take_news(self) -> list[ScheduleFile]:
+    def take_pending(self) -> list[ScheduleFile]:
         """Return what the store has not been told yet."""
-        if not self._news:
+        if not self._pending:
             return []
         leave_event_loop()
-        news, self._news = self._news, []
-        if kept := self._owed([file.name for file in news]):
-            return [msgspec.structs.replace(file, kept=kept) for file in news]
-        return news
+        pending, self._pending = self._pending, []
+        if kept := self._due_code([file.name for file in pending]):
+            return [msgspec.structs.replace(file, kept=kept) for file in pending]
+        return pending
 
-    def confirm(self, news: ScheduleFile) -> None:
+    def confirm(self, pending: ScheduleFile) -> None:
         """Note that the store has been told, and did not refuse it."""
-        if news.error:
+        if pending.error:
             return
-        path = f"{self._root}/{news.name}"
-        if news.schedules:
+        path = f"{self._root}/{pending.name}"
+        if pending.schedules:
             self.paths[path] = ""
         else:
             self.paths.pop(path, None)
-        self._rejected.remove_copy(news.name)
+        self._rejected.remove_copy(pending.name)
 
     def _name(self, path: str) -> str:
         return path[len(self._root) + 1 :]

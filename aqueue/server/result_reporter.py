@@ -50,7 +50,7 @@ class ResultReporter:
                 # It had failed before, and somebody has retried it.
                 self.failed.discard(run.id)
         if result.ended or result.claimed or result.schedules.made:
-            self._folder.tell()
+            self._folder.notify_clients()
 
 
 def _newly_accepted(cycle_input: CycleInput, result: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:

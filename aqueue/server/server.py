@@ -49,7 +49,7 @@ from aqueue.store.database import Work
 from aqueue.store.orders import OrderFile
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
-from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiting
+from aqueue.threads import NoThreadError, in_thread, start_threads, warn_of_waiting
 
 T = TypeVar("T")
 
@@ -187,7 +187,7 @@ class _Server:
             leave=lambda leaving: self._take_orders(
                 msgspec.structs.replace(self._membership.record, leaving=leaving)
             ),
-            publish_shortage=self._lock.tell,
+            publish_shortage=self._lock.publish_shortage,
             gpus=Gpus(folder),
             clock=clock,
             report=report,
@@ -212,7 +212,7 @@ class _Server:
         config_reload = ConfigReload(folder, os.environ, report)
         database = await Database.open(folder)
         stack.push_async_callback(_shielded, database.close)
-        await have_threads(_THREADS)
+        await start_threads(_THREADS)
         OrderFile(str(folder.orders)).prepare()
         lock = ServerLock.announce(folder.servers)
         stack.callback(lock.release)
@@ -231,7 +231,7 @@ class _Server:
 
     async def run(self) -> None:
         warn_of_waiting(lambda text: self._warn(f"{text}; {MORE_PROCESSES}"))
-        self._inbox.schedule_files.know(await self._membership.enter())
+        self._inbox.schedule_files.add_stored(await self._membership.enter())
         left = await in_thread(partial(self._inbox.claimed_files.recover, self._last_id))
         async with anyio.create_task_group() as services:
             await services.start(

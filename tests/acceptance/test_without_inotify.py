@@ -12,8 +12,8 @@ from tests.acceptance.driving import Place
 
 IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "sh", "-c")
 LIMITS = "/proc/sys/user/max_inotify"
-NO_INSTANCE = "warning no inotify instance is left: the folder is looked at once a second instead; `sysctl "
-NO_WATCH = "warning no inotify watch is left: the folder is looked at once a second instead; `sysctl "
+NO_INSTANCE = "warning no inotify instance is left: the folder is checked once a second instead; `sysctl "
+NO_WATCH = "warning no inotify watch is left: the folder is checked once a second instead; `sysctl "
 
 
 def limited(base: Path, of: str, number: int) -> Iterator[Place]:

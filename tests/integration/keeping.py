@@ -39,7 +39,7 @@ class Pins:
 
     def tell(self) -> list[ScheduleFile]:
         told: list[ScheduleFile] = []
-        while news := self.files.take_news():
+        while news := self.files.take_pending():
             told += news
             for file in news:
                 if file.name in self.refused and file.schedules:

@@ -12,7 +12,7 @@ import pytest
 
 from aqueue.executors.local.procfs import is_alive
 from aqueue.folder.layout import Folder
-from aqueue.folder.server_locks import ServerLock, forget, is_up, told_by
+from aqueue.folder.server_locks import ServerLock, forget, is_up, shortage_of
 
 _SERVER = """\
 import sys, time
@@ -107,8 +107,8 @@ def test_a_server_tells_in_its_file_what_is_in_its_way_and_needs_no_more_room_fo
     path = folder.servers / presence.id
     size = path.stat().st_size
     for why in ("the disk is full", "", "é" * 1000):
-        presence.tell(why)
-        assert why.startswith(told_by(folder.servers, presence.id).rstrip("\N{REPLACEMENT CHARACTER}"))
+        presence.publish_shortage(why)
+        assert why.startswith(shortage_of(folder.servers, presence.id).rstrip("\N{REPLACEMENT CHARACTER}"))
         assert path.stat().st_size == size
     presence.release()
-    assert told_by(folder.servers, presence.id) == ""
+    assert shortage_of(folder.servers, presence.id) == ""

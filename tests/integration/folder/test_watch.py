@@ -48,7 +48,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder:
     if request.param == "looked at":
         monkeypatch.setattr("watchfiles.watch", none_left)
         # Nobody has so much time.
-        monkeypatch.setattr("aqueue.folder.polling._EVERY", 0.02)
+        monkeypatch.setattr("aqueue.folder.polling._INTERVAL", 0.02)
         # Until then the bell of a new folder could be rung without a trace.
         eventually(lambda: time.time_ns() - folder.bell.stat().st_ctime_ns > 30_000_000)
 
@@ -165,10 +165,15 @@ async def test_nothing_is_told_of_state_and_of_rejected_files(folder: Folder) ->
     with Watch(folder) as watch:
         await silence(watch)
         folder.make_run_dir(1)
-        for path in (folder.database, folder.incoming / "x.yaml", folder.run_dir(1) / "task.yaml", folder.news):
+        for path in (
+            folder.database,
+            folder.incoming / "x.yaml",
+            folder.run_dir(1) / "task.yaml",
+            folder.client_bell,
+        ):
             drop(path)
         drop(folder.rejected / "x.yaml")
-        folder.tell()
+        folder.notify_clients()
         assert await watch.wait(0.1) == set()
         last = drop(folder.path / "last.yaml")
         assert await hints_about(watch, last) == {str(last)}
@@ -266,7 +271,7 @@ from aqueue.folder import polling
 from aqueue.folder.layout import Folder
 from aqueue.folder.watch import Watch
 from aqueue.folder.watch_files import watch_files
-polling._EVERY = 0.05
+polling._INTERVAL = 0.05
 folder = Folder(Path(sys.argv[1]))
 seen = set()
 
@@ -311,8 +316,8 @@ async def main():
         await until(watch, folder.path / "x.yaml")
         folder.ring()
         await until(watch, folder.bell)
-    wait = watch_files([str(folder.news)])
-    folder.tell()
+    wait = watch_files([str(folder.client_bell)])
+    folder.notify_clients()
     wait(60.0)
 
 asyncio.run(main())
@@ -322,7 +327,7 @@ asyncio.run(main())
 @only_told
 def test_where_no_instance_is_left_the_folder_is_looked_at_and_that_is_said_once(folder: Folder) -> None:
     (said,) = printed(folder, _NO_INSTANCE)
-    assert said.startswith("no inotify instance is left: the folder is looked at once a second instead; `sysctl ")
+    assert said.startswith("no inotify instance is left: the folder is checked once a second instead; `sysctl ")
     assert "max_user_instances" in said
 
 
@@ -351,7 +356,7 @@ asyncio.run(main())
 @only_told
 def test_where_no_watch_is_left_for_a_new_sub_folder_it_is_looked_at_until_there_is_one(folder: Folder) -> None:
     (said,) = printed(folder, _FEW_WATCHES)
-    assert said.startswith("no inotify watch is left: the folder is looked at once a second instead; `sysctl ")
+    assert said.startswith("no inotify watch is left: the folder is checked once a second instead; `sysctl ")
     assert "max_user_watches" in said
 
 
@@ -361,11 +366,11 @@ async def main():
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000, before[1]))
     with Watch(folder, warn=print) as watch:
-        wait = watch_files([str(folder.news)])
+        wait = watch_files([str(folder.client_bell)])
         resource.setrlimit(resource.RLIMIT_AS, before)
         (folder.path / "x.yaml").touch()
         await until(watch, folder.path / "x.yaml")
-    folder.tell()
+    folder.notify_clients()
     wait(60.0)
 
 asyncio.run(main())
@@ -375,14 +380,14 @@ asyncio.run(main())
 @only_told
 def test_where_no_thread_can_be_started_the_folder_is_looked_at(folder: Folder) -> None:
     (said,) = printed(folder, _NO_THREAD, prefix=())
-    assert "start new thread: the folder is looked at once a second instead" in said
+    assert "start new thread: the folder is checked once a second instead" in said
 
 
 @only_told
 def test_where_another_may_take_the_last_thread_the_folder_is_looked_at(folder: Folder) -> None:
     # Where there are processes of this user, there is none at all.
     (said,) = printed(folder, "Watch(folder, warn=print)", prefix=few_processes(4))
-    assert "start new thread: the folder is looked at once a second instead" in said
+    assert "start new thread: the folder is checked once a second instead" in said
 
 
 @only_looked_at
@@ -391,7 +396,7 @@ def test_a_file_that_may_have_changed_just_after_a_look_without_a_trace_is_told(
         path = str(drop(tmp_path / "log"))
         poll = Poll([path])
         time.sleep(0.03)
-        return poll.look() == {(Change.modified, path)} and not poll.look()
+        return poll.check() == {(Change.modified, path)} and not poll.check()
 
     # A look that comes late finds a file that is old enough.
     eventually(is_told)

@@ -189,9 +189,7 @@ def test_a_link_that_leads_nowhere_is_reported_and_the_old_one_stays(held: Held)
     for _ in range(2):
         assert not held.settle()
     (complaint,) = held.said
-    assert (
-        "aqueue.yaml: is a symbolic link to nowhere.yaml, which is not there; have it lead to a file" in complaint
-    )
+    assert "aqueue.yaml: is a symbolic link to nowhere.yaml, which does not exist; point it at a file" in complaint
     assert held.jobs == 2
 
 

@@ -38,7 +38,7 @@ def test_a_file_that_a_group_with_others_can_write_to_stays_until_the_chmod(
     for_the_group(path, shared=True)
     for _ in range(2):
         taker.settle()
-    assert (taker.taken, taker.inbox.schedule_files.take_news(), taker.rejected) == ([], [], [])
+    assert (taker.taken, taker.inbox.schedule_files.take_pending(), taker.rejected) == ([], [], [])
     (notice,) = taker.notices
     assert notice.urgent
     what, remedy = notice.text.split("; ")
@@ -48,7 +48,7 @@ def test_a_file_that_a_group_with_others_can_write_to_stays_until_the_chmod(
     )
     assert os.system(remedy) == 0
     taker.settle()
-    assert len(taker.taken) + len(taker.inbox.schedule_files.take_news()) == 1
+    assert len(taker.taken) + len(taker.inbox.schedule_files.take_pending()) == 1
 
 
 def test_a_file_that_only_ones_own_private_group_can_write_to_is_taken(folder: Folder, taker: Taker) -> None:
@@ -87,12 +87,12 @@ def test_a_schedule_that_becomes_writable_stays_as_it_was_and_knows_why(folder: 
     path = folder.path / "x.yaml"
     path.write_text(SCHEDULE)
     taker.settle()
-    for news in taker.inbox.schedule_files.take_news():
+    for news in taker.inbox.schedule_files.take_pending():
         taker.inbox.confirm(news)
     path.write_text(SCHEDULE.replace("2", "3"))
     path.chmod(0o666)
     taker.settle()
-    (refused,) = taker.inbox.schedule_files.take_news()
+    (refused,) = taker.inbox.schedule_files.take_pending()
     assert refused.schedules == []
     what, remedy = refused.error.split("\n")
     assert what == "x.yaml: everybody can write to it, and so run commands in your name"
@@ -101,7 +101,7 @@ def test_a_schedule_that_becomes_writable_stays_as_it_was_and_knows_why(folder: 
     assert not folder.rejected.exists()
     path.chmod(0o644)
     taker.settle()
-    (news,) = taker.inbox.schedule_files.take_news()
+    (news,) = taker.inbox.schedule_files.take_pending()
     assert news.schedules[0].expressions == ("0 3 * * *",)
 
 
@@ -152,7 +152,7 @@ def test_the_copy_of_a_bad_edit_and_its_error_are_for_their_owner_alone_whatever
     make_directories(path.parent, 0o755)
     path.write_text(SCHEDULE)
     taker.settle()
-    for news in taker.inbox.schedule_files.take_news():
+    for news in taker.inbox.schedule_files.take_pending():
         taker.inbox.confirm(news)
     path.chmod(0o600)
     path.write_text("schedule: never\nenv: {T: secret}\n")

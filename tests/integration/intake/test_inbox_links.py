@@ -60,7 +60,7 @@ def test_a_link_over_other_links_is_followed_to_its_end(folder: Folder, taker: T
 
 def test_a_link_that_leads_nowhere_is_rejected_with_where(folder: Folder, taker: Taker) -> None:
     (folder.path / "x.yaml").symlink_to("nowhere.yaml")
-    assert "x.yaml: is a symbolic link to nowhere.yaml, which is not there" in error_of(folder, taker)
+    assert "x.yaml: is a symbolic link to nowhere.yaml, which does not exist" in error_of(folder, taker)
 
 
 def test_a_link_to_a_directory_is_rejected(folder: Folder, taker: Taker, target: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from aqueue.folder import settled
 from aqueue.folder.layout import Folder
-from aqueue.folder.settling import QUIET
+from aqueue.folder.settling import QUIET_SECONDS
 from aqueue.intake.config_reload import ConfigReload
 from tests.integration.dropping import Taker
 from tests.waiting import eventually
@@ -45,7 +45,7 @@ def below(tmp_path: Path) -> Iterator[Path]:
 
 def keep_looking(taker: Taker) -> None:
     """Look again and again for half the time that a file must be quiet."""
-    deadline = time.monotonic() + QUIET / 2
+    deadline = time.monotonic() + QUIET_SECONDS / 2
     while time.monotonic() < deadline:
         taker.look()
         time.sleep(0.01)
@@ -62,7 +62,7 @@ def test_a_file_that_keeps_growing_is_taken_once_it_has_been_quiet(folder: Folde
     changed = time.monotonic()
     taker.settle()
     assert taker.commands == ["echo one two three"]
-    assert time.monotonic() - changed > QUIET / 3
+    assert time.monotonic() - changed > QUIET_SECONDS / 3
 
 
 @pytest.mark.usefixtures("mounted_as")
@@ -70,7 +70,7 @@ def test_a_file_that_is_open_for_writing_here_is_not_taken_however_quiet(folder:
     with (folder.path / "x.yaml").open("w") as file:
         file.write("command: half")
         file.flush()
-        deadline = time.monotonic() + 1.2 * QUIET
+        deadline = time.monotonic() + 1.2 * QUIET_SECONDS
         while time.monotonic() < deadline:
             taker.look()
             time.sleep(0.01)
@@ -83,9 +83,9 @@ def test_a_file_that_is_open_for_writing_here_is_not_taken_however_quiet(folder:
 def test_a_schedule_file_waits_for_quiet_too(folder: Folder, taker: Taker) -> None:
     (folder.path / "x.yaml").write_text('command: a\nschedule: "5 * * * *"\n')
     keep_looking(taker)
-    assert taker.inbox.schedule_files.take_news() == []
+    assert taker.inbox.schedule_files.take_pending() == []
     taker.settle()
-    assert [news.name for news in taker.inbox.schedule_files.take_news()] == ["x.yaml"]
+    assert [news.name for news in taker.inbox.schedule_files.take_pending()] == ["x.yaml"]
 
 
 @pytest.mark.usefixtures("mounted_as")

@@ -95,7 +95,7 @@ def test_a_file_that_vanishes_again_gets_another_second_look(folder: Folder, kee
 
 
 def test_one_that_was_known_and_is_gone_at_the_start_ends(folder: Folder, keeper: Pins) -> None:
-    keeper.files.know(["nightly.yaml", "gpu/other.yaml"])
+    keeper.files.add_stored(["nightly.yaml", "gpu/other.yaml"])
     assert keeper.look(folder.path) == []
     assert keeper.taker.inbox.is_in_doubt
     assert sorted(names(keeper.settle())) == [("gpu/other.yaml", []), ("nightly.yaml", [])]

@@ -82,7 +82,7 @@ def test_a_copy_of_an_earlier_server_is_removed_too(
     save(file, BAD)
     keeper.settle()
     later = Pins(new_taker())
-    later.files.know(["nightly.yaml"])
+    later.files.add_stored(["nightly.yaml"])
     (news,) = later.settle()
     assert "schedule: '61 * * * *'" in news.error
     assert list(rejected(folder)) == ["nightly.yaml", "nightly.yaml.error"]
@@ -176,7 +176,7 @@ def test_an_empty_file_is_a_bad_edit_only_after_a_while(folder: Folder, keeper: 
 
 @pytest.mark.parametrize(
     ("what", "why"),
-    [("link", "is a symbolic link to nowhere, which is not there"), ("pipe", "is not a regular file")],
+    [("link", "is a symbolic link to nowhere, which does not exist"), ("pipe", "is not a regular file")],
 )
 def test_what_is_no_file_in_the_place_of_one_is_a_bad_edit(
     folder: Folder, keeper: Pins, what: str, why: str

@@ -27,7 +27,7 @@ def test_a_folder_is_made_with_all_that_it_needs(tmp_path: Path) -> None:
     for directory in (folder.state, folder.incoming, folder.runs, folder.servers):
         assert directory.is_dir()
         assert mode(directory) == 0o700
-    assert mode(folder.bell) == mode(folder.news) == 0o600
+    assert mode(folder.bell) == mode(folder.client_bell) == 0o600
 
 
 def test_making_a_folder_twice_changes_nothing(folder: Folder) -> None:
@@ -151,7 +151,7 @@ def test_hidden_backup_and_swap_files_are_no_task_files(folder: Folder, name: st
 
 
 def test_ringing_and_telling_touch_a_file_even_if_it_is_gone(folder: Folder) -> None:
-    for touch, file in ((folder.ring, folder.bell), (folder.tell, folder.news)):
+    for touch, file in ((folder.ring, folder.bell), (folder.notify_clients, folder.client_bell)):
         os.utime(file, (0, 0))
         touch()
         assert file.stat().st_mtime > 0

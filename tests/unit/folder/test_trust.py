@@ -88,7 +88,7 @@ def test_a_folder_below_a_directory_that_everybody_can_write_to_is_neither_used_
     shared: Path, depth: str
 ) -> None:
     folder = Folder(shared / depth)
-    with pytest.raises(FolderError, match=f"everybody can write to {shared}, and so put something else") as caught:
+    with pytest.raises(FolderError, match=f"everybody can write to {shared}, and so could replace") as caught:
         folder.create()
     assert caught.value.hint == f"chmod +t {shared}"
     assert list(shared.iterdir()) == []

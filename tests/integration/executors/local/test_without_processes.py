@@ -48,13 +48,13 @@ anyio.run(main)
 
 ASKING = """\
 import resource, threading, anyio
-from aqueue.threads import NoThreadError, have_threads, in_thread, warn_of_waiting
+from aqueue.threads import NoThreadError, start_threads, in_thread, warn_of_waiting
 
 async def main():
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
     try:
-        await have_threads(2)
+        await start_threads(2)
     except NoThreadError:
         print("none")
     warn_of_waiting(print)
@@ -65,7 +65,7 @@ async def main():
         await anyio.sleep(0.7)
         resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
     print(sorted(called))
-    await have_threads(3)
+    await start_threads(3)
     print(threading.active_count() - 1)
 
 anyio.run(main)
@@ -207,7 +207,7 @@ def test_a_thread_is_waited_for_where_none_can_be_had() -> None:
 def test_who_waits_for_a_thread_is_told_of_once_and_a_certain_number_can_be_asked_for() -> None:
     command = [*few_processes(), sys.executable, "-c", ASKING]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    expected = "none\ncannot have a thread: what needs one waits until one can be had\n[0, 1, 2]\n3\n"
+    expected = "none\ncannot start a thread; work waits until one can be started; see `ulimit -u`\n[0, 1, 2]\n3\n"
     assert (done.stdout, done.returncode) == (expected, 0), done.stderr
 
 
