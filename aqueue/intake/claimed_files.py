@@ -1,7 +1,7 @@
-"""Claimed files: they lie in `incoming/`, on their way to their runs.
+"""Claimed files: files in `incoming/`, on the way to the directories of their runs.
 
-A file is claimed by a rename, and moved to its runs' folders once they are safely in the store. Whatever a crash
-or a power cut leaves in between is taken up here.
+A file is claimed by a rename, and filed away once its runs are safely in the store. This module also recovers
+files that a crash or power cut left in between.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from aqueue.model.submission import Submission
 
 
 class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A good file that is ours now.
+    """A valid file that this server has claimed.
 
     Attributes:
-        name: its name in `incoming/`; also what the store knows it by.
-        source: its path within the folder, before it was claimed.
-        content: what was read in it.
-        is_left_behind: whether it was claimed by somebody who is gone, or is about to move it to its runs.
+        name: its name in `incoming/`, which the store uses as its key.
+        source: its path within the folder before it was claimed.
+        content: the bytes read from it.
+        is_left_behind: True if another server claimed it, which is gone or about to file it away.
     """
 
     name: str
@@ -41,11 +41,11 @@ class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def after(self) -> set[str]:
-        """Return what its runs come after, as it is written."""
+        """Return the entries of `after` of all its runs, as written."""
         return {written for request in self.requests for written in request.after}
 
     def is_named_in(self, other: "ClaimedFile") -> bool:
-        """Return True if another file names one of its tasks, runs or groups as something to come after."""
+        """Return True if `after` in another file names one of its tasks, runs or groups."""
         return any(request.is_named_in(other.after) for request in self.requests)
 
 
@@ -53,10 +53,10 @@ class ClaimedFiles:
     """The files in `incoming/`.
 
     Args:
-        folder: where they were dropped.
-        report: is told about bad files.
-        preparing: makes what they ask for ready for the store.
-        rejected: gets the bad ones.
+        folder: the folder they were dropped into.
+        report: is called for each bad file.
+        preparing: prepares their submissions for the store.
+        rejected: where bad files go.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class ClaimedFiles:
             self._report_again(again)
 
     def recover(self, last_id: Callable[[], int]) -> list[ClaimedFile]:
-        """Take up what a crash left behind, before anything is accepted.
+        """Recover files left behind by a crash. Call this before accepting any file.
 
         Args:
-            last_id: the highest id that the store ever gave. A power cut may have taken its last transactions;
+            last_id: returns the highest id the store has ever given. A power cut can undo its last transactions;
                 their files are still in `incoming/`, and their ids will be given again.
         """
         # Listed before the store is asked: another server may be making the directory of a new run.
@@ -95,7 +95,7 @@ class ClaimedFiles:
         last = last_id()
         for directory in directories:
             if int(directory.name) > last:
-                # Put aside, not removed: perhaps it is the store that is an old copy.
+                # Renamed, not removed, because the store may be an old copy.
                 aside = directory.with_name(f"{directory.name}.unknown-{os.urandom(3).hex()}")
                 with contextlib.suppress(OSError):
                     directory.rename(aside)
@@ -108,14 +108,14 @@ class ClaimedFiles:
         return self.left_behind(0.0)
 
     def left_behind(self, seconds: float) -> list[ClaimedFile]:
-        """Return the files that have been in `incoming/` for so long that whoever claimed them must be gone."""
+        """Return the files that have been in `incoming/` so long that the server that claimed them must be gone."""
         files = []
         self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):
             with contextlib.suppress(FileNotFoundError):
                 if linked.is_copy(path, time.time()):
                     continue
-                # All of them also where the clock was put back since they came.
+                # With 0, take all, even if the clock was set back since they arrived.
                 is_left = not seconds or time.time() - path.stat().st_ctime >= seconds
                 if is_left and (file := self._reread(path)):
                     files.append(file)
@@ -132,7 +132,7 @@ class ClaimedFiles:
             parsed = self._parser.parse(content, path.name, claim.stem, claim.queue)
             requests = self._preparing.recover(parsed, path.name)
         except (FileNotFoundError, BlockingIOError):
-            # It is for another, or for later.
+            # Another server has it, or somebody is writing to it: it is taken later.
             return None
         except OSError as error:
             self._report(Notice(f"{path} cannot be read: {error.strerror}", urgent=True))
@@ -141,7 +141,7 @@ class ClaimedFiles:
             self._report(Notice(f"{error}; {path} waits for that", urgent=True))
             return None
         except (FileError, ValueError) as error:
-            # It was good when it was claimed: the configuration, or aqueue itself, has changed since.
+            # It was valid when it was claimed. The configuration, or aqueue itself, has changed since.
             bad = error if isinstance(error, FileError) else FileError(path.name, 0, 0, str(error))
             try:
                 moved_to = self._rejected.move(str(path), path.name, bad.text())
@@ -158,7 +158,7 @@ class ClaimedFiles:
 
 
 def in_order(files: Sequence[ClaimedFile]) -> Sequence[ClaimedFile]:
-    """Return files that are accepted together, each behind those that it comes after; in a circle, as they are."""
+    """Return files sorted so that each follows those its runs come after; files in a cycle keep their order."""
     if not any(request.after for file in files for request in file.requests):
         return files
     left, ordered = list(files), list[ClaimedFile]()

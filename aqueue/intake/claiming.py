@@ -25,23 +25,23 @@ from aqueue.model.submission import Submission
 from aqueue.threads import leave_event_loop
 
 RECHECK_SECONDS: Final = 0.15
-"""Seconds after which a file is examined again that may only be half of one."""
+"""Seconds before another check of a file that may be half-written."""
 
 _RECHECK_SECONDS_IF_AFTER: Final = 1.0
-"""The same for a file with tasks that come after others, which may be dropped yet."""
+"""The same for a file whose tasks come after others that may not have been dropped yet."""
 
 _LARGE: Final = 16 << 10
-"""Bytes in a file from which on it takes long to parse."""
+"""The size in bytes from which a file takes long to parse."""
 
 
 class Claimer:
-    """Claims the good files of a folder.
+    """Claims the valid files of a folder.
 
     Args:
-        config: says whether queues are disabled: files with tasks then stay where they are.
-        settling: is told which files stay, and which to examine again.
-        schedule_files: get what files say that stay because they have schedules.
-        preparing: makes what files ask for ready for the store.
+        config: returns the configuration. If it disables queues, files with tasks stay where they are.
+        settling: tracks which files stay, and which to check again.
+        schedule_files: takes the content of files that stay because they have schedules.
+        preparing: prepares submissions for the store.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Claimer:
         self._count = 0
 
     def claim(self, path: str, seen: Seen) -> ClaimedFile | None:
-        """Claim a good file, or leave it where it is: if it has schedules, or queues are disabled.
+        """Claim a valid file, or leave it in place if it has schedules or queues are disabled.
 
         Returns:
-            None if it stays, or has to be examined again.
+            None if it stays, or has to be checked again.
 
         Raises:
-            FileError: it is bad.
-            DiskFullError, BusyError: there is no room, or the store cannot be asked.
+            FileError: it has an error.
+            DiskFullError, BusyError: the disk is full, or the store is busy.
             OSError: it is gone, or cannot be read or moved.
         """
         try:
@@ -106,11 +106,11 @@ class Claimer:
         return ClaimedFile(name=name, source=self._paths.shown(path), requests=requests, content=content)
 
     def _prepared(self, path: str, content: Content, seen: Seen) -> Sequence[Submission] | None:
-        """Return the submissions for the store; None if what they come after may yet be dropped."""
+        """Return the submissions for the store; None if a run they come after may not have been dropped yet."""
         comes_after = any(request.after for request in content.requests)
         age = seen.age
         if comes_after and age < RECHECK_SECONDS:
-            # Also if there is an older run of that name.
+            # Even if there is an older run of that name.
             self._settling.recheck_at(path, seen.since + RECHECK_SECONDS)
             return None
         try:
@@ -122,7 +122,7 @@ class Claimer:
             raise
 
     def _leave(self, path: str, content: Content, seen: Seen) -> None:
-        """Leave a good file where it is, and have what it says about schedules be known."""
+        """Leave a valid file in place, and record its schedules."""
         if content.schedules and self._paths.shown(path) != self._paths.relative(path):
             raise FileError(self._paths.shown(path), 0, 0, "has a name that is not UTF-8", "rename it")
         self._settling.stay(path, seen.signature)
@@ -132,15 +132,15 @@ class Claimer:
             self._schedule_files.end(path)
 
     def _rename(self, path: str, name: str, descriptor: int, seen: Seen) -> bool:
-        """Claim a file; returns whether it was the one that was read, and stays so."""
+        """Claim a file, and return True if it is still the one that was read."""
         incoming = f"{self._incoming}/{name}"
         status = linked.move(path, incoming, descriptor)
         is_the_one = status is not None and signature(status) == seen.signature
         if is_the_one and take_lease(descriptor) is not False:
             linked.finish(incoming)
             return True
-        # Another took its place in the instant before the rename, or somebody has written to it or waits to. Where
-        # a third one lies there now, it is taken as it is later.
+        # The file was replaced just before the rename, or somebody writes to it. Put it back, unless a new file has
+        # taken its place: then it stays in `incoming/` and is recovered later.
         with contextlib.suppress(FileExistsError):
             move_to_free_place(Path(incoming), Path(path))
         linked.forget(incoming)
@@ -148,6 +148,6 @@ class Claimer:
         return False
 
     def _incoming_name(self, path: str, content: bytes) -> str:
-        """Return a unique name that tells what the tasks get from where the file was."""
+        """Return a unique name that records the default queue and name of the file's tasks."""
         self._count += 1
         return Claim.of(f"{self._prefix}{self._count:06x}", self._paths.defaults(path), content).name

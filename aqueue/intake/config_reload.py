@@ -1,9 +1,8 @@
-"""The configuration that is in force, and how a saved edit of it comes into force.
+"""The configuration in force, and how a saved edit takes effect.
 
-A change hint about `aqueue.yaml` has it read again. A file that somebody is still
-writing, is empty, is gone or has an error in it is read once more a moment later: editors remove a file or
-empty it before they write it anew. After that an error is reported, and the old configuration stays in force; so
-does the last good one where a server starts on a file with an error in it.
+A change hint for `aqueue.yaml` triggers a reload. If the file is being written, empty, missing or invalid, it is read
+again a moment later, because editors remove or truncate a file before they write it. After that, an error is
+reported and the old configuration stays in force. A server that starts on an invalid file uses the last good one.
 """
 
 import math
@@ -24,14 +23,14 @@ _RECHECK_SECONDS: Final = 0.3
 
 
 class ConfigReload:
-    """Knows the configuration in force.
+    """The configuration in force, reloaded when its file changes.
 
     Args:
-        environment: says some things over the file.
-        report: is told about edits that are no good.
+        environment: overrides some keys of the file.
+        report: is called for invalid edits.
 
     Raises:
-        FileError, UsageError: the configuration has an error in it, and no last good one is known.
+        FileError, UsageError: the configuration is invalid, and there is no last good one.
     """
 
     def __init__(self, folder: Folder, environment: Mapping[str, str], report: Report) -> None:
@@ -45,9 +44,9 @@ class ConfigReload:
         self._doubted_at: float | None = None
         self._complaint = [] if loaded.error is None else loaded.error.lines()
         self.next_check: float | None = None
-        """When to read a file again that was not settled, on the monotonic clock; None if it was."""
+        """When to read the file again if it has not settled, on the monotonic clock; None if it has."""
         self.changed_at = -math.inf
-        """When the configuration in force came into it, in seconds since the epoch."""
+        """When the configuration last changed, in seconds since the epoch."""
         self.config = loaded.config
         if loaded.error is None:
             last_good_config.keep(folder, loaded.content)
@@ -55,10 +54,10 @@ class ConfigReload:
         self._warn()
 
     def reload(self) -> bool:
-        """Read the file, and have what it says be in force.
+        """Read the file and apply it.
 
         Returns:
-            whether another configuration is in force now.
+            True if the configuration has changed.
         """
         self.next_check = None
         try:
@@ -96,7 +95,7 @@ class ConfigReload:
         return False
 
     def _is_first_doubt(self) -> bool:
-        """Return True if it may yet turn out well; then it is read again soon."""
+        """Return True if the file may be half-written; then schedule another reading."""
         now = time.monotonic()
         if self._doubted_at is None:
             self._doubted_at = now

@@ -1,8 +1,8 @@
-"""Files that are claimed: what their names tell, and how they leave `incoming/` for the folders of their runs.
+"""The names of claimed files, and their move from `incoming/` to the directories of their runs.
 
-Whoever found a file in the folder just before it was claimed may open it just after, and what is written then goes
-to the claimed file. So the name of a claimed file has a digest of what was read in it. What differs from that goes
-back into the folder, as any other file that is dropped, and the runs keep what was read.
+A program that opened a file just before it was claimed may write to it afterwards. So the name of a claimed file has
+a digest of the content that was read. A file that differs goes back into the folder as a new one, and the runs keep
+what was read.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ class Claim(msgspec.Struct, frozen=True):
     """The parts of a claimed file's name.
 
     Attributes:
-        unique: what no other claimed file has.
-        queue: the sub-folder in which it was dropped, if that may be a queue; else empty.
-        stem: its name without the suffix, if that may be the name of a task; else empty.
-        digest: of what was read in it; empty if it was claimed by an aqueue that did not note that.
+        unique: a prefix that no other claimed file has.
+        queue: the sub-folder it was dropped into, if that is a valid queue name; else empty.
+        stem: its name without the suffix, if that is a valid task name; else empty.
+        digest: a hash of the content read; empty if an older aqueue claimed the file.
     """
 
     unique: str
@@ -39,16 +39,16 @@ class Claim(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, unique: str, place: tuple[str, str], content: bytes) -> "Claim":
-        """Return what there is to tell of a file that is to be claimed."""
+        """Return the claim for a file that is about to be claimed."""
         queue, stem = (part if is_name(part) else "" for part in place)
         return cls(unique, queue, stem, _digest(content))
 
     @classmethod
     def named(cls, name: str) -> "Claim":
-        """Return what a name tells.
+        """Parse the name of a claimed file.
 
         Raises:
-            ValueError: it is not that of a claimed file.
+            ValueError: it is not such a name.
         """
         unique, queue, stem, *digest = name.removesuffix(".yaml").split("~")
         if len(digest) > 1:
@@ -62,12 +62,12 @@ class Claim(msgspec.Struct, frozen=True):
         return "~".join(parts if self.digest else parts[:3]) + ".yaml"
 
     def is_of(self, content: bytes) -> bool:
-        """Return whether that is what was read in it, as far as is known."""
+        """Return True if the content matches the digest, or there is no digest."""
         return self.digest in ("", _digest(content))
 
 
 def read(path: Path) -> bytes:
-    """Return what is in a claimed file.
+    """Return the content of a claimed file.
 
     Raises:
         BlockingIOError: somebody is writing to it.
@@ -106,16 +106,16 @@ def put_back(folder: Folder, name: str, source: str | None = None) -> str:
     """Move a claimed file back into the folder.
 
     Args:
-        source: its path within the folder before it was claimed; None has it lie where it means the same.
+        source: its path within the folder before it was claimed; None for a place where it means the same.
 
     Returns:
-        its path within the folder; it has a number if there is another one meanwhile.
+        its path within the folder, with a number if its old path is taken.
 
     Raises:
         OSError: another server was faster, or the disk is full.
     """
     claim = Claim.named(name)
-    # Of several servers that do this, one has it.
+    # Of several servers that try this, one wins.
     own = folder.incoming / msgspec.structs.replace(claim, unique=os.urandom(9).hex()).name
     (folder.incoming / name).rename(own)
     place = folder.path / source if source else _place_of(folder, claim)
@@ -136,7 +136,7 @@ def _digest(content: bytes) -> str:
 
 @contextlib.contextmanager
 def _open_unwritten(path: Path) -> Iterator[int]:
-    """Open a claimed file, to which nobody can write then."""
+    """Open a claimed file so that nobody can write to it meanwhile."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if take_lease(descriptor) is False:
@@ -154,10 +154,10 @@ def _keep(folder: Folder, content: bytes, runs: Sequence[int]) -> None:
 
 
 def _place_of(folder: Folder, claim: Claim) -> Path:
-    """Return a place in the folder where a file means what it meant where it was."""
+    """Return a path in the folder where a file has the same default queue and name as before."""
     directory = folder.path
     if claim.queue:
         named = (each for each in folder.directories() if each.name == claim.queue)
         directory = next(named, folder.path / claim.queue)
-    # A task cannot be called that, nor could it be called what the file was.
+    # A name with a blank is no task name, just as the original was not.
     return directory / f"{claim.stem or 'unnamed file'}.yaml"

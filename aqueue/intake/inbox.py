@@ -1,10 +1,9 @@
 """The inbox: task files in the folder → runs in the store, each exactly once.
 
-A path comes in as a hint. `examine` finds the file to be unsettled (somebody still writes it: it is examined
-again), bad (`refusing`: moved to `rejected/`), or good (`claiming`: renamed into `incoming/`). Files claimed
-together are given to the store together, in one transaction; `claimed_files` moves them on. A file with schedules
-is not claimed: it stays, and what it says goes to `schedule_files`. All of this is synchronous; what may take
-long leaves the event loop first (see `aqueue.threads`).
+A path comes in as a hint. `examine` finds that its file is unsettled (still being written, so check again), bad
+(`refusing` moves it to `rejected/`) or good (`claiming` renames it into `incoming/`). Files claimed together go to
+the store in one transaction; `claimed_files` files them away. A file with schedules stays, and its content goes to
+`schedule_files`. All of this is synchronous; slow steps leave the event loop first (see `aqueue.threads`).
 """
 
 import os
@@ -31,7 +30,7 @@ from aqueue.model.events import Notice, Report
 from aqueue.threads import leave_event_loop
 
 BATCH: Final = 64
-"""The number of files that are accepted in one transaction at most."""
+"""The most files accepted in one transaction."""
 
 _RECHECK_SECONDS_IF_EMPTY: Final = 1.0
 
@@ -40,12 +39,12 @@ class Inbox:
     """The way from the folder to the store.
 
     Args:
-        folder: to take files from.
-        config: read anew for each file.
-        report: is told about bad files.
-        has_schedules: tells whether a file, by its path within the folder, has schedules that are in force; None:
-            only those in `schedule_files` have, because there is no other server.
-        preparing: makes what files ask for ready for the store.
+        folder: the folder to take files from.
+        config: returns the configuration; called for each file.
+        report: is called for bad files.
+        has_schedules: returns True if the file with this path within the folder has schedules in force; None if
+            there is no other server, so that `schedule_files` knows them all.
+        preparing: prepares submissions for the store.
     """
 
     def __init__(
@@ -66,9 +65,9 @@ class Inbox:
         self._queues_are_disabled = False
         rejected, parser = Rejected(folder), Parser(folder, config)
         self.claimed_files = ClaimedFiles(folder, parser, report, self._preparing, rejected)
-        """The files that were claimed, until they lie in the folders of their runs."""
+        """The claimed files that were not filed away yet."""
         self.schedule_files = ScheduleFiles(folder, rejected, report, self._preparing.due_code)
-        """The files that stay where they are, because they say when to run something."""
+        """The files that stay in place because they have schedules."""
         self._claimer = Claimer(folder, config, parser, self._settling, self.schedule_files, self._preparing)
         self._refusals = Refusals(
             folder, config, self._settling, self.schedule_files, rejected, report, has_schedules
@@ -76,15 +75,15 @@ class Inbox:
 
     @property
     def next_check(self) -> float | None:
-        """Return when to examine an unsettled file again, on the monotonic clock; None if there is none."""
+        """Return when to check an unsettled file again, on the monotonic clock; None if there is none."""
         return self._settling.next_check
 
     def to_recheck(self, now: float) -> list[str]:
-        """Return the unsettled files to examine again by now."""
+        """Return the unsettled files whose next check is due."""
         return self._settling.to_recheck(now)
 
     def scan(self) -> list[str]:
-        """Return every task file that is there now."""
+        """Return all task files in the folder now, and report files that only look like one."""
         found = overlooked.scan(self._folder)
         for path, why in found.overlooked.items():
             self._overlooked.report(path, why)
@@ -93,16 +92,16 @@ class Inbox:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Return True if a schedule file seems to be gone, but may only be being saved."""
+        """Return True if a schedule file is missing, perhaps only because an editor is saving it."""
         return any(state.missing_since is not None for state in self._settling.states.values())
 
     def reread(self) -> None:
-        """Read the files that stay where they are once more: there is another configuration."""
+        """Make the files that stay in place be read again, because the configuration has changed."""
         for state in self._settling.states.values():
             state.stays_as = None
 
     def files_to_examine(self, hints: Iterable[str]) -> list[str]:
-        """Return the task files that changed paths stand for, in the order in which they arrived."""
+        """Return the task files to examine after these paths changed, in order of arrival."""
         self._follow_config()
         paths = set(hints)
         unchanged: dict[str, Signature] = {}
@@ -130,21 +129,21 @@ class Inbox:
         return [path for _, path in sorted(arrived)]
 
     def _follow_config(self) -> None:
-        """Note whether queues are disabled: files with tasks then stay where they are."""
+        """Record whether queues are disabled, and report when they become so."""
         why = self._config().disabled_by
         if why is not None and not self._queues_are_disabled:
             self._report(Notice(f"queues are disabled ({why}): task files stay where they are", urgent=True))
         self._queues_are_disabled = why is not None
 
     def begin(self) -> None:
-        """Examine files from here on that are there already."""
+        """Start a new batch: snapshots taken for earlier files are not reused."""
         self._preparing.begin()
 
     def confirm(self, file: ScheduleFile) -> None:
-        """Note that the store has taken what was read in a schedule file."""
+        """Record that the store has accepted the content of a schedule file."""
         self.schedule_files.confirm(file)
         if not file.error:
-            # What was refused because of a name may be right now.
+            # A file refused because of a taken name may be valid now.
             path = self._paths.absolute(file.name)
             for refused in self._refused():
                 self._settling.state_of(refused).is_refused = False
@@ -152,11 +151,11 @@ class Inbox:
                     self._settling.recheck_in(refused, 0.0)
 
     def refuse(self, file: ScheduleFile, error: AqueueError) -> None:
-        """Note that the store does not take what was read in a schedule file."""
+        """Record that the store has refused the content of a schedule file."""
         path = self._paths.absolute(file.name)
         state = self._settling.state_of(path)
         if not state.is_refused:
-            # Files that change places are refused one after the other, but not when looked at together.
+            # Files that swap names are refused one by one, but accepted when they are checked together.
             state.is_refused = True
             for refused in self._refused():
                 self._settling.recheck_in(refused, RECHECK_SECONDS)
@@ -168,14 +167,14 @@ class Inbox:
             self._settling.recheck_in(path, RETRY_SECONDS)
 
     def examine(self, path: str) -> ClaimedFile | None:
-        """Examine a task file, and return it claimed; None if it is not good, or not yet."""
+        """Examine a task file and claim it; return None if it is not valid, or not yet."""
         try:
             status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             self._miss(path)
             return None
         except OSError:
-            # It may well be there.
+            # The error does not mean that it is gone.
             self._settling.state_of(path).missing_since = None
             self._settling.reset(path)
             return None
@@ -199,7 +198,7 @@ class Inbox:
         return None
 
     def _claim_or_refuse(self, path: str, status: os.stat_result, seen: Seen) -> ClaimedFile | None:
-        """Claim a file if it is good; refuse it if it has been bad for too long to be only half of one."""
+        """Claim a valid file; refuse a bad one once it is too old to be half-written."""
         try:
             if not stat.S_ISREG(status.st_mode):
                 raise FileError(self._paths.shown(path), 0, 0, *linked.why_no_file(path))
@@ -221,7 +220,7 @@ class Inbox:
             return None
 
     def _miss(self, path: str) -> None:
-        """Note that a path leads to no file; a schedule file may only be being saved, and gets a second look."""
+        """Record that a path has no file. Check a schedule file again: an editor may be saving it."""
         state, now = self._settling.states.get(path), time.monotonic()
         since = now if state is None or state.missing_since is None else state.missing_since
         is_awaited = path in self.schedule_files.paths
@@ -235,5 +234,5 @@ class Inbox:
             self.schedule_files.end(path)
 
     def _refused(self) -> list[str]:
-        """Return the schedule files that the store did not take at their last look."""
+        """Return the schedule files that the store refused at their last check."""
         return [path for path, state in self._settling.states.items() if state.is_refused]

@@ -1,7 +1,7 @@
-"""From change hints to accepted runs: what drives the inbox.
+"""The loop that drives the inbox: from change hints to accepted runs.
 
-A file that is dropped is read, claimed and handed to the dispatcher by the event loop, so that nothing on its way
-waits for a thread. What may take long goes to one: a look at the whole folder, a large file, code to keep.
+The event loop itself reads a dropped file, claims it and hands it to the dispatcher, so that it never waits for a
+thread. Slow work goes to a thread: a scan of the whole folder, a large file, a snapshot of code.
 """
 
 import math
@@ -27,9 +27,9 @@ from aqueue.threads import in_thread, without_waiting
 
 
 class Delivered(Protocol):
-    """The result for files, by their names in `incoming/`, and why schedule files are refused.
+    """The result of a delivery: accepted files by name in `incoming/`, and errors of refused schedule files.
 
-    If they are not taken, nothing became of them: they are left to the next server.
+    If `is_taken` is false, nothing was accepted, and the files are left to the next server.
     """
 
     is_taken: bool
@@ -42,18 +42,18 @@ Deliver = Callable[[Sequence[ClaimedFile], Sequence[ScheduleFile]], Awaitable[De
 _LONGEST_WAIT = 3600.0
 _FILE_AWAY_AFTER = 2.0
 _AT_ONCE = 8
-"""The number of files after which the event loop sees to others."""
+"""The number of files after which other tasks of the event loop get a turn."""
 
 
 class IntakeLoop:
     """Keeps the folder empty of task files.
 
     Args:
-        config_reload: is called when the configuration's file has changed.
-        deliver: puts claimed files, and what schedule files say, into the store.
+        config_reload: reloads the configuration when its file changes.
+        deliver: puts claimed files and the content of schedule files into the store.
         schedules_known: is called once all schedule files have been read.
-        wake: is called when the bell has been rung, or another configuration is in force.
-        warn: is told, once, if the kernel gives out no watch for the folder.
+        wake: is called when the bell rings or the configuration changes.
+        warn: is called once if the kernel grants no watch on the folder.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class IntakeLoop:
         self._left_for = math.inf
         self._watch: Watch | None = None
         self.is_settled = False
-        """True if there is no task file that it knows of and has not dealt with."""
+        """True if no known task file waits for a check."""
 
     def rescan(self, left_for: float = math.inf) -> None:
-        """Have it examine all that is in the folder, in case a change was missed.
+        """Make the loop examine the whole folder, in case a change was missed.
 
         Args:
-            left_for: also take files that somebody has claimed so many seconds ago, and must be gone since.
+            left_for: also take files claimed at least this many seconds ago, whose server must be gone.
         """
         self._left_for = min(self._left_for, left_for)
         if self._watch is not None:
@@ -95,10 +95,10 @@ class IntakeLoop:
     async def run(
         self, left: Sequence[ClaimedFile], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Take what is there, and what comes, until cancelled; it has started once the folder is watched.
+        """Take present and new files until cancelled. It has started once the folder is watched.
 
         Args:
-            left: files that a crash left claimed.
+            left: claimed files that a crash left behind.
 
         Raises:
             FolderError: the folder is gone.
@@ -112,7 +112,7 @@ class IntakeLoop:
                 await self._work(self._watch)
 
     async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
-        """Have files that are claimed put into the store, and then moved to their runs' folders."""
+        """Put claimed files into the store, and schedule their move to the directories of their runs."""
         delivered = await self._deliver(files, schedule_files)
         if files and delivered.is_taken:
             self._delivered.extend((file, run_ids(delivered.accepted[file.name])) for file in files)
@@ -121,12 +121,12 @@ class IntakeLoop:
 
     async def _work(self, watch: Watch) -> None:
         bell, whole = str(self._folder.bell), str(self._folder.path)
-        # The bell, too, may have been rung before anybody listened.
+        # The bell may have rung before the watch began.
         hints = {whole, bell}
         knows_schedules = False
         while True:
             if await self._config_has_changed(hints):
-                # Task files that had to stay where they were may be taken now, and schedules mean something else.
+                # Task files that had to stay may be taken now, and schedules may mean something else.
                 self._inbox.reread()
                 hints |= {whole, bell}
             if bell in hints:
@@ -159,14 +159,14 @@ class IntakeLoop:
         return in_order(claimed)
 
     async def _hand_over(self, claimed: Sequence[ClaimedFile]) -> None:
-        """Have what was found put into the store; what is refused is news for it, too."""
+        """Put claimed files and pending schedule files into the store. A refusal makes new pending ones."""
         schedule_files = self._inbox.schedule_files
-        while (news := await without_waiting(schedule_files.take_pending)) or claimed:
-            delivered = await self.accept(claimed, news)
+        while (pending := await without_waiting(schedule_files.take_pending)) or claimed:
+            delivered = await self.accept(claimed, pending)
             claimed = ()
             if not delivered.is_taken:
                 return
-            for file, error in zip(news, delivered.refused, strict=True):
+            for file, error in zip(pending, delivered.refused, strict=True):
                 if error is None:
                     self._inbox.confirm(file)
                 else:

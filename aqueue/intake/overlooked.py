@@ -1,4 +1,4 @@
-"""Finding task files in the folder, and files that only look like one, which are reported once."""
+"""Finding task files in the folder, and reporting files that only look like one."""
 
 import os
 from typing import NamedTuple
@@ -13,8 +13,8 @@ class Found(NamedTuple):
     """The result of a scan of the folder.
 
     Attributes:
-        task_files: the paths of those that are task files by name.
-        overlooked: the paths of what is not looked at, each with what is to be said of it.
+        task_files: the paths whose names are those of task files.
+        overlooked: the paths that are ignored, each with the message to report.
     """
 
     task_files: list[str]
@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
 
 def scan(folder: Folder) -> Found:
-    """Look through the folder and its sub-folders."""
+    """Scan the folder and its sub-folders."""
     found = Found([], {})
     for directory in map(str, (folder.path, *folder.directories())):
         if why := why_closed(folder, directory):
@@ -42,14 +42,14 @@ def scan(folder: Folder) -> Found:
 
 
 def why_closed(folder: Folder, directory: str) -> str:
-    """Return what to say of a directory that cannot be listed; nothing of another."""
+    """Return the message about a directory that cannot be listed; empty for any other."""
     if not os.path.isdir(directory) or is_open(directory):
         return ""
-    return f"{_shown(folder, directory)}/ cannot be read: {_NO_FILE_IN_IT}"
+    return f"{_shown(folder, directory)}/ cannot be read: {_NO_FILE_IN_IT}; make it readable: chmod u+rx"
 
 
 def why_overlooked(folder: Folder, path: str) -> str:
-    """Return what to say of a path that is no task file, if a person would expect it to be one."""
+    """Return the message about a path that a user would take for a task file but is none; else empty."""
     name = os.path.basename(path)
     if name.startswith((".", "#")) or path in (str(folder.path), str(folder.rejected)):
         return ""
@@ -59,7 +59,7 @@ def why_overlooked(folder: Folder, path: str) -> str:
         return f"{shown} {why}" if why else ""
     if os.path.islink(path):
         return f"{shown}/ is a symbolic link: {_NO_FILE_IN_IT}; link to the task files themselves"
-    return "" if is_text(name) else f"{shown}/ has a name that is not UTF-8: {_NO_FILE_IN_IT}"
+    return "" if is_text(name) else f"{shown}/ has a name that is not UTF-8: {_NO_FILE_IN_IT}; rename it"
 
 
 def _why_no_task_file(folder: Folder, path: str, name: str) -> str:
@@ -68,7 +68,7 @@ def _why_no_task_file(folder: Folder, path: str, name: str) -> str:
     if folder.is_like_config(path):
         return f"is not read: the configuration is {CONFIG_NAME}; rename it, or remove it"
     if name.lower().endswith(SUFFIXES) and not name.endswith(SUFFIXES):
-        return "is not taken: the name of a task file ends in .yaml or .yml; rename it"
+        return "is not taken: the name of a task file must end in .yaml or .yml; rename it"
     return ""
 
 
@@ -77,22 +77,18 @@ def _shown(folder: Folder, path: str) -> str:
 
 
 class Overlooked:
-    """Says of files and directories why they are not looked at.
-
-    Args:
-        report: is told.
-    """
+    """Reports why files and directories are ignored, each once."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._reported: set[str] = set()
 
     def report(self, path: str, why: str) -> None:
-        """Say why a path is not looked at, unless there is nothing to say, or it was said."""
+        """Report why a path is ignored, unless `why` is empty or was already reported."""
         if why and path not in self._reported:
             self._reported.add(path)
             self._report(Notice(why, urgent=True))
 
     def forget_gone(self) -> None:
-        """Forget what is not there any more, so that it is said of another of that name."""
+        """Forget paths that are gone, so that a new file of the same name is reported."""
         self._reported = {path for path in self._reported if os.path.lexists(path)}

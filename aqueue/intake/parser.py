@@ -1,4 +1,4 @@
-"""Parsing task files, with what a file gets from the configuration and from where it was dropped."""
+"""Parsing task files, with defaults from the configuration and from the file's path."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ class Parser:
     """Parses the task files of a folder.
 
     Args:
-        config: read anew for each file.
+        config: returns the configuration; called for each file.
     """
 
     def __init__(self, folder: Folder, config: Callable[[], Config]) -> None:
@@ -24,12 +24,12 @@ class Parser:
         """Return the content of a task file.
 
         Args:
-            file: what errors call it.
-            stem: the default for the name of its task, if it may be one.
-            queue: the default for its queue; empty for none.
+            file: its name in errors.
+            stem: the default name of its task, if it is a valid name.
+            queue: the default queue; empty for none.
 
         Raises:
-            FileError: there is an error in it.
+            FileError: the file has an error.
         """
         defaults = self._config().task_defaults(
             name=stem if is_name(stem) else None,

@@ -1,4 +1,4 @@
-"""Making what files ask for ready for the store."""
+"""Preparing the submissions of files for the store."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,30 +9,30 @@ from aqueue.model.submission import Submission
 
 
 class Preparing(Protocol):
-    """Makes what files ask for ready for the store.
+    """Prepares the submissions of files for the store.
 
-    Its methods raise FileError for what cannot be accepted; DiskFullError if there is no room for it now, and
-    BusyError if the store cannot be asked.
+    Its methods raise FileError for a file that cannot be accepted, DiskFullError if the disk is full and BusyError
+    if the store is busy.
     """
 
     def begin(self) -> None:
-        """Files are looked at that are there already."""
+        """Start a new batch: snapshots taken for earlier files are not reused."""
 
     def prepare(self, content: Content) -> Sequence[Submission]:
         """Return the submissions of a file."""
 
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
-        """Return the submissions of a file that is in `incoming/` under this name."""
+        """Return the submissions of the file with this name in `incoming/`."""
 
     def due_code(self, names: Sequence[str]) -> Kept:
-        """Return the code for what is due by now, by what schedule files of these names have said so far."""
+        """Return snapshots for runs that are due by now under the stored versions of these schedule files."""
 
 
 class AsWritten:
-    """A resolver that adds nothing to what files say."""
+    """Returns submissions as they are written in the file."""
 
     def begin(self) -> None:
-        """There is nothing to begin with."""
+        """Do nothing."""
 
     def prepare(self, content: Content) -> Sequence[Submission]:
         """Return the submissions of a file."""
@@ -43,5 +43,5 @@ class AsWritten:
         return content.requests
 
     def due_code(self, names: Sequence[str]) -> Kept:  # noqa: ARG002 - the protocol has it
-        """There is none."""
+        """Return no snapshots."""
         return {}

@@ -1,4 +1,4 @@
-"""Refusing a file: a bad one is rejected or stays, and a person learns why."""
+"""Refusing a bad file: it is rejected or stays in place, and the user is told why."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +16,7 @@ from aqueue.model.events import FileRejected, Notice, Report
 from aqueue.threads import leave_event_loop
 
 RETRY_SECONDS: Final = 1.0
-"""Seconds after which a full disk, a busy store and the like are tried again."""
+"""Seconds before another try after a full disk, a busy store and the like."""
 
 _TRANSIENT: Final = (*DISK_FULL, *EXHAUSTED)
 
@@ -25,13 +25,13 @@ class Refusals:
     """Refuses files of a folder.
 
     Args:
-        config: says whether queues are disabled: bad files with tasks then stay where they are.
-        settling: is told which files stay, and which to examine again.
-        schedule_files: get the errors in files whose schedules are in force.
-        rejected: gets bad files.
-        report: is told about bad files.
-        has_schedules: tells whether a file, by its path within the folder, has schedules that are in force; None:
-            only those in `schedule_files` have, because there is no other server.
+        config: returns the configuration. If it disables queues, bad files stay in place.
+        settling: tracks which files stay, and which to check again.
+        schedule_files: takes the errors of files whose schedules are in force.
+        rejected: where bad files go.
+        report: is called for bad files.
+        has_schedules: returns True if the file with this path within the folder has schedules in force; None if
+            there is no other server, so that `schedule_files` knows them all.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Refusals:
         self._has_schedules = has_schedules
 
     def refuse(self, path: str, error: FileError, seen: Seen) -> None:
-        """Reject a bad file; a bad edit of a schedule file stays, and so does all where queues are disabled."""
+        """Reject a bad file. A bad edit of a schedule file stays, as does any file while queues are disabled."""
         leave_event_loop()
         if self._is_scheduled(path):
             self._settling.stay(path, seen.signature)
@@ -67,9 +67,9 @@ class Refusals:
             self._reject(path, error, seen)
 
     def leave_exposed(self, path: str, seen: Seen, fault: trust.Fault) -> None:
-        """Leave a file where it is that others can change; a `chmod` is a change that has it looked at again."""
+        """Leave a file that others can change in place. A `chmod` triggers another check."""
         if seen.age < RECHECK_SECONDS:
-            # Whoever copies a file may set its mode last.
+            # A copy may get its mode last.
             self._settling.recheck_at(path, seen.since + RECHECK_SECONDS)
             return
         leave_event_loop()
@@ -80,14 +80,14 @@ class Refusals:
         self.complain(path, seen, f"{self._paths.shown(path)} cannot be taken: {fault.text}; {fault.hint}")
 
     def complain(self, path: str, seen: Seen, text: str) -> None:
-        """Say that a file stays where it is, once for each state it is in."""
+        """Report that a file stays in place, once for each state it is in."""
         state = self._settling.state_of(path)
         if state.reported_as != seen.signature:
             state.reported_as = seen.signature
             self._report(Notice(text, urgent=True))
 
     def retry_if_transient(self, path: str, error: OSError) -> None:
-        """Have a file examined again if its error may be over without a change of the file."""
+        """Schedule another check if the error may pass without a change of the file."""
         if error.errno in _TRANSIENT:
             self._settling.recheck_in(path, RETRY_SECONDS)
 
@@ -95,7 +95,7 @@ class Refusals:
         if self._has_schedules is None:
             return path in self._schedule_files.paths
         name = self._paths.relative(path)
-        # Others cannot be stored, and have none.
+        # A name that is not UTF-8 cannot be stored, so it has no schedules.
         return name == self._paths.shown(path) and self._has_schedules(name)
 
     def _reject(self, path: str, error: FileError, seen: Seen) -> None:
@@ -110,7 +110,7 @@ class Refusals:
             return
         self._settling.forget(path)
         if not is_as_seen(self._paths.absolute(moved_to), seen) and self._rejected.take_back(moved_to, path):
-            # It was written in the instant before it was moved, and may be good now.
+            # It was written just before it was moved, and may be valid now.
             self._settling.recheck_in(path, 0.0)
             return
         more = error.lines()[1:]

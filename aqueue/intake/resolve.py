@@ -1,4 +1,4 @@
-"""Resolving submissions: the runs that they come after, and snapshots of their code."""
+"""Resolving submissions: checking the runs they come after, and taking snapshots of their code."""
 
 import time
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from aqueue.store.store import Store
 from aqueue.threads import leave_event_loop
 
 _AHEAD: Final = 5.0
-"""Seconds within which the store is most likely told of a file that was read."""
+"""Seconds within which a file that was read most likely reaches the store."""
 
 
 class Resolver:
-    """Makes what files ask for ready for the store.
+    """Prepares the submissions of files for the store.
 
     Args:
-        read: asks the store.
-        keeper: of code.
+        read: runs a query on the store.
+        keeper: takes snapshots of code.
     """
 
     def __init__(self, read: Do, keeper: Pins) -> None:
@@ -30,16 +30,16 @@ class Resolver:
         self._taken: Snapshots = {}
 
     def begin(self) -> None:
-        """Files are looked at that are there already: their runs need the code as it is from now on."""
+        """Start a new batch: its runs need the code as it is now, so earlier snapshots are not reused."""
         self._taken = {}
 
     def prepare(self, content: Content) -> Sequence[Submission]:
         """Return the submissions of a file, ready for the store.
 
         Raises:
-            FileError: a run that it comes after is not known, or its code cannot be kept.
-            DiskFullError: there is no room to keep its code.
-            BusyError: the store cannot be asked.
+            FileError: it comes after an unknown run, or no snapshot of its code can be taken.
+            DiskFullError: there is no room for a snapshot.
+            BusyError: the store is busy.
         """
         if any(request.after for request in content.requests):
             leave_event_loop()
@@ -47,24 +47,24 @@ class Resolver:
         return self._with_code(content)
 
     def recover(self, content: Content, name: str) -> Sequence[Submission]:
-        """Return the same for a file that has been found good before.
+        """Return the submissions of a claimed file that was valid before.
 
         Args:
-            name: of the file in `incoming/`.
+            name: its name in `incoming/`.
 
         Raises:
-            FileError: its code cannot be kept any more.
-            DiskFullError: there is no room to keep its code.
-            BusyError: the store cannot be asked.
+            FileError: no snapshot of its code can be taken any more.
+            DiskFullError: there is no room for a snapshot.
+            BusyError: the store is busy.
         """
         if self._read(lambda connection: bool(Store(connection).runs.of_file(name))):
             return content.requests
         return self._with_code(content)
 
     def due_code(self, names: Sequence[str]) -> Kept:
-        """Return the code for what is due by now, by what schedule files of these names have said so far.
+        """Return snapshots for runs that are due by now under the stored versions of these schedule files.
 
-        What it says now takes the place of that in the transaction in which the runs are made.
+        The transaction that makes these runs also replaces the stored versions.
         """
         now = time.time()
         try:
@@ -75,7 +75,7 @@ class Resolver:
             )
             return {task.code: self._keeper.snapshot_for(task, now) for task in tasks if task.code is not None}
         except (DiskFullError, BusyError):
-            # Their runs say that their code was not kept.
+            # The runs will say that their code was not kept.
             return {}
 
     def _with_code(self, content: Content) -> list[Submission]:
@@ -99,7 +99,7 @@ class Resolver:
 
 
 def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, int, RunError]]:
-    """Return the entries that mean no known run: which submission, which entry, and what is wrong."""
+    """Return the entries of `after` that match no run: index of the submission, index of the entry, error."""
     found: list[tuple[int, int, RunError]] = []
     for index, entries in enumerate(after):
         for number, written in enumerate(entries):
@@ -115,7 +115,7 @@ def _located(content: Content, index: int, number: int, error: RunError) -> File
     if content.requests[index].task.name == written:
         hint = "a run cannot come after itself"
     elif any(written in request.names() for request in content.requests):
-        hint = f"it is in this very file: write needs: [{written}]"
+        hint = f"it is in the same file: write needs: [{written}]"
     else:
         hint = error.hint
     is_list = isinstance(document.value["after"], list)

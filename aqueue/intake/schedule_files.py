@@ -1,8 +1,7 @@
-"""The schedule files in the folder: which there are, and what is still to be told to the store about them.
+"""The schedule files in the folder, and their changes that the store does not have yet.
 
-A schedule file stays where it is. Whatever is read in it anew is told to the store, and the store
-may refuse it. A file with an error in it stays too, and its last good version in force; one that is gone ends its
-schedules.
+A schedule file stays in place. Each version that is read goes to the store, which may refuse it. An invalid file
+stays, too, and its last good version stays in force. Removing the file ends its schedules.
 """
 
 import contextlib
@@ -26,9 +25,9 @@ class ScheduleFile(msgspec.Struct, frozen=True):
 
     Attributes:
         name: its path within the folder.
-        schedules: what it says; none if it is gone, or says nothing about schedules any more.
-        error: what is wrong with it; its last good version stays in force then.
-        kept: the code for what is due by what it, and others that were read with it, said before.
+        schedules: its schedules; none if the file is gone or has no schedules any more.
+        error: the error in it, if any; then its last good version stays in force.
+        kept: snapshots for runs due under the stored versions of this file and those read with it.
     """
 
     name: str
@@ -41,10 +40,10 @@ class ScheduleFiles:
     """The schedule files of a folder, as one server has read them.
 
     Args:
-        folder: where they are.
-        rejected: gets copies of bad edits.
-        report: is told about bad edits.
-        due_code: returns the code for what is due by now, by what files of these names have said so far.
+        folder: the folder they are in.
+        rejected: takes copies of bad edits.
+        report: is called for bad edits.
+        due_code: returns snapshots for runs that are due by now under the stored versions of these files.
     """
 
     def __init__(
@@ -57,24 +56,24 @@ class ScheduleFiles:
         self._report = report
         self._pending: list[ScheduleFile] = []
         self.paths: dict[str, str] = {}
-        """Those whose schedules are in force, each with the error that was told of it; empty for none."""
+        """The files whose schedules are in force, each with its reported error; empty for none."""
 
     def add_stored(self, names: Iterable[str]) -> None:
-        """Take up those that the store knows, by their paths within the folder."""
+        """Add the files that the store knows, by their paths within the folder."""
         self.paths.update((f"{self._root}/{name}", "") for name in names)
 
     def add(self, path: str, schedules: list[Schedule]) -> None:
-        """Note that a file has been read and is good."""
+        """Record that a file was read and is valid."""
         self._pending.append(ScheduleFile(self._name(path), schedules))
 
     def add_error(self, path: str, error: FileError) -> None:
-        """Note that a file whose schedules are in force has been read and is bad."""
+        """Record that a file whose schedules are in force was read and is invalid."""
         self.add_fault(path, error)
         with contextlib.suppress(OSError):
             self._rejected.copy(_content(path), self._name(path), error.text())
 
     def add_fault(self, path: str, error: FileError) -> None:
-        """Note that a file whose schedules are in force must not be read as it is."""
+        """Record that a file whose schedules are in force is unsafe to read."""
         text = error.text()
         if self.paths.get(path) != text:
             self.paths[path] = text
@@ -83,11 +82,11 @@ class ScheduleFiles:
         self._pending.append(ScheduleFile(self._name(path), error=text))
 
     def end(self, path: str) -> None:
-        """Note that a file is gone, or is no schedule file any more."""
+        """Record that a file is gone, or has no schedules any more."""
         self._pending.append(ScheduleFile(self._name(path)))
 
     def take_pending(self) -> list[ScheduleFile]:
-        """Return what the store has not been told yet."""
+        """Return the changes that the store does not have yet."""
         if not self._pending:
             return []
         leave_event_loop()
@@ -97,7 +96,7 @@ class ScheduleFiles:
         return pending
 
     def confirm(self, pending: ScheduleFile) -> None:
-        """Note that the store has been told, and did not refuse it."""
+        """Record that the store has accepted a change."""
         if pending.error:
             return
         path = f"{self._root}/{pending.name}"
@@ -112,7 +111,7 @@ class ScheduleFiles:
 
 
 def _content(path: str) -> bytes:
-    """Return the start of a file's content, as much as a task file may have."""
+    """Return the content of a file, cut at the largest size of a task file."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -30,7 +30,7 @@ def test_what_a_server_in_the_background_rejects_or_leaves_is_told(place: Place)
         eventually(lambda: status(place)["rejected"]["count"] == 1)
         shown = place.run("status")
         assert "1 file in queue/rejected/, rejected/typo.yaml: typo.yaml:1:1: unknown key 'comand'" in shown
-        assert "v.YML is not taken: the name of a task file ends in .yaml or .yml; rename it\n" in shown
+        assert "v.YML is not taken: the name of a task file must end in .yaml or .yml; rename it\n" in shown
         assert "aqueue.yml is not read: the configuration is aqueue.yaml" in shown
         refused = (
             "open.yaml cannot be taken: everybody can write to it, and so run commands in your name; chmod o-w"

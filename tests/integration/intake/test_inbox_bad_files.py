@@ -283,7 +283,7 @@ def test_a_sub_folder_whose_name_is_not_utf_8_is_passed_over_and_that_is_said_on
     for _ in range(2):
         taker.look()
     assert [notice.text for notice in taker.notices] == [
-        "b\\xe9/ has a name that is not UTF-8: no task file in it is taken"
+        "b\\xe9/ has a name that is not UTF-8: no task file in it is taken; rename it"
     ]
 
 
@@ -294,7 +294,9 @@ def test_a_sub_folder_that_cannot_be_read_is_passed_over_and_that_is_said_once(
     (folder.path / "closed").mkdir(mode=0o000)
     for _ in range(2):
         taker.look()
-    assert [notice.text for notice in taker.notices] == ["closed/ cannot be read: no task file in it is taken"]
+    assert [notice.text for notice in taker.notices] == [
+        "closed/ cannot be read: no task file in it is taken; make it readable: chmod u+rx"
+    ]
 
 
 def test_a_link_that_leads_nowhere_keeps_no_file_from_being_taken(folder: Folder, taker: Taker) -> None:

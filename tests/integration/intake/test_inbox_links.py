@@ -188,9 +188,9 @@ def test_a_schedule_file_may_be_a_link_and_an_edit_of_its_target_is_taken_up(
 
 
 OVERLOOKED = {
-    "T.YAML": "T.YAML is not taken: the name of a task file ends in .yaml or .yml; rename it",
-    "t.Yml": "t.Yml is not taken: the name of a task file ends in .yaml or .yml; rename it",
-    "gpu/T.YAML": "gpu/T.YAML is not taken: the name of a task file ends in .yaml or .yml; rename it",
+    "T.YAML": "T.YAML is not taken: the name of a task file must end in .yaml or .yml; rename it",
+    "t.Yml": "t.Yml is not taken: the name of a task file must end in .yaml or .yml; rename it",
+    "gpu/T.YAML": "gpu/T.YAML is not taken: the name of a task file must end in .yaml or .yml; rename it",
     "aqueue.yml": "aqueue.yml is not read: the configuration is aqueue.yaml; rename it, or remove it",
     "Aqueue.yaml": "Aqueue.yaml is not read: the configuration is aqueue.yaml; rename it, or remove it",
 }
