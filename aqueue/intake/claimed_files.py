@@ -108,7 +108,7 @@ class ClaimedFiles:
         return self.left_behind(0.0)
 
     def left_behind(self, seconds: float) -> list[ClaimedFile]:
-        """Return the files that have been in `incoming/` so long that the server that claimed them must be gone."""
+        """Return the files that have been in `incoming/` so long that their server must be gone."""
         files = []
         self._preparing.begin()
         for path in sorted(self._folder.incoming.iterdir()):

@@ -139,8 +139,8 @@ class Claimer:
         if is_the_one and take_lease(descriptor) is not False:
             linked.finish(incoming)
             return True
-        # The file was replaced just before the rename, or somebody writes to it. Put it back, unless a new file has
-        # taken its place: then it stays in `incoming/` and is recovered later.
+        # The file was replaced just before the rename, or somebody writes to it. Put it back, unless a new file
+        # has taken its place: then it stays in `incoming/` and is recovered later.
         with contextlib.suppress(FileExistsError):
             move_to_free_place(Path(incoming), Path(path))
         linked.forget(incoming)

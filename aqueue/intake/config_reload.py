@@ -1,7 +1,7 @@
 """The configuration in force, and how a saved edit takes effect.
 
-A change hint for `aqueue.yaml` triggers a reload. If the file is being written, empty, missing or invalid, it is read
-again a moment later, because editors remove or truncate a file before they write it. After that, an error is
+A change hint for `aqueue.yaml` triggers a reload. If the file is being written, empty, missing or invalid, it is
+read again a moment later, because editors remove or truncate a file before they write it. After that, an error is
 reported and the old configuration stays in force. A server that starts on an invalid file uses the last good one.
 """
 

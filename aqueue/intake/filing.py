@@ -1,8 +1,8 @@
 """The names of claimed files, and their move from `incoming/` to the directories of their runs.
 
-A program that opened a file just before it was claimed may write to it afterwards. So the name of a claimed file has
-a digest of the content that was read. A file that differs goes back into the folder as a new one, and the runs keep
-what was read.
+A program that opened a file just before it was claimed may write to it afterwards. So the name of a claimed file
+has a digest of the content that was read. A file that differs goes back into the folder as a new one, and the runs
+keep what was read.
 """
 
 import contextlib
