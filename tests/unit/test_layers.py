@@ -10,6 +10,8 @@ import pytest
 
 import aqueue
 
+pytestmark = pytest.mark.at_length
+
 PACKAGE = Path(aqueue.__file__).parent
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.name.startswith("__")

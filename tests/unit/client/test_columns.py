@@ -94,6 +94,7 @@ def test_no_runs_are_in_any_order() -> None:
     assert by([], "whatever") == []
 
 
+@pytest.mark.at_length
 @given(st.lists(VALUES), st.sampled_from(["m", "-m"]))
 def test_whatever_the_values_are_all_runs_are_sorted(values: list[Scalar], key: str) -> None:
     runs = [*valued(*values), a_member(len(values) + 1, m=0)]

@@ -181,6 +181,7 @@ def test_where_there_are_too_many_to_make_them_all_no_two_samples_are_the_same_e
     assert {combination["x"] for combination in made} == set(range(MOST + 1)) - {5}
 
 
+@pytest.mark.at_length
 def test_samples_that_are_not_to_be_found_are_refused() -> None:
     too_many: dict[str, Axis] = {"x": tuple(range(MOST)), "y": (1, 2)}
     exclude: tuple[dict[str, Value], ...] = tuple({"x": x} for x in range(3, MOST))

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import msgspec
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from aqueue.formats.sweep_syntax import parse_axis
 from aqueue.model.combinations import combinations, number_at
 from aqueue.model.sweep import MOST, Axis, Span, Sweep
 from aqueue.model.values import Value
+
+pytestmark = pytest.mark.at_length
 
 NAMES = ("lr", "seed", "size")
 plain: st.SearchStrategy[Value] = st.sampled_from([0, 1, 2, 0.5, "a", "b", "1", True, False, None])

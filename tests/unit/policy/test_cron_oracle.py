@@ -139,9 +139,9 @@ def test_around_each_change_of_its_clocks_a_schedule_is_due_when_the_clock_says_
         assert_due(zone, change - DAYS, change + DAYS)
 
 
-@pytest.mark.parametrize(("zone", "year"), [("Europe/Berlin", 2026), ("Australia/Lord_Howe", 2025)])
-def test_over_a_whole_year_a_schedule_is_due_when_the_clock_says_so(zone: str, year: int) -> None:
-    assert_due(zone, *(datetime(number, 1, 1, tzinfo=UTC).timestamp() for number in (year, year + 1)))
+def test_over_a_whole_leap_year_a_schedule_is_due_when_the_clock_says_so() -> None:
+    begin, end = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2024, 2025))
+    assert_due("Australia/Lord_Howe", begin, end)
 
 
 def assert_due(zone: str, after: float, until: float) -> None:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuProcess, GpuReading, GpuRequest
 from aqueue.policy.gpu_leases import Lease
 from aqueue.policy.gpu_placement import Allocator, Placed
+
+pytestmark = pytest.mark.at_length
 
 NOW = 1_800_000_000.0
 GIB = 1 << 30

@@ -33,9 +33,9 @@ HERE = boot()
 UNTIL_GO = "echo ready; while [ ! -e go ]; do sleep 0.02; done; exit 7"
 
 
-@pytest.fixture(params=[False, True], ids=["spawned", "parked"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.at_length), True], ids=["spawned", "parked"])
 def parked(request: pytest.FixtureRequest) -> bool:
-    """Whichever way a shell comes to its attempt, it is the same wrapper."""
+    """Whichever way a shell comes to its attempt, it is the same wrapper, under any version of Python."""
     return bool(request.param)
 
 

@@ -20,9 +20,9 @@ from aqueue.folder.layout import Folder
 from tests.integration.attempts import Attempts
 
 
-@pytest.fixture(params=[False, True], ids=["spawned", "parked"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.at_length), True], ids=["spawned", "parked"])
 def parked(request: pytest.FixtureRequest) -> bool:
-    """Whichever way a shell comes to its attempt, it is the same wrapper."""
+    """Whichever way a shell comes to its attempt, it is the same wrapper, under any version of Python."""
     return bool(request.param)
 
 
