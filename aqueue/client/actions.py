@@ -119,7 +119,7 @@ def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False
             store.lifecycle.retry(chosen)
         except RunError as error:
             raise _nothing_changed(error, chosen) from None
-        back = map(store.runs.get, sorted(store.dependencies.brought_back - {run.id for run in chosen}))
+        back = map(store.runs.get, sorted(store.dependencies.restored - {run.id for run in chosen}))
         return Retried(chosen, [run for run in back if run is not None], unserved(store, folder))
 
 

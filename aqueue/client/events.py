@@ -47,12 +47,12 @@ class Watcher:
 
     def __init__(self, store: Store) -> None:
         self._last = store.runs.last_id()
-        self._known = store.runs.how_far()
+        self._known = store.runs.current_attempts()
 
     def look(self, store: Store) -> list[RunEvent]:
         """Return what has happened since the last look, run by run in the order of their ids."""
         first, self._last = self._last + 1, store.runs.last_id()
-        known, self._known = self._known, store.runs.how_far()
+        known, self._known = self._known, store.runs.current_attempts()
         changed = {id_ for id_, far in self._known.items() if known.get(id_) != far}
         found: list[RunEvent] = []
         for id_ in sorted(changed | known.keys() - self._known.keys() | {*range(first, self._last + 1)}):

@@ -152,7 +152,7 @@ def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
                 running = [len(store.servers.running_on(server.id)) for server in servers]
                 orphans = len(store.runs.in_state(State.RUNNING)) - sum(running)
                 for server in servers:
-                    store.servers.send_away(server.id, leaving)
+                    store.servers.ask_to_leave(server.id, leaving)
         except DiskFullError as error:
             dismiss_without_room(folder, servers, leaving, error)
     return Dismissed(servers, running, orphans)
@@ -194,7 +194,8 @@ def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
             return None
         server = max(staying, key=lambda server: server.most_jobs)
         for other in staying:
-            store.servers.want(other.id, (jobs or 0) if other is server else 0, serving.idle_timeout or 0.0, now())
+            wanted = (jobs or 0) if other is server else 0
+            store.servers.ask_to_stay(other.id, wanted, serving.idle_timeout or 0.0, now())
     folder.ring()
     is_to_stay = serving.idle_timeout == math.inf != server.stays_for
     stays = "; it stays until `aqueue stop` from now on" if is_to_stay else ""

@@ -210,7 +210,7 @@ def newest_of_each(runs: Sequence[Run]) -> list[Run]:
 
 
 def _no_group(group: str) -> list[Run]:
-    raise RunError(f"there is no group {group}", "`aqueue ls` shows which runs there are")
+    raise RunError(f"there is no group {group}", "`aqueue ls` lists the runs")
 
 
 def _folder_of_run() -> str | None:

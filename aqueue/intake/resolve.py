@@ -69,7 +69,7 @@ class Resolver:
         now = time.time()
         try:
             tasks = (
-                self._read(lambda connection: Store(connection).due_times.owed(names, now + _AHEAD))
+                self._read(lambda connection: Store(connection).due_times.due_tasks(names, now + _AHEAD))
                 if names
                 else ()
             )
@@ -104,7 +104,7 @@ def _unknown(store: Store, after: Sequence[Sequence[str]]) -> list[tuple[int, in
     for index, entries in enumerate(after):
         for number, written in enumerate(entries):
             try:
-                store.dependencies.known(written)
+                store.dependencies.resolve(written)
             except RunError as error:
                 found.append((index, number, error))
     return found

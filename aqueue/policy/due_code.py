@@ -18,11 +18,11 @@ class DueCode:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
-        self.lacking: dict[Code, Task] = {}
+        self.missing: dict[Code, Task] = {}
         """The tasks that are due, and of which no runs are made until their code is kept."""
 
     def as_of(self, tasks: Iterable[Task], since: float, now: float) -> float | None:
-        """Return when the code of tasks was asked for; None if some of it is not there yet, and is lacking now.
+        """Return when the code of tasks was asked for; None if some of it is not there yet, and is missing now.
 
         Args:
             since: from when on it is to have been.
@@ -34,7 +34,7 @@ class DueCode:
                 continue
             kept = self._kept.get(task.code)
             if kept is None or kept.as_of < since:
-                self.lacking[task.code] = task
+                self.missing[task.code] = task
                 as_of = None
             elif as_of is not None:
                 as_of = min(as_of, kept.as_of)

@@ -1,4 +1,4 @@
-"""The attempts that go on in a server: a task for each, which holds its tokens until its process group is gone."""
+"""The active attempts of a server: a task for each, which holds its tokens until its process group is gone."""
 
 from collections.abc import Callable, Collection, Mapping
 
@@ -13,7 +13,7 @@ from aqueue.store.attempts import Handle
 
 
 class RefusedError(Exception):
-    """A claim gave a run to this server for which it has no token."""
+    """A claim gave this server a run for which it has no token."""
 
     def __init__(self, run: Run, what: str) -> None:
         super().__init__(
@@ -26,8 +26,8 @@ class Attempts:
 
     Args:
         executor: starts and adopts them.
-        slots: what the attempts hold tokens of.
-        wake: is called when one is over.
+        slots: the tokens that the attempts hold.
+        wake: is called when an attempt ends.
     """
 
     def __init__(self, executor: Executor, slots: Slots, clock: Clock, wake: Callable[[], None]) -> None:
@@ -35,59 +35,59 @@ class Attempts:
         self._slots = slots
         self._clock = clock
         self._wake = wake
-        self._going_on: dict[object, Attempt] = {}
-        """By what holds their tokens."""
+        self._active: dict[object, Attempt] = {}
+        """The active attempts, by the holder of their tokens."""
         self._without_handle: dict[object, Attempt] = {}
-        """Those whose handle the store does not have yet."""
-        self._being_noted: list[object] = []
+        """The active attempts whose handle is not in the store yet."""
+        self._handles_in_cycle: list[object] = []
         self._ended: list[Outcome] = []
-        self._being_recorded: list[Outcome] = []
+        self._ended_in_cycle: list[Outcome] = []
 
     def __len__(self) -> int:
-        """Return how many go on, or are over but not yet recorded."""
-        return len(self._going_on) + len(self._ended) + len(self._being_recorded)
+        """Return how many attempts are active, or ended but not yet recorded."""
+        return len(self._active) + len(self._ended) + len(self._ended_in_cycle)
 
     @property
-    def going_on(self) -> int:
-        """Return how many go on."""
-        return len(self._going_on)
+    def active(self) -> int:
+        """Return how many attempts are active."""
+        return len(self._active)
 
     def take_ended(self) -> list[Outcome]:
-        """Return how those ended that are over, to be recorded; they count until that is done."""
-        self._being_recorded, self._ended = self._ended, []
-        return self._being_recorded
+        """Return the outcomes to record; they count in `len` until `confirm_recorded`."""
+        self._ended_in_cycle, self._ended = self._ended, []
+        return self._ended_in_cycle
 
     def take_handles(self) -> list[Handle]:
-        """Return the handles of attempts that go on, and which the store does not have yet."""
+        """Return the handles to record."""
         known = [(holder, one) for holder, one in self._without_handle.items() if one.handle is not None]
-        self._being_noted = [holder for holder, _ in known]
+        self._handles_in_cycle = [holder for holder, _ in known]
         return [Handle(one.handle or "", one.run.id, one.run.attempt) for _, one in known]
 
-    def have_been_recorded(self) -> None:
-        """Forget what was taken to be recorded."""
-        self._being_recorded = []
-        for holder in self._being_noted:
+    def confirm_recorded(self) -> None:
+        """Forget the outcomes and handles that were taken: they are recorded."""
+        self._ended_in_cycle = []
+        for holder in self._handles_in_cycle:
             self._without_handle.pop(holder, None)
-        self._being_noted = []
+        self._handles_in_cycle = []
 
     def put_back(self) -> None:
-        """Keep what was taken and could not be recorded."""
-        self._ended = self._being_recorded + self._ended
-        self._being_recorded = []
+        """Keep the outcomes and handles that were taken: they could not be recorded."""
+        self._ended = self._ended_in_cycle + self._ended
+        self._ended_in_cycle = []
 
     @property
     def not_recorded(self) -> list[Outcome]:
-        """Return how those ended that are over, and are not being recorded."""
+        """Return the outcomes that no cycle has taken."""
         return self._ended
 
     def start(self, run: Run, tasks: anyio.abc.TaskGroup, *, is_direct: bool) -> None:
-        """Start a claimed run, and return at once.
+        """Start a claimed run and return at once.
 
         Args:
-            is_direct: it does not have to wait for a slot of its queue.
+            is_direct: the run needs no slot of its queue.
 
         Raises:
-            RefusedError: there is no token for it; nothing was started.
+            RefusedError: no token is free; nothing was started.
         """
         holder = object()
         if refused := self._slots.take(holder, run, is_direct=is_direct):
@@ -95,7 +95,7 @@ class Attempts:
         self._see_through(self._executor.start(run), holder, tasks)
 
     def adopt(self, run: Run, handle: str | None, boot: str, tasks: anyio.abc.TaskGroup) -> None:
-        """See an attempt through that another server has left; see `Executor.adopt`."""
+        """Take over an attempt of a server that is gone; see `Executor.adopt`."""
         holder = object()
         self._slots.take_anyway(holder, run)
         self._see_through(self._executor.adopt(run, handle, boot), holder, tasks)
@@ -103,51 +103,51 @@ class Attempts:
             del self._without_handle[holder]
 
     def give_back(self, run: Run, why: str) -> None:
-        """Have a claimed run be recorded as never started.
+        """Record a claimed run as never started.
 
         Args:
-            why: nothing can be started for a while; empty if it can be tried at once.
+            why: why no run can be started for now; empty if this one can be tried again at once.
         """
         self._has_ended(Outcome(run=run, end=End.NEVER_STARTED, at=self._clock.now(), why=why))
 
     def stop(self, why: str) -> None:
-        """Stop all."""
-        for attempt in self._going_on.values():
+        """Stop all attempts."""
+        for attempt in self._active.values():
             attempt.stop(why)
 
     def stop_some(self, why: Mapping[int, str]) -> None:
-        """Stop those of some runs, and say why of each."""
-        for attempt in self._going_on.values():
+        """Stop the attempts of some runs, each for the reason given."""
+        for attempt in self._active.values():
             if attempt.run.id in why:
                 attempt.stop(why[attempt.run.id])
 
     def keep_only(self, own_attempts: Collection[tuple[int, int]]) -> None:
-        """Leave those alone that others took over while this server slept, even if they gave them back.
+        """Abandon the attempts that other servers took over while this one was suspended, even if queued again.
 
         Args:
-            own_attempts: the runs that the store says this server has, with the numbers of their attempts.
+            own_attempts: the run ids and attempt numbers that belong to this server according to the store.
         """
-        for holder, attempt in list(self._going_on.items()):
+        for holder, attempt in list(self._active.items()):
             if (attempt.run.id, attempt.run.attempt) not in own_attempts:
                 attempt.disown()
-                del self._going_on[holder]
+                del self._active[holder]
                 self._without_handle.pop(holder, None)
                 self._slots.give_back(holder)
 
     def _see_through(self, attempt: Attempt, holder: object, tasks: anyio.abc.TaskGroup) -> None:
-        self._going_on[holder] = self._without_handle[holder] = attempt
+        self._active[holder] = self._without_handle[holder] = attempt
         tasks.start_soon(self._collect, attempt, holder)
 
     async def _collect(self, attempt: Attempt, holder: object) -> None:
-        """Wait for an attempt's outcome. Whatever goes wrong in there concerns that run alone."""
+        """Wait for an attempt's outcome. An error in it ends this run alone."""
         try:
             outcome = await attempt.outcome()
         except Exception as error:
-            why = f"aqueue could not see it through: {type(error).__name__}: {error}"
+            why = f"internal error while it ran: {type(error).__name__}: {error}"
             outcome = Outcome(run=attempt.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
         self._slots.give_back(holder)
         self._without_handle.pop(holder, None)
-        if self._going_on.pop(holder, None) is not None:
+        if self._active.pop(holder, None) is not None:
             self._has_ended(outcome)
 
     def _has_ended(self, outcome: Outcome) -> None:

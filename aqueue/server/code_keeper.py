@@ -1,4 +1,4 @@
-"""The code of what is due: kept by git in worker threads, for the cycle that makes its runs."""
+"""The code of due runs: git keeps it, in worker threads, for the cycle that makes the runs."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,18 +15,18 @@ from aqueue.model.task import Code, Task
 from aqueue.threads import in_thread
 
 _PAUSE: Final = 1.0
-"""Seconds after which it is tried again where it could not be kept."""
+"""Seconds before another try if the code could not be kept."""
 
 
 class CodeKeeper:
-    """Keeps the code of what is due.
+    """The code of due runs.
 
-    Until its code is there, what is due stays so in the store: whatever happens meanwhile, it is not lost.
+    A schedule stays due in the store until its code is kept, so a crash meanwhile loses nothing.
 
     Args:
-        pins: keep it.
-        wake: is called once some is there.
-        report: is told if it cannot be kept for now.
+        pins: keeps the code.
+        wake: is called when more code is kept.
+        report: receives the error if code cannot be kept for now.
     """
 
     def __init__(self, pins: Pins, wake: Callable[[], None], report: Report) -> None:
@@ -38,22 +38,22 @@ class CodeKeeper:
 
     @property
     def kept(self) -> Kept:
-        """Return the code that is there for the next cycle."""
+        """Return the code that is kept for the next cycle."""
         return dict(self._kept)
 
     @property
     def is_awaited(self) -> bool:
-        """Return True if some is being kept."""
+        """Return True if git is still at work."""
         return bool(self._asked)
 
     def forget(self, used: Kept) -> None:
-        """Forget the code that a cycle has used, or has found to be too old."""
+        """Forget the code that a cycle used or found too old."""
         for code in used:
             self._kept.pop(code, None)
 
-    def keep(self, lacking: Mapping[Code, Task], now: float, tasks: anyio.abc.TaskGroup) -> None:
-        """Have the code of these tasks kept as it is now."""
-        for code, task in lacking.items():
+    def keep(self, missing: Mapping[Code, Task], now: float, tasks: anyio.abc.TaskGroup) -> None:
+        """Start to keep the code of these tasks as it is now."""
+        for code, task in missing.items():
             if code not in self._asked:
                 self._asked.add(code)
                 tasks.start_soon(self._keep, code, task, now)
@@ -67,7 +67,8 @@ class CodeKeeper:
             except (DiskFullError, BusyError) as error:
                 if not has_reported:
                     has_reported = True
-                    self._report(Notice(f"schedule {task.name} is due and waits: {error}", urgent=True))
+                    why = f"schedule {task.name} is due, but its code cannot be kept yet: {error}"
+                    self._report(Notice(why, urgent=True))
                 await anyio.sleep(_PAUSE)
         self._asked.discard(code)
         self._wake()

@@ -19,13 +19,13 @@ CheckLiveness = Callable[[Sequence[Server], float], Liveness]
 
 
 class Cycle:
-    """The transaction that one server does again and again.
+    """The transaction that a server repeats.
 
     Args:
         server: the server's id.
-        executor: the name of what runs the claimed runs.
+        executor: the name of the executor of claimed runs.
         scheduler: updates schedules and makes due runs.
-        check_liveness: tells servers that are up from those that are gone; it changes nothing.
+        check_liveness: returns which servers are up and which are gone; has no side effects.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Cycle:
         self._check_liveness = check_liveness
 
     def do(self, cycle_input: CycleInput, connection: sqlite3.Connection) -> CycleResult:
-        """Record what has come, and claim the runs that may start now.
+        """Record the input, and claim the runs that may start now.
 
         Args:
             connection: inside a transaction.
@@ -49,7 +49,7 @@ class Cycle:
         for order in cycle_input.orders:
             _record(store, order, now)
         left_behind = [file for file in cycle_input.files if file.is_left_behind]
-        known = {file.name for file in left_behind if store.runs.of_file(file.name)}
+        already_accepted = {file.name for file in left_behind if store.runs.of_file(file.name)}
         accepted = {file.name: self._accept(store, file, now) for file in cycle_input.files}
         ended = [
             (outcome, run)
@@ -57,15 +57,15 @@ class Cycle:
             if (run := store.lifecycle.finish(outcome, server)) is not None
         ]
         if cycle_input.handles:
-            store.attempts.note(cycle_input.handles)
+            store.attempts.record_handles(cycle_input.handles)
         liveness = self._check_liveness(store.servers.all(), now) if cycle_input.adopts_runs else None
         if cycle_input.heartbeat_is_due:
             store.servers.beat(server, limits, now)
             store.due_times.follow_clock(now)
         reads_requests = cycle_input.store_may_have_changed or cycle_input.heartbeat_is_due
-        # In this order: each step sees what those before it have written.
+        # The order matters: each step sees what the ones before it wrote.
         return CycleResult(
-            known=known,
+            already_accepted=already_accepted,
             accepted=accepted,
             schedules=self._scheduler.update(store, cycle_input),
             ended=ended,
@@ -89,8 +89,8 @@ class Cycle:
         return [AdoptedRun(run, store.attempts.handle(run, self._executor), boot) for run, boot in left]
 
     def _accept(self, store: Store, file: ClaimedFile, now: float) -> Sequence[Accepted]:
-        """Put the runs of a file into the store, and return what it became; nothing if it has been dealt with."""
-        # Whoever takes its runs off the queue or forgets them puts the file away in the same transaction.
+        """Store the runs of a file and return them; nothing if the file was dealt with before."""
+        # A command that dequeues or forgets its runs files it away in the same transaction.
         is_there = os.path.lexists(f"{self._folder.incoming}/{file.name}")
         if not is_there and not store.runs.of_file(file.name):
             return ()
@@ -98,11 +98,11 @@ class Cycle:
 
 
 def _record(store: Store, order: Order, now: float) -> None:
-    """Put an order into the store, unless it has been carried out."""
+    """Store an order, unless it is already carried out."""
     if isinstance(order, Leave):
-        store.servers.send_away(order.server, order.leaving)
+        store.servers.ask_to_leave(order.server, order.leaving)
         return
     run = store.runs.get(order.run)
-    # An attempt may have begun just when the order was given.
+    # An attempt may have begun just before the order was given.
     if run is not None and run.state not in ENDED and run.attempt - order.attempt in (0, 1):
         store.lifecycle.cancel(run, order.reason, now)

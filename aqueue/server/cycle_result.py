@@ -21,9 +21,9 @@ class Liveness(NamedTuple):
 
     Attributes:
         fresh: the ids of those whose heartbeat is fresh.
-        gone: the ids of those that have ended; a stopped one is neither fresh nor gone.
-        woke_at: when this server last found that it had slept.
-        stale_at: when the next heartbeat becomes stale, unless another one comes before.
+        gone: the ids of those that have exited; a suspended one is neither fresh nor gone.
+        woke_at: when this server last noticed that it had been suspended.
+        stale_at: when the next heartbeat becomes stale, unless it is renewed before.
     """
 
     fresh: Collection[str]
@@ -33,11 +33,11 @@ class Liveness(NamedTuple):
 
 
 class AdoptedRun(NamedTuple):
-    """A run taken over from a server that is gone, with what an executor needs to know of its attempt.
+    """A run adopted from a server that is gone, with what an executor needs to find its attempt.
 
     Attributes:
-        handle: of the attempt; None if the store has none.
-        boot: the boot in which that server was started; empty if that is not known.
+        handle: the handle of the attempt; None if none is stored.
+        boot: the boot in which that server started; empty if unknown.
     """
 
     run: Run
@@ -46,26 +46,26 @@ class AdoptedRun(NamedTuple):
 
 
 class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one transaction recorded, and what follows from it.
+    """The changes that one cycle recorded, and their consequences.
 
     Attributes:
-        known: the names of files that were in the store already.
+        already_accepted: the names of files whose runs were in the store before.
         accepted: the new runs of each file, by its name in `incoming/`.
-        aborted: runs that can never start, because of how one ended that they need.
-        unblocked: the number of runs that need not wait for others any more.
+        aborted: runs aborted because a prerequisite did not succeed.
+        unblocked: the number of runs whose prerequisites are now met.
         schedules: the result for schedules.
-        ended: the outcomes that were recorded, each with its run as it is now.
-        liveness: of all servers; None if that was not asked.
+        ended: the recorded outcomes, each with its run as it is now.
+        liveness: the liveness of all servers; None if it was not checked.
         adopted: the runs of servers that are gone.
-        own_attempts: the runs that the store says this server has, with the numbers of their attempts; None if
-            that was not asked.
-        claim: the runs that may start now; None if no run could be claimed.
-        cancellations: the runs to stop, and why.
-        record: the store's record of this server; None if that was not asked.
+        own_attempts: the run ids and attempt numbers that belong to this server according to the store; None if
+            they were not read.
+        claim: the result of the claim; None if no run could be claimed.
+        cancellations: the ids of the runs to stop, each with the reason.
+        record: the store's record of this server; None if it was not read.
         outlook: what is still to come.
     """
 
-    known: Collection[str]
+    already_accepted: Collection[str]
     accepted: Mapping[str, Sequence[Accepted]]
     aborted: list[Run]
     unblocked: int
@@ -86,7 +86,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def concerns_others(self) -> bool:
-        """Return True if another server may now be able to start something that this one did not, or to leave."""
+        """Return True if the result may let another server start a run or leave."""
         if self.outlook.servers < 2:
             return False
         claimed = Counter(run.queue for run in self.claimed)

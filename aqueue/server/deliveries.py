@@ -1,4 +1,4 @@
-"""Files that the intake delivers to the dispatcher, and waits to have recorded."""
+"""Files that the intake hands to the dispatcher, each delivery recorded in one cycle."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice, repeat
@@ -16,8 +16,8 @@ class Delivery:
     """Files that are recorded in one cycle.
 
     Args:
-        files: claimed ones, with tasks.
-        schedule_files: that were read, or are gone.
+        files: claimed task files.
+        schedule_files: files that were read or removed.
     """
 
     def __init__(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> None:
@@ -26,17 +26,17 @@ class Delivery:
         self.accepted: Mapping[str, Sequence[Accepted]] = {}
         """The new runs of each file, by its name in `incoming/`."""
         self.refused: Sequence[AqueueError | None] = ()
-        """For each schedule file the error for which it is refused, or None."""
+        """The error for each schedule file that the store refused, else None."""
         self.is_taken = False
-        """True once it is recorded. A server that leaves records nothing: the next one finds the files."""
+        """True once recorded. A leaving server records nothing: the next one finds the files."""
         self.answered = anyio.Event()
 
 
 class Deliveries:
-    """The deliveries that wait for a cycle, and those of the cycle that goes on.
+    """The deliveries that wait for a cycle, and those of the current cycle.
 
     Args:
-        request_cycle: is called when one comes.
+        request_cycle: is called when a delivery arrives.
     """
 
     def __init__(self, request_cycle: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ class Deliveries:
         return len(self._waiting)
 
     async def deliver(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> Delivery:
-        """Have files recorded by the next cycle, unless there is none any more; return once that is answered."""
+        """Hand over files and wait until a cycle has recorded them, or until no cycle will."""
         delivery = Delivery(files, schedule_files)
         if not self._is_closed:
             self._waiting.append(delivery)
@@ -59,17 +59,17 @@ class Deliveries:
         return delivery
 
     def take(self) -> Sequence[Delivery]:
-        """Return the deliveries for the cycle that begins."""
+        """Return the deliveries for a new cycle."""
         self._in_cycle, self._waiting = self._waiting, []
         return self._in_cycle
 
     def put_back(self) -> None:
-        """Keep what was taken for the next cycle: this one has failed."""
+        """Keep the deliveries of a failed cycle for the next."""
         self._waiting = self._in_cycle + self._waiting
         self._in_cycle = []
 
     def answer(self, result: CycleResult) -> None:
-        """Tell those who wait the result for their files."""
+        """Answer the deliveries of a cycle with its result."""
         refused = chain(result.schedules.refused, repeat(None))
         for delivery in self._in_cycle:
             delivery.accepted = result.accepted
@@ -79,7 +79,7 @@ class Deliveries:
         self._in_cycle = []
 
     def close(self) -> None:
-        """Answer all that still wait, and all that come later: nothing is recorded any more."""
+        """Answer all waiting and later deliveries as not recorded."""
         # A thread that waits for an answer cannot be cancelled.
         self._is_closed = True
         for delivery in (*self._in_cycle, *self._waiting):

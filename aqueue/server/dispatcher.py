@@ -1,9 +1,9 @@
 """The loop of a server: wake, one transaction, start the runs it claimed.
 
-All that happens to runs in this server goes through one loop. What has come together since the last cycle, files
-to accept and attempts that have ended, is recorded in one transaction, and the same transaction claims the runs
-that may start now (see `cycle`). So a run costs one commit, and many runs at once cost few. They are started right
-after it, each as a task of its own (see `attempts`).
+One loop handles all changes of runs in this server. A single transaction records what has arrived since the last
+cycle, such as files to accept and attempts that have ended, and claims the runs that may start now (see `cycle`).
+So a run costs one commit, and many runs at once cost few. The loop then starts the claimed runs, each as its own
+task (see `attempts`).
 """
 
 import math
@@ -43,27 +43,27 @@ from aqueue.server.slots import Slots
 from aqueue.store.queues import Outlook
 from aqueue.store.server_database import Database
 
-_NO_FILES = "at most {} runs at a time, as this server may open no more files; raise `ulimit -n` and serve again"
+_NO_FILES = "the limit on open files allows {} runs at a time; raise `ulimit -n` and restart the server"
 
 
 class Dispatcher:
-    """Starts runs as capacity allows, for one server.
+    """The loop that starts runs on one server as capacity allows.
 
     Args:
         server: the server's id.
-        limits: asked anew in each cycle.
-        check_liveness: tells servers that are up from those that are gone; it changes nothing.
+        limits: is called in each cycle.
+        check_liveness: returns which servers are up and which are gone; has no side effects.
         clear_gone: removes the files of servers that are gone, once the store has forgotten them.
         executor: starts claimed runs.
-        slots: what each run holds tokens of while it goes on.
-        meet_others: is called while other servers are up, whose runs are nobody knows where.
-        after_cycle: is called after each cycle, when the next may be due at another moment.
+        slots: the tokens that active attempts hold.
+        on_other_servers: is called in each cycle in which other servers are up.
+        after_cycle: is called after each cycle, which may change `next_at`.
         scheduler: updates schedules and makes due runs.
-        pins: keep the code of what is due.
-        take_orders: gets, now and then, the store's record of this server.
-        leave: is called when an order that the store could not take has this server leave.
-        publish_shortage: gets why no run is started; empty once one is started again.
-        gpus: look at the machine's GPUs.
+        pins: keeps the code of due runs.
+        apply_record: receives the store's record of this server when a cycle reads it.
+        leave: is called when an order in the order file asks this server to leave.
+        publish_shortage: receives why no run can be started; empty once runs start again.
+        gpus: reads the machine's GPUs.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Dispatcher:
         clear_gone: Callable[[Liveness], None],
         executor: Executor,
         slots: Slots,
-        meet_others: Callable[[], None],
+        on_other_servers: Callable[[], None],
         after_cycle: Callable[[], None],
         scheduler: Scheduler,
         pins: Pins,
-        take_orders: Callable[[Server], None],
+        apply_record: Callable[[Server], None],
         leave: Callable[[Leaving], None],
         publish_shortage: Callable[[str], None],
         gpus: Gpus,
@@ -95,13 +95,13 @@ class Dispatcher:
         self._limits = limits
         self._slots = slots
         self._after_cycle = after_cycle
-        self._meet_others = meet_others
+        self._on_other_servers = on_other_servers
         self._attempts = Attempts(executor, slots, clock, self._request_cycle)
         self._orders = LeftOrders(folder, server, self._attempts, leave, report)
         self._gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
         self._scheduler = scheduler
         self._code = CodeKeeper(pins, self.wake, report)
-        self._take_orders = take_orders
+        self._apply_record = apply_record
         self._clock = clock
         self._report = report
         self._deliveries = Deliveries(self._request_cycle)
@@ -110,32 +110,32 @@ class Dispatcher:
         self._awake = anyio.Event()
         self._timing = CycleTiming(clock.now)
         self.next_at = math.inf
-        """When, on the monotonic clock, the next cycle is due if nothing happens before."""
+        """When the next cycle is due if no event comes before, on the monotonic clock."""
         self.is_draining = False
-        """True if it starts nothing more."""
+        """True if the server starts no more runs."""
         self._disk_is_full = False
         self._headroom = Headroom(executor.shortage, clock, report, publish_shortage)
         self.idle_since: float | None = None
-        """Since when, on the monotonic clock, there is nothing to do; None while there is."""
+        """Since when the server is idle, on the monotonic clock; None while it is busy."""
         self.has_schedules = False
 
     @property
     def running(self) -> int:
-        """Return how many attempts are going on here, or are over but not yet recorded."""
+        """Return how many attempts are active here, or ended but not yet recorded."""
         return len(self._attempts)
 
     @property
     def failed(self) -> Collection[int]:
-        """Return the runs that ended here and have failed."""
+        """Return the runs that failed on this server."""
         return self._reporter.failed
 
     def wake(self) -> None:
-        """Have a cycle that reads the store anew: somebody else has changed it, or time has passed."""
+        """Request a cycle: the store changed or time passed."""
         self._pending.store_may_have_changed = True
         self._awake.set()
 
     async def resume(self) -> None:
-        """Have the cycle that is due at `next_at`."""
+        """Request the cycle that is due at `next_at`."""
         self.next_at = math.inf
         self._awake.set()
 
@@ -143,30 +143,30 @@ class Dispatcher:
         self._awake.set()
 
     def beat(self) -> None:
-        """Have a cycle that gives a sign of life, and checks those of all other servers."""
+        """Request a cycle that records a heartbeat and checks those of other servers."""
         self._pending.heartbeat_is_due = True
         self._awake.set()
 
     def drain(self) -> None:
-        """Start nothing more."""
+        """Start no more runs."""
         self.is_draining = True
         self.wake()
 
     def stop_runs(self, why: str) -> None:
-        """Stop every attempt that is going on."""
+        """Stop all active attempts."""
         self._attempts.stop(why)
 
     async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> Delivery:
-        """Put claimed files, and what schedule files say, into the store, unless the loop has ended."""
+        """Store claimed files and the contents of schedule files, unless the loop has ended."""
         return await self._deliveries.deliver(files, schedule_files)
 
     def start_schedules(self) -> None:
-        """Make runs of what is due, from now on: every schedule file has been read."""
+        """Make due runs from now on: every schedule file has been read."""
         self._scheduler.is_ready = True
         self.wake()
 
     async def run(self) -> None:
-        """Dispatch until cancelled; or until drained, with nothing left that is going on."""
+        """Dispatch until cancelled, or until drained and without active attempts."""
         try:
             await self._run()
         finally:
@@ -177,12 +177,12 @@ class Dispatcher:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._gpus.close_when_idle)
             while True:
-                # Replaced before the cycle reads anything: what happens during it brings another one.
+                # Replaced before the cycle reads anything, so that an event during the cycle causes another.
                 self._awake = anyio.Event()
                 pause = await self._do_cycle(tasks)
                 self.next_at = self._clock.monotonic() + pause
                 if self.is_draining and self._can_leave():
-                    # What is left are attempts that others see through now.
+                    # Only attempts that other servers took over are left.
                     tasks.cancel_scope.cancel()
                     return
                 self._after_cycle()
@@ -193,16 +193,16 @@ class Dispatcher:
     def _can_leave(self) -> bool:
         if not self._attempts and not self._deliveries:
             return True
-        return self._disk_is_full and self._orders.leave_ends_to_next_server()
+        return self._disk_is_full and self._orders.leave_outcomes_to_next_server()
 
     async def _do_cycle(self, tasks: anyio.abc.TaskGroup) -> float:
-        """Do one transaction, and what follows from it.
+        """Run one transaction, and act on its result.
 
         Returns:
-            for how many seconds at most to wait for the next; infinity: until there is something to do.
+            the seconds until the next cycle if no event comes before; may be infinity.
         """
         ended = self._attempts.take_ended()
-        self._headroom.look_back(ended, len(self._attempts) - len(ended))
+        self._headroom.record_outcomes(ended, len(self._attempts) - len(ended))
         has_room = self._headroom.has_room()
         cycle_input = self._take_input(ended, has_room=has_room)
         try:
@@ -213,48 +213,48 @@ class Dispatcher:
             self._put_back(cycle_input, error)
             return DISK_FULL_PAUSE
         self._disk_is_full = False
-        self._headroom.has_gone_on()
+        self._headroom.unblock()
         self._follow(cycle_input, result, tasks)
         return self._seconds_left() if has_room else DISK_FULL_PAUSE
 
     def _take_input(self, outcomes: Sequence[Outcome], *, has_room: bool) -> CycleInput:
         limits = self._limits()
-        most = min(limits.runs, self._headroom.most_runs(len(self._attempts) - len(outcomes)))
+        max_runs = min(limits.runs, self._headroom.max_runs(len(self._attempts) - len(outcomes)))
         return self._pending.take(
             outcomes,
-            msgspec.structs.replace(limits, runs=most),
+            msgspec.structs.replace(limits, runs=max_runs),
             self._timing,
             self._gpus.view if has_room else None,
             stays=not self.is_draining,
         )
 
     def _put_back(self, cycle_input: CycleInput, error: DiskFullError | BusyError) -> None:
-        """Keep the input of a cycle that failed, and do what cannot wait."""
+        """Keep the input of a failed cycle, and carry out what cannot wait."""
         self._pending.put_back()
         self._disk_is_full = isinstance(error, DiskFullError)
         if self._disk_is_full:
-            self._headroom.is_short(f"the disk is full ({error})")
+            self._headroom.report_shortage(f"the disk is full ({error})")
         else:
-            self._headroom.is_hindered(str(error))
+            self._headroom.block(str(error))
             self._report(Notice(f"{error}; {error.hint}", urgent=True))
         self._orders.obey(cycle_input.orders)
 
     def _follow(self, cycle_input: CycleInput, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
-        """Do what follows from a cycle."""
+        """Act on the result of a cycle."""
         # First: another server has a longer way to its next start than this one.
         self._reporter.ring_if_others_are_concerned(result)
         if cycle_input.orders:
-            self._orders.have_been_recorded(cycle_input.orders)
-        self._attempts.have_been_recorded()
+            self._orders.confirm_recorded(cycle_input.orders)
+        self._attempts.confirm_recorded()
         if result.own_attempts is not None:
             adopted = {(one.run.id, one.run.attempt) for one in result.adopted}
             self._attempts.keep_only(result.own_attempts - adopted)
-        # Before anything else: whoever dropped a file is waiting for this.
+        # First: the time from drop to start counts.
         self._start(cycle_input.limits, result, tasks)
         if cycle_input.gpu_view is not None:
-            self._headroom.has_started(len(self._attempts), cycle_input.limits.runs)
+            self._headroom.runs_started(len(self._attempts), cycle_input.limits.runs)
         if len(self._attempts) >= self._limits().runs:
-            self._headroom.is_hindered(_NO_FILES.format(len(self._attempts)))
+            self._headroom.block(_NO_FILES.format(len(self._attempts)))
         self._deliveries.answer(result)
         self._reporter.report(cycle_input, result)
         if cycle_input.gpu_view is not None and result.claim is not None:
@@ -266,22 +266,23 @@ class Dispatcher:
             self._attempts.adopt(one.run, one.handle, one.boot, tasks)
         self._attempts.stop_some(dict(result.cancellations))
         if result.record is not None:
-            self._take_orders(result.record)
+            self._apply_record(result.record)
         self._code.forget(cycle_input.kept if cycle_input.makes_due_runs else {})
-        self._code.keep(result.schedules.lacking, cycle_input.now, tasks)
+        self._code.keep(result.schedules.missing_code, cycle_input.now, tasks)
         self._follow_outlook(result.outlook)
         makes_runs = self._scheduler.is_ready and not self.is_draining
         self._timing.follow(result, makes_runs=makes_runs, keeps_code=self._code.is_awaited)
 
     def _start(self, limits: Limits, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
-        """Start the claimed runs, as far as there are tokens for them."""
+        """Start the claimed runs; give back those without a token."""
         self._slots.resize(limits)
         for run in result.claimed:
             try:
                 self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)
             except RefusedError as error:
                 if result.own_attempts is None:
-                    # It may have slept, and have tokens for what others took over. The next cycle asks for that.
+                    # This server may have been suspended while others adopted runs whose tokens it still holds.
+                    # The next cycle checks that.
                     self._attempts.give_back(run, "")
                     self.beat()
                 else:
@@ -289,7 +290,7 @@ class Dispatcher:
 
     def _follow_outlook(self, outlook: Outlook) -> None:
         if outlook.servers > 1:
-            self._meet_others()
+            self._on_other_servers()
         self.has_schedules = outlook.has_schedules
         if self._attempts or outlook.busy or outlook.has_missed:
             self.idle_since = None
@@ -297,8 +298,8 @@ class Dispatcher:
             self.idle_since = self._clock.monotonic()
 
     def _seconds_left(self) -> float:
-        """Return for how many seconds there is nothing to do; infinity: until somebody says otherwise."""
-        left = self._timing.seconds_left(watches_others=not self.is_draining)
+        """Return the seconds until the next cycle if no event comes before; may be infinity."""
+        left = self._timing.seconds_left(includes_stale_servers=not self.is_draining)
         if self.is_draining:
             return left
         return min(left, self._gpus.seconds_left(), self._headroom.seconds_left())

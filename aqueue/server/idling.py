@@ -11,11 +11,11 @@ from aqueue.server.membership import Membership
 
 
 class Idling:
-    """Has a server leave once nothing has been queued or running for a while.
+    """The shutdown of a server that has had nothing queued or running for a while.
 
     Args:
-        timeout: returns for how many seconds, as it is now; None: it does not matter how long.
-        despite_schedules: it leaves although there are schedules.
+        timeout: returns the idle timeout in seconds; None: never leave.
+        despite_schedules: whether to leave although there are schedules.
     """
 
     def __init__(
@@ -38,19 +38,19 @@ class Idling:
         self._despite_schedules = despite_schedules
         self._not_before = -math.inf
         self.left_queued = 0
-        """The number of runs that were queued when it left, as only a person can have them started."""
+        """The number of runs still queued when the server left: they cannot start without a user."""
 
     def moment(self) -> float:
-        """Return when it leaves, as things are; infinity while there is something to do."""
+        """Return when the server leaves; infinity while it is busy."""
         since, seconds = self._dispatcher.idle_since, self._timeout()
         if since is None or seconds is None or self._dispatcher.is_draining:
             return math.inf
         return max(since + seconds, self._not_before)
 
     async def leave(self) -> None:
-        """Have the server leave, unless something has come that it was not told of yet."""
+        """Let the server leave, unless something has arrived meanwhile."""
         if not self._intake.is_settled:
-            # The intake's thread is at work, or waits for a file to be whole.
+            # The intake is reading files, or waits for one to be complete.
             seconds = self._timeout() or 0.0
             self._not_before = self._clock.monotonic() + min(max(seconds / 4, 0.01), 0.25)
             return
@@ -60,7 +60,7 @@ class Idling:
             self._dispatcher.wake()
             return
         self.left_queued = left.queued
-        nothing = "nothing can go on without a person" if left.said else "nothing is queued or running"
-        self._report(Detail(f"{nothing}: leaving"))
-        self._report(*(Notice(text, urgent=True) for text in left.said))
+        why = "no queued run can start without you" if left.reasons else "nothing is queued or running"
+        self._report(Detail(f"{why}: the server exits"))
+        self._report(*(Notice(text, urgent=True) for text in left.reasons))
         self._dispatcher.drain()

@@ -1,4 +1,4 @@
-"""Orders that the database could not take: how a server obeys them, and leaves some to the next."""
+"""Orders that did not fit on a full disk: a server carries them out, and leaves some to the next."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,11 +11,11 @@ from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 
 
 class LeftOrders:
-    """The orders in the file of a folder, for one server.
+    """The orders in the order file, for one server.
 
     Args:
         server: the server's id.
-        leave: is called when an order has this server leave.
+        leave: is called when an order asks this server to leave.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class LeftOrders:
         """Return the orders in the file."""
         return self._file.read()
 
-    def have_been_recorded(self, orders: Sequence[Order]) -> None:
-        """Remove orders that the database has now."""
+    def confirm_recorded(self, orders: Sequence[Order]) -> None:
+        """Remove orders that are now in the database."""
         self._file.remove(orders)
-        # They may be about runs of other servers.
+        # They may concern runs of other servers.
         self._folder.ring()
 
     def obey(self, orders: Sequence[Order]) -> None:
@@ -52,19 +52,20 @@ class LeftOrders:
             else:
                 self._attempts.stop_some({order.run: order.reason})
 
-    def leave_ends_to_next_server(self) -> bool:
-        """Leave it to the next server to record the ends of attempts, for which the disk has no room.
+    def leave_outcomes_to_next_server(self) -> bool:
+        """Leave it to the next server to record outcomes for which the disk has no room.
 
         Returns:
-            False if an attempt goes on, or its end could not be told later.
+            False if an attempt is still active, or an outcome would be lost.
         """
-        if self._attempts.going_on:
+        if self._attempts.active:
             return False
         stopped = [outcome for outcome in self._attempts.not_recorded if outcome.end is End.STOPPED]
         try:
-            # Their files hold their exit codes, but not that somebody wanted them stopped.
+            # The files of attempts hold their exit codes, but not that they were stopped on request.
             self._file.give([Cancel(one.run.id, one.run.attempt, one.why) for one in stopped])
         except OSError:
             return False
-        self._report(Notice("leaving; the next server records what has ended, once there is room", urgent=True))
+        text = "the disk is still full: the server exits, and the next one records the runs that ended"
+        self._report(Notice(text, urgent=True))
         return True

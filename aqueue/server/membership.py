@@ -1,4 +1,4 @@
-"""This server among those of its folder: what the store has of it, who else is up, and what it is asked to do."""
+"""This server among those of its folder: its record, the liveness of others, and requests to it."""
 
 import contextlib
 import math
@@ -22,18 +22,18 @@ from aqueue.store.server_database import Database
 from aqueue.store.store import Store
 
 STOPPED: Final = "stopped with the server"
-"""Why a run is over whose server was to leave at once."""
+"""The reason of runs that a server stops because it is asked to leave at once."""
 
 
 class Membership:
-    """One server's place among those that serve its folder.
+    """The membership of one server among those of its folder.
 
     Args:
-        record: what others are to know of this server.
-        settings: how often a sign of life is due, and when a server without one is stale.
-        limits: of this server, asked anew each time.
-        take_over: is called when a server is found to be gone, which may have left files behind.
-        report: is told what this server is asked to do.
+        record: this server as other processes see it.
+        settings: the configuration, which says when a heartbeat is stale.
+        limits: returns the limits of this server.
+        take_over: is called when a server is gone, which may have left claimed files.
+        report: receives what this server is asked to do.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Membership:
         self._report = report
         self._woke_at = -math.inf
         self.record = record
-        """As it was when the store was last asked."""
+        """This server, as last read from the store."""
 
     async def enter(self) -> list[str]:
-        """Have this server be known, and return the files that have schedules."""
+        """Record this server, and return the files that have schedules."""
 
         def enter(connection: sqlite3.Connection) -> list[str]:
             store = Store(connection)
-            # Before anything is adopted: timeouts and delays count from moments in the store.
+            # Before any run is adopted: timeouts and delays count from times in the store.
             store.servers.follow_set_clock(self.record.boot, self._clock.ahead())
             store.servers.enter(self.record)
             return [schedule.file for schedule in store.schedules.all() if schedule.file is not None]
@@ -71,15 +71,15 @@ class Membership:
         return await self._database.write(enter)
 
     async def leave(self) -> None:
-        """Have this server be forgotten."""
+        """Remove the record of this server."""
         with contextlib.suppress(DatabaseError):
             await self._database.write(lambda connection: Store(connection).servers.leave(self.record.id))
 
     async def leave_if_idle(self, *, despite_schedules: bool) -> Left | None:
-        """Have this server leave, unless there is something to do.
+        """Mark this server as leaving, unless there is something to do.
 
         Returns:
-            The runs that are left, because only a person can have them started; None if it stays.
+            the runs that stay queued because they cannot start without a user; None if the server stays.
         """
         record, limits, now = self.record, self._limits(), self._clock.now()
 
@@ -87,29 +87,29 @@ class Membership:
             store = Store(connection)
             if not store.prospects.leave_if_idle(record, limits, now, despite_schedules=despite_schedules):
                 return None
-            return store.prospects.left_behind(record, limits, now)
+            return store.prospects.left_runs(record, limits, now)
 
         try:
             return await self._database.write(leave)
         except (DiskFullError, BusyError):
             return None
 
-    async def tell_others_of_leaving(self) -> None:
-        """Have the store say that this server leaves once what it runs is over."""
+    async def announce_leaving(self) -> None:
+        """Mark this server as leaving after its runs end."""
         with contextlib.suppress(DatabaseError):
             await self._database.write(
-                lambda connection: Store(connection).servers.send_away(self.record.id, Leaving.WHEN_DONE)
+                lambda connection: Store(connection).servers.ask_to_leave(self.record.id, Leaving.WHEN_DONE)
             )
 
     def check_liveness(self, servers: Sequence[Server], now: float) -> Liveness:
-        """Tell the servers that give a sign of life from those that are gone; a stopped one is neither.
+        """Return which servers are alive and which are gone; a suspended one is neither.
 
-        This changes nothing: the transaction in which it is asked may fail, or be done again.
+        It has no side effects: the transaction that calls it may fail or be repeated.
         """
         stale_after = self._settings.config.stale_after
-        # Before that, another configuration may have said how often there is to be a sign of life.
+        # Before the last change of the configuration, another heartbeat interval may have applied.
         heard_at = {server.id: max(server.heartbeat_at, self._settings.changed_at) for server in servers}
-        # Whoever slept does not know who else did, until they had the time to say so.
+        # After a suspend, others may have slept too: they get time for a heartbeat.
         has_slept = now - heard_at.pop(self.record.id, now) > stale_after
         woke_at = now if has_slept else min(self._woke_at, now)
         fresh, gone, stale_at = {self.record.id}, set(), math.inf
@@ -122,25 +122,25 @@ class Membership:
         return Liveness(fresh, gone, woke_at, stale_at)
 
     def clear_gone(self, liveness: Liveness) -> None:
-        """Clear away what is left of the servers that are gone, now that the store has forgotten them."""
+        """Remove the files of servers that are gone, once the store has forgotten them."""
         self._woke_at = liveness.woke_at
         for id_ in liveness.gone:
             forget(self._folder.servers, id_)
         if liveness.gone:
             self._take_over()
 
-    def take_orders(self, record: Server, dispatcher: Dispatcher) -> None:
-        """Do what the store says that this server is to do."""
+    def apply_record(self, record: Server, dispatcher: Dispatcher) -> None:
+        """Act on changes in the store's record of this server."""
         before, self.record = self.record, record
         if record.raised_to > before.raised_to:
-            self._report(Notice(f"up to {self._limits().jobs} runs at a time now"))
+            self._report(Notice(f"from now on up to {self._limits().jobs} runs at a time"))
             dispatcher.wake()
         if record.wanted_at > before.wanted_at:
             dispatcher.idle_since = None
         if record.leaving is before.leaving:
             return
         if not dispatcher.is_draining:
-            self._report(Notice("told to leave: nothing more is started"))
+            self._report(Notice("asked to stop: no more runs are started"))
             dispatcher.drain()
         if record.leaving is Leaving.AT_ONCE:
             dispatcher.stop_runs(STOPPED)
@@ -149,12 +149,12 @@ class Membership:
 def new_record(
     lock: ServerLock, limits: Limits, clock: Clock, queues: tuple[str, ...] | None, log: str | None
 ) -> Server:
-    """Return what others are to know of a server that begins now.
+    """Return the record of a new server.
 
     Args:
-        lock: the sign that this process serves the folder.
+        lock: the lock that shows that this process serves the folder.
         queues: the only queues it serves; None: all.
-        log: where what it reports is written; None: where it was started.
+        log: the file of its messages; None if they go to its terminal.
     """
     now = clock.now()
     return Server(

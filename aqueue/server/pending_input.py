@@ -1,4 +1,4 @@
-"""The input that comes together between two cycles."""
+"""The input that accumulates between two cycles."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ from aqueue.store.servers import SET_SECONDS
 
 
 class PendingInput:
-    """What the next cycle of one server has to take up.
+    """The input for the next cycle of one server.
 
     Args:
-        code: that is kept for runs that are due.
+        code: the code of due runs.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class PendingInput:
         self._clock = clock
         self._clock_ahead = clock.ahead()
         self.store_may_have_changed = False
-        """True if somebody else has changed the store, or time has passed."""
+        """True if another process may have changed the store, or time has passed."""
         self.heartbeat_is_due = True
-        """True if this server is to give a sign of life, and to check those of others."""
+        """True if a heartbeat is due, and a check of those of other servers."""
 
     def take(
         self,
@@ -45,12 +45,12 @@ class PendingInput:
         *,
         stays: bool,
     ) -> CycleInput:
-        """Return the input of the cycle that begins.
+        """Return the input of a new cycle.
 
         Args:
-            outcomes: of attempts that have ended.
+            outcomes: the outcomes to record.
             gpu_view: None if no run may be claimed.
-            stays: False if the server leaves: then it makes and claims no runs.
+            stays: False if the server is leaving: then it makes and claims no runs.
         """
         now, deliveries = self._clock.now(), self._deliveries.take()
         changed, self.store_may_have_changed = self.store_may_have_changed, False
@@ -68,18 +68,18 @@ class PendingInput:
             heartbeat_is_due=beats,
             makes_due_runs=stays and (changed or beats or timing.schedules_are_due(now)),
             kept=self._code.kept,
-            adopts_runs=stays and (beats or timing.has_company),
+            adopts_runs=stays and (beats or timing.has_other_servers),
             orders=self._orders.read() if changed or beats else (),
         )
 
     def put_back(self) -> None:
-        """Keep what was taken for the next cycle: this one has failed."""
+        """Keep the input of a failed cycle for the next."""
         self._deliveries.put_back()
         self._attempts.put_back()
         self.store_may_have_changed = self.heartbeat_is_due = True
 
     def _set_clock(self) -> tuple[str, float] | None:
-        """Return this boot and how far the wall clock is ahead of it, if it was set since the last cycle."""
+        """Return this boot and the seconds the wall clock is ahead of it; None if it was not set."""
         ahead = self._clock.ahead()
         if abs(ahead - self._clock_ahead) <= SET_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""Telling of a cycle's result: to whoever watches this server, and to other servers."""
+"""Reports of a cycle's result: to the user of this server, and to other servers."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ from aqueue.server.schedules import Scheduler
 
 
 class ResultReporter:
-    """Reports the results of one server's cycles.
+    """The reports of one server's cycles.
 
     Args:
-        gpus: get accepted runs, to report those that ask for more GPUs than there are.
-        scheduler: reports what became of schedules.
+        gpus: receives accepted runs, to report those that request more GPUs than there are.
+        scheduler: reports the changes of schedules.
     """
 
     def __init__(self, folder: Folder, gpus: GpuMonitor, scheduler: Scheduler, report: Report) -> None:
@@ -27,15 +27,15 @@ class ResultReporter:
         self._scheduler = scheduler
         self._report = report
         self.failed: set[int] = set()
-        """The runs that ended here and have failed."""
+        """The runs that failed on this server."""
 
     def ring_if_others_are_concerned(self, result: CycleResult) -> None:
-        """Ring the bell if other servers may now start something, or leave."""
+        """Ring the bell if another server may now start a run or leave."""
         if result.concerns_others:
             self._folder.ring()
 
     def report(self, cycle_input: CycleInput, result: CycleResult) -> None:
-        """Report what a cycle recorded and claimed."""
+        """Report the result of a cycle."""
         new = list(_newly_accepted(cycle_input, result))
         self._report(*(_event_of_accepted(*one) for one in new))
         for accepted in (*(one for _, one in new), *(made.accepted for made in result.schedules.made)):
@@ -47,16 +47,16 @@ class ResultReporter:
             if run.state is State.FAILED:
                 self.failed.add(run.id)
             elif run.state in ENDED:
-                # It had failed before, and somebody has retried it.
+                # It failed before and was retried.
                 self.failed.discard(run.id)
         if result.ended or result.claimed or result.schedules.made:
             self._folder.notify_clients()
 
 
 def _newly_accepted(cycle_input: CycleInput, result: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:
-    """Yield each request that is new in the store, with its file."""
+    """Yield each new submission, with its file."""
     for file in cycle_input.files:
-        if file.name not in result.known:
+        if file.name not in result.already_accepted:
             yield from ((file, accepted) for accepted in result.accepted[file.name])
 
 
@@ -67,7 +67,7 @@ def _event_of_accepted(file: ClaimedFile, accepted: Accepted) -> RunAccepted:
 
 
 def _events_of_attempts(result: CycleResult) -> Iterator[Event]:
-    """Yield the events of attempts: first those that have ended, then those that start or were adopted."""
+    """Yield the events of attempts: first those that ended, then those that started or were adopted."""
     for _, run in result.ended:
         yield RunEnded(run, run.took or 0.0)
     for run in result.aborted:

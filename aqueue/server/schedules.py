@@ -1,4 +1,4 @@
-"""Schedules on a server: takes up what their files say, makes due runs, and reports both."""
+"""Schedules on a server: stores the contents of their files, makes due runs, and reports both."""
 
 import os
 from collections import Counter
@@ -27,26 +27,26 @@ class SchedulesResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a cycle for schedules.
 
     Attributes:
-        refused: for each file that was read why the store does not take it, or None.
-        changed: each with its file.
-        lacking: the tasks that are due, and wait until their code is kept.
-        not_caught_up: the schedules whose window is of no use, because queues are disabled.
+        refused: for each file that was read, why the store refuses it, or None.
+        changed: the changed schedules, each with its file.
+        missing_code: the due tasks that wait until their code is kept.
+        not_caught_up: the schedules whose catchup window has no effect, because queues are disabled.
     """
 
     refused: Sequence[ScheduleError | None]
     changed: Sequence[tuple[ScheduleFile, Changed]]
     made: Sequence[Made]
     decided: Decided | None
-    lacking: Mapping[Code, Task] = {}
+    missing_code: Mapping[Code, Task] = {}
     not_caught_up: Sequence[str]
 
 
 class Scheduler:
-    """The schedules of a folder, in the cycles of one server.
+    """The handling of schedules in the cycles of one server.
 
     Args:
-        folder: where their files are.
-        report: is told what becomes of them.
+        folder: the folder of their files.
+        report: receives changes and due runs.
     """
 
     def __init__(self, folder: Folder, report: Report) -> None:
@@ -55,13 +55,13 @@ class Scheduler:
         self._warned: set[str] = set()
         self._caught_up: Counter[str] = Counter()
         self.is_ready = False
-        """True if every schedule file has been read. Before, one that is gone by now might still make runs."""
+        """True once every schedule file has been read; until then a removed one might still make runs."""
 
     def update(self, store: Store, cycle_input: CycleInput) -> SchedulesResult:
-        """Make the runs that are due, and put what schedule files say into the store.
+        """Make due runs, and store the contents of schedule files.
 
         Args:
-            store: inside the transaction.
+            store: the store inside the transaction.
         """
         files, limits, now, kept = (
             cycle_input.schedule_files,
@@ -71,7 +71,7 @@ class Scheduler:
         )
         makes_runs = cycle_input.makes_due_runs and self.is_ready
         code = store.due_times.code = DueCode(kept)
-        # By what was in force until now.
+        # By the schedules in force until now.
         made = store.due_times.make(limits, now) if makes_runs else []
         refused: list[ScheduleError | None] = []
         changed: list[tuple[ScheduleFile, Changed]] = []
@@ -79,12 +79,12 @@ class Scheduler:
         for file in files:
             store.due_times.code = DueCode({**kept, **file.kept})
             try:
-                changed += [(file, change) for change in self._put(store, file, said, limits, now)]
+                changed += [(file, change) for change in self._apply_file(store, file, said, limits, now)]
                 refused.append(None)
             except ScheduleError as error:
                 refused.append(error)
         store.due_times.code = code
-        # What is due now is not to wait for that.
+        # Only if nothing is due now, so that due runs do not wait for it.
         decided = store.due_times.catch_up(limits) if makes_runs and not made else None
         windows = [one.name for file in files for one in file.schedules if one.catchup_window]
         return SchedulesResult(
@@ -92,12 +92,12 @@ class Scheduler:
             changed=changed,
             made=made,
             decided=decided,
-            lacking=code.lacking,
+            missing_code=code.missing,
             not_caught_up=windows if limits.disabled_by else (),
         )
 
     def report(self, result: SchedulesResult) -> None:
-        """Report what was done."""
+        """Report the result of a cycle."""
         for file, change in result.changed:
             if change.schedule is None:
                 self._report(ScheduleChanged(change.name, file.name))
@@ -105,12 +105,13 @@ class Scheduler:
                 paused = change.is_paused
                 self._report(ScheduleChanged(change.name, file.name, change.schedule, change.next_due, paused))
                 if change.next_due is None and not paused:
-                    self._report(Notice(f"schedule {change.name} is never due again: is that meant?", urgent=True))
+                    hint = "check its dates, or remove its file"
+                    self._report(Notice(f"schedule {change.name} is never due again; {hint}", urgent=True))
         for name in result.not_caught_up:
             if name not in self._warned:
                 self._warned.add(name)
-                why = "queues are disabled"
-                self._report(Notice(f"schedule {name}: what it missed is not made up for: {why}", urgent=True))
+                why = "missed times are not made up for, because queues are disabled"
+                self._report(Notice(f"schedule {name}: {why}", urgent=True))
         for made in result.made:
             run, name = made.first, made.accepted.submission.task.name
             if run.state is State.ABORTED:
@@ -123,17 +124,17 @@ class Scheduler:
         if result.decided is not None:
             self._report_caught_up(result.decided)
 
-    def _put(
+    def _apply_file(
         self, store: Store, file: ScheduleFile, said: Mapping[str, set[str]], limits: Limits, now: float
     ) -> list[Changed]:
         if file.error:
-            store.schedules.note_error(file.name, file.error)
+            store.schedules.record_error(file.name, file.error)
             return []
 
         def holds(other: str, name: str) -> bool:
             return os.path.lexists(self._folder.path / other) and name in said.get(other, {name})
 
-        return store.schedules.put(
+        return store.schedules.apply_file(
             file.name, file.schedules, now, is_edit=self.is_ready, holds=holds, limits=limits
         )
 

@@ -1,4 +1,4 @@
-"""A server: what it is made of, how it starts, and in which order it stops."""
+"""A server: its parts, its start, and the order in which it stops."""
 
 import contextlib
 import os
@@ -54,18 +54,17 @@ from aqueue.threads import NoThreadError, in_thread, start_threads, warn_of_wait
 T = TypeVar("T")
 
 RESCAN_SECONDS: Final = 60.0
-"""Seconds between two looks at the whole folder, in case the kernel dropped a change."""
+"""Seconds between two scans of the whole folder, in case the kernel dropped a change."""
 
 _THREADS: Final = 2
-"""The number of threads needed from the start: one looks at the folder, another files away what was taken."""
+"""The number of threads needed from the start: one scans the folder, one files accepted files away."""
 
 
 async def serve(folder: Folder, options: Options, clock: Clock, report: Report) -> bool:
-    """Serve `folder` until told to stop.
+    """Serve `folder` until asked to stop.
 
     Returns:
-        True if all has been done: no run has failed meanwhile, no file was rejected, and it has not left although
-        runs are queued, because those need a person.
+        True if no run failed, no file was rejected, and no run that needs a user is left queued.
 
     Raises:
         AqueueError: the folder, its configuration or its database cannot be used.
@@ -85,18 +84,17 @@ async def serve(folder: Folder, options: Options, clock: Clock, report: Report) 
         if isinstance(error, OSError):
             raise FolderError(
                 f"{folder.state} cannot be used: {error.strerror} ({error.filename})",
-                f"{advice(error, 'put it back and serve again')}; what runs goes on",
+                f"{advice(error, 'put it back and restart the server')}; runs go on",
             ) from error
         if isinstance(error, NoThreadError):
-            raise ShortageError("a server needs more threads than can be had now", MORE_PROCESSES) from error
+            raise ShortageError("the server cannot start the threads it needs", MORE_PROCESSES) from error
         raise
 
 
 class _Server:
-    """What a server is made of, and what its parts tell each other.
+    """The parts of a server, and the callbacks between them.
 
-    The dispatcher, the intake and the timer hold callbacks into each other: those of a part that is made later are
-    looked up when they are called.
+    The dispatcher, the intake and the timer call each other: a part that is made later is looked up at the call.
     """
 
     def __init__(
@@ -178,13 +176,13 @@ class _Server:
             check_liveness=self._membership.check_liveness,
             clear_gone=self._membership.clear_gone,
             executor=executor,
-            meet_others=executor.have_company,
+            on_other_servers=executor.have_company,
             slots=Slots(),
             after_cycle=lambda: self._timer.reschedule(),
             scheduler=Scheduler(folder, report),
             pins=self._pins,
-            take_orders=self._take_orders,
-            leave=lambda leaving: self._take_orders(
+            apply_record=self._apply_record,
+            leave=lambda leaving: self._apply_record(
                 msgspec.structs.replace(self._membership.record, leaving=leaving)
             ),
             publish_shortage=self._lock.publish_shortage,
@@ -199,7 +197,7 @@ class _Server:
             [
                 self._heartbeat,
                 Repeated(self._clock, lambda: RESCAN_SECONDS, self._rescan),
-                # A due schedule, a retry, a server that becomes stale, a GPU to look at again.
+                # A due schedule, a retry, a server that becomes stale, a GPU to read again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
                 Alarm(self._idling.moment, self._idling.leave),
             ],
@@ -226,7 +224,7 @@ class _Server:
 
     @property
     def has_done_all(self) -> bool:
-        """Return True if all has been done that was asked for while this served."""
+        """Return True if nothing failed and nothing is left; see `serve`."""
         return not (self._dispatcher.failed or self._has_rejected or self._idling.left_queued)
 
     async def run(self) -> None:
@@ -249,12 +247,12 @@ class _Server:
             self._settings.options.when_ready()
             await self._dispatcher.run()
             services.cancel_scope.cancel()
-        # With runs that go on without it, its record still has something to tell to the next server.
+        # While runs go on without it, the next server needs its record.
         if not self._dispatcher.running:
             await _shielded(self._membership.leave)
 
-    def _take_orders(self, record: ServerRecord) -> None:
-        self._membership.take_orders(record, self._dispatcher)
+    def _apply_record(self, record: ServerRecord) -> None:
+        self._membership.apply_record(record, self._dispatcher)
 
     def _report_of_files(self, *events: Event) -> None:
         self._has_rejected = self._has_rejected or any(isinstance(event, FileRejected) for event in events)
@@ -277,7 +275,7 @@ class _Server:
 
     def _wake(self) -> None:
         if self._settings.config is not self._known_config:
-            # Others have to know of it, and it may say how often they are to hear of this server.
+            # Other servers need the new record, and the heartbeat interval may have changed.
             self._known_config = self._settings.config
             self._heartbeat.bring_forward()
             self._timer.reschedule()

@@ -1,4 +1,4 @@
-"""The settings of a server: options of the command line, over the configuration in force."""
+"""The settings of a server: command-line options over the configuration in force."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,12 +21,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         jobs: None: as configured.
         idle_timeout: seconds; None: as configured.
-        drain: exit as soon as nothing runs or can start without a person.
-        ignore_schedules: let an idle timeout end it although there are schedules.
+        drain: exit as soon as no run is running or can start without a user.
+        ignore_schedules: whether the idle timeout applies although there are schedules.
         queues: the only queues to serve; None: all.
         gpus: the only GPUs to use; None: all.
-        log: where what it reports is written; None: where it was started.
-        when_ready: is called once it serves.
+        log: the file of its messages; None if they go to its terminal.
+        when_ready: is called once the server is ready.
     """
 
     jobs: int | None = None
@@ -40,12 +40,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings:
-    """The settings of one server, as they are when they are read.
+    """The current settings of one server.
 
     Args:
-        config_reload: has the configuration in force.
-        environment: may confine the server to some GPUs.
-        max_runs: the number of runs that the server may have files open for.
+        config_reload: holds the configuration in force.
+        environment: may limit the server to some GPUs.
+        max_runs: the number of runs that the limit on open files allows.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Settings:
         """Return the limits in force.
 
         Args:
-            raised_to: how many runs at a time somebody has asked for since the server began.
+            raised_to: the number of runs at a time requested since the server started.
         """
         config = self.config
         return Limits(
@@ -79,10 +79,10 @@ class Settings:
         )
 
     def idle_timeout(self, record: Server, *, has_schedules: bool) -> float | None:
-        """Return after how many idle seconds the server leaves; None: never.
+        """Return the idle seconds after which the server leaves; None: never.
 
         Args:
-            record: what the store says of the server.
+            record: the server's record in the store.
         """
         if self.options.drain:
             return record.stays_for

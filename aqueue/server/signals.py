@@ -25,10 +25,10 @@ async def obey_signals(
     """Obey each Ctrl-C or SIGTERM until the server leaves.
 
     Args:
-        grace: for how many seconds a run that is stopped may go on.
-        leave: has the server leave at once.
+        grace: the seconds between SIGTERM and SIGKILL.
+        leave: makes the server leave at once.
     """
-    with _deaf_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with _ignoring_signals_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async with anyio.create_task_group() as tasks:
             count = 0
@@ -36,18 +36,18 @@ async def obey_signals(
                 count += 1
                 if count == 1:
                     dispatcher.drain()
-                    tasks.start_soon(membership.tell_others_of_leaving)
-                    _say_what_is_waited_for(dispatcher.running, report)
+                    tasks.start_soon(membership.announce_leaving)
+                    _report_running(dispatcher.running, report)
                 elif count == 2:
-                    report(Notice(f"stopping all runs; those that go on after {grace():.0f} s are killed"))
+                    report(Notice(f"stopping all runs; those still running after {grace():.0f} s are killed"))
                     dispatcher.stop_runs(STOPPED)
                 else:
-                    report(Notice("leaving; runs go on, and the next server takes them over"))
+                    report(Notice("the server exits; its runs go on, and the next server takes them over"))
                     leave()
                     return
 
 
-def _say_what_is_waited_for(running: int, report: Report) -> None:
+def _report_running(running: int, report: Report) -> None:
     if running:
         runs = counted(running, "run")
         report(
@@ -58,8 +58,8 @@ def _say_what_is_waited_for(running: int, report: Report) -> None:
 
 
 @contextlib.contextmanager
-def _deaf_afterwards() -> Iterator[None]:
-    """Once nobody listens any more the server is leaving anyway, and Ctrl-C must not tear it out of that."""
+def _ignoring_signals_afterwards() -> Iterator[None]:
+    """Ignore signals after the block: the server is leaving, and Ctrl-C must not interrupt that."""
     try:
         yield
     finally:

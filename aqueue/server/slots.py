@@ -1,7 +1,7 @@
-"""Slots of queues and GPUs, as the limiters of one process: its own guard on the runs that it is given.
+"""Slots of queues and GPUs as limiters in this process: a second check on the runs that it claims.
 
-The store's claim decides, in one transaction, which of all servers of a folder starts a run; it holds every limit.
-So a token that a claim promised and a limiter refuses is a defect.
+The store's claim decides, in one transaction, which server of a folder starts a run, and enforces every limit.
+So a run that is claimed but finds no token is a defect.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class _Tokens(NamedTuple):
 
 
 class Slots:
-    """The tokens of runs: of a queue, of each GPU, and of `jobs` where nobody configured the queue.
+    """The tokens of runs: of a queue, of each GPU, and of `jobs` if the queue is not configured.
 
-    A holder is any object; it has the tokens of one run until it gives them back.
+    A holder is any object; it keeps the tokens of one run until it gives them back.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Slots:
         self._holders: dict[object, _Tokens] = {}
 
     def resize(self, limits: Limits) -> None:
-        """Have other limits. Tokens that are taken stay taken, even if there are more than there may be now."""
+        """Apply new limits. Taken tokens stay taken, even beyond the new limit."""
         before, self._limits = self._limits, limits
         if limits.jobs != before.jobs:
             self._jobs.total_tokens = limits.jobs
@@ -49,10 +49,10 @@ class Slots:
         """Take the tokens that a run needs, or none.
 
         Args:
-            is_direct: the run does not have to wait for a slot of its queue.
+            is_direct: the run needs no slot of its queue.
 
         Returns:
-            what there is no token of; empty if all are taken.
+            the resource without a free token; empty if all tokens were taken.
         """
         tokens = _Tokens(run, [])
         of_queue, of_gpus = self._of_queue(run), self._of_gpus(run)
@@ -70,12 +70,12 @@ class Slots:
         return ""
 
     def take_anyway(self, holder: object, run: Run) -> None:
-        """Take the tokens of a run that goes on already, even if there may not be so many."""
+        """Take the tokens of a run that is already running, even beyond the limit."""
         tokens = self._holders[holder] = _Tokens(run, [])
         _take_anyway(self._of_queue(run) | self._of_gpus(run), holder, tokens)
 
     def give_back(self, holder: object) -> None:
-        """Give back all that a holder has; more than once does no harm."""
+        """Give back all tokens of a holder; safe to call again."""
         tokens = self._holders.pop(holder, None)
         if tokens is not None:
             self._release(holder, tokens)
@@ -98,12 +98,12 @@ class Slots:
     def _release(self, holder: object, tokens: _Tokens) -> None:
         for limiter in tokens.limiters:
             limiter.release_on_behalf_of(holder)
-        # Each task without a queue has one of its own: there is no end of their names.
+        # Each task without a queue has a queue of its own: their number is unbounded.
         if tokens.run.queue not in self._limits.queues and not self._queues[tokens.run.queue].borrowed_tokens:
             del self._queues[tokens.run.queue]
 
     def _sort(self, holder: object, tokens: _Tokens) -> None:
-        """Have a holder count among `jobs` if, and only if, nobody configures its queue now."""
+        """Count a holder among `jobs` exactly if its queue is not configured now."""
         is_of_jobs = tokens.run.queue not in self._limits.queues
         if is_of_jobs and self._jobs not in tokens.limiters:
             _take_anyway({"jobs": self._jobs}, holder, tokens)
@@ -113,7 +113,7 @@ class Slots:
 
 
 def _take_anyway(limiters: Mapping[str, anyio.CapacityLimiter], holder: object, tokens: _Tokens) -> None:
-    """Take a token of each, beyond its total if need be."""
+    """Take a token of each, beyond its total if necessary."""
     for limiter in limiters.values():
         total = limiter.total_tokens
         limiter.total_tokens = max(total, limiter.borrowed_tokens + 1)

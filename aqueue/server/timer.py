@@ -1,4 +1,4 @@
-"""The timer: one task that sleeps until the next thing that time alone brings."""
+"""The timer: one task that sleeps until the next alarm."""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,11 +9,11 @@ from aqueue.clock import Clock
 
 
 class Alarm:
-    """Something that is due at a moment.
+    """A callback that is due at some time.
 
     Args:
-        moment: returns when, on the monotonic clock; infinity for never. It is asked again and again.
-        ring: is called then. Until it returns the alarm is off; afterwards its moment must be another.
+        moment: returns that time on the monotonic clock; infinity for never. It may change.
+        ring: the callback. The alarm is off until it returns; then `moment` must return another time.
     """
 
     def __init__(self, moment: Callable[[], float], ring: Callable[[], Awaitable[None]]) -> None:
@@ -23,7 +23,7 @@ class Alarm:
 
 
 class Timer:
-    """The one task that sleeps, on behalf of all that is due at some time."""
+    """The one task that sleeps for all alarms."""
 
     def __init__(self, clock: Clock, alarms: Sequence[Alarm]) -> None:
         self._clock = clock
@@ -32,13 +32,13 @@ class Timer:
         self._is_changed = anyio.Event()
 
     def reschedule(self) -> None:
-        """Wake earlier if a moment is earlier now."""
-        # Those that are later now are found when it wakes.
+        """Wake earlier if an alarm is now due earlier."""
+        # An alarm that is now due later is noticed on waking.
         if self._first()[0] < self._wakes_at:
             self._is_changed.set()
 
     async def run(self) -> None:
-        """Ring what is due, until cancelled."""
+        """Ring due alarms until cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
                 self._is_changed = anyio.Event()
@@ -65,10 +65,10 @@ class Timer:
 
 
 class Repeated(Alarm):
-    """A thing that is done again and again.
+    """An alarm that repeats.
 
     Args:
-        seconds: returns how long after the last time.
+        seconds: returns the interval.
     """
 
     def __init__(self, clock: Clock, seconds: Callable[[], float], ring: Callable[[], Awaitable[None]]) -> None:
@@ -78,7 +78,7 @@ class Repeated(Alarm):
         self._last = clock.monotonic()
 
     def bring_forward(self) -> None:
-        """Have it be due now."""
+        """Make it due now."""
         self._last = -math.inf
 
     async def _ring(self) -> None:

@@ -1,1 +1,1 @@
-"""Everything that is remembered, in one SQLite database. Read `database` and `store` first."""
+"""All stored state, in one SQLite database. Read `database` and `store` first."""

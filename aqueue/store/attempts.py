@@ -1,4 +1,4 @@
-"""Attempts: a row for each, from its claim on, with its executor and that executor's handle of it."""
+"""Attempts: a row for each from its claim on, with its executor and the executor's handle."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ _END: Final = (
     "UPDATE attempts SET finished_at = ?, exit_code = ?, signal = ?, reason = ? WHERE run = ? AND number = ?"
 )
 _FORGET: Final = "DELETE FROM attempts WHERE run = ? AND number = ?"
-_NOTE: Final = "UPDATE attempts SET handle = ? WHERE run = ? AND number = ?"
+_RECORD_HANDLE: Final = "UPDATE attempts SET handle = ? WHERE run = ? AND number = ?"
 _HANDLE: Final = "SELECT handle FROM attempts WHERE run = ? AND number = ? AND executor = ?"
 
 
 class Handle(NamedTuple):
-    """The name by which an executor finds an attempt again."""
+    """An executor's name for an attempt, by which it finds the attempt again."""
 
     text: str
     run: int
@@ -26,10 +26,10 @@ class Handle(NamedTuple):
 
 
 class Attempts:
-    """The starts of runs.
+    """The attempts of runs.
 
     Args:
-        transaction: a connection inside a transaction; one that may write, for all that changes something.
+        transaction: a connection inside a transaction; a writing one for all changes.
     """
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
@@ -37,27 +37,27 @@ class Attempts:
         self._execute_many = transaction.executemany
 
     def begin(self, run: Run, executor: str) -> None:
-        """Add the attempt of a run that is claimed now.
+        """Add the attempt of a newly claimed run.
 
         Args:
-            executor: names who is to run it.
+            executor: the name of its executor.
         """
         self._execute(_BEGIN, (run.id, run.attempt, run.started_at, gpus_as_text(run.gpus), executor))
 
-    def note(self, handles: Iterable[Handle]) -> None:
-        """Record handles of attempts that have begun."""
-        self._execute_many(_NOTE, handles)
+    def record_handles(self, handles: Iterable[Handle]) -> None:
+        """Record the handles of attempts."""
+        self._execute_many(_RECORD_HANDLE, handles)
 
     def handle(self, run: Run, executor: str) -> str | None:
-        """Return the handle of a run's last attempt; None if none is recorded, or it is another executor's."""
+        """Return the handle of a run's last attempt; None if this executor has recorded none."""
         found = self._execute(_HANDLE, (run.id, run.attempt, executor)).fetchone()
         return found[0] if found else None
 
     def end(self, outcome: Outcome, reason: str | None) -> None:
-        """Record how an attempt ended; one that never started is forgotten.
+        """Record the end of an attempt; remove one that never started.
 
         Args:
-            reason: why it ended so; None if there is nothing to say.
+            reason: why it ended; None if it succeeded.
         """
         run = outcome.run
         if outcome.end is End.NEVER_STARTED:

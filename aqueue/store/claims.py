@@ -1,4 +1,4 @@
-"""Claims: the statements that give runs, and their GPUs, to a server. `turns` says which are next."""
+"""Claims: the statements that assign runs and their GPUs to a server. `turns` says which run is next."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ _ASKS_FOR_GPUS: Final = "SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')"
 
 
 class Claims:
-    """The giving of runs to servers.
+    """The assignment of runs to servers.
 
     Args:
         transaction: a connection inside a transaction that may write.
@@ -49,10 +49,10 @@ class Claims:
     def claim(
         self, server: str, limits: Limits, now: float, view: GpuView = NO_VIEW, *, executor: str = "local"
     ) -> ClaimResult:
-        """Give `server` the runs that may start now, with the GPUs they ask for; none once it is asked to leave.
+        """Claim for `server` the runs that may start now, with their GPUs; none once it is asked to leave.
 
         Args:
-            executor: the name of the executor that is to run them.
+            executor: the name of the executor that runs them.
         """
         result = self._claim_all(server, limits, now, view)
         for run in result.runs:
@@ -62,10 +62,10 @@ class Claims:
     def _claim_all(self, server: str, limits: Limits, now: float, view: GpuView) -> ClaimResult:
         is_leaving, is_ready = self._execute(_IS_LEAVING_IS_READY, (server, now)).fetchone()
         if is_leaving:
-            # It may not know that yet.
+            # The server may not have read this yet.
             return ClaimResult([], view.reading)
         if is_ready:
-            # To ask first takes a quarter of the time of an update that finds nothing.
+            # The query above takes a quarter of the time of an update that changes nothing.
             self._execute(_LINE_UP, (now,))
         usage = self._queues.usage(server, limits)
         reading = self._remember_reading(server, view, limits, now) if view.is_news else view.reading
@@ -77,7 +77,7 @@ class Claims:
         return self._claim_with_gpus(server, supply, now, reading, keeps_slots=view.is_prompt)
 
     def preview(self, server: str, limits: Limits, allocator: Allocator, now: float) -> Iterator[Turn]:
-        """Yield the turns of `server` for runs that ask for GPUs, one for each demand; none is claimed."""
+        """Yield the turns of `server` for runs that request GPUs, one for each request; claims nothing."""
         usage, others = self._queues.usage(server, limits), self._gpus.reservations_of_others(server, now)
         return iter(Turns(self._transaction, Supply(limits, usage, allocator, others), is_preview=True))
 
@@ -88,7 +88,7 @@ class Claims:
         blocked: list[Blocked] = []
         lacking: list[tuple[int, str]] = []
         reservations: list[Reservation] = []
-        # Once queues are enabled again, direct runs wait for their turn as all others do.
+        # While queues are enabled, direct runs wait for their turn like all others.
         for direct in (True, False) if supply.limits.disabled_by else (False,):
             for turn in Turns(self._transaction, supply, direct=direct, keeps_slots=keeps_slots):
                 if isinstance(turn.found, Placed):
@@ -110,7 +110,7 @@ class Claims:
         )
 
     def _claim_without_gpus(self, server: str, limits: Limits, usage: Usage, now: float) -> list[Run]:
-        """Claim as `Turns` would, with fewer statements, where no run asks for GPUs."""
+        """Claim as `Turns` would, but with fewer statements, when no run requests GPUs."""
         claimed: list[Run] = []
         while (openings := usage.openings(limits)).any:
             first = first_in_line(self._transaction, "", openings)
@@ -126,7 +126,7 @@ class Claims:
         return claimed
 
     def _remember_reading(self, server: str, view: GpuView, limits: Limits, now: float) -> GpuReading | None:
-        """Record a new reading of the GPUs, for those who ask why a run waits."""
+        """Record a new reading of the GPUs, for the reasons why runs wait."""
         if view.reading is None:
             return None
         reading = with_doubts(view.reading, view.previous, self._gpus.allocator(view.reading, limits, now))

@@ -1,4 +1,4 @@
-"""The database file: opening, creating, migrating, and transactions that are done whole or not at all."""
+"""The database file: opening, creating and migrating it, and its transactions."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 BUSY_SECONDS: Final = 10.0
-"""The time that a transaction waits for another process to finish its own."""
+"""The seconds a transaction waits for that of another process."""
 
 LOG_PAGES: Final = 10_000
-"""The number of pages in the write-ahead log from which on it is copied into the database file."""
+"""The number of pages at which the write-ahead log is copied into the database file."""
 
 _FULL = {
     sqlite3.SQLITE_FULL,
@@ -32,22 +32,22 @@ _UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def connect(
     folder: Folder, *, check_same_thread: bool = True, factory: type[sqlite3.Connection] = sqlite3.Connection
 ) -> sqlite3.Connection:
-    """Open the database of `folder`; make it if the folder is new.
+    """Open the database of `folder`; create it if the folder is new.
 
     Args:
-        check_same_thread: refuse to be used by another thread than this.
+        check_same_thread: whether to refuse use by other threads.
         factory: the class of the connection.
 
     Raises:
-        DatabaseError: it cannot be opened or is not one of ours. A folder that has had runs never gets a
-            new database in place of one that is gone.
-        DiskFullError: there is no room to make it.
+        DatabaseError: it cannot be opened, is no database of aqueue, or is missing although the folder has had
+            runs.
+        DiskFullError: there is no room to create it.
     """
     is_new = not _has_content(folder)
     if is_new and folder.runs.is_dir() and any(folder.runs.iterdir()):
         raise DatabaseError(
-            f"{folder.database} is gone or empty, but there have been runs here",
-            f"put a copy of it back; or, to start afresh and forget those runs, move {folder.state} away",
+            f"{folder.database} is missing or empty, but this folder has had runs",
+            f"restore it from a copy; or, to start afresh without those runs, move {folder.state} away",
         )
     connection = None
     try:
@@ -61,7 +61,7 @@ def connect(
                 factory=factory,
             )
             if is_new:
-                # Possible only while the file is empty, and switching to the log writes to it.
+                # Possible only while the file is empty, so before the switch to the log.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _use_log(connection)
             for pragma in (
@@ -81,7 +81,7 @@ def connect(
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
-    """Run the block in one transaction: all of it is committed, or nothing.
+    """Run the block in one transaction: everything in it is committed, or nothing.
 
     Raises:
         DatabaseError, DiskFullError: it was not committed.
@@ -92,7 +92,7 @@ def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqli
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            # After a full disk SQLite may have rolled back by itself.
+            # When the disk is full, SQLite may already have rolled back.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -100,7 +100,7 @@ def transaction(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqli
 
 @contextlib.contextmanager
 def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3.Connection]:
-    """Run the block on the database as it is at one moment, without blocking writers.
+    """Run the block on a consistent snapshot of the database, without blocking writers.
 
     Raises:
         DatabaseError: it cannot be read.
@@ -116,8 +116,7 @@ def snapshot(connection: sqlite3.Connection, folder: Folder) -> Iterator[sqlite3
 def make_durable(folder: Folder) -> None:
     """Flush all commits to the disk, so that they survive a power cut.
 
-    A commit itself does not wait for the disk: it survives the death of any process, but perhaps not that of the
-    machine.
+    A commit does not wait for the disk: it survives the death of any process, but not always that of the machine.
     """
     try:
         descriptor = os.open(f"{folder.database}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -139,8 +138,8 @@ def _has_content(folder: Folder) -> bool:
 def _use_log(connection: sqlite3.Connection) -> None:
     """Switch the database to a write-ahead log.
 
-    When several processes open a database that is new, or that the last one has just closed, SQLite refuses this
-    to some of them without waiting.
+    When several processes open a new or just closed database, SQLite refuses the switch to some of them without
+    waiting.
     """
     give_up_at = time.monotonic() + BUSY_SECONDS
     while True:
@@ -155,23 +154,23 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, folder: Folder, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring a database from its version to the newest, whole or not at all.
+    """Migrate a database to the newest version, in one transaction.
 
     Args:
-        migrations: the scripts that bring it from each version to the next.
+        migrations: the scripts from each version to the next.
 
     Raises:
-        DatabaseError: its version is newer still.
+        DatabaseError: its version is newer than the newest known.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise DatabaseError(
-            f"{folder.database} was written by a newer aqueue", "upgrade: pip install --upgrade aqueue"
+            f"{folder.database} was written by a newer version of aqueue", "upgrade: pip install --upgrade aqueue"
         )
     if version == len(migrations):
         return
     with transaction(connection, folder):
-        # Another process may have done it while this one waited for the lock.
+        # Another process may have migrated it while this one waited for the lock.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for number in range(version, len(migrations)):
             for statement in _statements(migrations[number]):
@@ -180,7 +179,7 @@ def migrate(connection: sqlite3.Connection, folder: Folder, migrations: Sequence
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script; triggers have semicolons in them."""
+    """Yield the statements of a script; triggers contain semicolons."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -203,7 +202,7 @@ def explained(folder: Folder) -> Iterator[None]:
             raise _disk_full(folder) from error
         raise DatabaseError(
             f"{folder.database} cannot be used: {error.strerror}",
-            advice(error, "look at its permissions and at the disk"),
+            advice(error, "check its permissions and the disk"),
         ) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0)
@@ -212,22 +211,20 @@ def explained(folder: Folder) -> Iterator[None]:
         if code & 0xFF in _UNREADABLE:
             raise DatabaseError(
                 f"{folder.database} cannot be read: {error}",
-                f"put a copy of it back; or, to start afresh and forget its runs, move {folder.state} away",
+                f"restore it from a copy; or, to start afresh without its runs, move {folder.state} away",
             ) from error
-        # The server interrupts a transaction that blocks its event loop for too long.
+        # The server interrupts a transaction that blocks its event loop too long.
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
             raise BusyError(
                 f"another process has kept {folder.database} locked for {BUSY_SECONDS:.0f} s",
-                "see who has it open: fuser -v " + str(folder.database),
+                f"find the process that has it open: fuser -v {folder.database}",
             ) from error
         if isinstance(error, sqlite3.OperationalError):
             raise DatabaseError(
-                f"{folder.database} cannot be used: {error}", "look at its permissions and at the disk"
+                f"{folder.database} cannot be used: {error}", "check its permissions and the disk"
             ) from error
         raise
 
 
 def _disk_full(folder: Folder) -> DiskFullError:
-    return DiskFullError(
-        f"the disk that holds {folder.state} is full", "make room; nothing that was queued is lost"
-    )
+    return DiskFullError(f"the disk that holds {folder.state} is full", "free some space; no queued run is lost")

@@ -1,9 +1,9 @@
-"""Runs that come after others: the statements that make them wait, make them ready, and abort them.
+"""Dependencies: the statements that make runs wait for prerequisites, make them ready, and abort them.
 
-The runs that a task comes after become a set of prerequisites when it is accepted, and all of its runs refer to
-that set. While one of the set is not over, they wait (`NOT_YET`). When a run ends, the same transaction counts it
-off each set it is in: when none is left, the runs that refer to the set are ready. When one did not succeed, they
-are aborted, unless they come after any end; and so are the runs that come after them.
+The prerequisites of a task become a set when the task is accepted, and all of its runs refer to that set. They
+wait (`NOT_YET`) until every run of the set has ended. When a run ends, the same transaction decrements the count
+of each set it is in; at zero, the runs that refer to the set are ready. If a prerequisite does not succeed, they
+are aborted, unless `after_any` applies, and so are their own dependents.
 """
 
 import sqlite3
@@ -53,7 +53,7 @@ _ABORT: Final = (
 )
 _UNBLOCK: Final = f"UPDATE runs SET ready_at = NULL WHERE prerequisites = :id AND {WAITING} RETURNING id"
 _WAIT_AGAIN: Final = "UPDATE runs SET ready_at = ? WHERE prerequisites = ? AND state IN ('queued', 'held')"
-_BRING_BACK: Final = (
+_RESTORE: Final = (
     "UPDATE runs SET state = iif(was_held, 'held', 'queued'), reason = NULL, finished_at = NULL,"
     " failures = 0, losses = 0 WHERE prerequisites = ? AND state = 'aborted' AND ready_at = ?"
     " RETURNING id"
@@ -72,31 +72,31 @@ class Dependencies:
         self._execute = transaction.execute
         self._runs = runs
         self.aborted: list[Run] = []
-        """The runs that were aborted in this transaction because of what they come after."""
+        """The runs aborted in this transaction because of a prerequisite."""
         self.unblocked: set[int] = set()
-        """The runs that became ready in this transaction because their prerequisites were met."""
-        self.brought_back: set[int] = set()
-        """The runs that were aborted because of a prerequisite, and wait once more since this transaction."""
+        """The runs that became ready in this transaction because their prerequisites are met."""
+        self.restored: set[int] = set()
+        """The aborted runs that this transaction made wait for their prerequisites again."""
         self._reopened: set[int] = set()
-        """The sets of which a run was queued again, for `bring_back`."""
+        """The sets with a run that was queued again, for `restore_aborted`."""
 
-    # Questions
+    # Queries
 
-    def known(self, written: str) -> list[int]:
-        """Return the runs that an entry of `after` refers to.
+    def resolve(self, written: str) -> list[int]:
+        """Return the ids of the runs that an entry of `after` refers to.
 
         Args:
-            written: a run as commands know it; a name, for its newest run; or `group:NAME`, for the newest run of
-                each name in that group.
+            written: a run as in commands; a name, for its newest run; or `group:NAME`, for the newest run of each
+                name in that group.
 
         Raises:
-            RunError: there are none.
+            RunError: there is no such run or group.
         """
         if written.startswith(_GROUP):
             name = written.removeprefix(_GROUP)
             found = self._runs.newest_of_group(name)
             if not found:
-                raise RunError(f"there is no group {name}", "`aqueue ls` shows which runs there are")
+                raise RunError(f"there is no group {name}", "`aqueue ls` lists the runs")
             return found
         if (newest := self._runs.newest(written)) is not None:
             return [newest]
@@ -108,32 +108,32 @@ class Dependencies:
             raise
 
     def prerequisites(self, run: Run) -> list[Run]:
-        """Return the runs that a run comes after."""
+        """Return the prerequisites of a run."""
         return fetch_runs(self._transaction, _OF_SET, (run.prerequisites,))
 
     def dependents(self, runs: Iterable[Run]) -> list[Run]:
-        """Return the other runs that are aborted if these do not succeed: what comes after them, and so on."""
+        """Return all other runs that are aborted if these do not succeed."""
         values = {"ids": as_json(run.id for run in runs), "not_yet": NOT_YET}
         return fetch_runs(self._transaction, _DEPENDENTS, values)
 
     def is_prerequisite(self, run: Run) -> bool:
-        """Return True if others come after a run."""
+        """Return True if other runs depend on a run."""
         return bool(self._sets_with(run.id))
 
-    def is_held_up(self, run: Run) -> bool:
-        """Return True if a prerequisite of a run is not over (it may have been retried) or did not succeed."""
+    def has_unmet_prerequisites(self, run: Run) -> bool:
+        """Return True if a prerequisite of a run is not over, perhaps after a retry, or did not succeed."""
         if run.prerequisites is None:
             return False
         return self._unmet_in(run.prerequisites) > 0 or self._failed(run.prerequisites) is not None
 
     def ready_at(self, run: Run, failures: dict[int, Run | None]) -> float | None:
-        """Return when a run that is queued again may be started, as far as its prerequisites allow.
+        """Return when the prerequisites of a run let it start once it is queued again.
 
         Args:
-            failures: a run of each set that did not succeed, or None; filled in, so that each set is asked once.
+            failures: a cache of a failed run of each set, or None; updated.
 
         Raises:
-            RunError: something that it comes after did not succeed.
+            RunError: a prerequisite did not succeed.
         """
         if run.prerequisites is None:
             return None
@@ -144,21 +144,21 @@ class Dependencies:
             raise RunError(
                 f"run {run.id} cannot be retried: it comes after run {failed.id} {failed.name},"
                 f" which is {failed.state}",
-                f"retry that one as well: `aqueue retry {failed.id} {run.id}`",
+                f"retry both: `aqueue retry {failed.id} {run.id}`",
             )
         return NOT_YET if self._unmet_in(run.prerequisites) else None
 
     # Sets of prerequisites
 
-    def come_after(self, runs: Collection[int], *, after_any: bool) -> int:
-        """Make a set of prerequisites.
+    def add_set(self, runs: Collection[int], *, after_any: bool) -> int:
+        """Add a set of prerequisites.
 
         Args:
-            runs: the runs in it; `add_prerequisites` adds more.
-            after_any: it is met however they end.
+            runs: the ids of its runs; `add_prerequisites` adds more.
+            after_any: whether the set is met however its runs end.
 
         Returns:
-            its id, for `settle` once it is complete.
+            its id, for `update_waiting` once the set is complete.
         """
         (set_,) = self._execute(
             "INSERT INTO prerequisites (after_any) VALUES (?) RETURNING id", (after_any,)
@@ -170,20 +170,20 @@ class Dependencies:
         """Add runs to a set of prerequisites."""
         self._execute(_ADD_PREREQUISITES, (prerequisites, as_json(runs)))
 
-    def settle(self, prerequisites: int, now: float) -> None:
-        """Make the runs ready that wait for a complete set of prerequisites, or abort them, if it is time."""
+    def update_waiting(self, prerequisites: int, now: float) -> None:
+        """Make the runs of a complete set ready, or abort them, if its prerequisites have ended."""
         (unmet,) = self._execute(_COUNT_UNMET, {"id": prerequisites}).fetchone()
         failed = self._failed(prerequisites)
         if failed is not None:
             for run in self._abort_waiting(prerequisites, failed, now):
-                self.settle_after(run, now)
+                self.update_dependents(run, now)
         elif not unmet:
             self._unblock(prerequisites)
 
     # Consequences of a run's end or retry
 
-    def settle_after(self, run: Run, now: float) -> None:
-        """Make ready or abort the runs that come after a run that ended, and those after them."""
+    def update_dependents(self, run: Run, now: float) -> None:
+        """Make the dependents of an ended run ready, or abort them and their dependents."""
         over = [run]
         while over:
             ended = over.pop()
@@ -194,35 +194,35 @@ class Dependencies:
                 elif not unmet:
                     self._unblock(set_)
 
-    def unsettle_after(self, run: int) -> None:
-        """Make the queued and held runs wait that come after a run which was over and is queued again."""
+    def block_dependents(self, run: int) -> None:
+        """Make the queued and held dependents of a run wait, because it is queued again."""
         for set_, _ in self._sets_with(run):
-            # Where one was unmet before, they wait already.
+            # If another prerequisite is unmet, they wait already.
             if self._change_unmet(set_, 1) == 1:
                 self._execute(_WAIT_AGAIN, (NOT_YET, set_))
             self._reopened.add(set_)
 
-    def bring_back(self) -> None:
-        """Make runs wait again that were aborted because of runs now queued again, and those after them."""
+    def restore_aborted(self) -> None:
+        """Make the dependents that were aborted because of now retried runs wait again, and their dependents."""
         while self._reopened:
             set_ = self._reopened.pop()
             if self._failed(set_) is not None:
                 continue
-            for (id_,) in self._execute(_BRING_BACK, (set_, NOT_YET)).fetchall():
-                self.brought_back.add(id_)
-                self.unsettle_after(id_)
+            for (id_,) in self._execute(_RESTORE, (set_, NOT_YET)).fetchall():
+                self.restored.add(id_)
+                self.block_dependents(id_)
 
     def _failed(self, prerequisites: int) -> Run | None:
-        """Return a run of the set because of which those that refer to it are aborted; None if there is none."""
+        """Return a run of the set that aborts its dependents; None if there is none."""
         return fetch_run(self._transaction, _FAILED, (prerequisites,))
 
     def _unmet_in(self, prerequisites: int) -> int:
-        """Return how many runs of a set are not over."""
+        """Return the number of runs of a set that are not over."""
         (unmet,) = self._execute("SELECT unmet FROM prerequisites WHERE id = ?", (prerequisites,)).fetchone()
         return int(unmet)
 
     def _change_unmet(self, prerequisites: int, by: int) -> int:
-        """Change by some the number of runs of a set that are not over, and return it."""
+        """Change the number of runs of a set that are not over, and return it."""
         (unmet,) = self._execute(_CHANGE_UNMET, (by, prerequisites)).fetchone()
         return int(unmet)
 

@@ -1,9 +1,8 @@
-"""Due times: the statements that make the runs of what is due, and decide about what was missed.
+"""Due times: the statements that make the runs of due and missed times.
 
-A schedule's row says until when its due times are handled, and when it is due next. Whoever comes first after
-that, of several servers, makes the runs and moves the row on, in one transaction. A time over a
-minute late is only recorded as missed then; `catch_up` decides about it, a schedule at a time, so that nothing
-that is due waits for it.
+A schedule's row says until when its due times are handled, and when it is due next. The first server to notice
+that it is due makes the runs and updates the row, in one transaction. A time more than a minute late is only
+recorded as missed; `catch_up` handles missed times, one schedule at a time, so that due runs do not wait for it.
 """
 
 import sqlite3
@@ -25,17 +24,17 @@ from aqueue.store.runs import Runs
 from aqueue.store.submissions import Submissions
 
 _AT_ONCE: Final = 200
-"""The number of schedules that are handled in one transaction."""
+"""The number of schedules handled in one transaction."""
 
 _CAUGHT_UP_AT_ONCE: Final = 400
-"""The number of missed runs that are made in one transaction, so that nothing that is due waits for long."""
+"""The number of missed runs made in one transaction, so that due runs do not wait long."""
 
 _BACKWARDS: Final = 60.0
-"""The seconds by which the clock must have been set back before due times are computed again."""
+"""The seconds by which the clock must be set back for due times to be computed again."""
 
 _DUE: Final = "next_due <= ? ORDER BY next_due LIMIT ?"
 _FIRST_MISSED: Final = "missed_at IS NOT NULL AND paused = 0 ORDER BY missed_at LIMIT 1"
-_OWED: Final = (
+_DUE_OR_MISSED: Final = (
     "file IN (SELECT value FROM json_each(?)) AND NOT paused AND (next_due <= ? OR missed_at IS NOT NULL)"
 )
 _AHEAD_OF_CLOCK: Final = "handled_until > ? AND file IS NOT NULL"
@@ -61,10 +60,10 @@ _STOP: Final = (
 
 
 class Made(msgspec.Struct, frozen=True):
-    """The runs of a due time that were made just now.
+    """The new runs of a due time.
 
     Attributes:
-        accepted: what became of the schedule's submission.
+        accepted: the schedule's submission with its runs.
         first: the first of its runs.
     """
 
@@ -73,12 +72,12 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """The decision on due times that a schedule has missed.
+    """The handling of missed times of a schedule.
 
     Attributes:
-        caught_up: how many of them were given runs.
-        left_out: how many of those in its window were too many.
-        is_done: whether there is nothing left to decide about.
+        caught_up: how many of them got runs.
+        left_out: how many in its window exceed the maximum.
+        is_done: whether all are handled.
     """
 
     schedule: Schedule
@@ -90,7 +89,7 @@ class Decided(msgspec.Struct, frozen=True):
 class DueTimes:
     """The due times of schedules, and the runs that are made for them.
 
-    What cron means is imported where it is needed: that takes a while, and commands are to be instant.
+    `policy.cron` is imported where it is needed: the import is slow, and commands must feel instant.
 
     Args:
         transaction: a connection inside a transaction that may write.
@@ -105,10 +104,10 @@ class DueTimes:
         self._submissions = submissions
         self._lifecycle = lifecycle
         self.code = DueCode({})
-        """The code that was kept for what is due. Without it, the runs that need it wait to be made."""
+        """The code kept for due runs; runs whose code is missing are made later."""
 
     def make(self, limits: Limits, now: float) -> list[Made]:
-        """Make the runs of what is due now, and note what was missed."""
+        """Make the runs that are due now, and record missed times."""
         made: list[Made] = []
         for stored in fetch_schedules(self._transaction, _DUE, (now, _AT_ONCE)):
             with self._or_stop(stored):
@@ -118,19 +117,21 @@ class DueTimes:
         return made
 
     def catch_up(self, limits: Limits) -> Decided | None:
-        """Decide about what one schedule has missed, and make the runs that make up for it; not all at once.
+        """Handle missed times of one schedule, and make a limited number of their runs.
 
         Returns:
-            None if none has missed anything, or its code is not kept yet.
+            None if no schedule has missed times whose code is kept.
         """
         for stored in fetch_schedules(self._transaction, _FIRST_MISSED):
             if self._code_as_of(stored, stored.missed_at or 0.0, 0.0) is not None:
                 return self._catch_up(stored, limits)
         return None
 
-    def owed(self, files: Iterable[str], now: float) -> list[Task]:
-        """Return the tasks of files of which runs are to be made by now, or were missed."""
-        return [one.schedule.task for one in fetch_schedules(self._transaction, _OWED, (as_json(files), now))]
+    def due_tasks(self, files: Iterable[str], now: float) -> list[Task]:
+        """Return the tasks of these files that are due by `now` or have missed times."""
+        return [
+            one.schedule.task for one in fetch_schedules(self._transaction, _DUE_OR_MISSED, (as_json(files), now))
+        ]
 
     def follow_clock(self, now: float) -> None:
         """Compute due times again after the clock was set back; no due time gets a second run."""
@@ -138,8 +139,8 @@ class DueTimes:
             with self._or_stop(stored):
                 self.move_on(stored.schedule, now)
 
-    def settle(self, stored: StoredSchedule, limits: Limits, now: float) -> None:
-        """Make what a schedule owes by now, and what it has missed, before another version takes its place."""
+    def flush(self, stored: StoredSchedule, limits: Limits, now: float) -> None:
+        """Make all due and missed runs of a schedule, before another version replaces it."""
         with self._or_stop(stored):
             if stored.next_due is not None and stored.next_due <= now:
                 self._make_due(stored, limits, now)
@@ -147,7 +148,7 @@ class DueTimes:
             self._catch_up(left, limits)
 
     def move_on(self, schedule: Schedule, handled_until: float) -> float | None:
-        """Record until when a schedule's due times are handled, and return when it is due next."""
+        """Record until when a schedule is handled, and return when it is due next."""
         from aqueue.policy import cron
 
         (next_due,) = self._execute(
@@ -167,7 +168,7 @@ class DueTimes:
         direct = limits.disabled_by is not None
         due = cron.live(schedule, stored.handled_until, now)
         made = [made for at in due for made in self._make(stored, at, Trigger.SCHEDULER, now, direct=direct)]
-        # The clock may have been set back by seconds: no time is due twice.
+        # If the clock was set back by seconds, no time is due twice.
         self.move_on(schedule, max(now, stored.handled_until))
         return made
 
@@ -192,26 +193,26 @@ class DueTimes:
 
     @contextmanager
     def _or_stop(self, stored: StoredSchedule) -> Iterator[None]:
-        """Stop a schedule alone that cannot be understood any more, perhaps because its timezone is gone."""
+        """Stop only this schedule if it cannot be evaluated, for example because its timezone is gone."""
         from aqueue.policy import cron
 
         try:
             yield
         except cron.NOT_UNDERSTOOD as error:
-            self._execute(_STOP, (f"it cannot be said when it is due: {error}; save it once more", stored.name))
+            self._execute(_STOP, (f"its due times cannot be computed: {error}; save its file again", stored.name))
 
     def _make(
         self, stored: StoredSchedule, due: float, trigger: Trigger, now: float, *, direct: bool = False
     ) -> list[Made]:
-        """Make the runs of a due time, as the schedule's overlap has it, behind those that they need.
+        """Make the runs of a due time and those they need, by the schedule's overlap rule.
 
         Returns:
-            none that have been made before.
+            the new runs only.
         """
         from aqueue.policy import cron
 
         schedule, run_id = stored.schedule, cron.run_id(due)
-        made, hindered = self._make_needed(stored, due, trigger, now, direct=direct)
+        made, why_not = self._make_needed(stored, due, trigger, now, direct=direct)
         before = self._overlapping(schedule, trigger, due) if schedule.overlap is Overlap.SKIP else None
         request, why_no_code = self.code.given_to(schedule.submission_at(due, run_id))
         if trigger is Trigger.CATCHUP:
@@ -230,9 +231,9 @@ class DueTimes:
         if accepted is None:
             return made
         if before is not None:
-            hindered = f"skipped: run {before[0]} is {before[1]}"
-        if hindered := hindered or why_no_code:
-            self._cancel(accepted.run_ids, hindered, now)
+            why_not = f"skipped: run {before[0]} is {before[1]}"
+        if why_not := why_not or why_no_code:
+            self._cancel(accepted.run_ids, why_not, now)
         if schedule.overlap is Overlap.LATEST:
             superseded = self._execute(
                 f"SELECT id {_OVERLAPPING} AND state <> 'running'", (schedule.name, trigger, due)
@@ -244,7 +245,7 @@ class DueTimes:
     def _make_needed(
         self, stored: StoredSchedule, due: float, trigger: Trigger, now: float, *, direct: bool
     ) -> tuple[list[Made], str]:
-        """Make the runs that those of a due time need; and return why there are none, or an empty text."""
+        """Make the runs that those of a due time need; return them, and why they are missing or an empty text."""
         made: list[Made] = []
         for other in self._needs(stored):
             if other.paused:
@@ -253,11 +254,11 @@ class DueTimes:
         return made, ""
 
     def _code_as_of(self, stored: StoredSchedule, since: float, now: float) -> float | None:
-        """Return as of when a schedule and those that it needs have their code; None if some is not there yet.
+        """Return the age of the code of a schedule and those it needs, as a time; None if some is missing.
 
         Args:
-            since: from when on it is to be.
-            now: is returned if they need none.
+            since: the earliest time that is recent enough.
+            now: the result if they need no code.
         """
         together, left = list[Task](), [stored]
         while left:
@@ -267,7 +268,7 @@ class DueTimes:
         return self.code.as_of(together, since, now)
 
     def _needs(self, stored: StoredSchedule) -> list[StoredSchedule]:
-        """Return the schedules of the same file whose runs those of a schedule need."""
+        """Return the schedules of the same file that a schedule needs."""
         needs = stored.schedule.submission.needs
         if not needs:
             return []
@@ -275,7 +276,7 @@ class DueTimes:
         return [other for other in beside if not set(needs).isdisjoint(other.schedule.submission.names())]
 
     def _needed(self, stored: StoredSchedule, due: float) -> list[int]:
-        """Return the runs of a due time that those of a schedule need."""
+        """Return the ids of the runs of a due time that a schedule needs."""
         needs = stored.schedule.submission.needs
         return [
             id_
@@ -290,7 +291,7 @@ class DueTimes:
                 self._lifecycle.cancel(run, why, now)
 
     def _overlapping(self, schedule: Schedule, trigger: Trigger, due: float) -> tuple[int, State] | None:
-        """Return the latest run of other due times that is queued or running, of those made in one way."""
+        """Return the latest queued or running run of another due time with the same trigger."""
         row = self._execute(
             f"SELECT id, state {_OVERLAPPING} ORDER BY id DESC LIMIT 1", (schedule.name, trigger, due)
         ).fetchone()

@@ -1,4 +1,4 @@
-"""GPUs: which run has which, which runs wait for some, and servers' readings and reservations of them."""
+"""GPUs: the runs that use or wait for them, and the readings and reservations of servers."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ from aqueue.policy.limits import Limits
 from aqueue.store.rows import IN_LINE, RUNS, as_json, fetch_runs
 
 _BELIEVED_SECONDS: Final = 60.0
-"""The seconds for which the reservations of a server without a sign of life count."""
+"""The seconds for which the reservations of a server without a heartbeat count."""
 
 LINES: Final = "heads"
-"""The first of each line."""
+"""The table with the first run of each line."""
 
 DIRECT: Final = f"(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
-"""All runs that do not stand in line, in place of the heads of lines."""
+"""All direct runs, which stand in no line, in place of `heads`."""
 
 _WITH_GPUS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
 _RESERVATIONS: Final = (
@@ -44,7 +44,7 @@ class Gpus:
     """The GPUs of all servers.
 
     Args:
-        transaction: a connection inside a transaction; one that may write, to give back and to remember.
+        transaction: a connection inside a transaction; a writing one for all changes.
     """
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
@@ -52,11 +52,11 @@ class Gpus:
         self._execute = transaction.execute
 
     def allocator(self, reading: GpuReading | None, limits: Limits, now: float) -> Allocator:
-        """Return the allocator of a server's GPUs, with all that is known of them."""
+        """Return the allocator of a server's GPUs."""
         return Allocator(reading, self.leases(), self.freed_at(), limits.rules, limits.owns, now)
 
     def leases(self) -> list[Lease]:
-        """Return the slots of GPUs that running runs have, of all servers."""
+        """Return the slots of GPUs in use by runs of all servers."""
         return [
             Lease(
                 run=run.id,
@@ -70,16 +70,16 @@ class Gpus:
         ]
 
     def freed_at(self) -> dict[str, float]:
-        """Return when each GPU, by its key, was last given back."""
+        """Return when each GPU, by its key, was last freed."""
         return dict(self._execute("SELECT key, freed_at FROM gpus").fetchall())
 
     def give_back(self, gpus: Sequence[Allocation], now: float) -> None:
-        """Record that no run has these GPUs any more."""
+        """Record that a run has freed these GPUs."""
         for gpu in gpus:
             self._execute(_FREE, (gpu.key, now))
 
     def reading(self, servers: Iterable[str] | None = None) -> GpuReading | None:
-        """Return the latest reading of the GPUs by one of these servers, or by any; None if there is none."""
+        """Return the latest reading by one of these servers, or by any; None if there is none."""
         which = "1" if servers is None else "id IN (SELECT value FROM json_each(:servers))"
         readings = [
             msgspec.json.decode(text, type=GpuReading)
@@ -91,20 +91,20 @@ class Gpus:
         return max(readings, key=lambda reading: reading.began_at, default=None)
 
     def remember(self, reading: GpuReading, server: str) -> None:
-        """Record a server's last reading, for those who ask why a run waits."""
+        """Record a server's latest reading, for the reasons why runs wait."""
         self._execute(
             "UPDATE servers SET reading = ? WHERE id = ?", (msgspec.json.encode(reading).decode(), server)
         )
 
     def reserve(self, server: str, reservations: Sequence[Reservation]) -> None:
-        """Record the GPUs that a server reserves for runs that wait, in place of its earlier reservations."""
+        """Replace the reservations of a server for waiting runs."""
         text = as_json(reservations) if reservations else None
         self._execute(
             "UPDATE servers SET reservations = ? WHERE id = ? AND reservations IS NOT ?", (text, server, text)
         )
 
     def reservations_of_others(self, server: str, now: float) -> list[Reservation]:
-        """Return the reservations of other servers for runs that wait, in the order of their turns."""
+        """Return the reservations of other servers for waiting runs, in the order of their turns."""
         found: list[Reservation] = []
         for (text,) in self._execute(_RESERVATIONS, (server, now - _BELIEVED_SECONDS)):
             found += msgspec.json.decode(text, type=list[Reservation])
@@ -115,11 +115,11 @@ class Gpus:
         )
 
     def demands(self, direct: bool = False) -> list[str]:
-        """Return the GPU requests of the runs that may be started, each once, as text."""
+        """Return the GPU requests of startable runs as text, each once."""
         return [demand for (demand,) in self._execute(_DEMANDS.format(lines=DIRECT if direct else LINES))]
 
     def waiting(self) -> list[tuple[int, str, GpuRequest]]:
-        """Return the runs in line that ask for GPUs, by their ids: id, queue, and what each asks for."""
+        """Return id, queue and request of each run in line that requests GPUs, by id."""
         known: dict[str, GpuRequest] = {}
         found = []
         for id_, queue, text in self._execute(_WAITING):

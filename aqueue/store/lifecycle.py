@@ -1,7 +1,7 @@
-"""Changes of runs: the ends of their attempts, and what people do to them, one method for each.
+"""Changes of runs: the ends of their attempts and the actions of users, one method for each.
 
-Each method sees and leaves a consistent state, and what several methods do in a transaction is done together.
-Times come in as arguments, in seconds since the epoch.
+Each method starts from and leaves a consistent state; several in one transaction are committed together.
+Times are arguments, in seconds since the epoch.
 """
 
 import sqlite3
@@ -34,10 +34,10 @@ _REPLACED: Final = (
     "gpus",
     "metrics",
 )
-"""The columns that a retry replaces: all that say how a run ended."""
+"""The columns that a retry replaces: those that describe the end of a run."""
 
 _FINISH: Final = (
-    # The start that the store has counts: it has moved with the wall clock, if that was set meanwhile.
+    # The start time in the store counts: if the wall clock was set meanwhile, it was moved along.
     "UPDATE runs SET state = :state, reason = :reason, ready_at = :ready_at, finished_at = iif(:over, :at, NULL),"
     " failures = :failures, losses = :losses, exit_code = :exit_code, signal = :signal, server = NULL,"
     " cancel = NULL, gpus = iif(:over, gpus, NULL), metrics = :metrics,"
@@ -75,30 +75,30 @@ class Lifecycle:
         self._dependencies = dependencies
         self._gpus = gpus
 
-    # A run's life under a server
+    # Changes by servers
 
     def finish(self, outcome: Outcome, server: str) -> Run | None:
-        """Record how an attempt ended, and update the runs that depend on it.
+        """Record the end of an attempt, and update the runs that depend on its run.
 
         Returns:
-            the run as it is now; None if this attempt is no longer the server's, and nothing was done.
+            the run as it is now; None if the attempt no longer belongs to `server`, and nothing changed.
         """
         run, verdict = outcome.run, judge(outcome)
         is_to_stop = verdict.state in (State.QUEUED, State.FAILED)
         if is_to_stop and (now := self._runs.get(run.id)) and now.cancel is not None:
-            # Somebody cancelled it while its attempt was ending: it must not be tried again.
+            # It was cancelled while its attempt ended: it must not be retried.
             run = msgspec.structs.replace(run, cancel=now.cancel)
             verdict = judge(msgspec.structs.replace(outcome, run=run))
         over = verdict.state in ENDED
         began = outcome.end is not End.NEVER_STARTED
-        is_held_up = verdict.state is State.QUEUED and self._dependencies.is_held_up(run)
+        has_unmet_prerequisites = verdict.state is State.QUEUED and self._dependencies.has_unmet_prerequisites(run)
         finished = fetch_run(
             self._transaction,
             _FINISH,
             {
                 "state": verdict.state,
                 "reason": verdict.reason,
-                "ready_at": NOT_YET if is_held_up else verdict.ready_at,
+                "ready_at": NOT_YET if has_unmet_prerequisites else verdict.ready_at,
                 "over": over,
                 "at": outcome.at,
                 "failures": verdict.failures,
@@ -119,29 +119,29 @@ class Lifecycle:
         if over and not began and self._take_back_retry(run, outcome.at) is not None:
             return self._runs.get(run.id)
         if over:
-            self._dependencies.settle_after(finished, outcome.at)
-        elif is_held_up and run.prerequisites is not None:
-            self._dependencies.settle(run.prerequisites, outcome.at)
+            self._dependencies.update_dependents(finished, outcome.at)
+        elif has_unmet_prerequisites and run.prerequisites is not None:
+            self._dependencies.update_waiting(run.prerequisites, outcome.at)
             return self._runs.get(run.id)
         return finished
 
     def cancellations(self, server: str) -> list[tuple[int, str]]:
-        """Return the runs of `server` that somebody wants stopped, and why."""
+        """Return the ids of the runs of `server` to stop, each with the reason."""
         return self._execute(_CANCELLATIONS, (server,)).fetchall()
 
-    # Changes that people make
+    # Changes by users
 
     def cancel(self, run: Run, reason: str, now: float) -> State:
-        """Abort a run that waits; have its server stop one that runs.
+        """Abort a waiting run; ask the server of a running one to stop it.
 
-        One that was aborted because of what it comes after does not come back when that is retried. One that was
-        retried by hand and has not begun since is as it was before the retry.
+        A run already aborted because of a prerequisite then stays aborted when that is retried. A retried run that
+        has not started since returns to its state before the retry.
 
         Returns:
-            The state it is in now.
+            its state now.
 
         Raises:
-            RunError: it is over.
+            RunError: the run is over.
         """
         if run.state is State.ABORTED and run.ready_at == NOT_YET:
             self._execute("UPDATE runs SET reason = ?, ready_at = NULL WHERE id = ?", (reason, run.id))
@@ -156,12 +156,12 @@ class Lifecycle:
         return State.ABORTED
 
     def dequeue(self, run: Run, reason: str, now: float) -> bool:
-        """Take a queued run off its queue; one that had no attempt is forgotten, unless others come after it.
+        """Take a queued run off its queue; forget one without attempts, unless other runs depend on it.
 
-        One that was retried by hand and has not begun since is as it was before the retry.
+        A retried run that has not started since returns to its state before the retry.
 
         Returns:
-            whether it was forgotten.
+            True if the run was forgotten.
 
         Raises:
             RunError: it is not queued.
@@ -177,7 +177,7 @@ class Lifecycle:
         return True
 
     def hold(self, run: Run) -> None:
-        """Hold a queued run: it is not started until it is released.
+        """Hold a queued run until it is released.
 
         Raises:
             RunError: it is not queued.
@@ -195,12 +195,12 @@ class Lifecycle:
         self._move(run, State.QUEUED)
 
     def retry(self, runs: Iterable[Run]) -> None:
-        """Queue runs that are over once more, as new attempts, with all their retries before them again.
+        """Queue ended runs again, with their full number of retries.
 
-        Those that come after them, and were aborted only because of them, wait for them again.
+        Dependents that were aborted only because of these runs wait for them again.
 
         Raises:
-            RunError: one is not over, or comes after one that did not succeed and is not retried.
+            RunError: a run is not over, or has a prerequisite that did not succeed and is not retried.
         """
         left = list(runs)
         while left:
@@ -213,14 +213,14 @@ class Lifecycle:
                     refused.append((run, error))
             if len(refused) == len(left):
                 raise _first_reason(refused, failures)
-            self._dependencies.bring_back()
-            # Their prerequisites may have been retried meanwhile.
+            self._dependencies.restore_aborted()
+            # Their prerequisites may have been retried by this loop.
             left = [run for run, _ in refused]
 
     def _retry(self, run: Run, failures: dict[int, Run | None]) -> None:
         _require(run, "retried", *sorted(ENDED))
-        if run.id in self._dependencies.brought_back:
-            # It is back already; perhaps as held, but whoever retries it wants it to start.
+        if run.id in self._dependencies.restored:
+            # A retried prerequisite has restored it, perhaps as held; a retry asks for it to start.
             self._execute("UPDATE runs SET state = 'queued', reason = ? WHERE id = ?", (_BY_HAND, run.id))
             return
         ready_at = self._dependencies.ready_at(run, failures)
@@ -235,18 +235,18 @@ class Lifecycle:
             losses=0,
             gpus=None,
         )
-        self._dependencies.unsettle_after(run.id)
+        self._dependencies.block_dependents(run.id)
 
     def _remember_before_retry(self, run: Run) -> None:
-        """Record the values that a retry replaces, in case it is taken back before it has begun."""
+        """Record the values that a retry replaces, in case the retry is cancelled before it starts."""
         values = self._execute(_READ_REPLACED, (run.id,)).fetchone()
         self._execute("UPDATE runs SET before_retry = ? WHERE id = ?", (as_json(values), run.id))
 
     def _take_back_retry(self, run: Run, now: float) -> State | None:
-        """Bring a run that was retried, and has not begun since, back to how it had ended.
+        """Undo the retry of a run that has not started since.
 
         Returns:
-            The state it had ended in; None if it was not retried, or has begun since.
+            its state before the retry; None if it was not retried, or has started since.
         """
         (text,) = self._execute("SELECT before_retry FROM runs WHERE id = ?", (run.id,)).fetchone()
         if text is None:
@@ -254,11 +254,11 @@ class Lifecycle:
         before = dict(zip(_REPLACED, msgspec.json.decode(text), strict=True))
         self._execute(_TAKE_BACK, before | {"id": run.id})
         state = State(before["state"])
-        self._dependencies.settle_after(msgspec.structs.replace(run, state=state), now)
+        self._dependencies.update_dependents(msgspec.structs.replace(run, state=state), now)
         return state
 
     def _move(self, run: Run, state: State, **changes: Any) -> None:
-        """Bring a run into another state, from the one it was read in."""
+        """Move a run from the state it was read in to another."""
         if state not in TRANSITIONS[run.state]:
             raise ValueError(f"{state} does not follow {run.state}")
         assignments = "".join(f", {column} = :{column}" for column in changes)
@@ -267,11 +267,11 @@ class Lifecycle:
             changes | {"state": state, "id": run.id, "before": run.state},
         )
         if state in ENDED:
-            self._dependencies.settle_after(msgspec.structs.replace(run, state=state), changes["finished_at"])
+            self._dependencies.update_dependents(msgspec.structs.replace(run, state=state), changes["finished_at"])
 
 
 def _first_reason(refused: Sequence[tuple[Run, RunError]], failures: Mapping[int, Run | None]) -> RunError:
-    """Return why one of several runs cannot be retried, and that not because of another of them."""
+    """Return the error of a run that fails for a reason other than the rest of `refused`."""
     ids = {run.id for run, _ in refused}
     for run, error in refused:
         failed = failures.get(run.prerequisites or 0)
@@ -287,6 +287,4 @@ def _either(states: Sequence[State]) -> str:
 
 def _require(run: Run, done: str, *states: State) -> None:
     if run.state not in states:
-        raise RunError(
-            f"run {run.id} cannot be {done}: it is {run.state}", f"it would have to be {_either(states)}"
-        )
+        raise RunError(f"run {run.id} cannot be {done}: it is {run.state}", f"it must be {_either(states)}")

@@ -1,4 +1,4 @@
-"""The database's schema, as the steps that lead to it."""
+"""The database's schema, as a sequence of migrations."""
 
 from typing import Final
 
@@ -205,4 +205,4 @@ MIGRATIONS: Final = (
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
     """,
 )
-"""The scripts that bring a database from each version to the next; once released, only added to."""
+"""The scripts from each version to the next; a released script never changes."""

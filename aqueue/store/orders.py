@@ -1,8 +1,8 @@
-"""Orders that get through although the disk is full.
+"""Orders that reach servers even if the disk is full.
 
-A command that cannot write to the database for want of room writes its order into a file that was made beforehand:
-overwriting needs no room. Servers obey an order at once, and remove it from the file when the
-database has it. So an order survives the death of the command and of the server.
+A command that finds the disk full writes its order into a file created beforehand: overwriting needs no space.
+Servers carry out an order at once, and remove it from the file when it is in the database. So an order survives
+the death of the command and of the server.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ _EMPTY: Final = b"\0"
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """A run is to be stopped, or not to be started.
+    """An order to cancel a run.
 
     Attributes:
-        attempt: the number of its last attempt when that was said.
+        attempt: the number of its last attempt at the time of the order.
     """
 
     run: int
@@ -33,7 +33,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Leave(msgspec.Struct, frozen=True, tag="leave"):
-    """A server is to leave."""
+    """An order to a server to leave."""
 
     server: str
     leaving: Leaving
@@ -46,46 +46,46 @@ _decoder: Final[msgspec.json.Decoder[Order]] = msgspec.json.Decoder(Order)
 
 
 class OrderFile:
-    """The file of a folder in which orders lie, a line each; empty bytes follow.
+    """The order file of a folder: one order a line, followed by zero bytes.
 
     Args:
-        path: where it is, or is to be made.
+        path: its path.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def prepare(self) -> None:
-        """Make the file, as long as it will ever be; one that is there keeps its orders.
+        """Create the file at its final size; an existing file keeps its orders.
 
         Raises:
             DiskFullError: there is no room for it.
-            OSError: it cannot be made.
+            OSError: it cannot be created.
         """
         with self._opened(os.O_CREAT | os.O_RDWR) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = os.fstat(file).st_size
             try:
                 while size < _SIZE:
-                    # Zeros that are really written: a file with a hole in it would need room later.
+                    # Write zeros: a file with a hole would need space later.
                     size += os.pwrite(file, bytes(_SIZE - size), size)
             except OSError as error:
                 if error.errno in DISK_FULL:
                     raise DiskFullError(
-                        f"the disk is full: there is no room for {self._path}", "make room"
+                        f"the disk is full: there is no room for {self._path}", "free some space"
                     ) from error
                 raise
 
     def give(self, orders: Sequence[Order]) -> None:
-        """Leave orders, so that they are on the disk.
+        """Write orders, durably.
 
         Raises:
-            OSError: that cannot be done: too many are there, or the file cannot be written in place.
+            OSError: the file is full of orders, or cannot be overwritten.
         """
         with self._opened(os.O_RDWR) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             content = _content(file)
-            # An order that was written only in part is overwritten.
+            # Overwrite an order that was written only in part.
             content = content[: content.rfind(b"\n") + 1]
             lines = b"".join(_encoder.encode(one) + b"\n" for one in orders if one not in _orders_in(content))
             if len(content) + len(lines) > os.fstat(file).st_size:
@@ -94,17 +94,17 @@ class OrderFile:
             os.fsync(file)
 
     def read(self) -> list[Order]:
-        """Return the orders that lie there, first to last; none where they cannot be read."""
+        """Return the orders, oldest first; none if they cannot be read."""
         with contextlib.suppress(OSError), self._opened(os.O_RDONLY) as file:
-            # There are hardly ever any.
+            # One byte is enough in the usual case without orders.
             if os.pread(file, 1, 0) not in (b"", _EMPTY):
                 return _orders_in(_content(file))
         return []
 
     def remove(self, done: Collection[Order]) -> None:
-        """Remove orders that the database has; one that cannot be removed now does no harm."""
+        """Remove orders that are in the database; one that remains for now does no harm."""
         with contextlib.suppress(OSError), self._opened(os.O_RDWR) as file:
-            # A command that gives an order must not block a server.
+            # A command that writes an order must not block a server.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             content = _content(file)
             left = b"".join(_encoder.encode(one) + b"\n" for one in _orders_in(content) if one not in done)
@@ -124,7 +124,7 @@ def _content(file: int) -> bytes:
 
 
 def _orders_in(content: bytes) -> list[Order]:
-    """Return the orders that were written whole."""
+    """Return the orders that were written completely."""
     found = []
     for line in content.split(b"\n")[:-1]:
         with contextlib.suppress(msgspec.MsgspecError):

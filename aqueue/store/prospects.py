@@ -1,4 +1,4 @@
-"""Questions about runs that wait: can one of them still start by itself, or only once a person does something?"""
+"""Prospects of waiting runs: whether one can start by itself, or only after a user acts."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from aqueue.store.queues import Outlook, Queues
 from aqueue.store.rows import IN_LINE, RUNS, WAITING, as_json, fetch_runs, in_states
 from aqueue.store.servers import Servers
 
-_MAX_TOLD: Final = 5
+_MAX_REASONS: Final = 5
 _STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
 _KIND: Final = "queue, demand, direct, state = 'running'"
 _ROOTS: Final = f"""
@@ -32,7 +32,7 @@ SELECT DISTINCT {_KIND} FROM sets
     CROSS JOIN prerequisite_runs AS p ON p.prerequisites = sets.id
     CROSS JOIN runs ON runs.id = p.run AND (state = 'running' OR {_STARTABLE})
 """
-"""The kinds of runs that those of a condition come after in the end, and that run or can be started."""
+"""The kinds of the running or startable runs that the runs of a condition depend on, directly or not."""
 
 
 _STARTABLE_KINDS: Final = (
@@ -47,12 +47,12 @@ _SERVED: Final = "queue IN (SELECT value FROM json_each(:queues))"
 
 
 class Kind(NamedTuple):
-    """Facts that runs have in common which can start under the same conditions.
+    """A kind of runs that can start under the same conditions.
 
     Attributes:
-        demand: the GPUs that they ask for, as text; empty for none.
-        direct: they start although queues are disabled.
-        is_running: they run already, so something will happen by itself.
+        demand: the GPUs they request, as text; empty for none.
+        direct: whether they start although queues are disabled.
+        is_running: whether they are running, so that something will happen by itself.
     """
 
     queue: str
@@ -62,22 +62,22 @@ class Kind(NamedTuple):
 
 
 class Left(NamedTuple):
-    """The runs that are left in the queues of a server which leaves.
+    """The runs left in the queues of a leaving server.
 
     Attributes:
-        said: why each of the first waits, in words.
-        queued: how many were to be started; the others are held.
+        reasons: a line for each of the first runs, with the reason why it waits.
+        queued: how many are queued; the others are held.
     """
 
-    said: Sequence[str]
+    reasons: Sequence[str]
     queued: int
 
 
 class Prospects:
-    """Questions whether runs can still start without a person.
+    """The prospects of runs to start without a user.
 
     Args:
-        transaction: a connection inside a transaction; to leave, one that may write.
+        transaction: a connection inside a transaction; a writing one to leave.
     """
 
     def __init__(self, transaction: sqlite3.Connection, queues: Queues, servers: Servers, gpus: Gpus) -> None:
@@ -88,7 +88,7 @@ class Prospects:
         self._gpus = gpus
 
     def outlook_for(self, server: str, limits: Limits, now: float) -> Outlook:
-        """Return the outlook of a server; runs that need a person before they can start do not keep it busy."""
+        """Return the outlook of a server; runs that cannot start without a user do not keep it busy."""
         outlook = self._queues.outlook(limits, now)
         if outlook.running or not outlook.busy or self._has_prospects(server, limits, now):
             return outlook
@@ -97,46 +97,48 @@ class Prospects:
     def leave_if_idle(
         self, server: Server, limits: Limits, now: float, *, despite_schedules: bool = False
     ) -> bool:
-        """Have a server leave, unless something has come or somebody has asked for it meanwhile.
+        """Mark a server as leaving, unless there is work or it was asked to stay meanwhile.
 
         Args:
-            server: as it was when it decided to leave.
-            limits: of that server.
-            despite_schedules: whether it leaves although there are schedules.
+            server: its record at the time it decided to leave.
+            limits: the limits of the server.
+            despite_schedules: whether to leave although there are schedules.
         """
         outlook = self.outlook_for(server.id, limits, now)
         if outlook.busy or outlook.has_missed or (outlook.has_schedules and not despite_schedules):
             return False
         return bool(self._execute(_LEAVE_IF_NOT_WANTED, (Leaving.WHEN_DONE, server.id, server.wanted_at)).rowcount)
 
-    def left_behind(self, server: Server, limits: Limits, now: float) -> Left:
-        """Return which runs are left in the queues of a server, and why."""
+    def left_runs(self, server: Server, limits: Limits, now: float) -> Left:
+        """Return the runs left in the queues of a server, with the reasons."""
         served = "1" if limits.serves is None else _SERVED
-        values = {"queues": as_json(limits.serves or ()), "most": _MAX_TOLD}
+        values = {"queues": as_json(limits.serves or ()), "most": _MAX_REASONS}
         which = in_states("id, state", (State.QUEUED, State.HELD), served)
         counted = f"SELECT count(*), count(*) FILTER (WHERE state = 'queued') FROM ({which})"
         count, queued = self._execute(counted, values).fetchone()
         runs = fetch_runs(self._transaction, _FIRST_OF.format(which=which), values)
         here = _as_it_is(server, limits)
         allocator = _allocator_of(here, self._gpus.reading([here.id]), limits, now)
-        said = []
+        reasons = []
         for run, line in zip(runs, self._queues.lines(runs, [here], limits.queues), strict=True):
             why = waiting_for(run, line, limits, now)
             if why is None and run.task.demand is not None:
                 why = allocator.lack(run.task.demand, limits.confinement(run.queue))
-            said.append(f"run {run.id} {run.name} is left" + (f": {why}" if why else ""))
+            reasons.append(f"run {run.id} {run.name} is left" + (f": {why}" if why else ""))
         more = (
-            [f"{count - len(said)} more are left; `aqueue ls` shows why each waits"] if count > len(said) else []
+            [f"{count - len(reasons)} more are left; `aqueue ls` shows why each waits"]
+            if count > len(reasons)
+            else []
         )
-        return Left(said + more, queued)
+        return Left(reasons + more, queued)
 
     def can_end(self, ids: Iterable[int], servers: Sequence[Server], limits: Limits, now: float) -> bool:
-        """Return True if one of these runs may come to its end, or start, without a person.
+        """Return True if one of these runs may start or end without a user.
 
         Args:
-            ids: of runs that are not over.
-            servers: that are up and give signs of life.
-            limits: that all of them have in common.
+            ids: the ids of runs that are not over.
+            servers: those that are up and not stale.
+            limits: the limits that all of them share.
         """
         values = {"ids": as_json(ids), "not_yet": NOT_YET}
         among = "id IN (SELECT value FROM json_each(:ids))"
@@ -147,7 +149,7 @@ class Prospects:
         )
 
     def _has_prospects(self, server: str, limits: Limits, now: float) -> bool:
-        """Return True if a run that waits for this server may start without a person, though none is running."""
+        """Return True if a run waiting for this server may start without a user, although none is running."""
         record = self._servers.get(server)
         if record is None:
             return True
@@ -157,7 +159,7 @@ class Prospects:
             return True
         if limits.serves is None:
             return False
-        # Prerequisites may be in queues that other servers serve.
+        # Prerequisites may be in queues of other servers.
         values = {"queues": as_json(limits.serves), "not_yet": NOT_YET}
         roots = self._execute(_ROOTS.format(which=_SERVED), values)
         servers = [here, *(other for other in self._servers.all() if other.id != server)]
@@ -172,10 +174,10 @@ class Prospects:
         *,
         if_unserved: bool = False,
     ) -> bool:
-        """Return True if runs of one of these kinds run, or can be started by one of these servers.
+        """Return True if runs of one of these kinds are running, or one of these servers can start them.
 
         Args:
-            if_unserved: what is taken for true of a queue that none of them serves.
+            if_unserved: the result for a queue that none of them serves.
         """
         paused = {*self._queues.paused(), *(queue.name for queue in limits.queues.values() if queue.paused)}
         known: dict[tuple[str, str, object], bool] = {}
@@ -196,11 +198,11 @@ class Prospects:
         return False
 
     def _has_gpus_for(self, kind: Kind, server: Server, limits: Limits, now: float) -> bool:
-        """Return False if a server has seen that it lacks the GPUs which runs of this kind ask for."""
+        """Return False if a server is known to lack the GPUs that runs of this kind request."""
         if not kind.demand:
             return True
         reading = self._gpus.reading([server.id])
-        # A driver that is there and fails for the moment may come back by itself.
+        # An installed driver that fails now may recover by itself.
         if reading is None or (reading.problem is not None and not reading.is_without_driver):
             return True
         demand = msgspec.json.decode(kind.demand, type=GpuRequest)
@@ -208,12 +210,12 @@ class Prospects:
 
 
 def _allocator_of(server: Server, reading: GpuReading | None, limits: Limits, now: float) -> Allocator:
-    """Return the GPUs of a server as if no run had any."""
+    """Return the allocator of a server's GPUs as if no run used any."""
     return Allocator(reading, (), {}, limits.rules, server.owns, now)
 
 
 def _as_it_is(server: Server, limits: Limits) -> Server:
-    """Return the record of a server with its present limits; it is not to be told that it leaves."""
+    """Return the record of a server with its current limits, and not as leaving."""
     queues = None if limits.serves is None else tuple(limits.serves)
     return msgspec.structs.replace(
         server, queues=queues, owns=limits.owns, disabled_by=limits.disabled_by, leaving=None

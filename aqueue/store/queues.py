@@ -48,20 +48,20 @@ _OUTLOOK: Final = _OF_SERVED.format(served="1") + _OF_ALL
 _OUTLOOK_OF_SOME: Final = _OF_SERVED.format(served="queue IN (SELECT value FROM json_each(:queues))") + _OF_ALL
 
 Counted = dict[tuple[str, str, int], tuple[int, int]]
-"""For each line, by queue, demand and priority: the run up to which it was counted, and how many go before it."""
+"""For each line, by queue, demand and priority: the last counted run, and how many are ahead of it."""
 
 
 class Outlook(NamedTuple):
-    """The outlook: what is still to come.
+    """The work that is left or expected.
 
     Attributes:
         busy: whether any run is queued or running.
-        waiting: whether any run could be started but for limits, pauses and the like.
-        next_ready: when the first delayed one may start.
-        servers: how many there are.
+        waiting: whether any run waits only for limits, pauses and the like.
+        next_ready: when the first delayed run may start.
+        servers: the number of servers.
         next_due: when the first schedule is due.
-        has_missed: whether there are due times that were missed, and nobody has decided about yet.
-        has_schedules: whether there are schedules that are due one day, or paused.
+        has_missed: whether there are missed times that are not handled yet.
+        has_schedules: whether there are schedules that will be due, or are paused.
         running: whether any run is running.
     """
 
@@ -76,10 +76,10 @@ class Outlook(NamedTuple):
 
 
 class Queues:
-    """The queues; each exists as long as it has runs.
+    """The queues.
 
     Args:
-        transaction: a connection inside a transaction; to pause and resume, one that may write.
+        transaction: a connection inside a transaction; a writing one to pause and resume.
     """
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
@@ -87,7 +87,7 @@ class Queues:
         self._execute = transaction.execute
 
     def counts(self) -> list[tuple[str, Counter[State]]]:
-        """Return each queue that has runs which are not over, with how many are in which state."""
+        """Return each queue with unfinished runs, and how many are in each state."""
         found: dict[str, Counter[State]] = {}
         for state, counting in _COUNTS:
             for queue, count in self._execute(counting):
@@ -95,29 +95,29 @@ class Queues:
         return sorted(found.items())
 
     def first(self, queue: str) -> Run | None:
-        """Return the run of a queue that is to be started next; if none is ready, the one that is first."""
+        """Return the next run to start in a queue; if none is ready, the first that will be."""
         return fetch_run(self._transaction, _FIRST_IN_LINE, (queue,)) or fetch_run(
             self._transaction, _FIRST_DELAYED, (queue,)
         )
 
     def paused(self) -> set[str]:
-        """Return the queues that a person has paused."""
+        """Return the queues that a user has paused."""
         return {queue for (queue,) in self._execute("SELECT queue FROM pauses")}
 
     def pause(self, queue: str) -> None:
-        """Start no run of `queue` until it is resumed."""
+        """Pause `queue`: no run of it starts until it is resumed."""
         self._execute("INSERT OR IGNORE INTO pauses (queue) VALUES (?)", (queue,))
 
     def resume(self, queue: str) -> bool:
         """Resume `queue`.
 
         Returns:
-            whether it was paused.
+            True if it was paused.
         """
         return bool(self._execute("DELETE FROM pauses WHERE queue = ?", (queue,)).rowcount)
 
     def usage(self, server: str, limits: Limits) -> Usage:
-        """Return the slots that are in use, from the point of view of a server."""
+        """Return the slots in use, as they count for a server."""
         usage = Usage(queues=Counter(), jobs=0, runs=0, paused=self.paused())
         for owner, queue, count in self._execute(_USAGE):
             usage.queues[queue] += count
@@ -141,13 +141,13 @@ class Queues:
         silent: Sequence[Server] = (),
         counted: Counted | None = None,
     ) -> Iterator[Line]:
-        """Yield for each of `runs` what it waits behind.
+        """Yield the position of each of `runs`.
 
         Args:
-            servers: those that are up.
-            configured: the queues that somebody configured.
-            silent: servers that are up, too, but give no sign of life.
-            counted: the counts of an earlier call in the same transaction; updated.
+            servers: the servers that respond.
+            configured: the names of configured queues.
+            silent: servers that are up but not responding.
+            counted: counts from an earlier call in the same transaction; updated.
         """
         runs = list(runs)
         ahead = self._ahead(runs, {} if counted is None else counted)
@@ -172,13 +172,13 @@ class Queues:
             )
 
     def _unmet(self, run: Run) -> list[int]:
-        """Return the first runs that a run comes after and that are not over."""
+        """Return the ids of the first prerequisites of a run that are not over."""
         return [id_ for (id_,) in self._execute(_UNMET, (run.prerequisites,))]
 
     def _ahead(self, runs: Iterable[Run], counted: Counted) -> dict[int, int]:
-        """Return how many go before each of the runs in line; those do not count that ask for other GPUs.
+        """Return how many runs with the same GPU request are ahead of each run in line.
 
-        Only the runs between one and the next are counted: no part of a long queue is read twice.
+        Only the runs between one and the next are counted, so that no part of a long queue is read twice.
         """
         ahead: dict[int, int] = {}
         for queue, demand, priority, id_ in sorted(

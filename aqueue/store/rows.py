@@ -1,4 +1,4 @@
-"""Rows and records: the columns of each table, written once, and the conversions between the two."""
+"""Rows and records: the columns of each table, and the conversions between the two."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,22 +18,22 @@ SERVER: Final = ", ".join(Server.__struct_fields__)
 SCHEDULE: Final = ", ".join(StoredSchedule.__struct_fields__)
 
 RUNS: Final = f"SELECT {RUN} FROM runs"
-"""The beginning of a statement that gives whole runs."""
+"""The beginning of a statement that selects whole runs."""
 
 ENDED_BY_INDEX: Final = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
-"""The condition that holds for runs that are over, as the index of them has it."""
+"""The condition for runs that are over, as in their index."""
 
 IS_OVER: Final = f"+{ENDED_BY_INDEX}"
-"""The same for statements that find runs by something else: the plus keeps SQLite from using that index."""
+"""The same for statements that use another index: the plus keeps SQLite from using that of ended runs."""
 
 IN_LINE: Final = "state = 'queued' AND ready_at IS NULL"
-"""The condition that holds for runs that may be started as soon as it is their turn."""
+"""The condition for runs that may start as soon as it is their turn."""
 
 DELAYED: Final = "state = 'queued' AND ready_at IS NOT NULL"
-"""The condition that holds for queued runs that are not in line yet."""
+"""The condition for queued runs that are not in line yet."""
 
 WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
-"""The condition that holds for runs that wait for what they come after; `not_yet` is `NOT_YET`."""
+"""The condition for runs that wait for prerequisites; `not_yet` is `NOT_YET`."""
 
 _IN_STATE: Final[Mapping[State, Sequence[str]]] = {
     State.QUEUED: (f"runs_in_line WHERE {IN_LINE}", f"runs_delayed WHERE {DELAYED}"),
@@ -41,7 +41,7 @@ _IN_STATE: Final[Mapping[State, Sequence[str]]] = {
     State.RUNNING: ("runs_running WHERE state = 'running'",),
     **{state: (f"runs_ended WHERE {ENDED_BY_INDEX} AND state = '{state}'",) for state in ENDED},
 }
-"""The partial indexes that together have all runs in a state, each with its condition.
+"""The conditions of the partial indexes that together cover all runs in a state.
 
 The states are literals: a condition with a placeholder does not imply that of a partial index.
 """
@@ -54,17 +54,17 @@ _gpus_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
 
 
 def fetch_runs(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> list[Run]:
-    """Return the runs that a statement gives whose columns are `RUN`."""
+    """Return the runs that a statement with the columns `RUN` selects."""
     return [_run(row) for row in transaction.execute(sql, values).fetchall()]
 
 
 def fetch_run(transaction: sqlite3.Connection, sql: str, values: Values = ()) -> Run | None:
-    """Return the first of them; None if there is none."""
+    """Return the first run that such a statement selects; None if there is none."""
     return next(iter(fetch_runs(transaction, sql, values)), None)
 
 
 def in_states(columns: str, states: Iterable[State], condition: str = "1") -> str:
-    """Return a statement that gives columns of the runs in some states for which a condition holds."""
+    """Return a statement that selects columns of the runs in these states that meet a condition."""
     return " UNION ALL ".join(
         f"SELECT {columns} FROM runs INDEXED BY {which} AND {condition}"
         for state in states
@@ -73,26 +73,26 @@ def in_states(columns: str, states: Iterable[State], condition: str = "1") -> st
 
 
 def fetch_schedules(transaction: sqlite3.Connection, condition: str, values: Values = ()) -> list[StoredSchedule]:
-    """Return the schedules for which a condition holds; an order may follow it."""
+    """Return the schedules that meet a condition, which may end with an order."""
     rows = transaction.execute(f"SELECT {SCHEDULE} FROM schedules WHERE {condition}", values).fetchall()
     return [_stored_schedule(row) for row in rows]
 
 
 def as_json(values: Iterable[Any]) -> str:
-    """Return a list as one value of a statement, in which json_each takes it apart."""
+    """Return a list as one value, for json_each in a statement."""
     return msgspec.json.encode(list(values)).decode()
 
 
 def gpus_as_text(gpus: Sequence[Allocation]) -> str | None:
-    """Return GPUs as the store has them; None for none."""
+    """Return GPUs as stored; None for none."""
     return msgspec.json.encode(gpus).decode() if gpus else None
 
 
 def metrics_as_text(metrics: Mapping[str, Metric]) -> str | None:
-    """Return metrics as the store has them; None for none."""
+    """Return metrics as stored; None for none."""
     if not metrics:
         return None
-    # A training that went wrong has NaN, which msgspec drops. Imported here and below: few runs have any metrics.
+    # A failed training has NaN, which msgspec drops. Imported here and below: few runs have metrics.
     import json
 
     return json.dumps(metrics)
@@ -128,7 +128,7 @@ def _run(row: Sequence[Any]) -> Run:
     fields["task"] = _task_decoder.decode(fields["task"])
     fields["gpus"] = _gpus(fields["gpus"])
     fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
-    # It makes members of enumerations, too, in half the time.
+    # This also converts enumerations, in half the time of their constructors.
     return msgspec.convert(fields, Run)
 
 

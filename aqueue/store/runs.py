@@ -24,9 +24,9 @@ _SLICE: Final = 1000
 
 _OF_IDS: Final = f"{RUNS} WHERE id IN (SELECT value FROM json_each(?))"
 _ATTEMPTS: Final = f"SELECT {ATTEMPT} FROM attempts WHERE run = ? AND finished_at IS NOT NULL ORDER BY number"
-_HOW_FAR: Final = in_states("id, attempt, state = 'running'", (State.QUEUED, State.HELD, State.RUNNING))
+_CURRENT_ATTEMPTS: Final = in_states("id, attempt, state = 'running'", (State.QUEUED, State.HELD, State.RUNNING))
 _GROUPS: Final = (
-    # From one to the next: DISTINCT would go through all runs that have a group.
+    # From one group to the next: DISTINCT would read all runs that have a group.
     "WITH RECURSIVE found (name) AS (SELECT min(group_name) FROM runs WHERE group_name IS NOT NULL UNION ALL"
     " SELECT (SELECT min(group_name) FROM runs WHERE group_name > found.name) FROM found"
     " WHERE found.name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
@@ -52,7 +52,7 @@ _FORGET_PREREQUISITES: Final = (
 
 
 class Runs:
-    """The runs that are remembered.
+    """The stored runs.
 
     Args:
         transaction: a connection inside a transaction.
@@ -63,10 +63,10 @@ class Runs:
         self._execute = transaction.execute
 
     def resolve(self, written: str) -> Run:
-        """Return the run that `written` names: an id, NAME:RUN_ID, or a RUN_ID or else a name of only one run.
+        """Return the run that `written` refers to: an id, NAME:RUN_ID, or a unique RUN_ID or name.
 
         Raises:
-            RunError: there is none, or several.
+            RunError: there is no such run, or there are several.
         """
         if (id_ := _id(written)) is not None and (run := self.get(id_)):
             return run
@@ -76,22 +76,20 @@ class Runs:
         else:
             found = self._fetch(f"{RUNS} WHERE run_id = ? LIMIT 2", written)
         if len(found) > 1:
-            raise RunError(f"several runs have the run-id {written}", "say which: NAME:RUN_ID")
+            raise RunError(f"several runs have the run-id {written}", "use NAME:RUN_ID")
         found = found or self._fetch(f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2", written)
         if not found:
-            raise RunError(f"there is no run {written}", "`aqueue ls` shows which there are")
+            raise RunError(f"there is no run {written}", "`aqueue ls` lists the runs")
         if len(found) > 1:
-            raise RunError(
-                f"several runs are named {written}", f"say which by its id; the newest is {found[0].id}"
-            )
+            raise RunError(f"several runs are named {written}", f"use its id; the newest is {found[0].id}")
         return found[0]
 
     def get(self, id_: int) -> Run | None:
-        """Return the run of this id."""
+        """Return the run with this id; None if there is none."""
         return fetch_run(self._transaction, f"{RUNS} WHERE id = ?", (id_,))
 
     def newest(self, written: str) -> int | None:
-        """Return the id of the run of this id, or else of the newest run of this name; None if there is none."""
+        """Return the id of the run with this id, or else of the newest with this name; None if there is none."""
         if (id_ := _id(written)) is not None and (run := self.get(id_)):
             return run.id
         found: tuple[int | None] = self._execute("SELECT max(id) FROM runs WHERE name = ?", (written,)).fetchone()
@@ -103,7 +101,7 @@ class Runs:
         return [id_ for (id_,) in rows]
 
     def attempts(self, run: Run) -> list[Attempt]:
-        """Return all attempts of a run, first to last."""
+        """Return all attempts of a run, oldest first."""
         attempts = [attempt_of(row) for row in self._execute(_ATTEMPTS, (run.id,))]
         if run.state is State.RUNNING:
             attempts.append(
@@ -129,7 +127,7 @@ class Runs:
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Run]:
-        """Return the runs that fit all that is given, in the order of their ids."""
+        """Return the runs that meet all conditions, in the order of their ids."""
         ids = self.ids(states=states, queue=queue, tag=tag, group=group, limit=limit, newest_first=newest_first)
         return list(self.each(ids))
 
@@ -143,21 +141,21 @@ class Runs:
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[int]:
-        """Return the ids of the runs that fit all that is given, in their order."""
+        """Return the ids of the runs that meet all conditions, in order."""
         chosen, values = selection(states, queue, tag, group)
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT id FROM ({chosen}) ORDER BY id {order} LIMIT :limit"
         return [id_ for (id_,) in self._execute(statement, values | {"limit": -1 if limit is None else limit})]
 
     def in_slices(self, ids: Sequence[int]) -> Iterator[list[Run]]:
-        """Yield the runs of these ids, in their order, in slices that take little memory."""
+        """Yield the runs with these ids in order, in slices that take little memory."""
         for start in range(0, len(ids), _SLICE):
             wanted = ids[start : start + _SLICE]
             by_id = {run.id: run for run in self._fetch(_OF_IDS, as_json(wanted))}
             yield [by_id[id_] for id_ in wanted]
 
     def each(self, ids: Sequence[int]) -> Iterator[Run]:
-        """Yield the same one by one."""
+        """Yield the runs with these ids one by one."""
         return chain.from_iterable(self.in_slices(ids))
 
     def count(
@@ -168,55 +166,55 @@ class Runs:
         tag: str | None = None,
         group: str | None = None,
     ) -> int:
-        """Return the number of runs that fit all that is given."""
+        """Return the number of runs that meet all conditions."""
         chosen, values = selection(states, queue, tag, group)
         (count,) = self._execute(f"SELECT count(*) FROM ({chosen})", values).fetchone()
         return int(count)
 
     def groups(self) -> list[str]:
-        """Return the groups that have runs, by their names."""
+        """Return the names of the groups that have runs, in order."""
         return [name for (name,) in self._execute(_GROUPS)]
 
     def ended(self, ids: Iterable[int]) -> tuple[list[Run], list[int]]:
-        """Return those of the runs that are over, and the ids of those that are not known any more."""
+        """Return the runs that are over, and the ids of those that no longer exist."""
         written = as_json(ids)
         over = self._fetch(f"{_OF_IDS} AND {IS_OVER} ORDER BY finished_at", written)
         return over, [id_ for (id_,) in self._execute(_UNKNOWN, (written,))]
 
-    def how_far(self) -> dict[int, tuple[int, bool]]:
-        """Return for each run that is not over the number of its last attempt, and whether that goes on."""
-        return {id_: (attempt, bool(is_running)) for id_, attempt, is_running in self._execute(_HOW_FAR)}
+    def current_attempts(self) -> dict[int, tuple[int, bool]]:
+        """Return the last attempt number of each unfinished run, and whether the attempt is running."""
+        return {id_: (attempt, bool(is_running)) for id_, attempt, is_running in self._execute(_CURRENT_ATTEMPTS)}
 
     def in_state(self, state: State) -> list[Run]:
-        """Return the runs that are in a state, in the order of their ids."""
+        """Return the runs in a state, in the order of their ids."""
         return self.select(states=[state])
 
     def source(self, run: Run) -> str | None:
-        """Return which document of which file that was dropped the run comes from; None if it was not dropped."""
+        """Return the document of the dropped file that a run comes from; None if it was not dropped."""
         found = self._execute("SELECT source FROM runs WHERE id = ?", (run.id,)).fetchone()
         return None if found is None else found[0]
 
     def of_file(self, name: str) -> list[int]:
-        """Return the ids of the runs of a file that was dropped, by the name under which it was claimed."""
+        """Return the ids of the runs of a dropped file, by its name in `incoming/`."""
         return [id_ for (id_,) in self._execute(_OF_FILE, (f"{name}:", f"{name};"))]
 
     def last_id(self) -> int:
-        """Return the highest id that was ever given."""
+        """Return the highest id ever assigned."""
         (last,) = self._execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
         return int(last)
 
     # Forgetting
 
     def ended_before(self, moment: float, limit: int, without: Iterable[int] = ()) -> list[int]:
-        """Return the ids of at most `limit` runs that were over before `moment`, except for some."""
+        """Return the ids of at most `limit` runs that ended before `moment`, except those in `without`."""
         return [id_ for (id_,) in self._execute(_ENDED_BEFORE, (moment, as_json(without), limit))]
 
     def forget_ended(self, ids: Iterable[int], moment: float, incoming: Iterable[str]) -> list[int]:
-        """Forget those of the runs that were over before `moment`, and return their ids.
+        """Forget the runs among `ids` that ended before `moment`, and return their ids.
 
         Args:
-            incoming: names of files that were not yet moved to their runs. Those runs are left out: a file whose
-                run is forgotten would become a run once more.
+            incoming: the names of files in `incoming/`. Their runs are kept: a file whose run is forgotten would
+                become a run again.
         """
         rows = self._execute(_MAY_BE_FORGOTTEN, (as_json(ids), moment, as_json(incoming)))
         old = [id_ for (id_,) in rows]
@@ -224,7 +222,7 @@ class Runs:
         return old
 
     def forget(self, ids: Iterable[int]) -> None:
-        """Remove runs that are over, with their attempts."""
+        """Remove ended runs with their attempts."""
         forgotten = self._execute(_FORGET, (as_json(ids),)).fetchall()
         sets = {set_ for (set_,) in forgotten if set_ is not None}
         self._execute(_FORGET_PREREQUISITES, (as_json(sets),))
@@ -234,5 +232,5 @@ class Runs:
 
 
 def _id(written: str) -> int | None:
-    """Return the id that `written` may be; None if it is none."""
+    """Return `written` as an id; None if it is not one."""
     return int(written) if written.isascii() and written.isdigit() and len(written) < 19 else None

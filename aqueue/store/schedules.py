@@ -1,6 +1,6 @@
-"""Schedules: the rows, what files say about them, and what people do to them.
+"""Schedules: their rows, and the changes by files and users.
 
-A schedule that has ended keeps its row: were it to come back, no time would be handled twice.
+An ended schedule keeps its row, so that no time is handled twice if it comes back.
 """
 
 import math
@@ -22,7 +22,7 @@ _LAST_RUN: Final = (
     f"{RUNS} WHERE schedule = ? AND (started_at IS NOT NULL OR state <> 'aborted')"
     " ORDER BY scheduled_for DESC, id DESC LIMIT 1"
 )
-_PUT: Final = (
+_APPLY: Final = (
     "INSERT INTO schedules (name, file, schedule, handled_until, counts_from)"
     " VALUES (:name, :file, :schedule, :now, :now)"
     " ON CONFLICT (name) DO UPDATE SET file = :file, schedule = :schedule, error = NULL,"
@@ -34,7 +34,7 @@ _END: Final = (
     " paused = 0, error = NULL WHERE name = ?"
 )
 _IS_DUE: Final = (
-    # One that was resumed just now is not due: nobody has found out yet when it will be.
+    # A schedule that was just resumed is not due: its next due time is not computed yet.
     "next_due <= :now AND next_due > handled_until"
 )
 _PAUSE: Final = (
@@ -43,7 +43,7 @@ _PAUSE: Final = (
     f" missed_at = iif({_IS_DUE}, :now, missed_at) WHERE name = :name AND NOT paused"
 )
 _RESUME: Final = (
-    # A server finds out when it is really due next.
+    # The next server cycle computes when it is really due.
     "UPDATE schedules SET paused = 0, handled_until = max(handled_until, :now),"
     " counts_from = max(counts_from, :now), next_due = :now WHERE name = :name AND paused"
 )
@@ -54,11 +54,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """A schedule that came, changed or ended.
+    """A schedule that was added, changed or ended.
 
     Attributes:
-        schedule: as it is now; None once it has ended.
-        next_due: None while it is paused, and if it is never due again.
+        schedule: its current version; None once it has ended.
+        next_due: None if it is paused or never due again.
         is_paused: whether it is paused.
     """
 
@@ -69,11 +69,11 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Schedules:
-    """The schedules that are remembered.
+    """The stored schedules.
 
     Args:
-        transaction: a connection inside a transaction; one that may write, for all that changes something.
-        due_times: settles what a schedule owes before it changes.
+        transaction: a connection inside a transaction; a writing one for all changes.
+        due_times: makes the due runs of a schedule before it changes.
     """
 
     def __init__(self, transaction: sqlite3.Connection, due_times: DueTimes) -> None:
@@ -82,22 +82,22 @@ class Schedules:
         self._due_times = due_times
 
     def all(self, file: str | None = None) -> list[StoredSchedule]:
-        """Return the schedules that have not ended: all, or those of one file."""
+        """Return the active schedules: all, or those of one file."""
         if file is None:
             return fetch_schedules(self._transaction, "file IS NOT NULL ORDER BY name")
         return fetch_schedules(self._transaction, "file = ? ORDER BY name", (file,))
 
     def get(self, name: str) -> StoredSchedule | None:
-        """Return the schedule of that name, even if it has ended."""
+        """Return the schedule with this name, even if it has ended; None if there is none."""
         return next(iter(fetch_schedules(self._transaction, "name = ?", (name,))), None)
 
     def last_run(self, schedule: str) -> Run | None:
-        """Return the run of a schedule's latest due time, those aside that were over before they began."""
+        """Return the run of a schedule's latest due time, ignoring runs that ended without an attempt."""
         return fetch_run(self._transaction, _LAST_RUN, (schedule,))
 
-    # Changes that files make
+    # Changes by files
 
-    def put(
+    def apply_file(
         self,
         file: str,
         found: Sequence[Schedule],
@@ -107,16 +107,16 @@ class Schedules:
         holds: Callable[[str, str], bool],
         limits: Limits,
     ) -> list[Changed]:
-        """Bring the schedules of a file into force; those that it no longer has end.
+        """Apply the schedules of a file; those no longer in it end.
 
         Args:
             file: its path within the folder.
-            is_edit: whether it was changed just now: then what it says counts from now on. Otherwise it may have
-                been changed at any time since a server was up, and counts from what was handled by then.
-            holds: whether a file is there, and says something about a schedule of that name.
+            is_edit: whether the file changed just now and counts from now on. Otherwise it may have changed while
+                no server was up, and counts from the time that was handled last.
+            holds: returns True if a file exists and has a schedule with that name.
 
         Raises:
-            ScheduleError: another file has a schedule of one of these names; nothing was changed.
+            ScheduleError: another file has a schedule with one of these names; nothing changed.
         """
         names = {schedule.name for schedule in found}
         for schedule in found:
@@ -125,21 +125,21 @@ class Schedules:
                     raise ScheduleError(
                         f"there already is a schedule {stored.name}, in {stored.file}", "give it another name"
                     )
-        # All of them before one of them ends: what one owes may need runs of another.
+        # All of them before any ends: due runs of one may need runs of another.
         for schedule in found:
             before = self.get(schedule.name)
             if before is not None and not _is_as(before, file, schedule):
-                self._due_times.settle(before, limits, now if is_edit else -math.inf)
+                self._due_times.flush(before, limits, now if is_edit else -math.inf)
         changed = [self._end(stored) for stored in self.all(file) if stored.name not in names]
-        changes = (self._put(file, schedule, now, is_edit=is_edit) for schedule in found)
+        changes = (self._apply(file, schedule, now, is_edit=is_edit) for schedule in found)
         return changed + [change for change in changes if change is not None]
 
-    def note_error(self, file: str, error: str) -> None:
-        """Record the error in a file whose last good version stays in force."""
+    def record_error(self, file: str, error: str) -> None:
+        """Record the error of a file whose last good version stays in force."""
         self._execute("UPDATE schedules SET error = ? WHERE file = ?", (error, file))
 
     def _of_same_names(self, submission: Submission) -> list[StoredSchedule]:
-        """Return the schedules that have a name, or have runs of a name, which runs of a submission would have."""
+        """Return the schedules whose name, or a run's name, is also that of a run of the submission."""
         found = fetch_schedules(self._transaction, _NAMED, (as_json(submission.names()),))
         base, _, number = submission.task.name.rpartition("-")
         sweeping = self.get(base) if number.isdecimal() else None
@@ -147,13 +147,13 @@ class Schedules:
             found.append(sweeping)
         return found
 
-    def _put(self, file: str, schedule: Schedule, now: float, *, is_edit: bool) -> Changed | None:
+    def _apply(self, file: str, schedule: Schedule, now: float, *, is_edit: bool) -> Changed | None:
         stored = self.get(schedule.name)
         if stored is not None and _is_as(stored, file, schedule):
             self._execute(_IS_GOOD_AGAIN, (stored.name,))
             return None
         self._execute(
-            _PUT,
+            _APPLY,
             {
                 "name": schedule.name,
                 "file": file,
@@ -175,10 +175,10 @@ class Schedules:
         self._execute(_END, (stored.name,))
         return Changed(stored.name)
 
-    # Changes that people make
+    # Changes by users
 
     def pause(self, name: str, now: float) -> None:
-        """Stop making runs of a schedule until it is resumed; its missed times wait, too.
+        """Pause a schedule: it makes no runs until it is resumed, not even for missed times.
 
         Raises:
             ScheduleError: there is no such schedule.
@@ -190,7 +190,7 @@ class Schedules:
         """Resume a schedule, from now on.
 
         Returns:
-            whether it was paused.
+            True if it was paused.
 
         Raises:
             ScheduleError: there is no such schedule.
@@ -199,16 +199,16 @@ class Schedules:
         return bool(self._execute(_RESUME, {"name": name, "now": now}).rowcount)
 
     def forget(self, before: float) -> None:
-        """Forget the schedules that have ended, and were last looked after before that moment."""
+        """Forget the ended schedules that were last handled before a time."""
         self._execute("DELETE FROM schedules WHERE file IS NULL AND handled_until < ?", (before,))
 
     def _require(self, name: str) -> None:
         stored = self.get(name)
         if stored is None or stored.file is None:
-            raise ScheduleError(f"there is no schedule {name}", "`aqueue schedules` shows which there are")
+            raise ScheduleError(f"there is no schedule {name}", "`aqueue schedules` lists the schedules")
 
 
 def _is_as(stored: StoredSchedule, file: str, schedule: Schedule) -> bool:
-    """Return True if a schedule is in force just as the file has it, and was not stopped."""
+    """Return True if the stored schedule equals the one in the file and was not stopped by an error."""
     was_stopped = stored.error is not None and stored.next_due is None and not stored.paused
     return (stored.file, stored.schedule) == (file, schedule) and not was_stopped

@@ -1,9 +1,9 @@
 """The server's database: transactions that do not block the event loop for long.
 
-A piece of work is a function of a `sqlite3.Connection`; it runs inside one transaction, without awaiting. So no
-cancelled task leaves a transaction open. Work runs in aiosqlite's thread, which may wait for other processes and
-for the disk. Small work takes less time than handing it to that thread, so it runs in the event loop, unless
-another process is writing, it takes long after all, or the log must be copied into the database file first.
+Work is a function of a `sqlite3.Connection`; it runs in one transaction, without awaiting, so that no cancelled
+task leaves a transaction open. Work runs in aiosqlite's thread, which may wait for other processes and for the
+disk. Small work takes less time than the hand-over to that thread, so it runs in the event loop, unless another
+process is writing, the work takes too long, or the log must first be copied into the database file.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ _SMALL_SECONDS: Final = 0.02
 
 
 class _Script(str):
-    """A piece of work in the form of a script: aiosqlite hands a script to its thread as it is."""
+    """Work disguised as a script, because aiosqlite passes a script unchanged to its thread."""
 
     __slots__ = ("do",)
 
     def __new__(cls, do: Callable[[], None]) -> Self:
-        """Make a script that does `do` when it is executed."""
+        """Return a script that calls `do` when executed."""
         script = super().__new__(cls)
         script.do = do
         return script
@@ -42,10 +42,10 @@ class _Script(str):
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that can execute a piece of work: aiosqlite takes statements and scripts, but no functions."""
+    """A connection that can execute work: aiosqlite accepts statements and scripts, but no functions."""
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
-        """Do a piece of work, or what any connection does with a script."""
+        """Execute work, or an ordinary script."""
         if not isinstance(sql_script, _Script):
             return super().executescript(sql_script)
         sql_script.do()
@@ -56,9 +56,9 @@ class Database:
     """The server's connections, for its event loop.
 
     Args:
-        thread: aiosqlite's, for work that may take long; one thread, so all of it is done in order.
-        connection: the thread's.
-        here: the event loop's; it waits neither for other processes nor for the disk.
+        thread: aiosqlite's connection, for work that may take long; its one thread keeps the order.
+        connection: the same as a `sqlite3.Connection`.
+        here: the event loop's connection, which waits neither for other processes nor for the disk.
     """
 
     def __init__(
@@ -84,19 +84,19 @@ class Database:
         """Open the database of `folder`.
 
         Raises:
-            NoThreadError: there is no thread to be had for it.
+            NoThreadError: no thread can be started.
             others: as `connect`.
         """
         import aiosqlite
 
-        # Opened before aiosqlite gets it, whose thread would outlive an error in there.
+        # Opened before aiosqlite gets it: its thread would outlive an error.
         opened = connect(folder, check_same_thread=False, factory=_Connection)
         try:
             here = connect(folder)
         except BaseException:
             opened.close()
             raise
-        # Waiting is left to the thread: for another process that writes, and for the disk when the log is copied
+        # Only the thread may wait: for the writes of other processes, and for the disk when the log is copied
         # into the database file.
         here.execute("PRAGMA busy_timeout = 0")
         here.execute("PRAGMA wal_autocheckpoint = 0")
@@ -111,14 +111,14 @@ class Database:
     async def write(self, work: Work[T], *, is_small: bool = False) -> T:
         """Do `work` in one transaction.
 
-        If the caller is cancelled meanwhile, the work is still done whole or not at all.
+        Even if the caller is cancelled meanwhile, the work is committed completely or not at all.
 
         Args:
-            is_small: it likely takes a few milliseconds at most; then it may run in the event loop. If it takes
-                longer, it is rolled back and done once more in the thread.
+            is_small: whether the work likely takes at most a few milliseconds; then it may run in the event loop.
+                If it takes longer, it is rolled back and repeated in the thread.
 
         Raises:
-            DatabaseError, DiskFullError: it could not be done.
+            DatabaseError, DiskFullError: the work could not be committed.
         """
         if is_small and not self._takes_long and self._log_is_short():
             self._give_up_at = time.monotonic() + _SMALL_SECONDS
@@ -127,7 +127,7 @@ class Database:
         return await self._in_thread(lambda: self._transact(self._connection, work))
 
     async def read(self, work: Work[T]) -> T:
-        """Do `work`, which only reads, on the database as it is at one moment, without blocking writers.
+        """Do reading `work` on a consistent snapshot of the database, without blocking writers.
 
         Raises:
             DatabaseError: it cannot be read.
@@ -153,9 +153,9 @@ class Database:
                 self._takes_long = time.monotonic() - began > _SMALL_SECONDS
 
     def _log_is_short(self) -> bool:
-        """Return True if the log is too short to be copied into the database file, which waits for the disk."""
+        """Return True if the log is too short to be copied, which would wait for the disk."""
         try:
-            size: int = os.stat(self._log).st_size  # noqa: PTH116 - Path.stat() is slower, and every run asks
+            size: int = os.stat(self._log).st_size  # noqa: PTH116 - Path.stat() is slower, and every run needs this
         except FileNotFoundError:
             return False
         return size < self._longest_log
@@ -164,21 +164,21 @@ class Database:
         return time.monotonic() > self._give_up_at
 
     def check(self) -> None:
-        """Check that the open file is still the one that others open.
+        """Check that the open file is still the one at its path.
 
         Raises:
-            DatabaseError: the file was removed, or another put in its place.
+            DatabaseError: the file was removed or replaced.
         """
         try:
             same = self._folder.database.stat().st_ino == self._inode
         except FileNotFoundError:
             same = False
-        # A link on the way to the folder may lead elsewhere now.
+        # A symlink in the path of the folder may have changed.
         same = same and Folder(self._folder.path).state == self._folder.state
         if not same:
             raise DatabaseError(
                 f"{self._folder.database} was removed or replaced while it was in use",
-                "put it back and serve again; what runs goes on",
+                "put it back and restart the server; runs go on",
             )
 
     async def close(self) -> None:

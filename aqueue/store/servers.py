@@ -1,4 +1,4 @@
-"""Servers: which are up, requests to them, and the runs they take over."""
+"""Servers: their records, requests to them, and the adoption of runs."""
 
 import sqlite3
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from aqueue.store.rows import SERVER, server_of, server_values
 from aqueue.store.runs import Runs
 
 SET_SECONDS: Final = 1.0
-"""The seconds by which the wall clock has to be set to be noticed."""
+"""The least change of the wall clock, in seconds, that counts as setting it."""
 
 _ENTER: Final = (
     f"INSERT INTO servers ({SERVER}) VALUES ({', '.join(f':{field}' for field in Server.__struct_fields__)})"
@@ -23,10 +23,10 @@ _NOTE_SERVED: Final = (
     " WHERE handled_until < last AND next_due > last"
 )
 _BEAT: Final = "UPDATE servers SET heartbeat_at = ?, jobs = ?, disabled_by = ? WHERE id = ?"
-_WANT: Final = (
+_ASK_TO_STAY: Final = (
     "UPDATE servers SET wanted_at = ?, raised_to = max(raised_to, ?), stays_for = max(stays_for, ?) WHERE id = ?"
 )
-_SEND_AWAY: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NOT ?"
+_ASK_TO_LEAVE: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NOT ?"
 _RUNNING_ON: Final = "SELECT id, attempt FROM runs WHERE state = 'running' AND server = ?"
 _MOVE_WITH_CLOCK: Final = (
     "UPDATE runs SET ready_at = ready_at + :jump WHERE state = 'queued' AND ready_at < :not_yet",
@@ -41,7 +41,7 @@ class Servers:
     """The servers of a folder.
 
     Args:
-        transaction: a connection inside a transaction; one that may write, for all that changes something.
+        transaction: a connection inside a transaction; a writing one for all changes.
     """
 
     def __init__(self, transaction: sqlite3.Connection, runs: Runs) -> None:
@@ -49,7 +49,7 @@ class Servers:
         self._runs = runs
 
     def all(self) -> list[Server]:
-        """Return all servers that entered and did not leave, dead ones included."""
+        """Return all recorded servers, including dead ones."""
         return [server_of(row) for row in self._execute(f"SELECT {SERVER} FROM servers ORDER BY started_at")]
 
     def get(self, id_: str) -> Server | None:
@@ -58,32 +58,32 @@ class Servers:
         return server_of(row) if row else None
 
     def enter(self, server: Server) -> None:
-        """Remember a server."""
+        """Record a server."""
         self._note_served("1")
         self._execute(_ENTER, server_values(server))
 
     def leave(self, server: str) -> None:
-        """Forget a server. Its runs stay with it until another adopts them."""
+        """Remove the record of a server. Its runs stay with it until another adopts them."""
         self._note_served("id = ?", server)
         self._execute("DELETE FROM servers WHERE id = ?", (server,))
 
     def beat(self, server: str, limits: Limits, now: float) -> None:
-        """Record a server's sign of life, and what it may start."""
+        """Record a server's heartbeat and current limits."""
         self._execute(_BEAT, (now, limits.jobs, limits.disabled_by, server))
 
     def running_on(self, server: str) -> set[tuple[int, int]]:
-        """Return the runs that a server runs, each with the number of its attempt."""
+        """Return the run ids and attempt numbers of a server."""
         return set(self._execute(_RUNNING_ON, (server,)))
 
     def adopt(self, heir: str, fresh: Collection[str], gone: Collection[str]) -> list[tuple[Run, str]]:
-        """Give `heir` the runs of servers that are gone, or give no sign of life.
+        """Assign the runs of gone and stale servers to `heir`.
 
         Args:
-            fresh: the ids of the servers that do give one; `heir` is one of them.
-            gone: the ids of those that will never do again, and are forgotten.
+            fresh: the ids of the servers with a fresh heartbeat, `heir` among them.
+            gone: the ids of the servers that have exited; their records are removed.
 
         Returns:
-            the runs, each with the boot that its server was started in; empty if that is not known.
+            the runs, each with the boot in which its server started; empty if unknown.
         """
         boots = {server.id: server.boot for server in self.all()}
         adopted = []
@@ -95,38 +95,38 @@ class Servers:
             self.leave(server)
         return adopted
 
-    # Requests to them
+    # Requests to servers
 
-    def want(self, server: str, jobs: int, stays_for: float, now: float) -> None:
-        """Ask a server to have so many jobs at least, and to stay for so many seconds without work."""
-        self._execute(_WANT, (now, jobs, stays_for, server))
+    def ask_to_stay(self, server: str, jobs: int, stays_for: float, now: float) -> None:
+        """Ask a server for at least `jobs` runs at a time, and to stay for `stays_for` seconds without work."""
+        self._execute(_ASK_TO_STAY, (now, jobs, stays_for, server))
 
-    def send_away(self, server: str, leaving: Leaving) -> None:
-        """Ask a server to leave. One that is to go at once is not told otherwise any more."""
-        self._execute(_SEND_AWAY, (leaving, server, Leaving.AT_ONCE))
+    def ask_to_leave(self, server: str, leaving: Leaving) -> None:
+        """Ask a server to leave. A request to leave at once is never weakened."""
+        self._execute(_ASK_TO_LEAVE, (leaving, server, Leaving.AT_ONCE))
 
-    # Their clock
+    # The clock
 
     def clock_jump(self, boot: str, ahead: float) -> float:
-        """Return by how many seconds the wall clock was set since a server looked last; 0.0 if it was not.
+        """Return the seconds by which the wall clock was set since a server last checked; 0.0 if it was not.
 
         Args:
-            boot: names this boot of the machine; after another, nothing can be said.
-            ahead: seconds by which the wall clock is ahead of the time since that boot.
+            boot: this boot of the machine; nothing is known about the clock before it.
+            ahead: seconds by which the wall clock is ahead of the time since boot.
         """
         known = self._execute("SELECT ahead FROM clock WHERE boot = ?", (boot,)).fetchone()
         jump = 0.0 if known is None or not boot else ahead - known[0]
-        # A clock that is only slowed down or sped up drifts by far less.
+        # A clock that is only slewed drifts by far less.
         return float(jump) if abs(jump) > SET_SECONDS else 0.0
 
     def follow_set_clock(self, boot: str, ahead: float) -> None:
-        """Move the moments of what goes on with the wall clock, if it was set since somebody looked last.
+        """Shift the times of unfinished runs with the wall clock, if it was set since the last check.
 
-        Whoever notices first does it for all servers. Moments in the past of what is over stay as they were.
+        The first server to notice does this for all. Times of ended runs stay as they are.
 
         Args:
-            boot: names this boot of the machine; after another, nothing can be said.
-            ahead: seconds by which the wall clock is ahead of the time since that boot.
+            boot: this boot of the machine; nothing is known about the clock before it.
+            ahead: seconds by which the wall clock is ahead of the time since boot.
         """
         jump = self.clock_jump(boot, ahead)
         known = self._execute("SELECT boot FROM clock").fetchone()
@@ -139,5 +139,5 @@ class Servers:
                 self._execute(statement, {"jump": jump, "not_yet": NOT_YET})
 
     def _note_served(self, which: str, *values: str) -> None:
-        """Note that nothing was missed while these servers were up, whatever files say when the next one comes."""
+        """Record that no due time was missed while these servers were up, even if files change before the next."""
         self._execute(_NOTE_SERVED.format(which=which), values)

@@ -1,4 +1,4 @@
-"""Snapshots: the references that keep the code of runs."""
+"""Snapshots: the git references that keep the code of runs."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _FORGET: Final = "DELETE FROM snapshots WHERE ref IN (SELECT value FROM json_eac
 
 
 class Snapshots:
-    """The references to code that runs need.
+    """The references to the code of runs.
 
     Args:
         transaction: a connection inside a transaction that may write.
@@ -31,13 +31,13 @@ class Snapshots:
         self._execute = transaction.execute
 
     def use(self, snapshot: Snapshot, ref: str, now: float) -> str:
-        """Record that code is about to be needed.
+        """Record that a snapshot is about to be used.
 
         Args:
-            ref: the reference to record for it, if it has none.
+            ref: the reference to record if the snapshot has none.
 
         Returns:
-            the reference that keeps it; it may not be in the repository yet.
+            the reference that keeps the snapshot; it may not be in the repository yet.
         """
         known: tuple[str] | None = self._execute(_USE, (now, snapshot.commit, snapshot.repository)).fetchone()
         if known is not None:
@@ -46,7 +46,7 @@ class Snapshots:
         return ref
 
     def leave_to_runs(self, commits: Iterable[str]) -> None:
-        """Record that this code is needed only while there are runs with it."""
+        """Record that these snapshots are needed only as long as their runs exist."""
         for commit in commits:
             self._execute(_LEAVE_TO_RUNS, (commit,))
 
@@ -54,11 +54,11 @@ class Snapshots:
         """Return the references to remove, each with its repository.
 
         Args:
-            before: those last needed before that, and not by a run.
+            before: only references last used before this time, and by no run.
         """
         self._execute(_DOOM, (before,))
         return self._execute(_DOOMED).fetchall()
 
     def forget(self, refs: Iterable[str]) -> None:
-        """Forget references that are gone."""
+        """Forget removed references."""
         self._execute(_FORGET, (as_json(refs),))

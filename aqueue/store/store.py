@@ -1,4 +1,4 @@
-"""The store: all that is remembered, in parts by subject."""
+"""The store: all stored state, in parts by subject."""
 
 import sqlite3
 from functools import cached_property
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """All that is remembered, in one transaction; what its parts do is committed together.
+    """All stored state in one transaction; the changes of all parts are committed together.
 
-    Parts that only some commands need are imported and made on first use: commands must feel instant.
+    Parts that only some commands need are imported on first use: commands must feel instant.
 
     Args:
-        transaction: a connection inside a transaction; for questions, a snapshot is enough (see `database`).
+        transaction: a connection inside a transaction; for reading, a `database.snapshot` is enough.
     """
 
     def __init__(self, transaction: sqlite3.Connection) -> None:
@@ -51,14 +51,14 @@ class Store:
 
     @cached_property
     def prospects(self) -> "Prospects":
-        """Return the questions whether runs can still start without a person."""
+        """Return the prospects of runs to start without a user."""
         from aqueue.store.prospects import Prospects
 
         return Prospects(self._transaction, self.queues, self.servers, self.gpus)
 
     @cached_property
     def due_times(self) -> "DueTimes":
-        """Return the due times of schedules, and the runs that are made of them."""
+        """Return the due times of schedules."""
         from aqueue.store.due_times import DueTimes
 
         return DueTimes(self._transaction, self.runs, self.submissions, self.lifecycle)

@@ -1,4 +1,4 @@
-"""Submissions: the statements that remember the runs that were requested."""
+"""Submissions: the statements that add runs."""
 
 import os
 import sqlite3
@@ -37,7 +37,7 @@ _GIVEN: Final = (
     "prerequisites",
     "ready_at",
 )
-"""The columns of a new run; all others begin empty."""
+"""The columns of a new run; all others start empty."""
 
 _ADD: Final = (
     f"INSERT INTO runs ({', '.join(_GIVEN)}) VALUES ({', '.join('?' * len(_GIVEN))})"
@@ -50,7 +50,7 @@ _task_encoder: Final = msgspec.json.Encoder()
 
 
 class Submissions:
-    """The runs that come in.
+    """The addition of submitted runs.
 
     Args:
         transaction: a connection inside a transaction that may write.
@@ -77,20 +77,20 @@ class Submissions:
         direct: bool = False,
         prerequisites: int | None = None,
     ) -> int | None:
-        """Remember a new run of `task`.
+        """Add a run of `task`.
 
         Args:
-            run_id: must be unique among the runs of that name; one is made up if None.
-            source: which document of which accepted file it is; the same is never added twice.
-            scheduled_for, schedule: the due time that it is made for, and of which schedule.
-            direct: have it started whatever the limits are.
-            prerequisites: the set of what it comes after; it waits until that is settled.
+            run_id: unique among the runs with that name; None: generate one.
+            source: the document of the accepted file; the same source is never added twice.
+            scheduled_for, schedule: the due time and the schedule it is made for.
+            direct: whether it may start although queues are disabled.
+            prerequisites: the id of its set of prerequisites, which it waits for.
 
         Returns:
-            its id; None if there already is a run from this source.
+            its id; None if this source was added before.
 
         Raises:
-            RunError: there is a run of this name with this run_id.
+            RunError: a run with this name and run_id exists.
         """
         values = (
             task.name,
@@ -126,10 +126,10 @@ class Submissions:
     def enqueue(
         self, requests: Sequence[Submission], now: float, *, trigger: Trigger, run_id: str | None = None
     ) -> list[Accepted]:
-        """Remember the runs that are requested together, and return what each request became.
+        """Add the runs of submissions made together, and return them for each submission.
 
         Raises:
-            RunError: one of them is to come after a run that is not known, or there is one with this run_id.
+            RunError: a prerequisite does not exist, or a run with this run_id does.
         """
         sets = [self._prerequisites(request) for request in requests]
 
@@ -139,15 +139,15 @@ class Submissions:
         return self._accept(requests, sets, new, now)
 
     def accept(self, source: str, requests: Sequence[Submission], now: float) -> list[Accepted]:
-        """Remember the runs of a file that was dropped, once, whoever says it and however often.
+        """Add the runs of a dropped file; repeated calls for the same file add nothing.
 
-        What they were to come after and is not known any more has been forgotten, which is as good as over.
+        A prerequisite that no longer exists was forgotten and counts as met.
 
         Args:
-            source: the name under which the file was claimed.
+            source: the name of the file in `incoming/`.
 
         Returns:
-            what each request became.
+            each submission with its runs.
         """
         if known := self._runs.of_file(source):
             left = iter(known)
@@ -173,15 +173,15 @@ class Submissions:
         run_id: str,
         **how: Any,
     ) -> Accepted | None:
-        """Remember the runs of a due time that are not there yet; None if all of them are.
+        """Add the missing runs of a due time; return None if all exist.
 
-        What they come after is what is known now; what is not is as good as over.
+        A prerequisite that does not exist counts as met.
 
         Args:
-            schedule: its name.
-            needed: the runs of this due time that these need.
-            run_id: of the due time.
-            how: else to add them; see `add`.
+            schedule: the name of the schedule.
+            needed: the ids of the runs of this due time that these need.
+            run_id: the run_id of the due time.
+            how: further arguments of `add`.
         """
         tasks = request.tasks()
         known = self._names_with(run_id, [task.name for task in tasks])
@@ -197,7 +197,7 @@ class Submissions:
         return accepted
 
     def _names_with(self, run_id: str, names: Collection[str]) -> set[str]:
-        """Return which of these names have a run with this run_id."""
+        """Return the names among these that have a run with this run_id."""
         rows = self._execute(
             "SELECT name FROM runs WHERE name IN (SELECT value FROM json_each(?)) AND run_id = ?",
             (as_json(names), run_id),
@@ -211,7 +211,7 @@ class Submissions:
         new: Callable[[Task, int | None], int],
         now: float,
     ) -> list[Accepted]:
-        """Make the runs of all requests, and do what follows from what they come after."""
+        """Add the runs of all submissions, and update those whose prerequisites have ended."""
         accepted = [
             Accepted(request, tuple([new(task, set_) for task in request.tasks()]))
             for request, set_ in zip(requests, sets, strict=True)
@@ -220,27 +220,27 @@ class Submissions:
         return accepted
 
     def _new(self, task: Task, now: float, **how: Any) -> int:
-        """Add a run that cannot be there yet; see `add`."""
+        """Add a run that cannot exist yet; see `add`."""
         id_ = self.add(task, now, **how)
         if id_ is None:
-            raise AssertionError("only what is known already is added twice")
+            raise AssertionError("the run exists already")
         return id_
 
     def _prerequisites(self, request: Submission, *, forgiving: bool = False) -> int | None:
-        """Make a set of those prerequisites of a request that are known already; None if it has none at all."""
+        """Add the set of a submission's prerequisites that exist already; return None if it needs no set."""
         if not request.after and not request.needs:
             return None
         found: set[int] = set()
         for written in request.after:
             try:
-                found.update(self._dependencies.known(written))
+                found.update(self._dependencies.resolve(written))
             except RunError:
                 if not forgiving:
                     raise
-        return self._dependencies.come_after(found, after_any=request.after_any)
+        return self._dependencies.add_set(found, after_any=request.after_any)
 
     def _settle_all(self, accepted: Sequence[Accepted], sets: Sequence[int | None], now: float) -> None:
-        """Complete the sets of prerequisites with runs of the same file, and do what follows from them."""
+        """Complete the sets of prerequisites with runs of the same file, and update the waiting runs."""
         self._snapshots.leave_to_runs(
             {snapshot.commit for one in accepted if (snapshot := one.submission.task.snapshot)}
         )
@@ -255,4 +255,4 @@ class Submissions:
                     self._dependencies.add_prerequisites(before, set_)
         for set_ in sets:
             if set_ is not None:
-                self._dependencies.settle(set_, now)
+                self._dependencies.update_waiting(set_, now)

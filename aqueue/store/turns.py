@@ -1,8 +1,8 @@
-"""Whose turn it is, among the runs that wait.
+"""The order in which waiting runs have their turn.
 
-The runs that may be started stand in lines, one for each queue and each demand for GPUs in it. Of the first of all
-lines that are open, the best goes next. Where it cannot have its GPUs, none can that asks for the same; the
-other lines go on, except for the GPUs that are reserved for it.
+Startable runs stand in lines, one for each queue and each GPU request in it. Of the first runs of all open lines,
+the best has the next turn. If it cannot get its GPUs, no run with the same request can; the other lines go on, but
+without the GPUs that are reserved for it.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ from aqueue.store.gpus import DIRECT, LINES, Gpus
 from aqueue.store.rows import as_json
 
 _FEW: Final = 8
-"""The number of queues up to which a statement has a placeholder for each: json_each doubles its time."""
+"""The number of queues up to which a statement uses placeholders: json_each takes twice the time."""
 
 _NO_GPUS: Final = Placed(())
 
@@ -30,12 +30,12 @@ _demand_decoder = msgspec.json.Decoder(GpuRequest)
 
 
 class Supply(NamedTuple):
-    """The slots and GPUs that a server has to give to runs.
+    """The slots and GPUs that a server can assign to runs.
 
     Attributes:
-        usage: counted up as runs are given slots.
-        allocator: gives the GPUs.
-        others: reservations of other servers for runs that wait, in the order of their turns.
+        usage: the slots in use; updated with each claim.
+        allocator: the allocator of its GPUs.
+        others: the reservations of other servers for waiting runs, in the order of their turns.
     """
 
     limits: Limits
@@ -45,7 +45,7 @@ class Supply(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A run that is first in its line, and what it gets."""
+    """A run that is first in its line, and its GPUs or the reason why it gets none."""
 
     priority: int
     run: int
@@ -55,17 +55,17 @@ class Turn(NamedTuple):
 
 
 class Turns:
-    """The runs whose turn it is, the best first, with the GPUs they get or why they get none.
+    """The turns of waiting runs, the best first.
 
-    Iterate once, and start each run that gets what it asks for before the next turn.
+    Iterate once, and claim each run that is placed before you go on to the next turn.
 
     Args:
         transaction: a connection inside a transaction.
-        supply: is given away.
-        direct: only runs that need no slot.
-        keeps_slots: a run that only needs a new reading keeps its slot: otherwise runs without GPUs would
-            overtake it every time.
-        is_preview: no run is started; only runs that ask for GPUs have turns, and only one for each demand.
+        supply: the slots and GPUs to assign; updated.
+        direct: only direct runs, which need no slot.
+        keeps_slots: whether a run that only needs a new reading keeps its slot; otherwise runs without GPUs could
+            overtake it for ever.
+        is_preview: claim nothing; only runs that request GPUs have turns, and only one for each request.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Turns:
         self._direct = direct
         self._keeps_slots = keeps_slots
         self._is_preview = is_preview
-        # Queues that are confined to some GPUs are few, and each of them is asked by itself.
+        # Queues confined to some GPUs are few, so each is queried separately.
         self._confined = {name for name, queue in self._limits.queues.items() if queue.gpus is not None}
         self._closed: dict[str, set[str]] = defaultdict(set)
         self._given_up: set[str] = set()
@@ -118,14 +118,14 @@ class Turns:
         return Turn(priority, run, queue, asked, found)
 
     def _push_first(self, demand: str) -> None:
-        """Put the first run that asks for `demand`, in the queues that are open to it, among the firsts."""
+        """Add the first run with this request in the open queues to `_firsts`."""
         only = self._confined if demand in self._given_up else None
         left = self._openings.without(self._closed[demand], only)
         if left.any and (first := first_in_line(self._transaction, demand, left, self._lines)):
             heappush(self._firsts, (*first, demand))
 
     def _reserve_for_those_before(self, priority: int, run: int) -> None:
-        """Reserve GPUs for the runs before this one, as other servers do."""
+        """Withhold the GPUs that other servers reserve for runs ahead of this one."""
         while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
             reservation = self._others.popleft()
             if reservation.run not in self._had_their_turn:
@@ -141,7 +141,7 @@ class Turns:
 def first_in_line(
     transaction: sqlite3.Connection, demand: str, openings: Openings, lines: str = LINES
 ) -> tuple[int, int, str] | None:
-    """Return priority, id and queue of the first run that asks for `demand` in the queues that are open."""
+    """Return priority, id and queue of the first run with this request in the open queues."""
     is_open, queues = _condition(openings)
     found: tuple[int, int, str] | None = transaction.execute(
         f"SELECT priority, run, queue FROM {lines} WHERE demand = ? AND {is_open} ORDER BY priority, run LIMIT 1",
@@ -151,7 +151,7 @@ def first_in_line(
 
 
 def _condition(openings: Openings) -> tuple[str, Collection[str]]:
-    """Return the condition for queues that are open, and the values of its placeholders."""
+    """Return the condition for the open queues, and the values of its placeholders."""
     which, queues = ("NOT IN", openings.all_but) if openings.only is None else ("IN", openings.only)
     if len(queues) > _FEW:
         return f"queue {which} (SELECT value FROM json_each(?))", (as_json(queues),)

@@ -1,4 +1,4 @@
-"""Giving free pages of the database back to the disk, without blocking writers for long."""
+"""Shrinking of the database file without blocking writers for long."""
 
 import contextlib
 import sqlite3
@@ -10,27 +10,27 @@ from aqueue.folder.layout import Folder
 from aqueue.store.database import explained, transaction
 
 _PAGES: Final = 250
-"""The number of pages given back in one transaction: a few milliseconds."""
+"""The number of pages released in one transaction: a few milliseconds."""
 
 _TRIES: Final = 10
 _PAUSE: Final = 0.02
 
 _INCREMENTAL: Final = 2
-"""The value of `PRAGMA auto_vacuum` for a file that can be made smaller a little at a time."""
+"""The value of `PRAGMA auto_vacuum` for a file that can shrink in slices."""
 
 
 def give_back(connection: sqlite3.Connection, folder: Folder, seconds: float) -> int:
     """Shrink the database file by its free pages.
 
-    A file that cannot be shrunk in slices is rewritten once, if there is time and room.
+    A file that cannot shrink in slices is rewritten once, if there is time and space.
 
     Args:
-        seconds: about how long writers may be blocked.
+        seconds: roughly how long writers may be blocked.
 
     Returns:
-        the number of bytes in it that are still free.
+        the number of bytes that are still free in the file.
     """
-    # A disk that is full, or another who writes all the time, is no reason to fail: free pages are used again.
+    # Do not fail on a full disk or a busy writer: free pages are reused later.
     with contextlib.suppress(DiskFullError, BusyError):
         if _ask(connection, "auto_vacuum") == _INCREMENTAL:
             _give_back_in_slices(connection, folder)
@@ -46,9 +46,9 @@ def _give_back_in_slices(connection: sqlite3.Connection, folder: Folder) -> None
     while 0 < left < before:
         began = time.monotonic()
         with transaction(connection, folder):
-            # It frees one page for each row fetched, though the rows are empty.
+            # Fetching each (empty) row frees one page.
             connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-        # A process that waits for the lock tries only now and then.
+        # Give processes that wait for the lock time to try again.
         time.sleep(time.monotonic() - began)
         before, left = left, _ask(connection, "freelist_count")
 
@@ -65,7 +65,7 @@ def _write_anew(connection: sqlite3.Connection, folder: Folder, seconds: float) 
 
 
 def _bring_into_the_file(connection: sqlite3.Connection) -> None:
-    """Copy the log into the file, which is truncated only then; a reader or a writer prevents it for a moment."""
+    """Copy the log into the file, which truncates it; retry while a reader or writer prevents that."""
     for _ in range(_TRIES):
         _, pages, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if brought == pages:

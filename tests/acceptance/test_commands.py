@@ -89,14 +89,14 @@ def test_a_run_is_named_by_id_or_run_id_or_both_of_its_names(place: Place) -> No
     # An id goes before a run-id that looks the same.
     assert place.show("3")["name"] == "twin"
     complaint = place.refuse("show", "first", code=1)
-    assert complaint.splitlines() == ["error: several runs have the run-id first", "say which: NAME:RUN_ID"]
+    assert complaint.splitlines() == ["error: several runs have the run-id first", "use NAME:RUN_ID"]
 
 
 def test_a_run_that_does_not_exist_is_a_mistake_that_is_explained(place: Place) -> None:
     place.init()
     for run in ("99", "job:none", "9" * 30, ""):
         complaint = place.refuse("show", run, code=1)
-        assert complaint.splitlines() == [f"error: there is no run {run}", "`aqueue ls` shows which there are"]
+        assert complaint.splitlines() == [f"error: there is no run {run}", "`aqueue ls` lists the runs"]
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_a_database_that_cannot_be_read_stops_everything_and_is_never_replaced(
     for command in (("serve",), ("add", "--", "true")):
         complaint = place.refuse(*command, code=1)
         assert str(database) in complaint
-        assert "put a copy of it back" in complaint
+        assert "restore it from a copy" in complaint
         assert len(complaint.splitlines()) == 2
         assert (database.read_bytes() if database.exists() else None) == before
     assert (place.folder / "two.yaml").exists()

@@ -67,9 +67,9 @@ def test_a_waiting_run_says_what_it_waits_for_and_what_it_comes_after(place: Pla
 
 
 WRONG = {
-    "run": ("after: nothing", "2:8: after: there is no run nothing", "`aqueue ls` shows which there are"),
-    "group": ("after: [a, group:a]", "2:12: after: there is no group a", "`aqueue ls` shows which runs there are"),
-    "id": ("after:\n- a\n- 77", "4:3: after: there is no run 77", "`aqueue ls` shows which there are"),
+    "run": ("after: nothing", "2:8: after: there is no run nothing", "`aqueue ls` lists the runs"),
+    "group": ("after: [a, group:a]", "2:12: after: there is no group a", "`aqueue ls` lists the runs"),
+    "id": ("after:\n- a\n- 77", "4:3: after: there is no run 77", "`aqueue ls` lists the runs"),
     "itself": ("after: [a, itself]", "2:12: after: there is no run itself", "a run cannot come after itself"),
     "need": ("needs: a", "2:8: needs: there is no task a in this file", "already goes into 'after'"),
     "circle": ("needs: circle", "2:8: needs: circle needs circle: none could ever start", "break the circle"),

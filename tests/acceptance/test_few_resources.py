@@ -37,7 +37,7 @@ def test_no_more_is_started_than_there_are_files_for_and_all_of_it_ends_as_it_sh
     limit = cramped.becomes("limit", "succeeded")
     assert cramped.output(limit) == "64\n"
     last = cramped.rows()[f"t{number - 1}"]["id"]
-    eventually(lambda: "may open no more files" in cramped.run("show", str(last)))
+    eventually(lambda: "limit on open files" in cramped.run("show", str(last)))
     running = len(cramped.ls("--running"))
     assert 5 < running < number
     lock.close()
@@ -72,7 +72,7 @@ def test_a_server_that_cannot_have_its_threads_says_so_and_what_to_do(processes:
         hand_over(place)
         said = place.ask("serve", "--drain")
         assert said.returncode == 1
-        assert said.stderr.startswith("error: a server needs more threads than can be had now\n")
+        assert said.stderr.startswith("error: the server cannot start the threads it needs\n")
         assert "`ulimit -u`" in said.stderr
 
 

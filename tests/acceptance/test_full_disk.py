@@ -151,7 +151,7 @@ def test_where_there_is_no_room_for_a_database_the_message_says_what_to_do(disk:
     for command in (("init",), ("serve",)):
         complaint = disk.place.refuse(*command, code=1)
         assert "full" in complaint
-        assert "make room" in complaint
+        assert "free some space" in complaint
     disk.make_room()
     disk.place.drain()
 
@@ -223,7 +223,7 @@ def test_on_a_full_disk_a_server_that_is_told_to_leave_leaves_the_true_exit_code
     server.says("started")
     disk.fill()
     stop = place.start("stop", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    server.says("told to leave")
+    server.says("asked to stop")
     go.touch()
     said, _ = stop.communicate(timeout=20.0)
     assert stop.returncode == 0, said

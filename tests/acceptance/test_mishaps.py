@@ -154,7 +154,7 @@ def test_where_a_run_cannot_have_its_files_it_waits_and_that_is_said(place: Plac
     runs = place.state / "runs"
     runs.rename(place.path("away"))
     place.add("true", "-n", "second")
-    server.says(f"cannot make {runs}/2 (No such file or directory): no more is started until there is room")
+    server.says(f"cannot make {runs}/2 (No such file or directory): no more runs are started until there is room")
     place.path("away").rename(runs)
     place.becomes("second", "succeeded")
 

@@ -180,6 +180,6 @@ def test_a_single_time_that_has_passed_when_it_is_first_seen_is_warned_about(pla
     place.schedule("fine", "5 * * * *", STILL)
     server = place.serve_at("12:00")
     place.task("job", "true", "at: 2030-05-01T11:59", "catchup_window: 1d")
-    server.says("schedule job is never due again: is that meant?")
+    server.says("schedule job is never due again; check its dates, or remove its file")
     assert "schedule fine is never" not in server.text
     assert place.made() == []

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
 
-LEAVING = "nothing is queued or running: leaving"
+LEAVING = "nothing is queued or running: the server exits"
 OPEN_UMASK = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 
 

@@ -69,7 +69,7 @@ def test_kill_ends_whole_process_groups_within_the_grace_and_a_second_as_aborted
     eventually(lambda: len(place.lines("begun")) == 2)
     assert [row["state"] for row in place.ls()] == ["running", "running"]
     stop = begin_stop(place, "--kill")
-    both[1].says("told to leave")
+    both[1].says("asked to stop")
     began = time.monotonic()
     end_of(stop)
     assert 0.4 < time.monotonic() - began < 0.5 + 1.0
@@ -110,7 +110,7 @@ def test_stop_ends_servers_in_the_foreground_too_and_says_so_for_each(place: Pla
     said = place.run("stop").splitlines()
     assert sorted(said) == sorted(f"server {server.process.pid} has exited" for server in pair)
     assert [server.ends() for server in pair] == [0, 0]
-    assert all("told to leave" in server.text for server in pair)
+    assert all("asked to stop" in server.text for server in pair)
 
 
 def test_where_no_server_is_up_stop_says_so_and_a_killed_one_is_not_waited_for(place: Place) -> None:

@@ -113,7 +113,7 @@ class Chain:
         runs = [self.run(name) for name in names]
         with self.open() as store:
             store.lifecycle.retry(runs)
-        return sorted(self.get(id_).name for id_ in store.dependencies.brought_back)
+        return sorted(self.get(id_).name for id_ in store.dependencies.restored)
 
     def hold(self, name: str) -> None:
         with self.open() as store:

@@ -71,7 +71,7 @@ class Plan:
 
     def put(self, *found: Schedule, when: float = 0.0, file: str = FILE, is_edit: bool = True) -> list[Changed]:
         with self.open() as store:
-            return store.schedules.put(
+            return store.schedules.apply_file(
                 file,
                 found,
                 at(when),

@@ -169,7 +169,7 @@ class QueuesWorld(World):
         assert record is not None
         with transaction(self.connection, NOWHERE):
             if self.draw(st.booleans()):
-                self.store.servers.send_away(server, self.draw(st.sampled_from(Leaving)))
+                self.store.servers.ask_to_leave(server, self.draw(st.sampled_from(Leaving)))
             else:
                 assert self.store.prospects.leave_if_idle(record, self.limits(server), self.now) is not is_busy
                 if is_busy:

@@ -89,7 +89,7 @@ async def test_a_defect_of_the_executor_concerns_that_run_alone(folder: Folder) 
         run, other = one.add("train", queue="x"), one.add("other", queue="x")
         (await one.started(run)).fail(RuntimeError("no such job"))
         failed = await one.until(run, State.FAILED)
-        assert failed.reason == "aqueue could not see it through: RuntimeError: no such job"
+        assert failed.reason == "internal error while it ran: RuntimeError: no such job"
         (await one.started(other)).end()
         await one.until(other, State.SUCCEEDED)
 
@@ -99,7 +99,7 @@ def left_by_a_server_that_is_gone(one: Dispatching, executor: str) -> Run:
     one.store.servers.enter(gone)
     run = one.add("train")
     one.store.claims.claim("gone", Limits(), one.clock.now(), executor=executor)
-    one.store.attempts.note([Handle("job 7", run.id, 1)])
+    one.store.attempts.record_handles([Handle("job 7", run.id, 1)])
     one.dispatcher.beat()
     return run
 

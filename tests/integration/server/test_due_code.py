@@ -30,7 +30,7 @@ def put(folder: Folder, now: float, due: float, working_dir: Path) -> None:
     schedule = Schedule(submission=Submission(task=task), timezone="UTC", at=due)
     connection = connect(folder)
     with transaction(connection, folder):
-        Store(connection).schedules.put(
+        Store(connection).schedules.apply_file(
             "nightly.yaml", [schedule], now, is_edit=True, holds=lambda *_: True, limits=NO_LIMITS
         )
     connection.close()
@@ -69,7 +69,7 @@ async def test_what_was_due_when_a_server_died_is_made_by_the_next_and_once(
         one.clock.time = now + 10
         one.keeps_no_code = True
         one.dispatcher.wake()
-        await one.until_told("schedule nightly is due and waits: the database is busy")
+        await one.until_told("schedule nightly is due, but its code cannot be kept yet: the database is busy")
         assert one.store.runs.select() == []
     for _ in range(2):
         async with dispatching(folder) as next_one:

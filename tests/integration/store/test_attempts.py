@@ -29,7 +29,7 @@ def test_an_attempt_that_goes_on_has_one_row_and_is_shown_once(connection: sqlit
 
 def test_its_end_is_recorded_in_its_row(connection: sqlite3.Connection) -> None:
     book, run = claimed(connection)
-    book.store.attempts.note([Handle("4711", run.id, 1)])
+    book.store.attempts.record_handles([Handle("4711", run.id, 1)])
     book.finish(run, code=3)
     assert rows(connection) == [(1, NOW, NOW + 1.0, 3, "local", "4711")]
     (shown,) = book.store.runs.attempts(book.get(run))
@@ -52,7 +52,7 @@ def test_the_end_that_another_server_recorded_stays(connection: sqlite3.Connecti
 def test_a_handle_is_found_by_the_executor_that_gave_it(connection: sqlite3.Connection) -> None:
     book, run = claimed(connection)
     assert book.store.attempts.handle(run, "local") is None
-    book.store.attempts.note([Handle("4711", run.id, 1), Handle("4712", run.id, 2)])
+    book.store.attempts.record_handles([Handle("4711", run.id, 1), Handle("4712", run.id, 2)])
     assert book.store.attempts.handle(run, "local") == "4711"
     assert book.store.attempts.handle(run, "slurm") is None
 

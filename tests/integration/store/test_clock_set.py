@@ -41,7 +41,7 @@ def test_a_delay_a_start_and_a_heartbeat_move_with_it_by_whomever_it_is_noticed_
 
 def test_what_waits_for_others_still_does_and_what_is_over_stays_as_it_was(book: Book) -> None:
     over = book.in_state(State.SUCCEEDED)
-    set_ = book.store.dependencies.come_after([book.add("first").id], after_any=False)
+    set_ = book.store.dependencies.add_set([book.add("first").id], after_any=False)
     task = book.add("second").task
     waiting = book.store.submissions.add(task, NOW, trigger=over.trigger, prerequisites=set_)
     assert waiting is not None

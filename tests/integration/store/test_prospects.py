@@ -38,11 +38,11 @@ class Office(Book):
 
     def after(self, *runs: Run, name: str, **changes: Any) -> Run:
         """Add a run that comes after others."""
-        set_ = self.store.dependencies.come_after([run.id for run in runs], after_any=False)
+        set_ = self.store.dependencies.add_set([run.id for run in runs], after_any=False)
         task = Task(name=name, command="true", working_dir="/", **changes)
         id_ = self.store.submissions.add(task, NOW, trigger=Trigger.MANUAL, prerequisites=set_)
         assert id_ is not None
-        self.store.dependencies.settle(set_, NOW)
+        self.store.dependencies.update_waiting(set_, NOW)
         return self.get(id_)
 
     def stays(self) -> bool:
@@ -59,7 +59,7 @@ class Office(Book):
         )
 
     def left(self) -> Sequence[str]:
-        return self.store.prospects.left_behind(self.server("me"), self.limits, NOW).said
+        return self.store.prospects.left_runs(self.server("me"), self.limits, NOW).reasons
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ class Times(RuleBasedStateMachine):
         elif known is not None:
             known.step = known.pending = None
             known.is_paused = False
-        self.store.schedules.put(
+        self.store.schedules.apply_file(
             f"{name}.yaml",
             found,
             at(self.now),

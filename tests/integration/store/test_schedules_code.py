@@ -29,14 +29,14 @@ def make(plan: Plan, when: float, code: KeptCode | None = None) -> tuple[list[Ru
     with plan.open() as store:
         store.due_times.code = DueCode({} if code is None else {CODE: code})
         store.due_times.make(ENABLED, at(when))
-        lacking = [*store.due_times.code.lacking.values()]
+        lacking = [*store.due_times.code.missing.values()]
     return [run for run in plan.runs() if run.id not in before], lacking
 
 
 def catch_up(plan: Plan, code: KeptCode | None = None) -> tuple[Decided | None, list[Task]]:
     with plan.open() as store:
         store.due_times.code = DueCode({} if code is None else {CODE: code})
-        return store.due_times.catch_up(ENABLED), [*store.due_times.code.lacking.values()]
+        return store.due_times.catch_up(ENABLED), [*store.due_times.code.missing.values()]
 
 
 def test_what_is_due_stays_due_until_its_code_is_there_and_has_that_of_its_due_time(plan: Plan) -> None:
@@ -103,14 +103,18 @@ def test_missed_times_are_made_up_for_with_the_code_as_it_is_then(plan: Plan) ->
 def test_an_edit_when_it_is_due_leaves_no_due_time_out(plan: Plan, is_kept: bool) -> None:
     plan.put(isolated())
     with plan.open() as store:
-        (owed,) = store.due_times.owed([FILE], at(10))
-        assert (owed.code, store.due_times.owed([FILE], at(9.9)), store.due_times.owed(["other"], at(10))) == (
+        (task,) = store.due_times.due_tasks([FILE], at(10))
+        assert (
+            task.code,
+            store.due_times.due_tasks([FILE], at(9.9)),
+            store.due_times.due_tasks(["other"], at(10)),
+        ) == (
             CODE,
             [],
             [],
         )
         store.due_times.code = DueCode({CODE: kept(10)} if is_kept else {})
-        store.schedules.put(
+        store.schedules.apply_file(
             FILE, [isolated("5 * * * *")], at(10), is_edit=True, holds=lambda *_: True, limits=ENABLED
         )
     (run,) = plan.runs()

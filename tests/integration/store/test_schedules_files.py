@@ -131,7 +131,7 @@ def test_an_error_stays_with_the_schedules_of_its_file_until_that_is_good_again(
     plan.put(a_schedule(), a_schedule(name="other"))
     plan.put(a_schedule(name="second"), file="second.yaml")
     with plan.open() as store:
-        store.schedules.note_error(FILE, "it is bad")
+        store.schedules.record_error(FILE, "it is bad")
         assert [stored.error for stored in store.schedules.all()] == ["it is bad", "it is bad", None]
     assert plan.make_due(10) == [10, 10, 10]
     assert plan.put(a_schedule(), a_schedule(name="other"), when=11) == []
@@ -157,7 +157,7 @@ def test_a_schedule_that_could_not_be_understood_goes_on_once_its_file_is_saved_
         zone.rename(tmp_path / "kept")
         forget_timezones()
         assert [run.name for run in plan.made(10)] == ["other"]
-        assert "save it once more" in (plan.stored().error or "")
+        assert "save its file again" in (plan.stored().error or "")
         (tmp_path / "kept").rename(zone)
         plan.put(schedule, a_schedule(name="other"), when=15)
         assert (plan.stored().error, plan.next_due()) == (None, 20)

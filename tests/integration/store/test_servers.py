@@ -98,9 +98,9 @@ def test_an_adopted_run_fills_its_queue_and_counts_as_a_job_of_the_heir(book: Bo
 
 def test_a_server_is_asked_for_more_jobs_and_never_for_fewer(book: Book) -> None:
     assert book.enter("a", jobs=2).most_jobs == 2
-    book.store.servers.want("a", 5, 10.0, NOW + 1)
+    book.store.servers.ask_to_stay("a", 5, 10.0, NOW + 1)
     assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 1)
-    book.store.servers.want("a", 3, 10.0, NOW + 2)
+    book.store.servers.ask_to_stay("a", 3, 10.0, NOW + 2)
     assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 2)
     book.store.servers.beat("a", Limits(jobs=2), NOW + 3)
     asked = book.server("a")
@@ -116,14 +116,14 @@ def test_a_server_is_told_to_leave_and_then_to_leave_at_once_but_not_the_other_w
         (Leaving.AT_ONCE, Leaving.AT_ONCE),
         (Leaving.WHEN_DONE, Leaving.AT_ONCE),
     ):
-        book.store.servers.send_away("a", told)
+        book.store.servers.ask_to_leave("a", told)
         assert book.server("a").leaving is leaving
 
 
 def test_only_the_server_that_is_told_to_leave_does(book: Book) -> None:
     for server in ("a", "b"):
         book.enter(server)
-    book.store.servers.send_away("a", Leaving.WHEN_DONE)
+    book.store.servers.ask_to_leave("a", Leaving.WHEN_DONE)
     assert [server.id for server in book.store.servers.all() if server.serves("q")] == ["b"]
 
 
@@ -132,7 +132,7 @@ def test_a_server_that_was_told_to_leave_is_given_no_more_runs(book: Book, told:
     for server in ("a", "b"):
         book.enter(server)
     book.add()
-    book.store.servers.send_away("a", told)
+    book.store.servers.ask_to_leave("a", told)
     assert book.claim("a") == []
     assert [run.id for run in book.claim("b")] == [1]
 
@@ -164,13 +164,13 @@ def test_a_server_does_not_stay_for_work_that_others_serve(book: Book) -> None:
 
 def test_a_server_stays_that_was_asked_for_meanwhile(book: Book) -> None:
     server = book.enter("a")
-    book.store.servers.want("a", 0, 10.0, NOW + 1)
+    book.store.servers.ask_to_stay("a", 0, 10.0, NOW + 1)
     assert not book.store.prospects.leave_if_idle(server, Limits(), NOW + 2)
     assert book.store.prospects.leave_if_idle(book.server("a"), Limits(), NOW + 2)
 
 
 def test_a_server_that_was_told_to_leave_at_once_is_not_told_to_take_its_time(book: Book) -> None:
     server = book.enter("a")
-    book.store.servers.send_away("a", Leaving.AT_ONCE)
+    book.store.servers.ask_to_leave("a", Leaving.AT_ONCE)
     assert not book.store.prospects.leave_if_idle(server, Limits(), NOW)
     assert book.server("a").leaving is Leaving.AT_ONCE
