@@ -1,4 +1,4 @@
-"""The clocks, as one object that tests can replace."""
+"""The clocks as one object, which tests can replace."""
 
 import time
 from functools import cache
@@ -10,7 +10,7 @@ _BOOT: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 @cache
 def boot() -> str:
-    """Return what names this boot of the machine; empty where that cannot be told."""
+    """Return the id of this boot of the machine; empty if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -18,22 +18,22 @@ def boot() -> str:
 
 
 class Clock:
-    """Tells the time of day and measures how long things take."""
+    """The wall clock and the monotonic clocks of the machine."""
 
     def now(self) -> float:
-        """Seconds since the epoch, as the wall clock has it; it may jump."""
+        """Return the wall-clock time in seconds since the epoch; it may jump."""
         return time.time()
 
     def since_boot(self) -> float:
-        """Seconds since the machine was started, time asleep included; the same for all processes."""
+        """Return the seconds since boot, including suspends; the same for all processes."""
         if _BOOT is None:
             return time.monotonic()
         return time.clock_gettime(_BOOT)
 
     def ahead(self) -> float:
-        """Seconds by which the wall clock is ahead of the time since boot: the same until it is set."""
+        """Return the seconds the wall clock is ahead of the time since boot; constant until it is set."""
         return self.now() - self.since_boot()
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since a fixed time; never decreases."""
         return time.monotonic()

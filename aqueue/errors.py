@@ -5,45 +5,45 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""The system's errors when the disk, or a user's share of it, is full; `checkout` has its own."""
+"""The system's errors if the disk or a quota is full; `checkout` has its own copy."""
 
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Its errors when there are no more open files, or no memory, to be had just then."""
+"""The system's errors if open files or memory run out."""
 
-MORE_PROCESSES: Final = "end some processes, or raise the limit that `ulimit -u` shows, or that of the container"
-"""The hint where there are no more processes, or threads, to be had."""
+MORE_PROCESSES: Final = "end some processes, or raise the limit shown by `ulimit -u`, or that of the container"
+"""The hint if no more processes or threads can be started."""
 
 _HINTS: Final = {
-    **dict.fromkeys(DISK_FULL, "make room on the disk, or in the quota"),
-    errno.ENOMEM: "end something that needs much memory, and try again",
-    errno.EMFILE: "raise the limit that `ulimit -n` shows",
-    errno.ENFILE: "the machine has too many files open: close some, or raise `sysctl fs.file-max`",
-    errno.EROFS: "mount it so that it can be written to, or use another folder",
-    errno.EIO: "the disk, or the network that it is on, fails: `dmesg` says more",
-    errno.ESTALE: "mount it again: the server of the file system has lost it",
+    **dict.fromkeys(DISK_FULL, "free some space on the disk or in the quota"),
+    errno.ENOMEM: "free some memory, and try again",
+    errno.EMFILE: "raise the limit shown by `ulimit -n`",
+    errno.ENFILE: "close some files on this machine, or raise `sysctl fs.file-max`",
+    errno.EROFS: "mount it writable, or use another folder",
+    errno.EIO: "the disk or its network connection fails; see `dmesg`",
+    errno.ESTALE: "mount it again: the file server no longer knows it",
 }
 
 
 def is_without_process(error: OSError) -> bool:
-    """Return True if there was no process or thread to be had; of a file, the same number says something else."""
+    """Return True if no process or thread could be started; with a file name, EAGAIN means something else."""
     return error.errno == errno.EAGAIN and not error.filename
 
 
 def advice(error: OSError, otherwise: str) -> str:
-    """Return what to do about an error of the system; `otherwise`, where the error alone does not tell."""
+    """Return what to do about an error of the system; `otherwise` if the error alone does not say."""
     return MORE_PROCESSES if is_without_process(error) else _HINTS.get(error.errno or 0, otherwise)
 
 
-MAX_TOLD: Final = 10
-"""The number of mistakes of files that are told at once; the others are only counted."""
+MAX_REPORTED: Final = 10
+"""The number of errors in files to report at once; the others are only counted."""
 
 
 class AqueueError(Exception):
-    """Something could not be done.
+    """An action failed for a reason that a user can fix.
 
     Args:
         message: what is wrong, and where; one line.
-        hint: what to do about it; one line, or empty when the message says it all.
+        hint: what to do; one line, or empty if the message is enough.
     """
 
     exit_code = 1
@@ -54,28 +54,28 @@ class AqueueError(Exception):
         self.hint = hint
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return all there is to tell, each with what is wrong and what to do about it."""
+        """Return each problem with its hint."""
         return [(self.message, self.hint)]
 
 
 class UsageError(AqueueError):
-    """A command was given something it cannot take."""
+    """Wrong usage of a command."""
 
     exit_code = 2
 
 
 class FileError(AqueueError):
-    """A task file or a configuration has an error in it.
+    """An error in a task file or a configuration.
 
     Args:
-        path: the file, as the person who reads the message knows it.
-        line: of the error, from 1; 0 when it concerns the file as a whole.
-        column: of the error, from 1.
+        path: the file, as the reader of the message knows it.
+        line: the line of the error, from 1; 0 if it concerns the whole file.
+        column: the column of the error, from 1.
         message: what is wrong.
-        hint: what to do about it.
+        hint: what to do.
 
     Attributes:
-        others: the other errors that were found with it, each of them without others.
+        others: further errors, which have no others of their own.
     """
 
     exit_code = 2
@@ -88,7 +88,7 @@ class FileError(AqueueError):
 
     @classmethod
     def together(cls, errors: Iterable[Self]) -> Self:
-        """Return the first of some errors, by files and lines, with the others; each once."""
+        """Return the first error by file and line, with the others attached, without duplicates."""
         every = {one.message: one for error in errors for one in (error, *error.others)}
         files = list(dict.fromkeys(error.path for error in every.values()))
         first, *others = sorted(
@@ -100,23 +100,23 @@ class FileError(AqueueError):
         return first
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return the first mistakes, each with its place and what to do about it, and how many more there are."""
+        """Return the first problems, each with its hint, and how many more there are."""
         every: list[FileError] = [self, *self.others]
-        told = [(error.message, error.hint) for error in every[:MAX_TOLD]]
-        left = len(every) - len(told)
-        return [*told, (f"and {left} more", "")] if left else told
+        reported = [(error.message, error.hint) for error in every[:MAX_REPORTED]]
+        left = len(every) - len(reported)
+        return [*reported, (f"and {left} more", "")] if left else reported
 
     def text(self) -> str:
-        """Return the same as text, with lines of their own for what to do."""
+        """Return the problems as text, with hints on separate lines."""
         return "\n".join(line for problem in self.problems() for line in problem if line)
 
     def lines(self) -> list[str]:
-        """Return the same as lines, one for each."""
+        """Return the problems as lines, one for each."""
         return ["; ".join(filter(None, problem)) for problem in self.problems()]
 
 
 class FolderError(AqueueError):
-    """There is no folder, or it is not safe to use."""
+    """The folder is missing or not safe to use."""
 
 
 class DatabaseError(AqueueError):
@@ -124,7 +124,7 @@ class DatabaseError(AqueueError):
 
 
 class DiskFullError(DatabaseError):
-    """There is no room left for what must be written."""
+    """The disk is full."""
 
 
 class BusyError(DatabaseError):
@@ -132,20 +132,20 @@ class BusyError(DatabaseError):
 
 
 class QueueError(AqueueError):
-    """A queue is empty, or does not take anything now."""
+    """A queue is empty, or accepts no runs now."""
 
 
 class ShortageError(AqueueError):
-    """The system has no more of something to give, such as threads."""
+    """The system has run out of a resource, such as threads."""
 
 
 class RunError(AqueueError):
-    """A run does not exist, or is not in a state in which this can be done to it."""
+    """A run does not exist, or its state does not allow the action."""
 
 
 class ScheduleError(AqueueError):
-    """A schedule does not exist, or there is another of its name."""
+    """A schedule does not exist, or its name is taken."""
 
 
 class SnapshotError(AqueueError):
-    """The code cannot be kept as it is, or an attempt cannot have a checkout of it."""
+    """A snapshot of the code cannot be made or checked out."""

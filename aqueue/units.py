@@ -1,4 +1,4 @@
-"""Sizes, durations, numbers and lists of things as people write them."""
+"""Sizes, durations, counts and lists as people write them."""
 
 import re
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ _MAX: Final = 1 << 60
 _UNITS: Final = "KMGT"
 
 SIZE: Final = "a size such as 20GiB or 500MiB"
-"""The sizes that are expected, in words."""
+"""The expected form of a size, for messages."""
 
 
 def parse_size(written: str | float) -> int:
     """Return the number of bytes.
 
     Args:
-        written: a number of bytes, or one with a unit: `20GiB`; `GB`, `G` and the like mean the same.
+        written: a number of bytes, or a number with a unit: `20GiB`; `GB` and `G` mean the same.
 
     Raises:
-        ValueError: it is neither, or negative.
+        ValueError: it is neither, negative or too large.
 
     >>> parse_size("20GiB"), parse_size("1.5M")
     (21474836480, 1572864)
@@ -37,7 +37,7 @@ def parse_size(written: str | float) -> int:
 
 
 def spell_size(size: int) -> str:
-    """Return a size as a person would say it; never as more than it is.
+    """Return a size in words, rounded down.
 
     >>> spell_size(21474836480), spell_size(524288000)
     ('20 GiB', '500 MiB')
@@ -54,13 +54,13 @@ _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def parse(written: str | float) -> float:
-    """Return the length in seconds.
+    """Return a duration in seconds.
 
     Args:
         written: a number of seconds, or days, hours, minutes and seconds in that order.
 
     Raises:
-        ValueError: it is neither, or it is negative or infinite.
+        ValueError: it is neither, or negative or infinite.
 
     >>> parse("1h30m")
     5400.0
@@ -78,7 +78,7 @@ def parse(written: str | float) -> float:
 
 
 def spell(seconds: float) -> str:
-    """Return the length as a person would say it, with two units at most.
+    """Return a duration in words, with at most two units.
 
     >>> spell(5400), spell(0.0314), spell(7.25)
     ('1h30m', '31ms', '7.2s')
@@ -99,7 +99,7 @@ def spell(seconds: float) -> str:
 
 
 def plural(number: int, one: str, many: str) -> str:
-    """Return the word that goes with a number of things.
+    """Return the singular or plural for a number.
 
     >>> plural(1, "is", "are"), plural(0, "is", "are")
     ('is', 'are')
@@ -118,7 +118,7 @@ def listed(names: Sequence[str], most: int) -> str:
 
 
 def named(noun: str, names: Sequence[str], most: int) -> str:
-    """Return the first of some things by their names, and how many more there are.
+    """Return a noun with the first of some names, and how many more there are.
 
     >>> named("run", ["3"], 2), named("run", ["3", "4", "5"], 2)
     ('run 3', 'runs 3, 4 and 1 more')
@@ -127,7 +127,7 @@ def named(noun: str, names: Sequence[str], most: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return so many things in words.
+    """Return a number with its noun.
 
     >>> counted(1, "run"), counted(2, "run")
     ('1 run', '2 runs')

@@ -83,7 +83,7 @@ def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _described(server: Server, stale_after: float, moment: float, hindrance: str) -> str:
-    parts = [f"up for {spell(max(moment - server.started_at, 0))}", f"{server.most_jobs} at a time"]
+    parts = [f"up for {spell(max(moment - server.started_at, 0))}", f"{server.max_jobs} at a time"]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
     for ids in server.owns:

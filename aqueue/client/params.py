@@ -60,12 +60,12 @@ class Params(msgspec.Struct, frozen=True):
             self._swept(one, requests).sweep for one in requests
         ):
             raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
-        from aqueue.model.sweep import HOW_MANY, SweepError
+        from aqueue.model.sweep import SAMPLES_HINT, SweepError
 
         try:
-            last = changed.last_name()
+            last = changed.longest_name()
         except SweepError as error:
-            hint = error.hint.replace(HOW_MANY, "with --samples 20")
+            hint = error.hint.replace(SAMPLES_HINT, "with --samples 20")
             raise UsageError(f"{task.name}: {error.message}", hint) from None
         if not is_name(last):
             raise UsageError(f"{last}: the name is too long for a sweep", "choose a shorter one with --name")
@@ -156,7 +156,7 @@ def _axis(key: str, written: str) -> "Axis | None":
     try:
         return sweep_syntax.parse_axis(written)
     except sweeps.SweepError as error:
-        hint = error.hint.replace(sweeps.AS_TEXT, f"for one text, write {_as_text(key, written)}")
+        hint = error.hint.replace(sweeps.TEXT_HINT, f"for one text, write {_as_text(key, written)}")
         raise UsageError(f"{key}: {error.message}", hint) from None
 
 

@@ -192,7 +192,7 @@ def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
         staying = [server for server in awake if _does_for(server, serving)]
         if not staying:
             return None
-        server = max(staying, key=lambda server: server.most_jobs)
+        server = max(staying, key=lambda server: server.max_jobs)
         for other in staying:
             wanted = (jobs or 0) if other is server else 0
             store.servers.ask_to_stay(other.id, wanted, serving.idle_timeout or 0.0, now())
@@ -213,11 +213,11 @@ def _stays(serving: Serving) -> str:
 def _changed(server: Server, jobs: int | None) -> str:
     if server.disabled_by is not None:
         return f", but starts nothing: queues are disabled ({server.disabled_by})"
-    if jobs is None or jobs == server.most_jobs:
-        return f", {server.most_jobs} at a time"
-    if jobs < server.most_jobs:
-        return f", {server.most_jobs} at a time: nothing changed"
-    return f": {jobs} at a time now, {server.most_jobs} before"
+    if jobs is None or jobs == server.max_jobs:
+        return f", {server.max_jobs} at a time"
+    if jobs < server.max_jobs:
+        return f", {server.max_jobs} at a time: nothing changed"
+    return f": {jobs} at a time now, {server.max_jobs} before"
 
 
 def _does_for(server: Server, serving: Serving) -> bool:

@@ -113,7 +113,7 @@ def _server_as_json(server: Server, hindrance: str) -> dict[str, Any]:
     return {
         "id": server.id,
         "pid": server.pid,
-        "jobs": server.most_jobs,
+        "jobs": server.max_jobs,
         "started_at": views.iso(server.started_at),
         "heartbeat_at": views.iso(server.heartbeat_at),
         "queues": server.queues,

@@ -48,7 +48,7 @@ class Waits:
         scene = self._scene
         lines = self._store.queues.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
         found = [
-            waiting_for(run, line, scene.limits, scene.moment, scene.hindered)
+            waiting_for(run, line, scene.limits, scene.moment, scene.shortages)
             for run, line in zip(runs, lines, strict=True)
         ]
         for index, run in enumerate(runs):
@@ -61,8 +61,8 @@ class Waits:
     def _scene(self) -> "_Scene":
         config = config_or_default(self._folder, self._warn)
         awake, silent = awake_and_silent(self._store, self._folder, config.stale_after)
-        hindered = {server.id: shortage_of(self._folder.servers, server.id) for server in awake}
-        return _Scene(limits_of(config), awake, silent, present(self._store), hindered)
+        shortages = {server.id: shortage_of(self._folder.servers, server.id) for server in awake}
+        return _Scene(limits_of(config), awake, silent, present(self._store), shortages)
 
     @cached_property
     def _boards(self) -> dict[str, dict[Key, Placed | Blocked]]:
@@ -75,7 +75,7 @@ class _Scene(NamedTuple):
     awake: Sequence[Server]
     silent: Sequence[Server]
     moment: float
-    hindered: Mapping[str, str]
+    shortages: Mapping[str, str]
 
 
 def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
@@ -101,7 +101,7 @@ def _waits_for_gpus(run: Run) -> bool:
 def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
     """Return what a server would say now to those of its runs that ask for GPUs."""
     its_limits = Limits(
-        jobs=server.most_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
+        jobs=server.max_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
     )
     board = board_of(store, server, limits)
     return {

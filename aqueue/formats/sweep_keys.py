@@ -93,7 +93,7 @@ def check_request(document: Document, request: Submission) -> None:
     from aqueue.model.sweep import SweepError
 
     try:
-        last = request.last_name()
+        last = request.longest_name()
     except SweepError as error:
         raise document.error(f"matrix: {error.message}", error.hint, at=("matrix",)) from None
     if not is_name(last):

@@ -11,7 +11,8 @@ from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import read
 from aqueue.formats.yaml_values import describe
 from aqueue.model.combinations import EXACT, amount
-from aqueue.model.sweep import AS_TEXT, MOST, Axis, Span, SweepError
+from aqueue.model.sweep import TEXT_HINT, Axis, Span, SweepError
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Value, all_stand_for, is_number, plain_text, stands_for
 
 
@@ -99,9 +100,9 @@ def refuse_lacking_comma(elements: Sequence[Any], is_quoted: Callable[[int], boo
 
 def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
     if not elements:
-        raise SweepError("it has no values; write one at least")
-    if len(elements) > MOST:
-        raise SweepError(f"it has {len(elements):,} values; the maximum is {MOST:,}")
+        raise SweepError("it has no values; write at least one")
+    if len(elements) > MAX_COMBINATIONS:
+        raise SweepError(f"it has {len(elements):,} values; the maximum is {MAX_COMBINATIONS:,}")
     had = set()
     for element in elements:
         if isinstance(element, list | dict):
@@ -113,7 +114,7 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
             raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
     if len(elements) == 1 and len(between_colons(text := plain_text(elements[0]))) == 2:
-        raise SweepError(f"{from_guild('uniform', text)}; {AS_TEXT}")
+        raise SweepError(f"{from_guild('uniform', text)}; {TEXT_HINT}")
     if len(elements) == 1:
         _refuse_lookalike(elements[0], in_list=True)
     return tuple(elements)
@@ -128,7 +129,7 @@ def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
     meant = meant_by_axis(value) if isinstance(value, str) else ""
     if meant and not (in_list and meant.startswith("[") and "(" not in value):
         end = ", which excludes its end" if meant.startswith("range(") and "…" not in meant else ""
-        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {AS_TEXT}")
+        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {TEXT_HINT}")
 
 
 def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
@@ -143,8 +144,8 @@ def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
         count = math.ceil((beyond - first) / each)
         if count <= 0:
             raise SweepError("it is empty; the end is not included, and counting down needs a negative step")
-        if count > MOST:
-            raise SweepError(f"it has {amount(count)} values; the maximum is {MOST:,}")
+        if count > MAX_COMBINATIONS:
+            raise SweepError(f"it has {amount(count)} values; the maximum is {MAX_COMBINATIONS:,}")
         kind = int if all(isinstance(number, int) for number in numbers) else float
         values = tuple(kind(first + index * each) for index in range(count))
     if len({*values, end}) <= count:

@@ -1,4 +1,4 @@
-"""The combinations of a sweep: from several values of each param, the params of each run. Pure."""
+"""The combinations of a sweep: the params of each run from the values of each param. Pure."""
 
 import difflib
 import math
@@ -8,14 +8,15 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import product
 
-from aqueue.model.sweep import HOW_MANY, MOST, Combination, Span, Sweep, SweepError
+from aqueue.model.sweep import SAMPLES_HINT, Combination, Span, Sweep, SweepError
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Scalar, Value, plain_text, stands_for
 
-_MAX_TRIES = 20 * MOST
-"""The number of draws in all: some combinations that are drawn were had already, or are excluded."""
+_MAX_TRIES = 20 * MAX_COMBINATIONS
+"""The total number of draws, since some combinations are drawn twice or are excluded."""
 
 EXACT = Context(prec=25)
-"""In it exp and ln are rounded correctly, hence the same everywhere; those of `math` are up to the machine."""
+"""A decimal context for exp and ln with equal results everywhere; those of `math` depend on the machine."""
 
 _Pairs = tuple[tuple[bool, Scalar], ...]
 
@@ -23,60 +24,58 @@ _Pairs = tuple[tuple[bool, Scalar], ...]
 def combinations(sweep: Sweep) -> list[Combination]:
     """Return the params of each run, in order.
 
-    Without `samples` these are all combinations in the order of the axes, the last of which changes fastest, less
-    what is excluded. With `samples` they are so many of them, no two the same, in the order in which they were
-    drawn.
+    Without `samples` these are all combinations that are not excluded, in the order of the axes; the last axis
+    changes fastest. With `samples` they are that many different combinations, in the order they were drawn.
 
-    Then the pairs of each of `include` are added to every combination in which they change no value of an axis;
-    they may change what an earlier one added. One that can be added to none is a combination of its own, after all
-    others, and nothing is added to it.
+    Then the pairs of each `include` entry are added to every combination in which they change no value of an axis;
+    they may change a pair that an earlier entry added. An entry that fits no combination becomes one of its own,
+    at the end, and no other entry is added to it.
 
-    Numbers are compared by their value, or as they are written where an axis has two of one value, such as 3.1 and
-    3.10; `true` is not 1.
+    Numbers are compared by value, or by spelling if an axis has two spellings of a value, such as 3.1 and 3.10;
+    `true` is not 1.
 
     Raises:
-        SweepError: with what is wrong with the sweep and what to do; among others, it has no combination, or more
-            than `MOST`.
+        SweepError: the sweep is invalid; for example it has no combination, or more than `MAX_COMBINATIONS`.
     """
     _check(sweep)
     made = _grid(sweep) if sweep.samples is None else _samples(sweep, sweep.samples)
     made += _include(sweep, made)
     if not made:
-        raise SweepError("exclude: no combination is left; exclude fewer of them")
-    if len(made) > MOST:
+        raise SweepError("exclude: no combination is left; exclude fewer")
+    if len(made) > MAX_COMBINATIONS:
         raise SweepError(
-            f"include: with what it adds there are {len(made):,} combinations; the maximum is {MOST:,}"
+            f"include: with what it adds there are {len(made):,} combinations; the maximum is {MAX_COMBINATIONS:,}"
         )
     return made
 
 
 def number_at(span: Span, part: float) -> float:
-    """Return the number that is this part, from 0 to 1, of the way from the least of a span to its largest."""
+    """Return the number at a fraction, from 0 to 1, of the way from the low to the high end of a span."""
     if span.is_log:
         low, width = _logarithms(span.low, span.high)
         number = float(EXACT.exp(EXACT.fma(Decimal(part), width, low)))
     else:
         number = span.low * (1 - part) + span.high * part
-    # Rounding is never to lead out of the span.
+    # Rounding must not leave the span.
     return min(max(number, span.low), span.high)
 
 
 def amount(count: int) -> str:
-    """Return how many there are, in words."""
-    # Python does not write out more than 4,300 digits, and nobody would read them.
+    """Return a count in words."""
+    # Python refuses to print more than 4,300 digits.
     return f"{count:,}" if count < 10**12 else "very many"
 
 
 @lru_cache
 def _logarithms(low: float, high: float) -> tuple[Decimal, Decimal]:
-    """Return the logarithm of the lower number, and the difference to that of the higher one."""
+    """Return the logarithm of `low`, and its difference from that of `high`."""
     least = EXACT.ln(Decimal(low))
     return least, EXACT.subtract(EXACT.ln(Decimal(high)), least)
 
 
 def _check(sweep: Sweep) -> None:
     if empty := [name for name, axis in sweep.axes.items() if axis == ()]:
-        raise SweepError(f"{empty[0]}: it has no values; write one at least")
+        raise SweepError(f"{empty[0]}: it has no values; write at least one")
     if not sweep.axes and (sweep.samples is not None or not sweep.include):
         raise SweepError("there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]")
     if {} in sweep.exclude or {} in sweep.include:
@@ -89,13 +88,13 @@ def _check(sweep: Sweep) -> None:
 
 
 def _identity(value: Value) -> tuple[bool, Scalar]:
-    """Return a key by which values are compared; unlike in Python, True and 1 differ."""
+    """Return a key to compare values by; unlike in Python, True and 1 differ."""
     scalar = stands_for(value)
     return isinstance(scalar, bool), scalar
 
 
-def _told_apart_by_text(sweep: Sweep) -> frozenset[str]:
-    """Return the axes of which two values differ in nothing but their spelling."""
+def _compared_by_text(sweep: Sweep) -> frozenset[str]:
+    """Return the axes with two values that differ only in their spelling."""
     return frozenset(
         name
         for name, axis in sweep.axes.items()
@@ -109,8 +108,8 @@ def _pairs(combination: Combination, names: Iterable[str], by_text: Container[st
 
 
 def _exclusion(sweep: Sweep) -> Callable[[Combination], bool]:
-    """Return a function that is True for a combination to leave out."""
-    by_text = _told_apart_by_text(sweep)
+    """Return a function that returns True for an excluded combination."""
+    by_text = _compared_by_text(sweep)
     by_names: dict[tuple[str, ...], set[_Pairs]] = {}
     for excluded in sweep.exclude:
         names = tuple(sorted(excluded))
@@ -124,24 +123,25 @@ def _grid(sweep: Sweep) -> list[Combination]:
     values: list[tuple[Value, ...]] = []
     for name, axis in sweep.axes.items():
         if isinstance(axis, Span):
-            raise SweepError(f"{name}: it may be any number in between; say how many to take, {HOW_MANY}")
+            raise SweepError(f"{name}: it is a continuous range; say how many samples to take, {SAMPLES_HINT}")
         values.append(axis)
-    if (count := math.prod(map(len, values))) > MOST:
-        hint = f"take fewer values, or pick some combinations {HOW_MANY}"
-        raise SweepError(f"there are {amount(count)} combinations, and the maximum is {MOST:,}; {hint}")
+    if (count := math.prod(map(len, values))) > MAX_COMBINATIONS:
+        hint = f"take fewer values, or pick some combinations {SAMPLES_HINT}"
+        found = f"there are {amount(count)} combinations, and the maximum is {MAX_COMBINATIONS:,}"
+        raise SweepError(f"{found}; {hint}")
     is_excluded = _exclusion(sweep)
     grid = (dict(zip(sweep.axes, chosen, strict=True)) for chosen in product(*values))
     return [made for made in grid if not is_excluded(made)]
 
 
 def _samples(sweep: Sweep, count: int) -> list[Combination]:
-    if not 1 <= count <= MOST:
-        raise SweepError(f"samples: expected a number from 1 to {MOST:,}, got {amount(count)}")
-    # Only of random() does Python promise that it stays the same for a seed, whatever the version:
+    if not 1 <= count <= MAX_COMBINATIONS:
+        raise SweepError(f"samples: expected a number from 1 to {MAX_COMBINATIONS:,}, got {amount(count)}")
+    # Python promises stable results across versions only for random():
     # https://docs.python.org/3/library/random.html#notes-on-reproducibility
-    chance = random.Random(sweep.seed or 0).random  # noqa: S311 - nothing is kept secret by it
+    chance = random.Random(sweep.seed or 0).random  # noqa: S311 - not for security
     discrete = [len(axis) for axis in sweep.axes.values() if not isinstance(axis, Span)]
-    if len(discrete) == len(sweep.axes) and math.prod(discrete) <= MOST:
+    if len(discrete) == len(sweep.axes) and math.prod(discrete) <= MAX_COMBINATIONS:
         return _picked(_grid(sweep), count, chance)
     return list(_drawn(sweep, count, chance))
 
@@ -157,32 +157,32 @@ def _picked(grid: list[Combination], count: int, chance: Callable[[], float]) ->
 
 
 def _drawn(sweep: Sweep, count: int, chance: Callable[[], float]) -> Iterator[Combination]:
-    """Yield combinations drawn axis by axis, where there are too many to make them all."""
+    """Yield combinations drawn axis by axis, for sweeps too large to list."""
     is_excluded = _exclusion(sweep)
-    by_text = _told_apart_by_text(sweep)
-    had = set()
+    by_text = _compared_by_text(sweep)
+    seen = set()
     for _ in range(_MAX_TRIES):
         made: Combination = {}
         for name, axis in sweep.axes.items():
             part = chance()
             made[name] = number_at(axis, part) if isinstance(axis, Span) else axis[int(part * len(axis))]
         pairs = _pairs(made, made, by_text)
-        if pairs in had or is_excluded(made):
+        if pairs in seen or is_excluded(made):
             continue
         yield made
-        had.add(pairs)
-        if len(had) == count:
+        seen.add(pairs)
+        if len(seen) == count:
             return
     raise SweepError(
-        f"samples: only {len(had):,} of {count:,} combinations were found; exclude less, or pick fewer"
+        f"samples: only {len(seen):,} of {count:,} combinations were found; exclude less, or pick fewer"
     )
 
 
 def _include(sweep: Sweep, originals: Sequence[Combination]) -> list[Combination]:
     """Add the entries of `include` to the originals that they fit, and return those that fit none."""
     alone = []
-    by_text = _told_apart_by_text(sweep)
-    # Which originals have which values, by the names of axes.
+    by_text = _compared_by_text(sweep)
+    # The originals by their values, for each tuple of axis names.
     by_names: dict[tuple[str, ...], dict[_Pairs, list[Combination]]] = {}
     for included in sweep.include:
         names = tuple(name for name in sweep.axes if name in included)

@@ -12,13 +12,13 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults for keys that a task file omits.
 
     Attributes:
-        name: None where a file must name its tasks.
+        name: the default name; None if a file must name its tasks.
         queue: None for the local queue.
-        working_dir: where it runs; an absolute path.
-        base: what a `working_dir` in the file is relative to.
+        working_dir: an absolute path.
+        base: the directory that a `working_dir` in the file is relative to.
         timeout: seconds.
         log_limit: bytes.
-        timezone: in which schedules are meant, or `local`.
+        timezone: the timezone of schedules, or `local`.
     """
 
     name: str | None
@@ -33,13 +33,13 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue that somebody configured.
+    """A configured queue.
 
     Attributes:
-        max_concurrency: how many of its runs may run at the same time.
-        wait_for_running: whether it starts a run only while no other run of the folder is running.
-        paused: whether the configuration keeps it from starting anything.
-        gpus: the only GPUs that its runs get; None: all.
+        max_concurrency: the maximum number of its runs at a time.
+        wait_for_running: whether its runs start only while no other run of the folder is running.
+        paused: whether the configuration pauses it.
+        gpus: the only GPUs its runs may use; None: all.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Rules for allocating GPUs; `gpus:` in aqueue.yaml.
 
     Attributes:
-        slots: how many runs may share a GPU.
-        share_with_others: whether other people's processes on a GPU do not matter.
-        ignore_memory: bytes in use on a GPU that do not matter.
-        by_uuid: whether commands are told UUIDs rather than indices.
-        devices: the only GPUs there are; None: all that are found.
+        slots: the number of runs that may share a GPU.
+        share_with_others: whether to use a GPU although other processes use it.
+        ignore_memory: bytes in use on a GPU that count as none.
+        by_uuid: whether commands get UUIDs instead of indices.
+        devices: the only GPUs to use; None: all that are found.
     """
 
     slots: int = 1
@@ -71,18 +71,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of a folder. All durations are in seconds.
 
     Attributes:
-        jobs: runs at the same time in queues that nobody configured.
-        idle_timeout: exit when nothing has been queued or running for so long; None: never.
-        heartbeat_interval: between two signs of life of a server.
-        stale_after: when a server without one is said to give none.
-        grace: between SIGTERM and SIGKILL.
-        env, timeout, retries, log_limit: what a task gets that does not say.
-        keep: how long ended runs are remembered.
-        queues: those that are configured, by their names.
-        disabled_by: what says that nothing may be queued or started; None if nothing does.
-        timezone: in which schedules are meant that do not say, or `local`.
-        gpus: how GPUs are given away.
-        warnings: what is no error, but should be changed.
+        jobs: the maximum number of runs at a time in unconfigured queues.
+        idle_timeout: the time without queued or running runs after which a server exits; None: never.
+        heartbeat_interval: the time between two heartbeats of a server.
+        stale_after: the age at which a heartbeat is stale.
+        grace: the time between SIGTERM and SIGKILL.
+        env, timeout, retries, log_limit: defaults of tasks.
+        keep: how long ended runs are kept.
+        queues: the configured queues by name.
+        disabled_by: the setting that disables all queues; None if none does.
+        timezone: the default timezone of schedules, or `local`.
+        gpus: the rules for allocating GPUs.
+        warnings: problems that are not errors.
     """
 
     jobs: int = 1
@@ -102,7 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
-        """Return what a task gets that its file does not say; see `Defaults`."""
+        """Return the defaults for keys a task file omits."""
         return Defaults(
             name=name,
             queue=queue,

@@ -10,13 +10,13 @@ from aqueue.model.schedule import Schedule
 
 
 class RunAccepted(msgspec.Struct, frozen=True):
-    """There is a new run, or there are those of a sweep.
+    """A new run, or the runs of a sweep.
 
     Attributes:
-        id: of the first; the others of a sweep have those that follow.
-        name: of the task.
-        source: the path within the folder of the file that it was, or its due time.
-        sweep: how many runs a sweep has; None if it is none.
+        id: the id of the first run; those of a sweep are consecutive.
+        name: the name of the task.
+        source: the path of its file within the folder, or its due time.
+        sweep: the number of runs of a sweep; None if it is none.
     """
 
     id: int
@@ -28,17 +28,17 @@ class RunAccepted(msgspec.Struct, frozen=True):
 
 
 class RunStarted(msgspec.Struct, frozen=True):
-    """An attempt of a run begins, or goes on under this server when `adopted`."""
+    """The start of an attempt, or its continuation under this server if `adopted`."""
 
     run: Run
     adopted: bool = False
 
 
 class RunEnded(msgspec.Struct, frozen=True):
-    """An attempt is over; `run` is as it is now, perhaps queued again.
+    """The end of an attempt; `run` is its current state, perhaps queued again.
 
     Attributes:
-        seconds: how long the attempt took.
+        seconds: the duration of the attempt.
     """
 
     run: Run
@@ -46,18 +46,18 @@ class RunEnded(msgspec.Struct, frozen=True):
 
 
 class RunAborted(msgspec.Struct, frozen=True):
-    """A run will not start, because of what it comes after."""
+    """The abortion of a run because of a prerequisite."""
 
     run: Run
 
 
 class ScheduleChanged(msgspec.Struct, frozen=True):
-    """A schedule came, changed or ended.
+    """The addition, change or end of a schedule.
 
     Attributes:
-        file: its path within the folder.
-        schedule: as it is now; None once it has ended.
-        next_due: in seconds since the epoch; None while it is paused, and if it is never due again.
+        file: the path of its file within the folder.
+        schedule: its current version; None once it has ended.
+        next_due: seconds since the epoch; None if it is paused or never due again.
         is_paused: whether it is paused.
     """
 
@@ -69,11 +69,11 @@ class ScheduleChanged(msgspec.Struct, frozen=True):
 
 
 class FileRejected(msgspec.Struct, frozen=True):
-    """A file was bad; `moved_to` says where it is now.
+    """The rejection of a file; `moved_to` is its new path.
 
     Attributes:
-        error, hint: the first mistake in it.
-        more: lines about the others.
+        error, hint: the first error in it.
+        more: lines about the other errors.
     """
 
     source: str
@@ -84,14 +84,14 @@ class FileRejected(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something else that a person should know; `urgent` when it needs them."""
+    """Another message for the user; `urgent` if the user must act."""
 
     text: str
     urgent: bool = False
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """Something only the curious want to know."""
+    """A message for verbose output only."""
 
     text: str
 
@@ -100,7 +100,7 @@ Event = RunAccepted | RunStarted | RunEnded | RunAborted | ScheduleChanged | Fil
 
 
 class Report(Protocol):
-    """Takes events as they happen."""
+    """A receiver of events."""
 
     def __call__(self, *events: Event) -> None:
-        """Take these, in this order; must return at once and not raise."""
+        """Handle events in this order; returns at once and never raises."""

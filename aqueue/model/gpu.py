@@ -111,7 +111,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
         """Return the allocation of this GPU to a run."""
         return Allocation(self.key, self.label, self.instance is not None)
 
-    def is_meant_by(self, id_: GpuId) -> bool:
+    def is_referred_to_by(self, id_: GpuId) -> bool:
         """Return True if `id_` refers to this GPU."""
         written = str(id_)
         if self.instance is None and written == str(self.index):
@@ -142,7 +142,7 @@ def text_of(demand: GpuRequest | None) -> str:
 
 def within(gpus: Iterable[Gpu], ids: Sequence[GpuId] | None) -> list[Gpu]:
     """Return the GPUs that any of `ids` refers to; all if `ids` is None."""
-    return [gpu for gpu in gpus if ids is None or any(map(gpu.is_meant_by, ids))]
+    return [gpu for gpu in gpus if ids is None or any(map(gpu.is_referred_to_by, ids))]
 
 
 def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
@@ -163,9 +163,9 @@ def resolved(gpus: Sequence[Gpu], ids: Sequence[GpuId]) -> tuple[list[Gpu], list
     """Return a different GPU for each id, and the ids for which no GPU is left."""
     found: dict[GpuId, Gpu] = {}
     # The most specific first: an id that matches several GPUs gets one that the others leave.
-    for id_ in sorted(ids, key=lambda id_: sum(gpu.is_meant_by(id_) for gpu in gpus)):
+    for id_ in sorted(ids, key=lambda id_: sum(gpu.is_referred_to_by(id_) for gpu in gpus)):
         for gpu in gpus:
-            if gpu.is_meant_by(id_) and gpu not in found.values():
+            if gpu.is_referred_to_by(id_) and gpu not in found.values():
                 found[id_] = gpu
                 break
     return [found[id_] for id_ in ids if id_ in found], [id_ for id_ in ids if id_ not in found]

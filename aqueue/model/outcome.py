@@ -9,30 +9,30 @@ from aqueue.model.run import Metric, Run
 
 
 class End(Enum):
-    """The ways in which an attempt can end."""
+    """The ways an attempt can end."""
 
     EXITED = auto()
-    """Its process is over, and the exit code is known."""
+    """Its process ended, and the exit code is known."""
     STOPPED = auto()
-    """A person stopped it: it is not tried again."""
+    """A user stopped it: it is not retried."""
     TIMED_OUT = auto()
-    """It was stopped because it took longer than the task's timeout."""
+    """It was stopped because it exceeded the task's timeout."""
     FAILED_TO_START = auto()
-    """There never was a process, and trying once more would not help."""
+    """No process could be started, and a retry would not help."""
     LOST = auto()
-    """Its process is gone and nobody saw how it ended."""
+    """Its process is gone, and its exit code is unknown."""
     NEVER_STARTED = auto()
-    """It was claimed, but nothing of it ever ran: the run is as good as before."""
+    """It was claimed, but nothing ran: the run is queued as before."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one attempt of a run.
 
     Attributes:
-        exit_code: as a shell gives it, 128 + n for signal n; None when there is none.
-        why: for the ends that need words: who stopped it, why it did not start.
+        exit_code: as in a shell, 128 + n for signal n; None if there is none.
+        why: a detail of the end, such as who stopped it or why it did not start.
         at: seconds since the epoch.
-        metrics: what the attempt measured.
+        metrics: the metrics of the attempt.
     """
 
     run: Run
@@ -44,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> int | None:
-        """Return the signal that ended the process, by its exit code; None if none did."""
+        """Return the signal that ended the process, from its exit code; None if none did."""
         number = (self.exit_code or 0) - 128
         return number if number in _SIGNALS else None
 

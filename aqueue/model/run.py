@@ -13,7 +13,7 @@ from aqueue.model.values import Value, plain_text
 Metric = str | int | float | bool
 
 NOT_YET: Final = float("inf")
-"""When a run is ready that comes after others which are not over."""
+"""The `ready_at` of a run whose prerequisites are not over."""
 
 
 class State(StrEnum):
@@ -30,7 +30,7 @@ class State(StrEnum):
 ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.ABORTED})
 
 TRANSITIONS: Final = {
-    # Out of the queue to how it had ended: a retry that has not begun was taken back.
+    # To an ended state: a retry was cancelled before it started, which restores the previous end.
     State.HELD: ENDED | {State.QUEUED},
     State.QUEUED: ENDED | {State.HELD, State.RUNNING},
     State.RUNNING: ENDED | {State.QUEUED},
@@ -38,7 +38,7 @@ TRANSITIONS: Final = {
     State.FAILED: frozenset({State.QUEUED}),
     State.ABORTED: frozenset({State.QUEUED}),
 }
-"""Which states a run may go to from each state; nothing else ever happens to it."""
+"""The states that may follow each state."""
 
 
 class Trigger(StrEnum):
@@ -54,23 +54,23 @@ class Trigger(StrEnum):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to execute a task, as the store has it.
+    """One request to execute a task, as stored.
 
     Times are seconds since the epoch.
 
     Attributes:
         attempt: the number of the last attempt, 0 before the first.
         failures: attempts that failed and count against `task.retries`.
-        losses: attempts that were lost, and after which it was queued again.
-        ready_at: not to be started before; None for at once; `NOT_YET` while it waits for what it comes after, and
-            still so if it was aborted because of that.
-        server: who runs it; None unless it is running.
-        cancel: why it is to be stopped, once somebody asked for that.
-        direct: whether it may be started although queues are disabled.
-        gpus: that it has, or had in the attempt after which it was over.
-        prerequisites: names the runs that it comes after; None if there are none.
-        metrics: what its last attempt measured.
-        took: seconds that its last attempt took; None while there is none that is over.
+        losses: lost attempts after which it was queued again.
+        ready_at: the earliest start; None: at once; `NOT_YET` while it waits for prerequisites, also after it was
+            aborted because of one.
+        server: the id of the server that runs it; None unless it is running.
+        cancel: why it is to be stopped; None if no one has asked for that.
+        direct: whether it may start although queues are disabled.
+        gpus: the GPUs of its current attempt, or of the last if the run is over.
+        prerequisites: the id of its set of prerequisites; None if there is none.
+        metrics: the metrics of its last attempt.
+        took: the duration of its last attempt in seconds; None if none has ended.
     """
 
     id: int
@@ -101,7 +101,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     took: float | None = None
 
     def _repr_html_(self) -> str:
-        """Return the run as a notebook shows it."""
+        """Return the run as HTML for notebooks."""
         from html import escape
 
         facts = {"run": f"{self.id} {self.name}:{self.run_id}", "state": self.state, "reason": self.reason}
@@ -111,7 +111,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One start of a run's process; `finished_at` is None while it goes on."""
+    """One start of a run's process; `finished_at` is None until it ends."""
 
     number: int
     started_at: float

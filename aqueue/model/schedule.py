@@ -10,25 +10,25 @@ from aqueue.model.task import Code, Snapshot, Task
 
 
 class Overlap(StrEnum):
-    """The rule for a due time while earlier runs of the schedule are not over."""
+    """The rule for a due time while earlier runs of the schedule are unfinished."""
 
     ALL = "all"
-    """Its run waits for its turn."""
+    """Queue its run anyway."""
     SKIP = "skip"
-    """It is skipped while the previous run is queued or running."""
+    """Skip it while the previous run is queued or running."""
     LATEST = "latest"
-    """Its run takes the place of those that wait."""
+    """Replace waiting runs by its run."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A schedule: the times at which a submission is due.
 
     Attributes:
-        submission: what is submitted at each due time; its task and the schedule have one name.
-        expressions: in cron's language, of five fields each; due is what any of them says.
-        at: the only due time, in seconds since the epoch, where there are no expressions.
-        timezone: in which the expressions are meant, such as `Europe/Berlin`.
-        catchup_window: seconds that a missed time may lie back and still be made up for; 0: none is.
+        submission: the submission at each due time; its task has the name of the schedule.
+        expressions: cron expressions of five fields; the schedule is due when any of them is.
+        at: the only due time, in seconds since the epoch, if there are no expressions.
+        timezone: the timezone of the expressions, such as `Europe/Berlin`.
+        catchup_window: the age in seconds up to which missed times are made up for; 0: none.
     """
 
     submission: Submission
@@ -45,21 +45,21 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """Return its name in the folder, which is that of its runs."""
+        """Return its name, which is also that of its runs."""
         return self.task.name
 
     @property
     def times(self) -> tuple[object, ...]:
-        """Return what is the same for two schedules that are due, and made up for, at the same times."""
+        """Return the fields that decide when it is due and which missed times are made up for."""
         return self.expressions, self.at, self.timezone, self.catchup_window
 
     def submission_at(self, due: float, run_id: str) -> Submission:
-        """Return what is submitted at a due time: the runs of a sweep have a group of that time.
+        """Return the submission at a due time; the runs of a sweep get a group for that time.
 
-        Without a seed, other samples are picked each time.
+        Without a seed, each time has different samples.
 
         Args:
-            run_id: of the due time.
+            run_id: the run_id of the due time.
         """
         sweep, task = self.submission.sweep, self.task
         if sweep is None:
@@ -72,12 +72,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeptCode(msgspec.Struct, frozen=True):
-    """Code that was kept for a due time.
+    """Code kept for a due time.
 
     Attributes:
-        as_of: when that was asked for.
+        as_of: when it was requested.
         snapshot: the code; None if it could not be kept.
-        why_not: why it could not.
+        why_not: why it could not be kept.
     """
 
     as_of: float
@@ -86,20 +86,20 @@ class KeptCode(msgspec.Struct, frozen=True):
 
 
 Kept = Mapping[Code, KeptCode]
-"""The code that was kept for due times."""
+"""The code kept for due times."""
 
 
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule as the store has it.
+    """A schedule as stored.
 
     Attributes:
-        file: where it is written, within the folder; None once it has ended.
-        handled_until: what was due by then is made, missed or skipped.
-        next_due: None while it is paused, and if it is never due again.
-        missed_after: since when there are missed times that nobody has decided about; None if there are none.
-        missed_at: when they were found to be missed.
-        missed: how many due times were missed for good.
-        error: what is wrong with the file as it is now; `schedule` is its last good version then.
+        file: the path of its file within the folder; None once it has ended.
+        handled_until: due times up to this one are made, missed or skipped.
+        next_due: None if it is paused or never due again.
+        missed_after: unhandled missed times are later than this; None if there are none.
+        missed_at: when they were recorded as missed.
+        missed: the number of due times that were missed for good.
+        error: the error in the current file; `schedule` is then its last good version.
     """
 
     name: str

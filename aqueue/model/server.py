@@ -1,4 +1,4 @@
-"""Servers, as the store knows them."""
+"""Servers, as stored."""
 
 from enum import StrEnum
 
@@ -8,30 +8,30 @@ from aqueue.model.gpu import GpuId
 
 
 class Leaving(StrEnum):
-    """The way in which a server is asked to leave."""
+    """The way a server is asked to leave."""
 
     WHEN_DONE = "when done"
-    """It starts no more runs, and exits when its own have ended."""
+    """Start no more runs, and exit after those running have ended."""
     AT_ONCE = "at once"
-    """It stops its runs, and exits."""
+    """Stop all runs, and exit."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """A process that serves the folder.
 
     Attributes:
-        id: names the file that it keeps locked while it lives.
-        boot: the boot of the machine that it was started in.
-        jobs: runs at the same time in queues that nobody configured, as it says itself.
-        raised_to: how many of them somebody has asked for; it counts if there are more.
-        heartbeat_at: its last sign of life.
-        queues: the only queues it serves; None for all.
+        id: the name of the file that it keeps locked while it is up.
+        boot: the boot of the machine in which it started.
+        jobs: its own maximum number of runs at a time in unconfigured queues.
+        raised_to: the maximum requested since; the larger of the two applies.
+        heartbeat_at: the time of its last heartbeat.
+        queues: the only queues it serves; None: all.
         log: the file of its messages; None if they go to its terminal.
-        wanted_at: when somebody last asked for it to be up.
-        stays_for: how many seconds without work it was then asked to stay, if it would leave earlier.
-        disabled_by: what says that it may start nothing; None if nothing does.
-        leaving: how it is to exit; None unless it has been asked to.
-        owns: it has only GPUs that each of these lists means.
+        wanted_at: when `aqueue start` last asked it to stay.
+        stays_for: the idle timeout in seconds requested then; the longer of the two applies.
+        disabled_by: the setting that disables its queues; None if none does.
+        leaving: how it is asked to leave; None if it is not.
+        owns: lists of GPUs; it may use only GPUs that are in every list.
     """
 
     id: str
@@ -50,10 +50,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     owns: tuple[tuple[GpuId, ...], ...] = ()
 
     @property
-    def most_jobs(self) -> int:
-        """Return how many runs may run at the same time in queues that nobody configured."""
+    def max_jobs(self) -> int:
+        """Return the maximum number of runs at a time in unconfigured queues."""
         return max(self.jobs, self.raised_to)
 
     def serves(self, queue: str) -> bool:
-        """Return True if it starts runs of this queue."""
+        """Return True if the server serves a queue."""
         return self.leaving is None and (self.queues is None or queue in self.queues)

@@ -1,4 +1,4 @@
-"""Submissions: one run, or all those of a sweep, and the runs that they come after; and what they became. Pure."""
+"""Submissions: a task or a sweep with its prerequisites, and the runs it became. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -12,11 +12,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One submission: a document of a task file, or a command.
 
     Attributes:
-        task: as it is written.
+        task: the task as written.
         sweep: each of its combinations becomes a run; None: there is one run.
-        after: runs and groups that are known already, as they are written.
-        needs: tasks of the same file, or runs of them, by their names.
-        after_any: whether the runs start however those have ended, not only when they have succeeded.
+        after: existing runs and groups it comes after, as written.
+        needs: names of tasks of the same file, or of their runs, that it needs.
+        after_any: whether it starts however these end, not only if they succeed.
     """
 
     task: Task
@@ -26,10 +26,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after_any: bool = False
 
     def size(self) -> int:
-        """Return how many runs it makes.
+        """Return the number of its runs.
 
         Raises:
-            SweepError: its sweep makes no sense.
+            SweepError: the sweep is invalid.
         """
         if self.sweep is None:
             return 1
@@ -38,16 +38,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return len(combinations(self.sweep))
 
     def tasks(self) -> list[Task]:
-        """Return what each of its runs executes, in the order of the runs.
+        """Return the task of each of its runs, in order.
 
-        Those of a sweep are named `train-1`, `train-2` …, and have a group in common.
+        Those of a sweep are named `train-1`, `train-2` …, and share a group.
 
         Raises:
-            SweepError: its sweep makes no sense.
+            SweepError: the sweep is invalid.
         """
         if self.sweep is None:
             return [self.task]
-        # Imported here: most commands have nothing to do with sweeps, and are to be instant.
+        # Imported here: most commands need no sweeps, and must feel instant.
         from aqueue.model.combinations import combinations
 
         task, group = self.task, self.task.group or self.task.name
@@ -59,38 +59,38 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ]
 
     def is_named_in(self, after: Collection[str]) -> bool:
-        """Return True if one of these entries of `after` means its task, its group, or one of its runs."""
+        """Return True if an entry of `after` refers to its task, its group or one of its runs."""
         name, group = self.task.name, self.task.group or (self.task.name if self.sweep is not None else None)
         if name in after or (group is not None and f"group:{group}" in after):
             return True
         return self.sweep is not None and any(entry.startswith(f"{name}-") for entry in after)
 
-    def last_name(self) -> str:
-        """Return the name of its last run, than which none is longer.
+    def longest_name(self) -> str:
+        """Return the longest name of its runs.
 
         Raises:
-            SweepError: its sweep makes no sense.
+            SweepError: the sweep is invalid.
         """
         return self.names()[-1]
 
     def names(self) -> list[str]:
-        """Return the names by which other tasks of its file may need its runs."""
+        """Return the names that `needs` of other tasks may use."""
         if self.sweep is None:
             return [self.task.name]
         return [name for name, _ in self.by_name(range(self.size()))]
 
     def by_name(self, runs: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
-        """Yield each name by which other tasks of its file may need its runs, with the ids of those runs."""
+        """Yield each name that `needs` of other tasks may use, with the ids of its runs."""
         yield self.task.name, runs
         if self.sweep is not None:
             yield from ((f"{self.task.name}-{number}", (run,)) for number, run in enumerate(runs, start=1))
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A submission that is in the store.
+    """A submission with its runs in the store.
 
     Attributes:
-        run_ids: the ids of its runs, in their order.
+        run_ids: the ids of its runs, in order.
     """
 
     submission: Submission
@@ -98,5 +98,5 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 def run_ids(accepted: Iterable[Accepted]) -> list[int]:
-    """Return the ids of the runs that all of these became."""
+    """Return the ids of the runs of several submissions."""
     return [id_ for one in accepted for id_ in one.run_ids]

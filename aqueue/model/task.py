@@ -1,4 +1,4 @@
-"""Tasks, as written: what to run, and under which limits."""
+"""Tasks: what to run, and under which limits."""
 
 import re
 from collections.abc import Iterable
@@ -13,31 +13,31 @@ from aqueue.model.values import Value
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-"""The names that a variable may have."""
+"""The valid names of variables."""
 
 PARAM: Final = re.compile(rf"{VARIABLE.pattern}(\.[A-Za-z0-9_]+)*", re.ASCII)
-"""The names that a param may have: those of variables, also with dots between them, as in DVC and Hydra."""
+"""The valid names of params: names of variables joined by dots, as in DVC and Hydra."""
 
 MAX_COMBINATIONS: Final = 10_000
-"""The number of combinations a sweep may have, and how many values an axis."""
+"""The maximum number of combinations of a sweep, and of values of an axis."""
 
 
 class Priority(IntEnum):
-    """Of two runs that wait, the one with the lower number goes first."""
+    """The priority of a run; the lower number goes first."""
 
     HIGH = 0
     LOW = 1
     CATCHUP = 2
-    """Low, too, but behind what is due now: what was missed is late anyway."""
+    """Low, but behind runs that are due now: a missed run is late anyway."""
 
     @property
     def word(self) -> str:
-        """Return the priority as it is written in a task file."""
+        """Return the priority as written in a task file."""
         return "high" if self is Priority.HIGH else "low"
 
     @classmethod
     def of(cls, word: str) -> "Priority":
-        """Return the priority that is written as `word`, `high` or `low`."""
+        """Return the priority written as `word`: `high` or `low`."""
         return cls[word.upper()]
 
 
@@ -45,11 +45,11 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
     """The rules for retrying a failed run.
 
     Attributes:
-        limit: attempts after the first.
+        limit: the number of attempts after the first.
         delay: seconds before the first retry.
-        backoff: what the delay is multiplied by from one retry to the next.
-        max_delay: seconds that the delay never exceeds.
-        exit_codes: the exit codes after which it is tried again; empty: any failure.
+        backoff: the factor from one delay to the next.
+        max_delay: the maximum delay in seconds.
+        exit_codes: the exit codes to retry after; empty: any failure.
     """
 
     limit: int = 0
@@ -71,7 +71,7 @@ class Retries(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Keep(StrEnum):
-    """The rule for keeping checkouts once their attempts are over."""
+    """The rule for keeping checkouts after their attempts end."""
 
     ALWAYS = "always"
     FAILED = "failed"
@@ -80,12 +80,12 @@ class Keep(StrEnum):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Code as it was at one moment.
+    """A snapshot of code.
 
     Attributes:
-        repository: the directory in which git has it, that of all its worktrees; an absolute path.
-        commit: the id of a commit that has all tracked files as they were.
-        prefix: the working directory of the task within that commit; empty for its top.
+        repository: the absolute path of the git directory, which all worktrees share.
+        commit: the id of a commit of all tracked files as they were.
+        prefix: the working directory of the task within the commit; empty for its root.
     """
 
     repository: str
@@ -97,9 +97,9 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rules for giving each attempt a checkout of its own.
 
     Attributes:
-        copy, link: untracked things that it needs, copied or linked: paths within the working directory.
-        keep: which checkouts stay.
-        snapshot: what is checked out; None until the run is queued.
+        copy, link: untracked paths in the working directory to copy or link.
+        keep: which checkouts to keep.
+        snapshot: the code to check out; None until the run is queued.
     """
 
     copy: tuple[str, ...] = ()
@@ -109,29 +109,29 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Code = tuple[str, Isolation]
-"""Code to keep: a working directory, and how its attempts are isolated."""
+"""Code to keep: a working directory and the isolation of its attempts."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task with every default filled in.
 
     Attributes:
-        command: a string for `shell`, or the arguments of a program that is run as it is.
-        queue: None stands for the local queue, which has the run's name.
-        params: given to the command as environment variables; see `variable_of`.
+        command: a string for `shell`, or a program with its arguments, run without a shell.
+        queue: None: the local queue, which has the name of the run.
+        params: passed to the command as environment variables; see `variable_of`.
         arguments: positional params, `$1`, `$2` … of a shell command.
-        base_env, env: variables that the command gets over the server's own, the latter over the former.
-        is_literal: whether `env` and the words of the command are taken as they are, with nothing filled in.
+        base_env, env: variables added to the server's own; `env` overrides `base_env`.
+        is_literal: whether `env` and the words of the command are used without substitution.
         working_dir: an absolute path.
-        shell: what runs a string; None for /bin/sh, which then is the attempt's own first process.
-        timeout: seconds that an attempt may take, or None for ever.
-        log_limit: bytes of output of an attempt that are kept, see `long_logs`; None: all.
-        requeue: whether a run that was lost is queued again.
-        gpus: how many, or which; 0 hides all; None: whatever the server's environment says.
+        shell: the shell for a string; None: /bin/sh, which is then the first process of the attempt.
+        timeout: the maximum duration of an attempt in seconds; None: unlimited.
+        log_limit: the bytes of output to keep for an attempt, see `long_logs`; None: all.
+        requeue: whether a lost run is queued again.
+        gpus: the number of GPUs, or particular ones; 0 hides all; None: those of the server's environment.
         gpu_memory: bytes that must be free on each GPU.
-        group: what the runs of a sweep, and others that belong together, have in common.
-        isolate: None: it runs in `working_dir` itself.
-        outputs: what is copied to the run's folder at the end: paths and patterns within the working directory.
+        group: a name shared by runs that belong together, such as those of a sweep.
+        isolate: None: attempts run in `working_dir` itself.
+        outputs: paths and patterns in the working directory to copy to the run's folder at the end.
     """
 
     name: str
@@ -159,17 +159,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """Return the code that its attempts check out; None if they do not, or it is not queued yet."""
+        """Return the code its attempts check out; None if they do not, or if it is not queued yet."""
         return self.isolate.snapshot if self.isolate is not None else None
 
     @property
     def code(self) -> Code | None:
-        """Return which code its attempts check out; None if they do not."""
+        """Return the code to keep for its attempts; None if they are not isolated."""
         return None if self.isolate is None else (self.working_dir, self.isolate)
 
     @property
     def demand(self) -> GpuRequest | None:
-        """Return the GPUs that it asks for; None if it asks for none."""
+        """Return the GPUs it requests; None if it requests none."""
         if not self.gpus:
             return None
         if isinstance(self.gpus, int):
@@ -178,37 +178,37 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def is_name(text: str) -> bool:
-    """Return True if this may be a name, a run_id or a queue."""
+    """Return True if `text` is valid as a name, a run_id or a queue."""
     return _NAME.fullmatch(text) is not None and text not in (".", "..")
 
 
 def is_param(text: str) -> bool:
-    """Return True if a param may have this name."""
+    """Return True if `text` is valid as the name of a param."""
     return PARAM.fullmatch(text) is not None and not variable_of(text).startswith("AQUEUE_")
 
 
 def variable_of(param: str) -> str:
-    """Return the environment variable that a param is given to the command as.
+    """Return the environment variable for a param.
 
-    With an underscore for a dot, since many shells drop variables with dots in their names, dash among them.
+    Dots become underscores, since many shells, such as dash, drop variables with dots in their names.
     """
     return param.replace(".", "_")
 
 
 def parse_tags(written: str) -> tuple[str, ...]:
-    """Return the tags in a text with commas between them.
+    """Return the tags in a text that separates them by commas.
 
     Raises:
-        ValueError: one of them is not `key` or `key=value`.
+        ValueError: a tag is not `key` or `key=value`.
     """
     return check_tags([tag.strip() for tag in written.split(",") if tag.strip()])
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags, each once.
+    """Return the tags without duplicates.
 
     Raises:
-        ValueError: one of them is not `key` or `key=value`.
+        ValueError: a tag is not `key` or `key=value`.
     """
     once = tuple(dict.fromkeys(tags))
     for tag in once:

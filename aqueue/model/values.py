@@ -1,19 +1,19 @@
-"""Plain values: text, numbers, true and false, and nothing, each as it is written and as what it stands for."""
+"""Plain values: text, numbers, true, false and null, each with its spelling and its meaning."""
 
 from typing import Any, TypeGuard
 
 import msgspec
 
 Scalar = str | int | float | bool | None
-"""A value as it is used, whatever its spelling."""
+"""A value without its spelling."""
 
 
 class Spelled(msgspec.Struct, frozen=True):
-    """A value that is written otherwise than Python would write it, such as `1.20`, `5319e70`, `True` or `~`.
+    """A value whose spelling differs from Python's, such as `1.20`, `5319e70`, `True` or `~`.
 
     Attributes:
-        text: as it is written, which is what a command gets.
-        value: what it stands for, by which values are compared and sorted.
+        text: the spelling, which is what a command gets.
+        value: its meaning, by which values are compared and sorted.
     """
 
     # No user writes these names, so a mapping in a task file is never decoded as one of these.
@@ -22,11 +22,11 @@ class Spelled(msgspec.Struct, frozen=True):
 
 
 Value = Scalar | Spelled
-"""A plain value that knows how it is written. Most are written as Python writes them, and are just themselves."""
+"""A value with its spelling; `Spelled` only if the spelling differs from Python's."""
 
 
 def spelled(text: str, value: Scalar) -> Value:
-    """Return a value that is written as `text`.
+    """Return a value with the spelling `text`.
 
     >>> spelled("0.5", 0.5), spelled("0.50", 0.5)
     (0.5, Spelled(text='0.50', value=0.5))
@@ -35,7 +35,7 @@ def spelled(text: str, value: Scalar) -> Value:
 
 
 def plain_text(value: Value) -> str:
-    """Return a value as a command gets it, in an argument or a variable: as it is written."""
+    """Return a value as a command gets it in an argument or a variable: as written."""
     match value:
         case str():
             return value
@@ -49,17 +49,17 @@ def plain_text(value: Value) -> str:
 
 
 def stands_for(value: Value) -> Scalar:
-    """Return what a value stands for, however it is written."""
+    """Return the meaning of a value, without its spelling."""
     return value.value if isinstance(value, Spelled) else value
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return True for a number; true and false are none."""
+    """Return True for a number; true and false are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def all_stand_for(tree: Any) -> Any:
-    """Return lists and mappings with what each of their values stands for."""
+    """Return lists and mappings with the meaning of each value."""
     if isinstance(tree, list):
         return [all_stand_for(value) for value in tree]
     if isinstance(tree, dict):

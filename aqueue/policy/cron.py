@@ -1,9 +1,9 @@
 """Due times of schedules, and missed ones. Pure: times are seconds since the epoch.
 
-What an expression means is cronsim's business, whose language is that of Debian's cron. Which moments it stands
-for where clocks are changed is decided here, by the rules of Debian's cron(8): an expression whose minute or hour
-begins with `*` keeps its rhythm, so it is due in each of two hours of one name, and not in an hour that there is
-not; any other is due once, at the first of two such times, and right after the gap that its time falls into.
+cronsim evaluates expressions in the dialect of Debian's cron. This module handles changes of the clock by the
+rules of Debian's cron(8). An expression whose minute or hour begins with `*` keeps its rhythm: it is due in both
+of two repeated hours, and not in a skipped one. Any other is due once: at the first of two repeated times, or
+right after the gap that contains its time.
 """
 
 import math
@@ -23,28 +23,28 @@ from aqueue.model.schedule import Schedule
 from aqueue.policy.cron_syntax import plain
 
 LIVE_SECONDS: Final = 60.0
-"""The seconds after which a due time that was not noticed is missed."""
+"""The age in seconds at which an unhandled due time is missed."""
 
 MAX_CAUGHT_UP: Final = 1000
-"""The number of missed times of a schedule that are made up for at once: the newest."""
+"""The maximum number of missed times to make up for at once: the newest."""
 
 MAX_COUNTED: Final = 10_000
-"""Up to where the others are counted."""
+"""The number up to which the other missed times are counted."""
 
 NOT_UNDERSTOOD: Final = (ValueError, OverflowError, CronSimError)
-"""The errors of a schedule that was good once: its timezone may be gone, or cron's language have changed."""
+"""The errors of a stored schedule whose timezone is gone, or whose expressions are no longer accepted."""
 
 _MINUTE = timedelta(minutes=1)
 _DAY = 86400.0
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """The result for due times that were missed.
+    """The decision about missed times.
 
     Attributes:
-        caught_up: those that are made up for, oldest first.
-        left_out: how many within the window were too many for that.
-        forgotten: how many are not made up for, those left out among them.
+        caught_up: the times to make up for, oldest first.
+        left_out: the number of times in the window beyond the maximum.
+        forgotten: the number of times not made up for, including those left out.
     """
 
     caught_up: list[float]
@@ -53,7 +53,7 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 def run_id(due: float) -> str:
-    """Return what identifies the run of a due time among those of its name: the time in UTC.
+    """Return the run_id of a due time: the time in UTC.
 
     >>> run_id(1798131600.0)
     '20261224T170000Z'
@@ -64,7 +64,7 @@ def run_id(due: float) -> str:
 
 
 def instant(written: datetime, timezone: str) -> float:
-    """Return the moment that somebody wrote down, in that timezone if it names none itself."""
+    """Return a written time as seconds since the epoch; in `timezone` if it names none itself."""
     if written.tzinfo is not None:
         return written.timestamp()
     return _first(written, zone(timezone))
@@ -72,7 +72,7 @@ def instant(written: datetime, timezone: str) -> float:
 
 @lru_cache
 def zone(timezone: str) -> ZoneInfo:
-    """Return the timezone of that name.
+    """Return the timezone with this name.
 
     Raises:
         ValueError: there is none.
@@ -84,7 +84,7 @@ def zone(timezone: str) -> ZoneInfo:
 
 
 def due_times(schedule: Schedule, after: float) -> Iterator[float]:
-    """Yield the moments after `after` at which a schedule is due, one after the other; perhaps without end."""
+    """Yield the due times of a schedule after `after` in order; possibly endless."""
     if schedule.at is not None:
         yield from (at for at in (schedule.at,) if at > after)
         return
@@ -97,18 +97,18 @@ def due_times(schedule: Schedule, after: float) -> Iterator[float]:
 
 
 def next_due(schedule: Schedule, after: float) -> float | None:
-    """Return the first moment after `after` at which a schedule is due; None if there is none."""
+    """Return the first due time after `after`; None if there is none."""
     return next(due_times(schedule, after), None)
 
 
 def live(schedule: Schedule, after: float, now: float) -> list[float]:
     """Return the due times after `after` up to `now` that are not missed yet, oldest first."""
-    # A minute late, to the instant, is not over a minute late.
+    # Exactly a minute late is not missed yet.
     return _up_to(schedule, max(after, math.nextafter(now - LIVE_SECONDS, -math.inf)), now)
 
 
 def missed(schedule: Schedule, after: float, now: float) -> Missed:
-    """Return what becomes of the due times after `after` that are missed by `now`."""
+    """Decide about the due times after `after` that are missed by `now`."""
     until = math.nextafter(now - LIVE_SECONDS, -math.inf)
     opens = min(max(after, now - schedule.catchup_window), until)
     newest = _newest(schedule, opens, until)
@@ -119,13 +119,13 @@ def missed(schedule: Schedule, after: float, now: float) -> Missed:
 
 
 def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
-    """Yield the moments of one expression, in their order, from about `after` on."""
+    """Yield the due times of one expression in order, from about `after` on."""
     keeps_rhythm = any(field.startswith("*") for field in expression.split()[:2])
     before, afterwards = (_offset(where, moment) for moment in (after - _DAY, after + _DAY))
-    # What a clock has shown before it was put back, it shows again.
+    # A clock that was set back shows earlier times again.
     start = math.floor(after - max(0.0, (before - afterwards).total_seconds()))
     again: deque[float] = deque()
-    # Given the timezone, CronSim would step by whole hours and miss times near some changes of clocks.
+    # Without the timezone: with it, CronSim steps by whole hours and misses times near some clock changes.
     for wall in CronSim(expression, datetime.fromtimestamp(start, where).replace(tzinfo=None)):
         first, second = _passes(wall, where)
         if second < first:
@@ -141,20 +141,20 @@ def _moments(expression: str, where: ZoneInfo, after: float) -> Iterator[float]:
 
 
 def _passes(wall: datetime, where: ZoneInfo) -> tuple[float, float]:
-    """Return when a wall clock shows that time, first and again; they differ where it is changed, see PEP 495.
+    """Return the first and second time at which a wall clock shows `wall`; see PEP 495.
 
-    In a gap, where it never does, the second comes before the first.
+    They are equal unless the clock is changed. In a gap, the second is before the first.
     """
     return wall.replace(tzinfo=where, fold=0).timestamp(), wall.replace(tzinfo=where, fold=1).timestamp()
 
 
 def _first(wall: datetime, where: ZoneInfo) -> float:
-    """Return when a clock on the wall first shows that time, or what comes next if it never does."""
+    """Return when a wall clock first shows `wall`, or the end of the gap that contains it."""
     while True:
         first, second = _passes(wall, where)
         if second >= first:
             return first
-        # No clock was ever changed within a minute.
+        # Clocks change only at whole minutes.
         wall = wall.replace(second=0, microsecond=0) + _MINUTE
 
 
@@ -167,7 +167,7 @@ def _up_to(schedule: Schedule, after: float, until: float) -> list[float]:
 
 
 def _newest(schedule: Schedule, after: float, until: float) -> list[float]:
-    """Return the last due times after `after` up to `until`, as many as are ever made up for."""
+    """Return the last due times after `after` up to `until`, at most `MAX_CAUGHT_UP`."""
     span = _DAY
     while True:
         start = max(after, until - span)

@@ -1,7 +1,7 @@
-"""Cron expressions as people write them, checked and brought into the form that cronsim reads. Pure.
+"""Cron expressions: checks, and conversion to the form that cronsim reads. Pure.
 
-The dialect is that of Debian's crontab(5), with cronsim's `L`, `W` and `#`. Two things that other dialects write
-are well defined and taken as well: `?` for `*` (Quartz), and days of the week across Sunday, such as `FRI-MON`.
+The dialect is that of Debian's crontab(5), with cronsim's `L`, `W` and `#`. Two forms of other dialects are also
+accepted: `?` for `*` (Quartz), and ranges of weekdays across Sunday, such as `FRI-MON`.
 """
 
 import re
@@ -30,7 +30,7 @@ class _Field(NamedTuple):
     plural: str
     first: int
     size: int
-    """The number of values; a larger step reaches only the first."""
+    """The number of values; with a step this large or larger, only the first value remains."""
 
 
 _FIELDS: Final = (
@@ -57,7 +57,7 @@ _ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def plain(expression: str) -> str:
-    """Return an expression that passes `check` as five fields that cronsim reads."""
+    """Return a checked expression as five fields that cronsim reads."""
     written = " ".join(expression.split())
     fields = MACROS.get(written.lower(), written).split()
     if len(fields) != len(_FIELDS):
@@ -71,10 +71,10 @@ def plain(expression: str) -> str:
 
 @lru_cache
 def check(expression: str) -> None:
-    """Refuse what is no expression of five fields, is never due, or would mean less than it seems to.
+    """Refuse an expression that does not have five fields, is never due, or is due less often than it seems.
 
     Raises:
-        ValueError: with what is wrong with it, and what to write instead where that is known.
+        ValueError: says what is wrong and, if known, what to write instead.
     """
     if found := _ASSIGNMENT.fullmatch(expression.strip()):
         raise ValueError(
@@ -103,11 +103,11 @@ def check(expression: str) -> None:
 
 
 def in_words(expression: str) -> str:
-    """Return what an expression says, such as `At 02:00 every day`."""
+    """Return an expression in words, such as `At 02:00 every day`."""
     fields = plain(expression).split()
     cron = CronSim(" ".join(fields), _ANY_DAY)
-    # Either day field that names each of its days makes the expression due every day; cronsim's words leave out
-    # that field, as if the other one alone counted.
+    # If either day field covers all days, the expression is due every day; cronsim's words would mention only
+    # the other field.
     if not cron.day_and and (len(cron.days) == 31 or len(cron.weekdays) >= 7):
         fields[_DAY_OF_MONTH] = fields[_DAY_OF_WEEK] = "*"
         cron = CronSim(" ".join(fields), _ANY_DAY)
@@ -126,17 +126,17 @@ def _wrong_count(fields: list[str]) -> str:
 
 
 def _check_part(index: int, part: str) -> None:
-    """Check one of the parts of a field between commas, where cronsim would misread it or not say why not."""
+    """Check one comma-separated part of a field for errors that cronsim accepts or reports unclearly."""
     field = _FIELDS[index]
     if "~" in part:
-        raise ValueError(f"random times (~) are not known: name the {field.name} itself")
+        raise ValueError(f"random times (~) are not supported; write the {field.name}")
     if part == "?" and index not in (_DAY_OF_MONTH, _DAY_OF_WEEK):
-        raise ValueError(f"? is for the fields of days alone; write * for any {field.name}")
+        raise ValueError(f"? is only for the two day fields; write * for any {field.name}")
     span, slash, step = part.partition("/")
     ends = _RANGE.fullmatch(span)
     first, last = (int(ends[1]), int(ends[2])) if ends and ends[1].isdigit() and ends[2].isdigit() else (0, None)
     if slash and ends and ends[1] == ends[2]:
-        # cronsim would take 5-5/2 for 5/2.
+        # cronsim would read 5-5/2 as 5/2.
         raise ValueError("a range of one number has no steps")
     if last is not None and first > last:
         end = field.first + field.size - 1
@@ -149,7 +149,7 @@ def _check_part(index: int, part: str) -> None:
 
 
 def _across_sunday(part: str) -> str:
-    """Return a range of days of the week that goes on past Saturday as the numbers of its days."""
+    """Return a range of weekdays that passes Saturday as a list of day numbers."""
     found = _RANGE.fullmatch(part)
     if not found:
         return part

@@ -1,4 +1,4 @@
-"""The code that runs of a due time get, and the due times for which it must be kept first. Pure."""
+"""The code of due runs, and the tasks whose code must be kept first. Pure."""
 
 from collections.abc import Iterable
 
@@ -10,23 +10,23 @@ from aqueue.model.task import Code, Task
 
 
 class DueCode:
-    """The code of what is due.
+    """The code of due runs.
 
     Args:
-        kept: what is there of it.
+        kept: the code that is kept so far.
     """
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
         self.missing: dict[Code, Task] = {}
-        """The tasks that are due, and of which no runs are made until their code is kept."""
+        """The due tasks whose runs wait until their code is kept."""
 
     def as_of(self, tasks: Iterable[Task], since: float, now: float) -> float | None:
-        """Return when the code of tasks was asked for; None if some of it is not there yet, and is missing now.
+        """Return when the oldest code of these tasks was requested; None, and note it as missing, if some is.
 
         Args:
-            since: from when on it is to have been.
-            now: is returned if they need none.
+            since: the earliest request that is recent enough.
+            now: the result if they need no code.
         """
         as_of: float | None = now
         for task in tasks:
@@ -40,8 +40,8 @@ class DueCode:
                 as_of = min(as_of, kept.as_of)
         return as_of
 
-    def given_to(self, submission: Submission) -> tuple[Submission, str]:
-        """Return what is submitted with its code; and why that is not there, or an empty text."""
+    def attach_to(self, submission: Submission) -> tuple[Submission, str]:
+        """Return a submission with its code, and why the code is missing, or an empty text."""
         task = submission.task
         if task.isolate is None or task.code is None:
             return submission, ""

@@ -1,4 +1,4 @@
-"""Limits on the number of runs at a time, and the queues in which another may start. Pure."""
+"""Limits on the number of runs at a time, and the queues in which another run may start. Pure."""
 
 import math
 from collections import Counter
@@ -11,16 +11,16 @@ from aqueue.model.gpu import GpuId
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on what may run at the same time.
+    """Limits on the runs of a server at a time.
 
     Attributes:
-        jobs: runs of one server, over all queues that nobody configured.
-        runs: runs of one server, over all queues.
-        queues: those that somebody configured, by their names.
-        serves: the only queues that the server serves; None for all.
-        disabled_by: what says that nothing may be started; None if nothing does.
-        rules: how GPUs are given away.
-        owns: the server has only GPUs that each of these lists means.
+        jobs: the maximum number of runs of the server in unconfigured queues.
+        runs: the maximum number of runs of the server in all queues.
+        queues: the configured queues by name.
+        serves: the only queues that the server serves; None: all.
+        disabled_by: the setting that disables all queues; None if none does.
+        rules: the rules for allocating GPUs.
+        owns: lists of GPUs; the server may use only GPUs that are in every list.
     """
 
     jobs: int = 1
@@ -32,33 +32,33 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     owns: Sequence[Sequence[GpuId]] = ()
 
     def slots(self, queue: str) -> int:
-        """Return how many runs of `queue` may run at the same time: one where nobody configured it."""
+        """Return the number of slots of `queue`: one if it is not configured."""
         configured = self.queues.get(queue)
         return configured.max_concurrency if configured else 1
 
     def confinement(self, queue: str) -> tuple[GpuId, ...] | None:
-        """Return the only GPUs that runs of `queue` get; None: all."""
+        """Return the only GPUs that runs of `queue` may use; None: all."""
         configured = self.queues.get(queue)
         return configured.gpus if configured else None
 
 
 class Openings(msgspec.Struct, frozen=True):
-    """The queues whose first in line may start: all but some, or only some."""
+    """The queues whose first run in line may start: all but some, or only some."""
 
     only: Collection[str] | None = None
     all_but: Collection[str] = ()
 
     @property
     def any(self) -> bool:
-        """Return True if there can be one at all."""
+        """Return True if there may be such a queue."""
         return self.only is None or bool(self.only)
 
     def include(self, queue: str) -> bool:
-        """Return True if the first in line of that queue may start."""
+        """Return True if the first run in line of a queue may start."""
         return queue not in self.all_but if self.only is None else queue in self.only
 
     def without(self, closed: Collection[str], only: Collection[str] | None) -> "Openings":
-        """Return the same without some queues, and if `only` says some, with none but those."""
+        """Return these openings without the closed queues and, unless `only` is None, with only those in it."""
         if only is not None:
             return Openings(only=[queue for queue in only if queue not in closed and self.include(queue)])
         if self.only is None:
@@ -67,13 +67,13 @@ class Openings(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """The runs that go on now, counted against the limits.
+    """The running runs, as they count against the limits.
 
     Attributes:
-        queues: runs in each queue, of all servers.
-        jobs: runs of this server in queues that nobody configured.
-        runs: runs of this server.
-        paused: the queues that a person has paused.
+        queues: the number of runs of all servers in each queue.
+        jobs: the number of runs of this server in unconfigured queues.
+        runs: the number of runs of this server.
+        paused: the queues that a user has paused.
     """
 
     queues: Counter[str]
@@ -82,7 +82,7 @@ class Usage(msgspec.Struct, kw_only=True):
     paused: Collection[str] = ()
 
     def openings(self, limits: Limits) -> Openings:
-        """Return where a run may be started now."""
+        """Return the queues in which a run may start now."""
         if limits.disabled_by or self.runs >= limits.runs:
             return Openings(only=())
         closed = {queue for queue, running in self.queues.items() if running >= limits.slots(queue)}
@@ -95,13 +95,13 @@ class Usage(msgspec.Struct, kw_only=True):
         return _openings(only, closed)
 
     def openings_for_direct(self, limits: Limits) -> Openings:
-        """Return where a run may be started now that waits neither for a slot nor for queues to be enabled."""
+        """Return the queues in which a direct run may start now, which needs no slot and no enabled queue."""
         if self.runs >= limits.runs:
             return Openings(only=())
         return _openings(limits.serves, self._paused(limits))
 
     def add(self, queue: str, limits: Limits) -> None:
-        """Count one more run of `queue`, by this server."""
+        """Count one more run of this server in `queue`."""
         self.queues[queue] += 1
         self.runs += 1
         self.jobs += queue not in limits.queues

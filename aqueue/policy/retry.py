@@ -1,4 +1,4 @@
-"""Deciding what follows the end of an attempt: its run is over, or tried again. Pure."""
+"""The decision after an attempt ends: whether its run is over or retried. Pure."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from aqueue.model.run import Run, State
 from aqueue.units import spell
 
 MAX_LOSSES: Final = 3
-"""The number of times that a lost run is queued again before it is given up."""
+"""The number of times a lost run is queued again before it fails."""
 
 _NOT_FOUND = re.compile(
     r"(?:^|: )(?P<what>[^:\n]+): (?:(?:command )?not found|No such file or directory)$", re.MULTILINE
@@ -24,8 +24,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: the run's next state.
         reason: why it is in that state.
-        attempt_reason: why the attempt ended as it did; None if there is nothing to say.
-        ready_at: not to be started again before, in seconds since the epoch.
+        attempt_reason: why the attempt ended; None if it succeeded.
+        ready_at: the earliest next start, in seconds since the epoch.
     """
 
     state: State
@@ -40,7 +40,7 @@ _STOPPING = (signal.SIGTERM, signal.SIGKILL)
 
 
 def judge(outcome: Outcome) -> Verdict:
-    """Decide which state follows: over, or back in the queue for another attempt."""
+    """Decide the next state of a run: ended, or queued for another attempt."""
     run = outcome.run
     match outcome.end:
         case End.NEVER_STARTED:
@@ -52,18 +52,18 @@ def judge(outcome: Outcome) -> Verdict:
         case End.EXITED if outcome.exit_code == 0:
             return _over(run, State.SUCCEEDED, None)
         case End.EXITED if run.cancel is not None and outcome.signal in _STOPPING:
-            # Whoever has stopped it did not live to record that.
+            # The server that stopped it died before it could record that.
             return _over(run, State.ABORTED, run.cancel)
         case _:
             return _failed(outcome)
 
 
 def explain(outcome: Outcome, log_tail: str = "") -> str:
-    """Say in a few words why an attempt that did not succeed ended.
+    """Return in a few words why an attempt failed.
 
     Args:
-        outcome: of an attempt that exited, timed out or failed to start.
-        log_tail: the end of its output, in which shells say which command they did not find.
+        outcome: the outcome of an attempt that exited, timed out or failed to start.
+        log_tail: the end of its output, in which shells report a command not found.
     """
     if outcome.end is End.TIMED_OUT:
         return f"timed out after {spell(outcome.run.task.timeout or 0)}"

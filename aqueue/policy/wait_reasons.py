@@ -11,16 +11,16 @@ from aqueue.units import spell
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """The position of a waiting run: what is ahead of it, and who serves.
+    """The position of a waiting run: the runs ahead of it, and the servers.
 
     Attributes:
-        servers: those that are up.
-        silent: those that are up, too, but give no sign of life.
-        ahead: how many runs of its queue go first.
-        running: the ids of the runs that run, for each queue.
-        jobs: how many runs each server has in queues that nobody configured.
-        is_paused: whether a person has paused its queue.
-        unmet: the ids of the first runs that it comes after and that are not over.
+        servers: the servers that respond.
+        silent: the servers that are up but not responding.
+        ahead: the number of runs ahead of it in its queue.
+        running: the ids of the running runs of each queue.
+        jobs: the number of runs of each server in unconfigured queues.
+        is_paused: whether a user has paused its queue.
+        unmet: the ids of its first prerequisites that are not over.
     """
 
     servers: Sequence[Server]
@@ -33,12 +33,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def waiting_for(
-    run: Run, line: Line, limits: Limits, now: float, hindered: Mapping[str, str] | None = None
+    run: Run, line: Line, limits: Limits, now: float, shortages: Mapping[str, str] | None = None
 ) -> str | None:
-    """Say what keeps `run` from being started; None if nothing does, or it does not wait.
+    """Return why `run` waits; None if nothing prevents its start or it does not wait.
 
     Args:
-        hindered: why servers, by their ids, can start nothing at all.
+        shortages: why servers, by their ids, can start no run at all.
     """
     if run.state is State.HELD:
         return f"held; `aqueue release {run.id}` queues it"
@@ -48,20 +48,20 @@ def waiting_for(
         return f"waits for {_name(line.unmet)}"
     servers = [server for server in line.servers if server.serves(run.queue)]
     disabled_by = [server.disabled_by for server in servers] or [limits.disabled_by]
-    hindrance = _hindrance(servers, hindered or {})
+    shortage = _shortage(servers, shortages or {})
     if all(disabled_by) and run.direct and servers:
-        return _its_turn(run, line, limits, now) or hindrance
+        return _its_turn(run, line, limits, now) or shortage
     if all(disabled_by):
         return f"queues are disabled: {disabled_by[0]}"
     if not servers:
-        # It is to be known before a server is started for it.
+        # A pause comes first: a new server would not help.
         return _its_pause(run, line, limits) or _its_server(run, line)
-    return _its_turn(run, line, limits, now) or hindrance or _its_slot(run, line, limits, servers)
+    return _its_turn(run, line, limits, now) or shortage or _its_slot(run, line, limits, servers)
 
 
-def _hindrance(servers: Sequence[Server], hindered: Mapping[str, str]) -> str | None:
-    """Say why none of these servers can start anything; None if one can."""
-    whys = [hindered.get(server.id) for server in servers]
+def _shortage(servers: Sequence[Server], shortages: Mapping[str, str]) -> str | None:
+    """Return why none of these servers can start a run; None if one can."""
+    whys = [shortages.get(server.id) for server in servers]
     return f"nothing is started: {whys[0]}" if whys and all(whys) else None
 
 
@@ -103,8 +103,8 @@ def _its_slot(run: Run, line: Line, limits: Limits, servers: Sequence[Server]) -
     others = [id_ for ids in line.running.values() for id_ in ids]
     if configured is not None and configured.wait_for_running and others:
         return f"queue {run.queue} waits until nothing else is running: {_name(others)}"
-    if configured is None and all(line.jobs.get(server.id, 0) >= server.most_jobs for server in servers):
-        return f"all job slots are taken ({sum(server.most_jobs for server in servers)}); `-j` allows more"
+    if configured is None and all(line.jobs.get(server.id, 0) >= server.max_jobs for server in servers):
+        return f"all job slots are taken ({sum(server.max_jobs for server in servers)}); `-j` allows more"
     return None
 
 

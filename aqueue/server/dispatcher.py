@@ -1,9 +1,8 @@
 """The loop of a server: wake, one transaction, start the runs it claimed.
 
-One loop handles all changes of runs in this server. A single transaction records what has arrived since the last
-cycle, such as files to accept and attempts that have ended, and claims the runs that may start now (see `cycle`).
-So a run costs one commit, and many runs at once cost few. The loop then starts the claimed runs, each as its own
-task (see `attempts`).
+One transaction records what has arrived since the last cycle, such as files to accept and ended attempts, and
+claims the runs that may start now (see `cycle`). So a run costs one commit, and many runs at once cost few. The
+loop then starts the claimed runs, each as its own task (see `attempts`).
 """
 
 import math
@@ -196,11 +195,7 @@ class Dispatcher:
         return self._disk_is_full and self._orders.leave_outcomes_to_next_server()
 
     async def _do_cycle(self, tasks: anyio.abc.TaskGroup) -> float:
-        """Run one transaction, and act on its result.
-
-        Returns:
-            the seconds until the next cycle if no event comes before; may be infinity.
-        """
+        """Run one transaction, act on its result, and return the seconds until the next cycle is due."""
         ended = self._attempts.take_ended()
         self._headroom.record_outcomes(ended, len(self._attempts) - len(ended))
         has_room = self._headroom.has_room()
@@ -241,7 +236,7 @@ class Dispatcher:
 
     def _follow(self, cycle_input: CycleInput, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
         """Act on the result of a cycle."""
-        # First: another server has a longer way to its next start than this one.
+        # First: another server takes longer to its next start than this one.
         self._reporter.ring_if_others_are_concerned(result)
         if cycle_input.orders:
             self._orders.confirm_recorded(cycle_input.orders)
@@ -249,7 +244,7 @@ class Dispatcher:
         if result.own_attempts is not None:
             adopted = {(one.run.id, one.run.attempt) for one in result.adopted}
             self._attempts.keep_only(result.own_attempts - adopted)
-        # First: the time from drop to start counts.
+        # Then the start: the time from a drop to it counts.
         self._start(cycle_input.limits, result, tasks)
         if cycle_input.gpu_view is not None:
             self._headroom.runs_started(len(self._attempts), cycle_input.limits.runs)
@@ -281,8 +276,7 @@ class Dispatcher:
                 self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)
             except RefusedError as error:
                 if result.own_attempts is None:
-                    # This server may have been suspended while others adopted runs whose tokens it still holds.
-                    # The next cycle checks that.
+                    # It may hold tokens of runs that others adopted while it slept. The next cycle checks that.
                     self._attempts.give_back(run, "")
                     self.beat()
                 else:

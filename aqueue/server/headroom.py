@@ -77,7 +77,7 @@ class Headroom:
 
     def start_failed(self, why: str, running: int) -> None:
         """Record that a run could not be started; only another start shows when that is over."""
-        if not self._trials.are_on:
+        if not self._trials.is_active:
             self._report(Notice(f"{why}: no more runs are started until there is room", urgent=True))
         self._trials.fail(running, self._clock.monotonic())
         self._publish_change(why)
@@ -88,13 +88,13 @@ class Headroom:
 
     def max_runs(self, running: int) -> float:
         """Return the number of runs there is room for."""
-        return self._trials.most(running, self._clock.monotonic())
+        return self._trials.max_runs(running, self._clock.monotonic())
 
     def runs_started(self, running: int, limit: float) -> None:
         """Record how many runs go on after a cycle that was allowed `limit`."""
         if running >= limit:
             self._trials.start(running, self._clock.monotonic())
-        elif self._trials.are_on:
+        elif self._trials.is_active:
             self._trials.stop()
             self._report(Notice(_AGAIN))
 
@@ -114,7 +114,7 @@ class Headroom:
 
     def unblock(self) -> None:
         """Record that the other reason is gone."""
-        if not self._is_short and not self._trials.are_on:
+        if not self._is_short and not self._trials.is_active:
             self._publish_change("")
 
     def _publish_change(self, why: str) -> None:

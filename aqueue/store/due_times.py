@@ -214,7 +214,7 @@ class DueTimes:
         schedule, run_id = stored.schedule, cron.run_id(due)
         made, why_not = self._make_needed(stored, due, trigger, now, direct=direct)
         before = self._overlapping(schedule, trigger, due) if schedule.overlap is Overlap.SKIP else None
-        request, why_no_code = self.code.given_to(schedule.submission_at(due, run_id))
+        request, why_no_code = self.code.attach_to(schedule.submission_at(due, run_id))
         if trigger is Trigger.CATCHUP:
             task = msgspec.structs.replace(request.task, priority=Priority.CATCHUP)
             request = msgspec.structs.replace(request, task=task)

@@ -83,7 +83,7 @@ class Submissions:
             run_id: unique among the runs with that name; None: generate one.
             source: the document of the accepted file; the same source is never added twice.
             scheduled_for, schedule: the due time and the schedule it is made for.
-            direct: whether it may start although queues are disabled.
+            direct: whether it may start while queues are disabled, without a slot.
             prerequisites: the id of its set of prerequisites, which it waits for.
 
         Returns:

@@ -97,16 +97,16 @@ def test_an_adopted_run_fills_its_queue_and_counts_as_a_job_of_the_heir(book: Bo
 
 
 def test_a_server_is_asked_for_more_jobs_and_never_for_fewer(book: Book) -> None:
-    assert book.enter("a", jobs=2).most_jobs == 2
+    assert book.enter("a", jobs=2).max_jobs == 2
     book.store.servers.ask_to_stay("a", 5, 10.0, NOW + 1)
-    assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 1)
+    assert (book.server("a").max_jobs, book.server("a").wanted_at) == (5, NOW + 1)
     book.store.servers.ask_to_stay("a", 3, 10.0, NOW + 2)
-    assert (book.server("a").most_jobs, book.server("a").wanted_at) == (5, NOW + 2)
+    assert (book.server("a").max_jobs, book.server("a").wanted_at) == (5, NOW + 2)
     book.store.servers.beat("a", Limits(jobs=2), NOW + 3)
     asked = book.server("a")
-    assert (asked.jobs, asked.raised_to, asked.most_jobs) == (2, 5, 5)
+    assert (asked.jobs, asked.raised_to, asked.max_jobs) == (2, 5, 5)
     book.store.servers.beat("a", Limits(jobs=8), NOW + 4)
-    assert book.server("a").most_jobs == 8
+    assert book.server("a").max_jobs == 8
 
 
 def test_a_server_is_told_to_leave_and_then_to_leave_at_once_but_not_the_other_way_round(book: Book) -> None:

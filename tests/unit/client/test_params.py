@@ -120,7 +120,7 @@ def test_a_comma_that_is_missing_is_told(word: str) -> None:
 def test_hints_are_those_of_a_command_line() -> None:
     with pytest.raises(UsageError) as caught:
         applied("lr=uniform(0, 1)", requests=[TRAIN])
-    assert caught.value.hint == "say how many to take, with --samples 20"
+    assert caught.value.hint == "say how many samples to take, with --samples 20"
     with pytest.raises(UsageError) as caught:
         params_in(["lr=[1..5]"])
     assert caught.value.hint.endswith("for one text, write 'lr=\"[1..5]\"'")

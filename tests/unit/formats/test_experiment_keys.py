@@ -41,7 +41,7 @@ LINES = [
     ("matrix: 5", f"9: matrix: {MATRIX} 5", ""),
     ("matrix: [lr]", f"9: matrix: {MATRIX} a list", ""),
     ("matrix: {}", "9: matrix: there is nothing to combine", f"write params with their values, such as {LR}"),
-    ("matrix: {lr: []}", "14: matrix.lr: it has no values", "write one at least"),
+    ("matrix: {lr: []}", "14: matrix.lr: it has no values", "write at least one"),
     ("matrix: {lr: [1, 2, 1]}", "14: matrix.lr: 1 is given twice", "keep one of them"),
     ("matrix: {lr: {a: 1}}", f"14: matrix.lr: {AXIS} keys and values", ""),
     ("matrix: {l-r: [1]}", f"10: matrix.l-r: {WRONG_NAME}", NO_PARAM),
@@ -56,8 +56,8 @@ LINES = [
     ),
     (
         "matrix: {lr: uniform(0, 1)}",
-        "9: matrix: lr: it may be any number in between",
-        "say how many to take, with samples: 20",
+        "9: matrix: lr: it is a continuous range",
+        "say how many samples to take, with samples: 20",
     ),
     ("matrix: {lr: [1], samples: 3}", "19: matrix: 'samples' is no param", "put it one level up, beside 'matrix'"),
     ("matrix: {lr: [1], include: 5}", f"28: matrix.include: {MAPPINGS} 5", ""),
@@ -77,7 +77,7 @@ LINES = [
     (
         "matrix: {lr: [1], exclude: [{lr: 1}]}",
         "9: matrix: exclude: no combination is left",
-        "exclude fewer of them",
+        "exclude fewer",
     ),
     ("samples: 5", "1: 'samples' is for a task with a matrix", "say which params there are: matrix: …"),
     ("seed: 0", "1: 'seed' is for a task with a matrix", "say which params there are: matrix: …"),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from aqueue.errors import MAX_TOLD, FileError
+from aqueue.errors import MAX_REPORTED, FileError
 from aqueue.formats import config_file
 from aqueue.formats.task_file import parse
 from aqueue.model.config import Defaults
@@ -114,7 +114,7 @@ def test_a_mistake_in_a_shared_block_is_told_once() -> None:
 def test_so_many_mistakes_are_told_and_how_many_more_there_are() -> None:
     lines = [f"key{number}x: 1" for number in range(24)]
     found = mistakes_in("\n".join(["command: x", *lines]))
-    assert len(found) == MAX_TOLD + 1 == 11
+    assert len(found) == MAX_REPORTED + 1 == 11
     assert found[-1] == "and 14 more"
     several = "\n---\n".join(["command: x\nhold: 1"] * 24)
     assert mistakes_in(several)[-1] == "and 14 more"

@@ -1,7 +1,8 @@
 import pytest
 
 from aqueue.formats.sweep_syntax import is_sweep, parse_axis
-from aqueue.model.sweep import MOST, Axis, Span
+from aqueue.model.sweep import Axis, Span
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Spelled, Value
 
 
@@ -62,21 +63,22 @@ def test_spans_are_read(written: str, span: Span) -> None:
 
 
 def test_a_range_may_have_the_most_values_and_no_more() -> None:
-    assert parse_axis(f"range({MOST})") == tuple(range(MOST))
-    assert problem_of(f"range({MOST + 1})") == "'range(10001)': it has 10,001 values; the maximum is 10,000"
+    assert parse_axis(f"range({MAX_COMBINATIONS})") == tuple(range(MAX_COMBINATIONS))
+    problem = problem_of(f"range({MAX_COMBINATIONS + 1})")
+    assert problem == "'range(10001)': it has 10,001 values; the maximum is 10,000"
 
 
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        ([], "it has no values; write one at least"),
-        ("[]", "'[]': it has no values; write one at least"),
-        ("choice()", "'choice()': it has no values; write one at least"),
+        ([], "it has no values; write at least one"),
+        ("[]", "'[]': it has no values; write at least one"),
+        ("choice()", "'choice()': it has no values; write at least one"),
         ({"a": 1}, "expected a list, or a call such as range(1, 5), got keys and values"),
         ([1, [2]], "expected plain values, got a list; quote it if it is text"),
         ("[[1]]", "'[[1]]': expected plain values, got a list; quote it if it is text"),
         ("[a: b]", "'[a: b]': expected plain values, got keys and values; quote it if it is text"),
-        (list(range(MOST + 1)), "it has 10,001 values; the maximum is 10,000"),
+        (list(range(MAX_COMBINATIONS + 1)), "it has 10,001 values; the maximum is 10,000"),
         ([1, 2, 1], "1 is given twice; keep one of them"),
         (["a", "a"], "'a' is given twice; keep one of them"),
         (

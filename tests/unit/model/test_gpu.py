@@ -27,28 +27,28 @@ INSTANCE = a_card(0, key=MIG, instance=1)
 
 @pytest.mark.parametrize("id_", [2, "2", UUID, "GPU-5d0c2a41", "GPU-5"])
 def test_a_card_is_meant_by_its_index_and_by_the_beginning_of_its_uuid(id_: GpuId) -> None:
-    assert WHOLE.is_meant_by(id_)
+    assert WHOLE.is_referred_to_by(id_)
 
 
 @pytest.mark.parametrize("id_", [0, 22, "22", "2:0", "GPU-", "GPU-6", UUID + "1", "MIG-5d0c2a41", "", "G"])
 def test_a_card_is_not_meant_by_what_is_only_like_it(id_: GpuId) -> None:
-    assert not WHOLE.is_meant_by(id_)
+    assert not WHOLE.is_referred_to_by(id_)
 
 
 @pytest.mark.parametrize("id_", ["0:1", MIG, "MIG-aa11"])
 def test_an_instance_is_meant_by_its_gpu_and_number_and_by_its_uuid(id_: GpuId) -> None:
-    assert INSTANCE.is_meant_by(id_)
+    assert INSTANCE.is_referred_to_by(id_)
 
 
 @pytest.mark.parametrize("id_", [0, "0", 1, "1", "0:0", "0:11", "1:1", "GPU-aa11", "MIG-"])
 def test_an_instance_is_not_meant_by_the_index_of_its_gpu(id_: GpuId) -> None:
-    assert not INSTANCE.is_meant_by(id_)
+    assert not INSTANCE.is_referred_to_by(id_)
 
 
 def test_a_card_that_was_only_declared_is_meant_by_its_index_alone() -> None:
     declared = a_card(1, key="1", is_declared=True)
-    assert declared.is_meant_by(1)
-    assert declared.is_meant_by("1")
+    assert declared.is_referred_to_by(1)
+    assert declared.is_referred_to_by("1")
     assert within([declared], [10, "10", "1:0", UUID]) == []
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from aqueue.model.combinations import combinations, number_at
-from aqueue.model.sweep import MOST, Axis, Span, Sweep
+from aqueue.model.sweep import Axis, Span, Sweep
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Value
 
 PICKED = [{"lr": 0.1, "seed": 4}, {"lr": 0.1, "seed": 3}, {"lr": 0.001, "seed": 1}, {"lr": 0.1, "seed": 1}]
@@ -97,27 +98,27 @@ def test_the_sweep_itself_is_left_as_it_is() -> None:
             Sweep(axes={}, include=({"a": 1},), samples=1),
             "there is nothing to combine; write params with their values, such as lr: [0.1, 0.01]",
         ),
-        (Sweep(axes={"a": ()}), "a: it has no values; write one at least"),
+        (Sweep(axes={"a": ()}), "a: it has no values; write at least one"),
         (
             Sweep(axes={"a": Span(0, 1)}),
-            "a: it may be any number in between; say how many to take, with samples: 20",
+            "a: it is a continuous range; say how many samples to take, with samples: 20",
         ),
         (
-            Sweep(axes={"a": tuple(range(MOST + 1))}),
+            Sweep(axes={"a": tuple(range(MAX_COMBINATIONS + 1))}),
             f"there are 10,001 combinations, {TOO_MANY}",
         ),
         (
             # As many as nobody could count one by one, or write the number of.
-            Sweep(axes=dict.fromkeys((f"a{number}" for number in range(2000)), tuple(range(MOST)))),
+            Sweep(axes=dict.fromkeys((f"a{number}" for number in range(2000)), tuple(range(MAX_COMBINATIONS)))),
             f"there are very many combinations, {TOO_MANY}",
         ),
         (
-            Sweep(axes={"a": tuple(range(MOST))}, include=({"a": -1},)),
+            Sweep(axes={"a": tuple(range(MAX_COMBINATIONS))}, include=({"a": -1},)),
             "include: with what it adds there are 10,001 combinations; the maximum is 10,000",
         ),
         (
             Sweep(axes=LR, exclude=({"lr": 0.1}, {"lr": 0.01})),
-            "exclude: no combination is left; exclude fewer of them",
+            "exclude: no combination is left; exclude fewer",
         ),
         (
             Sweep(axes=LR, exclude=({"lr": 0.1}, {"sed": 1})),
@@ -130,7 +131,7 @@ def test_the_sweep_itself_is_left_as_it_is() -> None:
         (Sweep(axes=LR, exclude=({},)), "an entry of exclude or include is empty; write keys and values"),
         (Sweep(axes=LR, include=({},)), "an entry of exclude or include is empty; write keys and values"),
         (Sweep(axes=LR, samples=0), "samples: expected a number from 1 to 10,000, got 0"),
-        (Sweep(axes=LR, samples=MOST + 1), "samples: expected a number from 1 to 10,000, got 10,001"),
+        (Sweep(axes=LR, samples=MAX_COMBINATIONS + 1), "samples: expected a number from 1 to 10,000, got 10,001"),
         (Sweep(axes=LR, samples=5), "samples: there are only 4 combinations to pick 5 from; pick fewer"),
         (
             Sweep(axes=LR, samples=4, exclude=({"lr": 0.1, "seed": 1},)),
@@ -143,8 +144,8 @@ def test_what_cannot_be_combined_is_refused_with_what_to_do(sweep: Sweep, proble
 
 
 def test_the_most_combinations_are_possible_and_are_counted_before_any_is_excluded() -> None:
-    assert len(combinations(Sweep(axes={"a": tuple(range(100)), "b": tuple(range(100))}))) == MOST
-    too_many: dict[str, Axis] = {"a": tuple(range(MOST + 1))}
+    assert len(combinations(Sweep(axes={"a": tuple(range(100)), "b": tuple(range(100))}))) == MAX_COMBINATIONS
+    too_many: dict[str, Axis] = {"a": tuple(range(MAX_COMBINATIONS + 1))}
     assert problem_in(Sweep(axes=too_many, exclude=({"a": 0},))).startswith("there are 10,001 combinations")
 
 
@@ -152,7 +153,7 @@ def test_the_most_combinations_are_possible_and_are_counted_before_any_is_exclud
 def test_a_seed_picks_the_same_combinations_on_every_machine_and_version() -> None:
     axes: dict[str, Axis] = {"lr": (0.1, 0.01, 0.001), "seed": tuple(range(1, 5))}
     assert combinations(Sweep(axes=axes, samples=4, seed=7)) == PICKED
-    assert combinations(Sweep(axes={"x": tuple(range(MOST + 1)), "y": ("a", "b")}, samples=3)) == DRAWN
+    assert combinations(Sweep(axes={"x": tuple(range(MAX_COMBINATIONS + 1)), "y": ("a", "b")}, samples=3)) == DRAWN
     spans: dict[str, Axis] = {"lr": Span(1e-5, 0.1, is_log=True), "dropout": Span(-1, 0.5), "layers": (2, 4)}
     assert combinations(Sweep(axes=spans, samples=3, seed=42)) == FROM_SPANS
 
@@ -177,14 +178,16 @@ def test_all_combinations_can_be_picked() -> None:
 
 
 def test_where_there_are_too_many_to_make_them_all_no_two_samples_are_the_same_either() -> None:
-    made = combinations(Sweep(axes={"x": tuple(range(MOST + 1))}, samples=MOST, exclude=({"x": 5},)))
-    assert {combination["x"] for combination in made} == set(range(MOST + 1)) - {5}
+    made = combinations(
+        Sweep(axes={"x": tuple(range(MAX_COMBINATIONS + 1))}, samples=MAX_COMBINATIONS, exclude=({"x": 5},))
+    )
+    assert {combination["x"] for combination in made} == set(range(MAX_COMBINATIONS + 1)) - {5}
 
 
 @pytest.mark.at_length
 def test_samples_that_are_not_to_be_found_are_refused() -> None:
-    too_many: dict[str, Axis] = {"x": tuple(range(MOST)), "y": (1, 2)}
-    exclude: tuple[dict[str, Value], ...] = tuple({"x": x} for x in range(3, MOST))
+    too_many: dict[str, Axis] = {"x": tuple(range(MAX_COMBINATIONS)), "y": (1, 2)}
+    exclude: tuple[dict[str, Value], ...] = tuple({"x": x} for x in range(3, MAX_COMBINATIONS))
     assert len(combinations(Sweep(axes=too_many, samples=6, exclude=exclude))) == 6
     assert problem_in(Sweep(axes=too_many, samples=7, exclude=exclude)) == (
         "samples: only 6 of 7 combinations were found; exclude less, or pick fewer"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from aqueue.formats.sweep_syntax import parse_axis
 from aqueue.model.combinations import combinations, number_at
-from aqueue.model.sweep import MOST, Axis, Span, Sweep
+from aqueue.model.sweep import Axis, Span, Sweep
+from aqueue.model.task import MAX_COMBINATIONS
 from aqueue.model.values import Value
 
 pytestmark = pytest.mark.at_length
@@ -22,7 +23,7 @@ seeds = st.integers(0, 2**40)
 KINDS: st.SearchStrategy[Axis] = st.one_of(
     st.just(Span(-1.0, 1.0)), st.just(Span(1e-6, 10.0, is_log=True)), st.just((1, 2, 3)), st.just(("a",))
 )
-MANY: st.SearchStrategy[Axis] = st.one_of(st.just(Span(0.0, 1.0)), st.just(tuple(range(MOST + 1))))
+MANY: st.SearchStrategy[Axis] = st.one_of(st.just(Span(0.0, 1.0)), st.just(tuple(range(MAX_COMBINATIONS + 1))))
 
 
 def same(one: Value, other: Value) -> bool:

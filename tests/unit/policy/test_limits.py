@@ -32,12 +32,12 @@ def reason(
     ready_at: float | None = None,
     servers: Sequence[Server] = (a_server(),),
     limits: Limits | None = None,
-    hindered: Mapping[str, str] | None = None,
+    shortages: Mapping[str, str] | None = None,
     **line: Any,
 ) -> str | None:
     run = a_run(id=7, state=state, queue="gpu", ready_at=ready_at)
     plain: dict[str, Any] = {"servers": servers, "ahead": 0, "running": {}, "jobs": {}}
-    return waiting_for(run, Line(**plain | line), limits or Limits(), NOW, hindered)
+    return waiting_for(run, Line(**plain | line), limits or Limits(), NOW, shortages)
 
 
 # What a run waits for
@@ -71,11 +71,11 @@ def test_that_its_queue_is_paused_is_said_before_that_no_server_is_up() -> None:
 
 def test_a_run_waits_for_what_keeps_all_its_servers_from_starting_anything() -> None:
     full = {"here": "the disk is full"}
-    assert reason(hindered=full) == "nothing is started: the disk is full"
-    assert reason(hindered=full, running={"gpu": [3]}) == "nothing is started: the disk is full"
-    assert reason(hindered=full, is_paused=True) == "queue gpu is paused; `aqueue resume gpu` resumes it"
-    assert reason(hindered=full | {"there": ""}, servers=[a_server(), a_server("there")]) is None
-    assert reason(State.HELD, hindered=full) == reason(State.HELD)
+    assert reason(shortages=full) == "nothing is started: the disk is full"
+    assert reason(shortages=full, running={"gpu": [3]}) == "nothing is started: the disk is full"
+    assert reason(shortages=full, is_paused=True) == "queue gpu is paused; `aqueue resume gpu` resumes it"
+    assert reason(shortages=full | {"there": ""}, servers=[a_server(), a_server("there")]) is None
+    assert reason(State.HELD, shortages=full) == reason(State.HELD)
 
 
 def test_a_server_that_is_to_leave_starts_nothing_more() -> None:
