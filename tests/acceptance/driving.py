@@ -275,7 +275,9 @@ class Place:
     def _processes_of_runs(self) -> Iterator[tuple[int, str]]:
         # A wrapper, and its forks, may have been told of their run only after they began.
         fences = (self.state / "runs").glob("*/attempt-*.pid")
-        sessions = {fence.read_text().partition("\n")[0]: fence.parent.name for fence in fences}
+        wrappers = [(fence.read_text().partition("\n")[0], fence.parent.name) for fence in fences]
+        # Processes whose session began in another namespace, as those of whoever runs the tests may, have number 0.
+        sessions = {pid: run for pid, run in wrappers if leads_session(pid)}
         mark = os.fsencode(f"AQUEUE_RUN_DIR={self.state}/runs/")
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -288,6 +290,14 @@ class Place:
                 for variable in (entry / "environ").read_bytes().split(b"\0"):
                     if variable.startswith(mark):
                         yield int(entry.name), os.fsdecode(variable.removeprefix(mark))
+
+
+def leads_session(pid: str) -> bool:
+    """Whether a process leads a session of its own."""
+    try:
+        return 0 < int(pid) == os.getsid(int(pid))
+    except (OSError, ValueError):
+        return False
 
 
 def watches(pid: int) -> bool:

@@ -113,5 +113,5 @@ def _rate_of_hyperqueue(hyperqueue: Any, bench: Bench) -> float:
         client = local.client()
         job = hyperqueue.Job(max_fails=1)
         for _ in range(COUNT):
-            job.program(["true"])
+            job.program(["true"], stdout=None, stderr=None)
         return _rate(lambda: client.wait_for_jobs([client.submit(job)]))
