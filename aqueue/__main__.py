@@ -9,12 +9,21 @@ def main() -> None:
     """Run the command line."""
     sys.path[:] = without_current_directory()
     try:
-        from aqueue.cli import run
-
-        code = run(sys.argv[1:])
+        code = _run(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["add"]:
+        from aqueue.cli import quick_add
+
+        if (code := quick_add.run(arguments[1:])) is not None:
+            return code
+    from aqueue.cli.command_line import run
+
+    return run(arguments)
 
 
 if __name__ == "__main__":

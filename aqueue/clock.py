@@ -2,17 +2,21 @@
 
 import time
 from functools import cache
-from pathlib import Path
-from typing import Final
 
-_BOOT: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_BOOT: "Final[int | None]" = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 @cache
 def boot() -> str:
     """Return the id of this boot of the machine; empty if unknown."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+            return file.read().strip()
     except OSError:
         return ""
 

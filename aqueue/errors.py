@@ -2,18 +2,22 @@
 
 import errno
 from collections.abc import Iterable
-from typing import Final, Self
 
-DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Self
+
+DISK_FULL: "Final" = (errno.ENOSPC, errno.EDQUOT)
 """The system's errors if the disk or a quota is full; `checkout` has its own copy."""
 
-EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+EXHAUSTED: "Final" = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """The system's errors if open files or memory run out."""
 
-MORE_PROCESSES: Final = "end some processes, or raise the limit shown by `ulimit -u`, or that of the container"
+MORE_PROCESSES: "Final" = "end some processes, or raise the limit shown by `ulimit -u`, or that of the container"
 """The hint if no more processes or threads can be started."""
 
-_HINTS: Final = {
+_HINTS: "Final" = {
     **dict.fromkeys(DISK_FULL, "free some space on the disk or in the quota"),
     errno.ENOMEM: "free some memory, and try again",
     errno.EMFILE: "raise the limit shown by `ulimit -n`",
@@ -34,7 +38,7 @@ def advice(error: OSError, otherwise: str) -> str:
     return MORE_PROCESSES if is_without_process(error) else _HINTS.get(error.errno or 0, otherwise)
 
 
-MAX_REPORTED: Final = 10
+MAX_REPORTED: "Final" = 10
 """The number of errors in files to report at once; the others are only counted."""
 
 
@@ -87,7 +91,7 @@ class FileError(AqueueError):
         self.others: tuple[Self, ...] = ()
 
     @classmethod
-    def together(cls, errors: Iterable[Self]) -> Self:
+    def together(cls, errors: "Iterable[Self]") -> "Self":
         """Return the first error by file and line, with the others attached, without duplicates."""
         every = {one.message: one for error in errors for one in (error, *error.others)}
         files = list(dict.fromkeys(error.path for error in every.values()))

@@ -8,9 +8,9 @@ import click
 from aqueue.cli import untaken
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import note, say_warning
+from aqueue.cli.messages import say_warning
 from aqueue.cli.options import COUNT, directory_option
-from aqueue.cli.output import say
+from aqueue.cli.output import note, say
 from aqueue.client import follow as client
 from aqueue.client.untaken import left_to_a_person
 from aqueue.model.run import Run, State

@@ -11,12 +11,6 @@ from aqueue.units import named, plural
 _MAX_NAMED = 5
 
 
-def note(text: str | None) -> None:
-    """Tell a person something on standard error, if there is anything to tell."""
-    if text is not None:
-        say(text, err=True)
-
-
 def say_warning(text: str) -> None:
     """Tell a person what they may not have meant."""
     say(text, err=True, head=click.style("warning: ", fg="yellow"))

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from aqueue import units
+from aqueue.model.basics import is_name
 from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
-from aqueue.model.task import is_name
 from aqueue.units import SIZE, parse_size
 
 _MAX_COUNT = 2**31 - 1

@@ -5,22 +5,23 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-import click
 
 from aqueue.errors import DISK_FULL, DiskFullError
 from aqueue.visible import visible
 
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from _typeshed import ReadableBuffer
 
 
-NAME: Final = "standard output"
+NAME: "Final" = "standard output"
 """The name of the file in an error of standard output."""
 
 
-_IN_MEMORY: Final = 4 << 20
+_IN_MEMORY: "Final" = 4 << 20
 """The number of characters to be printed that are kept in memory."""
 
 
@@ -58,11 +59,23 @@ class _Notes(_Stream):
 
 def prepare() -> None:
     """Have standard output and standard error be what `report` and the commands take them for."""
+    _open_closed_files()
     # Those that were closed are something else already, which cannot fail.
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = _text(_Output(sys.stdout.fileno(), "w", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr = _text(_Notes(sys.stderr.fileno(), "w", closefd=False), sys.stderr)
+
+
+def _open_closed_files() -> None:
+    """Have something in the place of standard input, output and error where they are closed.
+
+    Whatever is opened next would be taken for them, and libuv ends a process in which it closes one of them.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is the one that is missing.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - for good, and without pathlib
 
 
 def say(text: str, *, err: bool = False, head: str = "") -> None:
@@ -72,7 +85,21 @@ def say(text: str, *, err: bool = False, head: str = "") -> None:
         err: on standard error.
         head: what goes before it as it is: a word of aqueue's own, in its colour.
     """
-    click.echo(head + visible(text), err=err)
+    if head:
+        # Imported here, as it takes a while: it leaves out colours where there is no terminal.
+        import click
+
+        click.echo(head + visible(text), err=err)
+        return
+    stream = sys.stderr if err else sys.stdout
+    stream.write(f"{visible(text)}\n")
+    stream.flush()
+
+
+def note(text: str | None) -> None:
+    """Tell a person something on standard error, if there is anything to tell."""
+    if text is not None:
+        say(text, err=True)
 
 
 @contextmanager
@@ -118,6 +145,11 @@ def report(text: str, done: str | None = None) -> None:
     except OSError as error:
         abandon()
         say(f"{done or text}, but standard output cannot be written: {error.strerror}", err=True)
+
+
+def report_queued(id_: int) -> None:
+    """Print the id of a run that was queued."""
+    report(str(id_), f"queued as {id_}")
 
 
 def abandon() -> None:

@@ -4,9 +4,9 @@ import click
 
 from aqueue.cli.completion import complete_queue, complete_schedule
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import note, say_aborted_with, say_warning
+from aqueue.cli.messages import say_aborted_with, say_warning
 from aqueue.cli.options import NAME_TYPE, F, directory_option
-from aqueue.cli.output import report
+from aqueue.cli.output import note, report
 from aqueue.client import queues
 
 _queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complete_queue)

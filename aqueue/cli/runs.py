@@ -11,9 +11,9 @@ from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import named_runs, note, say_aborted_with, say_warning
+from aqueue.cli.messages import named_runs, say_aborted_with, say_warning
 from aqueue.cli.options import COUNT, DURATION, F, directory_option
-from aqueue.cli.output import put_by, report, say
+from aqueue.cli.output import note, put_by, report, say
 from aqueue.client import actions, pruning
 from aqueue.client import columns as tabulating
 from aqueue.client.actions import Which

@@ -7,9 +7,9 @@ import shlex
 import click
 
 from aqueue.cli.context import find_folder, folder_to_create
-from aqueue.cli.messages import note, say_warning
+from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option, refuse_both
-from aqueue.cli.output import report
+from aqueue.cli.output import note, report
 from aqueue.cli.serving_options import serving_options
 from aqueue.cli.unclaimed import fate_of_files, folder_to_serve
 from aqueue.client import servers, session

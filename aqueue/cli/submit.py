@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import note, say_warning
+from aqueue.cli.messages import say_warning
 from aqueue.cli.options import (
     DURATION,
     NAME_TYPE,
@@ -15,7 +15,7 @@ from aqueue.cli.options import (
     directory_option,
     experiment_options,
 )
-from aqueue.cli.output import report, say
+from aqueue.cli.output import note, report, report_queued, say
 from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
 from aqueue.client import submit
 from aqueue.client.session import config_in_force, environment, now, refuse_if_disabled
@@ -97,7 +97,7 @@ def add(
     submitted = submit.submit(folder, config, [[request]], say_warning)
     _print_doubts(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     (id_,) = submitted.all_ids()
-    report(str(id_), f"queued as {id_}")
+    report_queued(id_)
 
 
 @click.command(cls=FilesThenParams)

@@ -13,10 +13,11 @@ from aqueue.errors import FileError, FolderError
 from aqueue.folder.find import find
 from aqueue.folder.layout import CONFIG_NAME
 from aqueue.formats import config_file, names, task_file, yaml_text
+from aqueue.model.basics import is_name
 from aqueue.model.config import Config
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
-from aqueue.model.task import Task, is_name
+from aqueue.model.task import Task
 
 if TYPE_CHECKING:
     from aqueue.formats.yaml_document import Document

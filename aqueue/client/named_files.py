@@ -18,9 +18,9 @@ from aqueue.client.submit import Wishes, after_something, with_wishes
 from aqueue.errors import AqueueError, FileError, UsageError
 from aqueue.folder import trust
 from aqueue.folder.layout import Folder
+from aqueue.model.basics import is_name
 from aqueue.model.config import Config
 from aqueue.model.submission import Submission
-from aqueue.model.task import is_name
 from aqueue.units import plural
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TypeAlias, TypedDict, TypeVar
 from aqueue import units
 from aqueue.client.submit import Wishes
 from aqueue.errors import UsageError
+from aqueue.model.basics import is_name
 from aqueue.model.gpu import MAX_GPUS, check_ids
 from aqueue.model.run import Run
-from aqueue.model.task import check_tags, is_name
+from aqueue.model.task import check_tags
 
 T = TypeVar("T")
 Checked = TypeVar("Checked")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aqueue.errors import UsageError
+from aqueue.model.basics import is_name
 from aqueue.model.submission import Submission
-from aqueue.model.task import PARAM, is_name, is_param
+from aqueue.model.task import PARAM, is_param
 from aqueue.model.values import Value, plain_text
 
 if TYPE_CHECKING:

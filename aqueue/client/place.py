@@ -1,11 +1,11 @@
 """The directory in which runs queued here run. A checkout goes with its run, so it stands for its source."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from aqueue.client import command_task
 from aqueue.client.session import environment, working_dir
 from aqueue.errors import FolderError
 from aqueue.isolation import origin
@@ -22,10 +22,9 @@ def origin_here() -> Origin | None:
     return origin.find(str(working_dir()))
 
 
-def carried(names: Sequence[str]) -> dict[str, str]:
-    """Return some variables of this environment, with what is in a checkout where it is for the user."""
-    here, variables = origin_here(), environment()
-    found = {name: variables[name] for name in names if name in variables}
+def carried() -> dict[str, str]:
+    """Return the variables that a command gets, with what is in a checkout where it is for the user."""
+    here, found = origin_here(), command_task.carried(environment())
     if here is None:
         return found
     return {name: os.pathsep.join(map(here.original, text.split(os.pathsep))) for name, text in found.items()}

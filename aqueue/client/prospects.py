@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from aqueue.client import signs_of_life
 from aqueue.client.session import awake_and_silent, config_or_default
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
@@ -13,14 +14,7 @@ from aqueue.store.store import Store
 
 def unserved(store: Store, where: Folder) -> str | None:
     """Return why a run will have to wait for a server; None if one is there."""
-    awake, silent = awake_and_silent(store, where, config_or_default(where).stale_after)
-    if silent and not awake:
-        return f"server {silent[0].pid} is not responding: it waits until one does"
-    if not awake:
-        return "no server is up: it waits until `aqueue serve` starts one"
-    if all(server.leaving is not None for server in awake):
-        return f"server {awake[0].pid} is stopping: it waits until `aqueue serve` starts another"
-    return None
+    return signs_of_life.unserved(*awake_and_silent(store, where, config_or_default(where).stale_after))
 
 
 def unseen(store: Store, where: Folder) -> str | None:

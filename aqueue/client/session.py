@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from aqueue.client import signs_of_life
 from aqueue.clock import Clock, boot
 from aqueue.errors import AqueueError, FolderError, QueueError, RunError
 from aqueue.folder import find as folder
@@ -22,6 +23,7 @@ from aqueue.model.server import Server
 from aqueue.model.submission import Submission
 from aqueue.store import database
 from aqueue.store.store import Store
+from aqueue.store.work import Work
 
 if TYPE_CHECKING:
     from aqueue.isolation.pins import Pins, Snapshots
@@ -66,9 +68,7 @@ def present(store: Store) -> float:
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """Return a connection to the store of a folder, for several transactions."""
     # A program may go on with what it iterates over in another thread, though never in two at once.
-    with closing(database.connect(where, check_same_thread=False)) as connection:
-        # A command that says it is done must mean it: this waits for the disk, as a server's commits do not.
-        connection.execute("PRAGMA synchronous = FULL")
+    with closing(database.connect(where, check_same_thread=False, is_durable=True)) as connection:
         yield connection
 
 
@@ -95,12 +95,7 @@ def living_servers(store: Store, where: Folder) -> list[Server]:
 
 def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
     """Return the servers that are up: those that give signs of life, and those that do not."""
-    awake: list[Server] = []
-    silent: list[Server] = []
-    moment = present(store)
-    for server in living_servers(store, where):
-        (silent if moment - server.heartbeat_at > stale_after else awake).append(server)
-    return awake, silent
+    return signs_of_life.parted(store.servers.all(), where, present(store), stale_after)
 
 
 def keep_code(
@@ -135,7 +130,7 @@ def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["
 
     with opened(where) as connection:
 
-        def write(work: database.Work[T]) -> T:
+        def write(work: Work[T]) -> T:
             with database.transaction(connection, where):
                 return work(connection)
 

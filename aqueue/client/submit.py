@@ -1,15 +1,12 @@
 """Queueing: one command, or the tasks of files, with what is asked for besides."""
 
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 
-from aqueue.client import place
+from aqueue.client import command_task, place
 from aqueue.client.prospects import lacking, unserved
 from aqueue.client.session import Warn, changing, environment, keep_code, now, working_dir
 from aqueue.errors import UsageError
@@ -19,8 +16,6 @@ from aqueue.model.gpu import GPU_VARIABLES, GpuId
 from aqueue.model.run import Trigger
 from aqueue.model.submission import Accepted, Submission, run_ids
 from aqueue.model.task import VARIABLE, Isolation, Priority, Task
-
-_CARRIED = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 class Wishes(TypedDict, total=False):
@@ -125,14 +120,15 @@ def command(
     variables = env or {}
     gpus = _gpus(wishes)
     task = Task(
-        name=wishes.get("name") or _made_up_name(words),
-        command=words if isinstance(words, str) else tuple(words),
-        working_dir=str(working_dir()),
-        queue=wishes.get("queue"),
+        **command_task.fields(
+            words,
+            name=wishes.get("name"),
+            working_dir=str(working_dir()),
+            env=place.carried() | {**variables},
+            queue=wishes.get("queue"),
+        ),
         priority=Priority.of(wishes.get("priority") or "low"),
         base_env=config.env,
-        env=place.carried(_CARRIED) | {**variables},
-        is_literal=True,
         timeout=config.timeout if timeout is None else timeout or None,
         retries=config.retries,
         log_limit=config.log_limit,
@@ -216,10 +212,3 @@ def _gpus(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:
     elif gpus == 0 and gpu_memory:
         raise UsageError("--gpu-memory: no GPUs are asked for", "leave it out, or ask for some: --gpus 1")
     return {"gpus": gpus, "gpu_memory": gpu_memory or None}
-
-
-def _made_up_name(words: str | Sequence[str]) -> str:
-    """Return the program's name and something of its own: two commands without a name are two tasks."""
-    first = words if isinstance(words, str) else words[0]
-    program = Path((first.split() or [""])[0]).name
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '', program)[:50].strip('.') or 'command'}-{os.urandom(3).hex()}"

@@ -3,50 +3,79 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
 
 from aqueue.errors import FolderError
 from aqueue.folder import no_links, trust
 
-CONFIG_NAME: Final = "aqueue.yaml"
-SUFFIXES: Final = (".yaml", ".yml")
+# As in `typing`, which takes a while to import. So does pathlib, and creating a Path is slow, too: those of a
+# folder are created when they are asked for.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Final
+
+CONFIG_NAME: "Final" = "aqueue.yaml"
+SUFFIXES: "Final" = (".yaml", ".yml")
 """The suffixes of task files."""
-_LIKE_CONFIG: Final = ("aqueue.yaml", "aqueue.yml")
+_LIKE_CONFIG: "Final" = ("aqueue.yaml", "aqueue.yml")
+
+
+class _Place:
+    """A path in or around a folder, created from its text when it is first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: "Folder", owner: type | None = None) -> "Path":
+        path = _path(getattr(folder, self._text))
+        # From now on it is found there.
+        folder.__dict__[self._name] = path
+        return path
 
 
 class Folder:
     """The paths in and around one folder. Creating this object creates nothing on disk."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # Resolved, because processes of runs are recognised by this path.
-        self.state = Path(os.path.realpath(path / ".aqueue"))
-        self.database = self.state / "state.db"
-        self.incoming = self.state / "incoming"
-        self.runs = self.state / "runs"
-        self.servers = self.state / "servers"
-        self.logs = self.state / "logs"
-        self.scratch = self.state / "scratch"
-        self.bell = self.state / "bell"
-        self.client_bell = self.state / "news"
-        self.orders = self.state / "orders"
-        self.last_good = self.state / CONFIG_NAME
-        self.rejected = path / "rejected"
-        self.config = path / CONFIG_NAME
-        self.parent = path.parent
-        # Also as text: joining `Path` objects is slow.
-        self.runs_text = str(self.runs)
-        self._incoming = str(self.incoming)
-        self._bell = str(self.bell)
-        self._client_bell = str(self.client_bell)
-        self._path = str(path)
-        self._config = str(self.config)
-        self._rejected = str(self.rejected)
+    path = _Place("path_text")
+    state = _Place("state_text")
+    database = _Place("database_text")
+    incoming = _Place("_incoming")
+    runs = _Place("runs_text")
+    servers = _Place("servers_text")
+    logs = _Place("_logs")
+    scratch = _Place("_scratch")
+    bell = _Place("_bell")
+    client_bell = _Place("_client_bell")
+    orders = _Place("_orders")
+    last_good = _Place("_last_good")
+    rejected = _Place("_rejected")
+    config = _Place("config_text")
+    parent = _Place("_parent")
 
-    def run_dir(self, run: int) -> Path:
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self.path_text = os.fspath(path)
+        # Resolved, because processes of runs are recognised by this path.
+        self.state_text = os.path.realpath(os.path.join(path, ".aqueue"))
+        self.database_text = f"{self.state_text}/state.db"
+        self.runs_text = f"{self.state_text}/runs"
+        self.servers_text = f"{self.state_text}/servers"
+        self.config_text = os.path.join(path, CONFIG_NAME)
+        self._incoming = f"{self.state_text}/incoming"
+        self._logs = f"{self.state_text}/logs"
+        self._scratch = f"{self.state_text}/scratch"
+        self._bell = f"{self.state_text}/bell"
+        self._client_bell = f"{self.state_text}/news"
+        self._orders = f"{self.state_text}/orders"
+        self._last_good = f"{self.state_text}/{CONFIG_NAME}"
+        self._rejected = os.path.join(path, "rejected")
+        self._parent = os.path.dirname(self.path_text)
+
+    def run_dir(self, run: int) -> "Path":
         """Return the directory for the files of a run."""
-        return Path(f"{self.runs_text}/{run}")
+        return _path(f"{self.runs_text}/{run}")
 
     def make_run_dir(self, run: int) -> None:
         """Create the directory for the files of a run if it is missing. Remove a link in its place."""
@@ -73,13 +102,13 @@ class Folder:
         """Return the path of an attempt's files, without suffix."""
         return f"{self.runs_text}/{run}/attempt-{attempt}"
 
-    def log(self, run: int, attempt: int) -> Path:
+    def log(self, run: int, attempt: int) -> "Path":
         """Return the path of an attempt's log."""
-        return Path(self.attempt(run, attempt) + ".log")
+        return _path(self.attempt(run, attempt) + ".log")
 
-    def checkout(self, run: int, attempt: int) -> Path:
+    def checkout(self, run: int, attempt: int) -> "Path":
         """Return the path of an attempt's own checkout, if it has one."""
-        return Path(f"{self.runs_text}/{run}/checkout-{attempt}")
+        return _path(f"{self.runs_text}/{run}/checkout-{attempt}")
 
     def create(self) -> None:
         """Create the folder and its state directory if they are missing.
@@ -90,7 +119,7 @@ class Folder:
         if not (is_text(str(self.path)) and is_text(str(self.state))):
             raise FolderError(f"the path {self.path} is not UTF-8", "rename it, or choose another with --dir")
         try:
-            self._check_way(self.path)
+            self._check_way(self.path_text)
             # Regardless of the umask, nobody else may write here or in a directory on the way here.
             make_directories(self.path, 0o755)
             self.check_safe()
@@ -114,9 +143,9 @@ class Folder:
             FolderError: somebody can; the hint says what to do.
         """
         try:
-            self._check_directory(self.path)
+            self._check_directory(self.path_text)
             # `.aqueue` may itself be a link.
-            self._check_way(self.path / ".aqueue")
+            self._check_way(os.path.join(self.path_text, ".aqueue"))
             self._check_state()
         except OSError as error:
             raise FolderError(
@@ -133,27 +162,28 @@ class Folder:
         for directory in self.directories():
             # It may have been removed since it was listed.
             if directory.is_dir():
-                self._check_directory(directory)
+                self._check_directory(str(directory))
 
-    def _check_directory(self, directory: Path) -> None:
-        if fault := trust.fault_of(str(directory), directory.stat(), str(directory)):
+    @staticmethod
+    def _check_directory(directory: str) -> None:
+        if fault := trust.fault_of(directory, os.stat(directory), directory):
             raise FolderError(*fault)
 
     @staticmethod
-    def _check_way(path: Path) -> None:
-        if fault := trust.fault_on_the_way(str(path)):
+    def _check_way(path: str) -> None:
+        if fault := trust.fault_on_the_way(path):
             raise FolderError(*fault)
 
     def _check_state(self) -> None:
-        trust.check_state(str(self.state))
+        trust.check_state(self.state_text)
 
-    def directories(self) -> Iterator[Path]:
+    def directories(self) -> "Iterator[Path]":
         """Yield all sub-folders that may contain task files, parents first."""
         waiting = [self.path]
         while waiting:
             try:
                 with os.scandir(waiting.pop()) as entries:
-                    found = sorted(Path(entry.path) for entry in entries if self.is_sub_folder(entry.path, entry))
+                    found = sorted(_path(entry.path) for entry in entries if self.is_sub_folder(entry.path, entry))
             except OSError:
                 continue
             yield from found
@@ -162,7 +192,7 @@ class Folder:
     def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
         """Return True if `path` is a directory that may contain task files."""
         name = os.path.basename(path)
-        if path == str(self.path):
+        if path == self.path_text:
             return True
         if name.startswith(".") or path == self._rejected or not is_text(name):
             return False
@@ -175,12 +205,12 @@ class Folder:
         name = os.path.basename(path)
         if not name.endswith(SUFFIXES) or name.startswith((".", "#")):
             return False
-        return path != self._config and not self.is_like_config(path)
+        return path != self.config_text and not self.is_like_config(path)
 
     def is_like_config(self, path: str) -> bool:
         """Return True if a path is almost that of the configuration, such as `aqueue.yml`."""
         directory, _, name = path.rpartition("/")
-        return name.lower() in _LIKE_CONFIG and name != CONFIG_NAME and directory == self._path
+        return name.lower() in _LIKE_CONFIG and name != CONFIG_NAME and directory == self.path_text
 
     def ring(self) -> None:
         """Wake the servers: the store has changed."""
@@ -194,13 +224,28 @@ class Folder:
 def _touch(path: str) -> None:
     # A missed wake-up is harmless: everyone who waits also checks from time to time.
     with contextlib.suppress(OSError):
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            Path(path).touch(mode=0o600)
+        touch(path)
 
 
-def make_directories(path: Path, mode: int) -> None:
+def touch(path: str) -> None:
+    """Update the modification time of a file. Create it, readable only by this user, if it is missing.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    try:
+        os.utime(path)
+    except OSError:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _path(text: str) -> "Path":
+    from pathlib import Path
+
+    return Path(text)
+
+
+def make_directories(path: "Path", mode: int) -> None:
     """Create a directory and its missing parents, none more permissive than `mode`.
 
     Raises:
@@ -210,7 +255,7 @@ def make_directories(path: Path, mode: int) -> None:
         missing.mkdir(mode, exist_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: "Path", content: bytes) -> None:
     """Write a file atomically, readable only by this user because it may contain secrets.
 
     Raises:
@@ -231,6 +276,11 @@ def write_whole(path: Path, content: bytes) -> None:
 def is_open(directory: str) -> bool:
     """Return True if this user may list a directory and open its entries."""
     return os.access(directory, os.R_OK | os.X_OK)
+
+
+def may_be_in_checkout(directory: str) -> bool:
+    """Return False for a directory that, by its path, is in no checkout."""
+    return "/checkout-" in directory
 
 
 def is_text(name: str) -> bool:

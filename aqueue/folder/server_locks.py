@@ -4,23 +4,27 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final, Self
 
-_SHORTAGE_BYTES: Final = 512
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Final, Self
+
+_SHORTAGE_BYTES: "Final" = 512
 """The size of the message a server publishes, in bytes."""
 
 
 class ServerLock:
     """The lock of a server on this folder, held until released."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: "Path", descriptor: int) -> None:
         self.id = path.name
         self._path = path
         self._descriptor = descriptor
 
     @classmethod
-    def announce(cls, servers: Path) -> Self:
+    def announce(cls, servers: "Path") -> "Self":
         """Create and take a lock under a new id in the directory `servers`."""
         path = servers / os.urandom(8).hex()
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -43,9 +47,9 @@ class ServerLock:
         os.close(self._descriptor)
 
 
-def is_up(servers: Path, server: str) -> bool:
+def is_up(servers: "str | os.PathLike[str]", server: str) -> bool:
     """Return True if the server with this id lives, even if it is suspended or very slow."""
-    return is_locked(servers / server) or False
+    return is_locked(os.path.join(servers, server)) or False
 
 
 def is_locked(path: "str | os.PathLike[str]", flags: int = 0) -> bool | None:
@@ -71,7 +75,7 @@ def is_locked(path: "str | os.PathLike[str]", flags: int = 0) -> bool | None:
     return False
 
 
-def shortage_of(servers: Path, server: str) -> str:
+def shortage_of(servers: "Path", server: str) -> str:
     """Return the reason a server has published for starting nothing; empty if there is none."""
     try:
         content = (servers / server).read_bytes()
@@ -81,7 +85,7 @@ def shortage_of(servers: Path, server: str) -> str:
 
 
 @contextlib.contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
+def exclusive(directory: "Path") -> Iterator[None]:
     """Hold an exclusive lock on `directory`. Other processes wait for it here."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -91,6 +95,6 @@ def exclusive(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def forget(servers: Path, server: str) -> None:
+def forget(servers: "Path", server: str) -> None:
     """Remove the lock file of a server that is gone."""
     (servers / server).unlink(missing_ok=True)

@@ -9,23 +9,27 @@ import os
 import posixpath
 import stat
 import time
+from collections import namedtuple
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Final, NamedTuple
 
 from aqueue.errors import FolderError
 
-_MAX_LINKS: Final = 40
+# As in `typing`, which takes a while to import: every command checks the folder first.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_MAX_LINKS: "Final" = 40
 """The most symbolic links that the kernel follows on the way to a file."""
 
-_GROUP_SECONDS: Final = 60.0
+_GROUP_SECONDS: "Final" = 60.0
 """Seconds for which the members of a group are cached, because a directory service can be slow."""
 
-_ID_COUNT: Final = 1 << 32
+_ID_COUNT: "Final" = 1 << 32
 
 
-class Fault(NamedTuple):
+class Fault(namedtuple("Fault", ("text", "hint"))):  # noqa: PYI024 - `typing` takes a while to import
     """A reason not to use a file or a directory.
 
     Attributes:
@@ -33,6 +37,7 @@ class Fault(NamedTuple):
         hint: what to do.
     """
 
+    __slots__ = ()
     text: str
     hint: str
 
@@ -80,7 +85,7 @@ def fault_of_task_file(path: str, status: os.stat_result) -> Fault | None:
     if who := who_can_write(status):
         return Fault(f"{who} can write to it, and so run commands in your name", _chmod(path, status))
     directory = posixpath.dirname(path)
-    fault = fault_of(directory, os.stat(directory), directory)  # noqa: PTH116 - for each file that is dropped
+    fault = fault_of(directory, os.stat(directory), directory)
     return fault or (fault_on_the_way(path) if posixpath.islink(path) else None)
 
 
@@ -110,7 +115,7 @@ def fault_of_configuration(path: str, status: os.stat_result) -> Fault | None:
         OSError: a directory on the way to it cannot be checked.
     """
     # The way to the folder was already checked.
-    return fault_of(path, status) or (fault_on_the_way(path) if Path(path).is_symlink() else None)
+    return fault_of(path, status) or (fault_on_the_way(path) if posixpath.islink(path) else None)
 
 
 def fault_on_the_way(path: str) -> Fault | None:
@@ -141,7 +146,7 @@ def fault_on_the_way(path: str) -> Fault | None:
 def fault_of_search(directory: str) -> str:
     """Return why the search for a folder stops at this directory; empty if it goes on."""
     try:
-        status = Path(directory).stat()
+        status = os.stat(directory)
     except OSError as error:
         return f"{error.strerror}"
     if is_foreign(status) and not _is_unknown(status.st_uid):
@@ -236,7 +241,7 @@ def steps(path: str) -> Iterator[tuple[str, str]]:
         entry = posixpath.join(current, name)
         yield current, entry
         try:
-            target = os.readlink(entry)  # noqa: PTH115 - creating a Path for each step is slow
+            target = os.readlink(entry)
         except OSError:
             current = entry
             continue
@@ -252,10 +257,15 @@ def steps(path: str) -> Iterator[tuple[str, str]]:
 def _unknown_user() -> int | None:
     """Return the id that stands for users unknown to this user namespace; None if it knows all users."""
     try:
-        known = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
-        return None if known >= _ID_COUNT - 1 else int(Path("/proc/sys/kernel/overflowuid").read_text())
+        known = sum(int(line.split()[2]) for line in _lines("/proc/self/uid_map"))
+        return None if known >= _ID_COUNT - 1 else int(_lines("/proc/sys/kernel/overflowuid")[0])
     except OSError:
         return None
+
+
+def _lines(path: str) -> list[str]:
+    with open(path, encoding="utf-8") as file:
+        return file.readlines()
 
 
 def _is_unknown(user: int) -> bool:

@@ -12,9 +12,10 @@ from aqueue.formats.schedule_keys import is_timezone
 from aqueue.formats.task_keys import NAME, Duration
 from aqueue.formats.variable_keys import check_variables
 from aqueue.formats.yaml_document import Document, Path
+from aqueue.model.basics import is_name
 from aqueue.model.config import Config, Queue, Rules
 from aqueue.model.gpu import GPUS, GpuId, check_ids
-from aqueue.model.task import Retries, is_name
+from aqueue.model.task import Retries
 from aqueue.model.values import Scalar, Value, plain_text
 from aqueue.units import SIZE, parse_size
 

@@ -8,9 +8,10 @@ from aqueue.formats.task_keys import Keys, wrong
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.formats.yaml_values import describe
+from aqueue.model.basics import is_name
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
-from aqueue.model.task import MAX_COMBINATIONS, is_name, is_param
+from aqueue.model.task import MAX_COMBINATIONS, is_param
 from aqueue.model.values import Value
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from aqueue.folder.layout import Folder, make_directories, write_whole
 from aqueue.folder.moving import move_to_free_place
 from aqueue.folder.settled import take_lease
 from aqueue.formats.yaml_text import MAX_BYTES
-from aqueue.model.task import is_name
+from aqueue.model.basics import is_name
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from aqueue.folder.layout import Folder
 from aqueue.formats import task_file, yaml_text
 from aqueue.formats.task_file import Content
+from aqueue.model.basics import is_name
 from aqueue.model.config import Config
-from aqueue.model.task import is_name
 
 
 class Parser:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from aqueue.folder.layout import may_be_in_checkout
 from aqueue.model.task import Snapshot
 
 _CHECKOUT = re.compile(r"checkout-(\d+)")
@@ -47,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(directory: str) -> Origin | None:
     """Return the origin of the innermost checkout around a directory; None outside of any."""
-    if "/checkout-" not in directory:
+    if not may_be_in_checkout(directory):
         return None
     path = Path(directory)
     for checkout in (path, *path.parents):

@@ -20,8 +20,8 @@ from aqueue.isolation.origin import Origin
 from aqueue.model.schedule import KeptCode
 from aqueue.model.submission import Submission
 from aqueue.model.task import Code, Isolation, Snapshot, Task
-from aqueue.store.database import Work
 from aqueue.store.store import Store
+from aqueue.store.work import Work
 
 T = TypeVar("T")
 

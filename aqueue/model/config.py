@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from aqueue.model.basics import STALE_AFTER
 from aqueue.model.gpu import GpuId
 from aqueue.model.task import Retries
 
@@ -88,7 +89,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     idle_timeout: float | None = None
     heartbeat_interval: float = 5.0
-    stale_after: float = 30.0
+    stale_after: float = STALE_AFTER
     grace: float = 10.0
     env: dict[str, str] = {}
     timeout: float | None = None

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from aqueue.model.basics import MANUAL
 from aqueue.model.gpu import Allocation
 from aqueue.model.task import Priority, Task
 from aqueue.model.values import Value, plain_text
@@ -45,7 +46,7 @@ class Trigger(StrEnum):
     """The origin of a run. All but `file` are Dagu's trigger types."""
 
     FILE = "file"
-    MANUAL = "manual"
+    MANUAL = MANUAL
     SCHEDULER = "scheduler"
     WEBHOOK = "webhook"
     SUBDAG = "subdag"

@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 
+from aqueue.model.basics import LOW
 from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.values import Value
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 """The valid names of variables."""
@@ -26,7 +25,7 @@ class Priority(IntEnum):
     """The priority of a run; the lower number goes first."""
 
     HIGH = 0
-    LOW = 1
+    LOW = LOW
     CATCHUP = 2
     """Low, but behind runs that are due now: a missed run is late anyway."""
 
@@ -175,11 +174,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if isinstance(self.gpus, int):
             return GpuRequest(self.gpus, memory=self.gpu_memory)
         return GpuRequest(len(self.gpus), self.gpus, self.gpu_memory)
-
-
-def is_name(text: str) -> bool:
-    """Return True if `text` is valid as a name, a run_id or a queue."""
-    return _NAME.fullmatch(text) is not None and text not in (".", "..")
 
 
 def is_param(text: str) -> bool:

@@ -12,7 +12,7 @@ from aqueue.server.cycle_input import CycleInput
 from aqueue.server.cycle_timing import CycleTiming
 from aqueue.server.deliveries import Deliveries
 from aqueue.server.left_orders import LeftOrders
-from aqueue.store.servers import SET_SECONDS
+from aqueue.store.presence import SET_SECONDS
 
 
 class PendingInput:

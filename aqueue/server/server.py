@@ -45,10 +45,10 @@ from aqueue.server.settings import Options, Settings
 from aqueue.server.signals import obey_signals
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Repeated, Timer
-from aqueue.store.database import Work
 from aqueue.store.orders import OrderFile
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
+from aqueue.store.work import Work
 from aqueue.threads import NoThreadError, in_thread, start_threads, warn_of_waiting
 
 T = TypeVar("T")

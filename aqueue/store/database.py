@@ -4,20 +4,21 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterator, Sequence
 
 from aqueue.errors import DISK_FULL, BusyError, DatabaseError, DiskFullError, advice
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, touch
 from aqueue.store.migrations import MIGRATIONS
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-BUSY_SECONDS: Final = 10.0
+BUSY_SECONDS: "Final" = 10.0
 """The seconds a transaction waits for that of another process."""
 
-LOG_PAGES: Final = 10_000
+LOG_PAGES: "Final" = 10_000
 """The number of pages at which the write-ahead log is copied into the database file."""
 
 _FULL = {
@@ -30,13 +31,21 @@ _UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connect(
-    folder: Folder, *, check_same_thread: bool = True, factory: type[sqlite3.Connection] = sqlite3.Connection
+    folder: Folder,
+    *,
+    check_same_thread: bool = True,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+    is_durable: bool = False,
+    patience: float = BUSY_SECONDS,
 ) -> sqlite3.Connection:
     """Open the database of `folder`; create it if the folder is new.
 
     Args:
         check_same_thread: whether to refuse use by other threads.
         factory: the class of the connection.
+        is_durable: have each commit wait for the disk, as a server's do not: a command that says it is done must
+            mean it.
+        patience: the seconds that it waits for other processes.
 
     Raises:
         DatabaseError: it cannot be opened, is no database of aqueue, or is missing although the folder has had
@@ -44,7 +53,7 @@ def connect(
         DiskFullError: there is no room to create it.
     """
     is_new = not _has_content(folder)
-    if is_new and folder.runs.is_dir() and any(folder.runs.iterdir()):
+    if is_new and os.path.isdir(folder.runs_text) and os.listdir(folder.runs_text):
         raise DatabaseError(
             f"{folder.database} is missing or empty, but this folder has had runs",
             f"restore it from a copy; or, to start afresh without those runs, move {folder.state} away",
@@ -52,10 +61,10 @@ def connect(
     connection = None
     try:
         with explained(folder):
-            folder.database.touch(mode=0o600)
+            touch(folder.database_text)
             connection = sqlite3.connect(
-                folder.database,
-                timeout=BUSY_SECONDS,
+                folder.database_text,
+                timeout=patience,
                 isolation_level=None,
                 check_same_thread=check_same_thread,
                 factory=factory,
@@ -63,9 +72,9 @@ def connect(
             if is_new:
                 # Possible only while the file is empty, so before the switch to the log.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            _use_log(connection)
+            _use_log(connection, patience)
             for pragma in (
-                "synchronous = NORMAL",
+                f"synchronous = {'FULL' if is_durable else 'NORMAL'}",
                 "foreign_keys = ON",
                 "journal_size_limit = 16777216",
                 f"wal_autocheckpoint = {LOG_PAGES}",
@@ -130,18 +139,18 @@ def make_durable(folder: Folder) -> None:
 
 def _has_content(folder: Folder) -> bool:
     try:
-        return folder.database.stat().st_size > 0
+        return os.stat(folder.database_text).st_size > 0
     except FileNotFoundError:
         return False
 
 
-def _use_log(connection: sqlite3.Connection) -> None:
+def _use_log(connection: sqlite3.Connection, patience: float) -> None:
     """Switch the database to a write-ahead log.
 
     When several processes open a new or just closed database, SQLite refuses the switch to some of them without
     waiting.
     """
-    give_up_at = time.monotonic() + BUSY_SECONDS
+    give_up_at = time.monotonic() + patience
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -1,8 +1,11 @@
 """The database's schema, as a sequence of migrations."""
 
-from typing import Final
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-MIGRATIONS: Final = (
+MIGRATIONS: "Final" = (
     """
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

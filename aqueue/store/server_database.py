@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from aqueue.errors import BusyError, DatabaseError
 from aqueue.folder.layout import Folder
-from aqueue.store.database import LOG_PAGES, Work, connect, snapshot, transaction
+from aqueue.store.database import LOG_PAGES, connect, snapshot, transaction
+from aqueue.store.work import Work
 from aqueue.threads import NoThreadError
 
 if TYPE_CHECKING:

@@ -9,11 +9,9 @@ import msgspec
 from aqueue.model.run import NOT_YET, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
+from aqueue.store.presence import clock_jump
 from aqueue.store.rows import SERVER, server_of, server_values
 from aqueue.store.runs import Runs
-
-SET_SECONDS: Final = 1.0
-"""The least change of the wall clock, in seconds, that counts as setting it."""
 
 _ENTER: Final = (
     f"INSERT INTO servers ({SERVER}) VALUES ({', '.join(f':{field}' for field in Server.__struct_fields__)})"
@@ -45,6 +43,7 @@ class Servers:
     """
 
     def __init__(self, transaction: sqlite3.Connection, runs: Runs) -> None:
+        self._transaction = transaction
         self._execute = transaction.execute
         self._runs = runs
 
@@ -114,10 +113,7 @@ class Servers:
             boot: this boot of the machine; nothing is known about the clock before it.
             ahead: seconds by which the wall clock is ahead of the time since boot.
         """
-        known = self._execute("SELECT ahead FROM clock WHERE boot = ?", (boot,)).fetchone()
-        jump = 0.0 if known is None or not boot else ahead - known[0]
-        # A clock that is only slewed drifts by far less.
-        return float(jump) if abs(jump) > SET_SECONDS else 0.0
+        return clock_jump(self._transaction, boot, ahead)
 
     def follow_set_clock(self, boot: str, ahead: float) -> None:
         """Shift the times of unfinished runs with the wall clock, if it was set since the last check.

@@ -1,6 +1,5 @@
 """Submissions: the statements that add runs."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain, count, islice
@@ -10,41 +9,14 @@ import msgspec
 
 from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
-from aqueue.model.run import NOT_YET, State, Trigger
+from aqueue.model.run import NOT_YET, Trigger
 from aqueue.model.submission import Accepted, Submission
 from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
+from aqueue.store.new_runs import add_run
 from aqueue.store.rows import as_json
 from aqueue.store.runs import Runs
 from aqueue.store.snapshots import Snapshots
-
-_GIVEN: Final = (
-    "name",
-    "run_id",
-    "queue",
-    "priority",
-    "state",
-    "trigger",
-    "task",
-    "source",
-    "created_at",
-    "scheduled_for",
-    "schedule",
-    "direct",
-    "demand",
-    "group_name",
-    "code",
-    "prerequisites",
-    "ready_at",
-)
-"""The columns of a new run; all others start empty."""
-
-_ADD: Final = (
-    f"INSERT INTO runs ({', '.join(_GIVEN)}) VALUES ({', '.join('?' * len(_GIVEN))})"
-    " ON CONFLICT (source) DO NOTHING RETURNING id"
-)
-
-_ADD_TAG: Final = "INSERT OR IGNORE INTO run_tags (tag, run) VALUES (?, ?)"
 
 _task_encoder: Final = msgspec.json.Encoder()
 
@@ -59,6 +31,7 @@ class Submissions:
     def __init__(
         self, transaction: sqlite3.Connection, runs: Runs, dependencies: Dependencies, snapshots: Snapshots
     ) -> None:
+        self._transaction = transaction
         self._execute = transaction.execute
         self._runs = runs
         self._dependencies = dependencies
@@ -92,36 +65,27 @@ class Submissions:
         Raises:
             RunError: a run with this name and run_id exists.
         """
-        values = (
-            task.name,
-            run_id or os.urandom(8).hex(),
-            task.queue or task.name,
-            int(task.priority),
-            State.HELD if task.hold else State.QUEUED,
-            trigger,
-            _task_encoder.encode(task).decode(),
-            source,
-            now,
-            scheduled_for,
-            schedule,
-            direct,
-            text_of(task.demand),
-            task.group,
-            task.snapshot.commit if task.snapshot else None,
-            prerequisites,
-            None if prerequisites is None else NOT_YET,
+        return add_run(
+            self._transaction,
+            name=task.name,
+            queue=task.queue,
+            priority=int(task.priority),
+            task=_task_encoder.encode(task).decode(),
+            created_at=now,
+            trigger=trigger,
+            run_id=run_id,
+            is_held=task.hold,
+            source=source,
+            scheduled_for=scheduled_for,
+            schedule=schedule,
+            direct=direct,
+            demand=text_of(task.demand),
+            group=task.group,
+            code=task.snapshot.commit if task.snapshot else None,
+            prerequisites=prerequisites,
+            ready_at=None if prerequisites is None else NOT_YET,
+            tags=task.tags,
         )
-        try:
-            row = self._execute(_ADD, values).fetchone()
-        except sqlite3.IntegrityError:
-            raise RunError(
-                f"there already is a run {task.name}:{run_id}", "choose another run-id, or leave it out"
-            ) from None
-        if row is None:
-            return None
-        for tag in task.tags:
-            self._execute(_ADD_TAG, (tag, row[0]))
-        return int(row[0])
 
     def enqueue(
         self, requests: Sequence[Submission], now: float, *, trigger: Trigger, run_id: str | None = None

@@ -21,6 +21,10 @@ def commands(bench: Bench, times: int) -> None:
         python = wall([sys.executable, "-c", "pass"], times)
         for what, arguments, aim in (
             ("aqueue --help", ["--help"], "under 100 ms"),
-            ("aqueue add", ["add", "--dir", str(folder.path), "--", "true"], "under 150 ms"),
+            ("aqueue add", ["add", "--dir", str(folder.path), "--", "true"], "at most 40 ms"),
+            ("aqueue add --gpus 0", ["add", "--dir", str(folder.path), "--gpus", "0", "--", "true"], ""),
+            ("aqueue ls", ["ls", "--dir", str(folder.path)], "under 100 ms"),
+            ("aqueue status", ["status", "--dir", str(folder.path)], "under 100 ms"),
+            ("aqueue show", ["show", "--dir", str(folder.path), "1"], "under 100 ms"),
         ):
             bench.row(what, ms(wall([SCRIPT, *arguments], times)), f"python -c pass: {ms(python)}", aim)

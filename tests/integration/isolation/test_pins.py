@@ -14,8 +14,9 @@ from aqueue.isolation.pins import Pins, Snapshots
 from aqueue.model.run import State, Trigger
 from aqueue.model.submission import Submission
 from aqueue.model.task import Isolation
-from aqueue.store.database import Work, connect, transaction
+from aqueue.store.database import connect, transaction
 from aqueue.store.store import Store
+from aqueue.store.work import Work
 from tests.integration.repositories import Repository, hide_configuration
 from tests.unit.records import a_task
 

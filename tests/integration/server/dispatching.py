@@ -24,9 +24,10 @@ from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.schedules import Scheduler
 from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Timer
-from aqueue.store.database import Work, connect
+from aqueue.store.database import connect
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
+from aqueue.store.work import Work
 from tests.clock import SetClock
 from tests.integration.server.by_hand import AttemptByHand, ByHand
 from tests.waiting import eventually_async

@@ -9,8 +9,9 @@ import pytest
 
 from aqueue.errors import DatabaseError
 from aqueue.folder.layout import Folder
-from aqueue.store.database import Work, connect, transaction
+from aqueue.store.database import connect, transaction
 from aqueue.store.server_database import Database
+from aqueue.store.work import Work
 from tests.integration.noting import corrupt, texts
 from tests.waiting import eventually
 

@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from aqueue.model.task import is_name
+from aqueue.model.basics import is_name
 from aqueue.policy.cron import MAX_CAUGHT_UP, MAX_COUNTED, Missed, instant, live, missed, run_id, zone
 from tests.unit.walls import a_schedule
 

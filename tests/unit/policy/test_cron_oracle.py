@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aqueue.model.basics import is_name
 from aqueue.model.schedule import Schedule
-from aqueue.model.task import is_name
 from aqueue.policy.cron import due_times, instant, live, missed, next_due, run_id
 from aqueue.policy.cron_syntax import check, in_words
 from tests.unit.walls import MONTHS, WEEKDAYS, Cron, a_schedule, walk

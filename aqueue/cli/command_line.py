@@ -1,0 +1,173 @@
+"""The verbs, each of which is imported when it is used: one file has a group of them."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from aqueue import __version__
+from aqueue.cli import output
+from aqueue.cli.output import say
+from aqueue.errors import AqueueError, advice, is_without_process
+
+_VERBS = {
+    "init": ("servers", "Create a folder."),
+    "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
+    "start": ("servers", "Start a server in the background."),
+    "stop": ("servers", "Stop the servers after running tasks finish."),
+    "add": ("submit", "Queue one command."),
+    "enqueue": ("submit", "Queue the tasks of files."),
+    "dequeue": ("queues", "Remove a run from a queue."),
+    "check": ("submit", "Check task files without queueing them."),
+    "ls": ("runs", "List runs."),
+    "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
+    "status": ("status", "Show servers, queues, GPUs and schedules."),
+    "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
+    "schedules": ("schedules", "Show schedules and when they are due."),
+    "show": ("details", "Show the details of a run."),
+    "logs": ("follow", "Show the output of a run."),
+    "wait": ("follow", "Wait until runs end."),
+    "cancel": ("runs", "Stop running runs and remove queued ones."),
+    "retry": ("runs", "Queue finished runs again."),
+    "hold": ("runs", "Keep queued runs from starting."),
+    "release": ("runs", "Let held runs start."),
+    "pause": ("queues", "Pause a queue or a schedule."),
+    "resume": ("queues", "Resume a queue or a schedule."),
+    "prune": ("runs", "Delete old finished runs."),
+}
+
+
+_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("run", "submit"), ("add", "enqueue")),
+    **dict.fromkeys(("ps", "list", "jobs"), ("ls",)),
+    **dict.fromkeys(("rm", "remove", "delete"), ("cancel", "prune")),
+    "kill": ("cancel",),
+    "log": ("logs",),
+    "tail": ("logs -f",),
+    "up": ("start",),
+    "down": ("stop",),
+    "help": ("--help",),
+}
+"""Words of other tools, and of ours the nearest."""
+
+
+def _meant_by(word: str) -> tuple[str, ...]:
+    """Return the verbs that a word that is none may stand for: those of which it is the beginning, or a slip."""
+    if word in _ELSEWHERE:
+        return _ELSEWHERE[word]
+    begun = [verb for verb in _VERBS if len(word) > 2 and verb.startswith(word)]
+    return tuple(begun or [verb for verb in _VERBS if _is_slip(word, verb)])
+
+
+def _is_slip(word: str, verb: str) -> bool:
+    """Return True for one letter too many, too few or wrong, or two in the wrong order.
+
+    >>> _is_slip("stauts", "status"), _is_slip("lgs", "logs"), _is_slip("run", "prune")
+    (True, True, False)
+    """
+    if len(word) < len(verb):
+        word, verb = verb, word
+    if len(word) > len(verb):
+        return any(word[:at] + word[at + 1 :] == verb for at in range(len(word)))
+    wrong = [at for at in range(len(word)) if word[at] != verb[at]]
+    if len(wrong) < 2:
+        return True
+    first, last = wrong[0], wrong[-1]
+    return last == first + 1 and word[first] + word[last] == verb[last] + verb[first]
+
+
+class _Verbs(click.Group):
+    """Knows the verbs and what they do without importing them: `--help` must be instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        if cmd_name not in _VERBS:
+            return None
+        module = import_module(f"aqueue.cli.{_VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, "list_" if cmd_name == "ls" else cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            meant = " or ".join(f"'{verb}'" for verb in _meant_by(args[0].lower()))
+            hint = f"did you mean {meant}?" if meant else "`aqueue --help` lists the commands"
+            raise click.UsageError(f"there is no command '{args[0]}'\n{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="aqueue", message="%(prog)s %(version)s")
+@click.option(
+    "--dir", "directory", metavar="DIR", help="Folder to use (default: $AQUEUE_DIR, else the nearest queue/)."
+)
+@click.pass_context
+def cli(ctx: click.Context, directory: str | None) -> None:
+    """A task queue for one machine: drop a YAML file into a folder, and it runs.
+
+    `aqueue serve` runs the task files in ./queue. The other commands queue, show and change runs, whether or not
+    a server is running. `aqueue COMMAND --help` shows what a command takes.
+
+    RUN is the id of a run, NAME:RUN_ID, or a name or RUN_ID that only one run has.
+    """
+    ctx.obj = directory
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line, and return its exit code; there is no traceback for a person's mistake."""
+    output.prepare()
+    if "_AQUEUE_COMPLETE" in os.environ:
+        from aqueue.cli.bash_words import register
+
+        register()
+    try:
+        result: Any = cli.main(args=arguments, prog_name="aqueue", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message(), "")
+        if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.info_name != "aqueue":
+            say(f"see `{error.ctx.command_path} --help`", err=True)
+        return error.exit_code
+    except AqueueError as error:
+        for message, hint in error.problems():
+            _complain(message, hint)
+        return error.exit_code
+    except UnicodeEncodeError:
+        _complain("the command, a param or a path is not UTF-8", "rename it, or put the command into a script")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        output.abandon()
+        return 141
+    except OSError as error:
+        if error.filename == output.NAME:
+            output.abandon()
+            _complain(f"standard output cannot be written: {error.strerror}", "")
+            return 1
+        where = f"{error.filename}: " if error.filename else ""
+        what = "no process can be started: " if is_without_process(error) else where
+        _complain(f"{what}{error.strerror}", advice(error, "check its permissions, and that it still exists"))
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, hint: str) -> None:
+    say(message, err=True, head=click.style("error: ", fg="red"))
+    if hint:
+        say(hint, err=True)

@@ -1,0 +1,137 @@
+"""Queueing one command in the ordinary case, with nothing that takes long to import.
+
+It does what `submit` does, by the same statements and in the same order. Where there is more to find out or to
+tell, it does nothing at all, and the command goes the long way.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+from aqueue.client import command_task
+from aqueue.client.signs_of_life import parted, unserved
+from aqueue.clock import Clock, boot
+from aqueue.errors import AqueueError
+from aqueue.folder.find import find
+from aqueue.folder.layout import Folder, may_be_in_checkout
+from aqueue.model.basics import LOW, MANUAL, STALE_AFTER
+from aqueue.store.database import connect, transaction
+from aqueue.store.new_runs import add_run
+from aqueue.store.presence import clock_jump, presences
+
+# As in `typing`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+_PATIENCE: "Final" = 1.0
+"""The seconds that it waits for other processes before the long way does."""
+
+_TOLD: "Final" = ("AQUEUE_", "_AQUEUE_", "CUDA_VISIBLE_DEVICES")
+"""The beginnings of variables that tell aqueue something."""
+
+
+class _Unusual(Exception):  # noqa: N818 - no error
+    """There is more to do than this module can."""
+
+
+def add(
+    words: Sequence[str], *, directory: str | None, name: str | None, queue: str | None
+) -> tuple[int, str | None] | None:
+    """Queue a command.
+
+    Args:
+        words: a shell command, or a program and its arguments.
+        directory: what names the folder; None: the nearest.
+        name: None for one that is made up.
+        queue: None for the local queue.
+
+    Returns:
+        the id of its run, and why that waits for a server, None if one is there; None if nothing was done.
+    """
+    try:
+        folder, task = _asked_for(words, directory, name, queue)
+        connection = connect(folder, is_durable=True, patience=_PATIENCE)
+    except (_Unusual, AqueueError, OSError, UnicodeError):
+        return None
+    with closing(connection):
+        try:
+            with transaction(connection, folder):
+                added = _added(connection, task), _unserved(connection, folder)
+        except (AqueueError, OSError, sqlite3.Error, UnicodeError):
+            # Nothing was committed.
+            return None
+        folder.ring()
+        folder.notify_clients()
+    return added
+
+
+def _asked_for(
+    words: Sequence[str], directory: str | None, name: str | None, queue: str | None
+) -> "tuple[Folder, dict[str, Any]]":
+    """Return the folder, and the fields of the task but those at their default: the store has none of these."""
+    environment, working_dir = os.environ, os.getcwd()  # noqa: PTH109 - pathlib takes long to import
+    if any(key.startswith(_TOLD) and key != "AQUEUE_DIR" for key in environment):
+        raise _Unusual
+    if may_be_in_checkout(working_dir):
+        raise _Unusual
+    if not words[0].strip() or (len(words) > 1 and len(words[0].split()) > 1):
+        raise _Unusual
+    folder = find(directory, environment, working_dir)
+    if _is_there(folder.config_text) or not _is_there(folder.database_text):
+        raise _Unusual
+    command = words if len(words) > 1 else words[0]
+    given = command_task.fields(
+        command, name=name, working_dir=working_dir, env=command_task.carried(environment), queue=queue
+    )
+    return folder, {key: value for key, value in given.items() if value}
+
+
+def _is_there(path: str) -> bool:
+    """Return True if something has this path, be it a link to nowhere.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _added(connection: sqlite3.Connection, task: "Mapping[str, Any]") -> int:
+    """Remember a run of a task, and return its id."""
+    id_ = add_run(
+        connection,
+        name=task["name"],
+        queue=task.get("queue"),
+        priority=LOW,
+        task=_json(connection, task),
+        created_at=time.time(),
+        trigger=MANUAL,
+    )
+    if id_ is None:
+        raise AssertionError("only what is known already is added twice")
+    return id_
+
+
+def _unserved(connection: sqlite3.Connection, folder: Folder) -> str | None:
+    """Return why a run will have to wait for a server; None if one is there."""
+    moment = time.time() - clock_jump(connection, boot(), Clock().ahead())
+    return unserved(*parted(presences(connection), folder, moment, STALE_AFTER))
+
+
+def _json(connection: sqlite3.Connection, value: "Any") -> str:
+    """Return a value as JSON, of which SQLite knows all that is needed: Python's own takes longer to import."""
+    if isinstance(value, Mapping):
+        pairs: Iterator[str] = (f"{_json(connection, key)}:{_json(connection, of)}" for key, of in value.items())
+        return f"{{{','.join(pairs)}}}"
+    if isinstance(value, tuple):
+        return f"[{','.join(_json(connection, one) for one in value)}]"
+    if value is True:
+        return "true"
+    (text,) = connection.execute("SELECT json_quote(?)", (value,)).fetchone()
+    return str(text)

@@ -1,0 +1,25 @@
+"""What is said of runs and servers in places that cannot wait for the records to be imported. Pure."""
+
+# As in `typing`, which takes a while to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+LOW: "Final" = 1
+"""The number of the priority that a run has if nobody says otherwise."""
+
+MANUAL: "Final" = "manual"
+"""The trigger of a run that somebody asked for."""
+
+STALE_AFTER: "Final" = 30.0
+"""The seconds without a sign of life after which a server is said to give none, unless configured."""
+
+MAX_NAME: "Final" = 64
+"""The number of characters a name may have."""
+
+_OF_NAMES: "Final" = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+
+
+def is_name(text: str) -> bool:
+    """Return True if this may be a name, a run_id or a queue."""
+    return 0 < len(text) <= MAX_NAME and _OF_NAMES.issuperset(text) and text not in (".", "..")
