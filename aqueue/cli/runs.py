@@ -14,6 +14,7 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import named_runs, say_aborted_with, say_warning
 from aqueue.cli.options import COUNT, DURATION, F, directory_option
 from aqueue.cli.output import note, put_by, report, say
+from aqueue.cli.plain_table import Table
 from aqueue.client import actions, pruning
 from aqueue.client import columns as tabulating
 from aqueue.client.actions import Which
@@ -129,13 +130,11 @@ def _print_as_json(folder: Folder, chosen: Chosen, key: str | None, limit: int |
 
 
 def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:
-    from rich.markup import escape
-
-    table = tables.new_table("id", "name", "queue", "state", "took", "why…")
+    table = Table(["id", "name", "queue", "state", "took", "why…"])
     for run, wait in zip(runs, why, strict=True):
-        text = escape(visible(wait or run.reason or ""))
+        text = visible(wait or run.reason or "")
         table.add_row(
-            str(run.id), run.name, run.queue, tables.state_text(run.state), tables.took(run, moment), text
+            str(run.id), run.name, run.queue, tables.state_cell(run.state), tables.took(run, moment), text
         )
     tables.print_table(table)
 

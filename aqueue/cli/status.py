@@ -13,6 +13,7 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import say_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
+from aqueue.cli.plain_table import Table
 from aqueue.client.session import now
 from aqueue.client.status import take_status
 from aqueue.model.schedule import StoredSchedule
@@ -53,7 +54,7 @@ def status(directory: str | None, as_json: bool) -> None:
     if not seen.queues:
         say("nothing is queued, running or held")
         return
-    table = tables.new_table("queue", "running", "queued", "held", "slots")
+    table = Table(["queue", "running", "queued", "held", "slots"])
     shown_rows = _together(seen.queues)
     for queue in shown_rows[:_MAX_ROWS]:
         notes = [] if queue["configured"] else ["not configured"]

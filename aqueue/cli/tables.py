@@ -3,18 +3,16 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 
+from aqueue.cli.plain_table import GAP, WIDTH, Cell, Table, lines_of
 from aqueue.client.views import seconds
 from aqueue.model.run import Run, State
 from aqueue.units import spell
 from aqueue.visible import visible_json
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 STATE_COLOURS = {
     State.HELD: "magenta",
@@ -44,28 +42,35 @@ def _json(value: Any) -> str:
     return visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def print_table(table: "Table") -> None:
+def print_table(table: Table) -> None:
     """Print a table: as wide as the terminal, or as wide as it needs where nobody looks."""
+    lines = lines_of(table)
+    if lines is None:
+        print_by_rich(table)
+    else:
+        click.echo("\n".join(lines))
+
+
+def print_by_rich(table: Table) -> None:
+    """Print a table that may need more: wide letters, or less room than all of it takes."""
+    # Imported here, as it takes a while: most tables are simple.
     from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
 
+    laid_out = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for column, header in zip(table.columns, table.header, strict=True):
+        laid_out.add_column(header, no_wrap=not column.endswith("…"), overflow="ellipsis")
+    for row in table.rows:
+        texts = [(escape(cell.text), cell.colour) for cell in row]
+        laid_out.add_row(*(f"[{colour}]{text}[/]" if colour else text for text, colour in texts))
     terminal = sys.stdout.isatty()
-    Console(highlight=False, width=None if terminal else 1000, soft_wrap=False).print(table)
+    Console(highlight=False, width=None if terminal else WIDTH, soft_wrap=False).print(laid_out)
 
 
-def new_table(*columns: str) -> "Table":
-    """Return a table of the plain kind used throughout; a column whose name ends in … takes what room is left."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        wide = column.endswith("…")
-        table.add_column(column.removesuffix("…").upper(), no_wrap=not wide, overflow="ellipsis")
-    return table
-
-
-def state_text(state: State) -> str:
-    """Return the state in its colour, for rich."""
-    return f"[{STATE_COLOURS[state]}]{state}[/]"
+def state_cell(state: State) -> Cell:
+    """Return the state in its colour."""
+    return Cell(str(state), STATE_COLOURS[state])
 
 
 def local(moment: float | None) -> str:

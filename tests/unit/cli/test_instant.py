@@ -37,7 +37,10 @@ def test_help_needs_little_of_aqueue_itself() -> None:
     }
 
 
-@pytest.mark.parametrize("module", ["aqueue.cli.submit", "aqueue.cli.runs", "aqueue.client.submit"])
+@pytest.mark.parametrize(
+    "module",
+    ["aqueue.cli.submit", "aqueue.cli.runs", "aqueue.cli.status", "aqueue.cli.details", "aqueue.client.submit"],
+)
 def test_what_a_verb_seldom_needs_is_imported_when_it_does(module: str) -> None:
     assert not imported(module) & HEAVY
 
