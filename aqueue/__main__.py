@@ -16,12 +16,17 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    # Imported here and below: it must not find modules in the current directory.
+    from aqueue.loading import without_collection
+
     if arguments[:1] == ["add"]:
-        from aqueue.cli import quick_add
+        with without_collection():
+            from aqueue.cli import quick_add
 
         if (code := quick_add.run(arguments[1:])) is not None:
             return code
-    from aqueue.cli.command_line import run
+    with without_collection():
+        from aqueue.cli.command_line import run
 
     return run(arguments)
 

@@ -11,6 +11,7 @@ from aqueue import __version__
 from aqueue.cli import output
 from aqueue.cli.output import say
 from aqueue.errors import AqueueError, advice, is_without_process
+from aqueue.loading import without_collection
 
 _VERBS = {
     "init": ("servers", "Create a folder."),
@@ -21,7 +22,7 @@ _VERBS = {
     "enqueue": ("submit", "Queue the tasks of files."),
     "dequeue": ("queues", "Remove a run from a queue."),
     "check": ("submit", "Check task files without queueing them."),
-    "ls": ("runs", "List runs."),
+    "ls": ("listing", "List runs."),
     "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
     "status": ("status", "Show servers, queues, GPUs and schedules."),
     "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
@@ -87,7 +88,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         if cmd_name not in _VERBS:
             return None
-        module = import_module(f"aqueue.cli.{_VERBS[cmd_name][0]}")
+        with without_collection():
+            module = import_module(f"aqueue.cli.{_VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, "list_" if cmd_name == "ls" else cmd_name)
         return command
 

@@ -18,7 +18,7 @@ MODULES = sorted(
 )
 
 ROWS = (
-    {"clock", "errors", "search_path", "threads", "units", "visible"},
+    {"clock", "errors", "loading", "search_path", "threads", "units", "visible"},
     {"model", "folder"},
     {"policy"},
     {"formats", "store", "gpus"},

@@ -33,13 +33,21 @@ def test_help_needs_little_of_aqueue_itself() -> None:
         "aqueue.cli.command_line",
         "aqueue.cli.output",
         "aqueue.errors",
+        "aqueue.loading",
         "aqueue.visible",
     }
 
 
 @pytest.mark.parametrize(
     "module",
-    ["aqueue.cli.submit", "aqueue.cli.runs", "aqueue.cli.status", "aqueue.cli.details", "aqueue.client.submit"],
+    [
+        "aqueue.cli.submit",
+        "aqueue.cli.runs",
+        "aqueue.cli.listing",
+        "aqueue.cli.status",
+        "aqueue.cli.details",
+        "aqueue.client.submit",
+    ],
 )
 def test_what_a_verb_seldom_needs_is_imported_when_it_does(module: str) -> None:
     assert not imported(module) & HEAVY
@@ -86,3 +94,17 @@ def test_the_ordinary_add_runs_without_what_takes_long_to_import(tmp_path: Path)
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=PATHS
     )
     assert not set(done.stdout.split()) & SLOW
+
+
+@pytest.mark.parametrize("verb", [["ls"], ["status"], ["show", "1"]])
+def test_what_is_asked_most_is_printed_without_rich(tmp_path: Path, verb: list[str]) -> None:
+    Folder(tmp_path / "queue").create()
+    given = [verb[0], "--dir", str(tmp_path / "queue"), *verb[1:]]
+    code = (
+        "import sys; from aqueue.cli import command_line;"
+        f"command_line.run(['add', '--dir', {given[2]!r}, 'true']);"
+        f"assert command_line.run({given!r}) == 0; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "true" in done.stdout
+    assert not {name.split(".")[0] for name in done.stdout.split()} & {"asyncio", "rich", "yaml"}
