@@ -276,7 +276,7 @@ class Place:
         # A wrapper, and its forks, may have been told of their run only after they began.
         fences = (self.state / "runs").glob("*/attempt-*.pid")
         wrappers = [(fence.read_text().partition("\n")[0], fence.parent.name) for fence in fences]
-        # Processes whose session began in another namespace, as those of whoever runs the tests may, have number 0.
+        # A session that began in another namespace, as that of whoever runs the tests may have, is 0.
         sessions = {pid: run for pid, run in wrappers if leads_session(pid)}
         mark = os.fsencode(f"AQUEUE_RUN_DIR={self.state}/runs/")
         for entry in Path("/proc").iterdir():

@@ -12,7 +12,7 @@ from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.events import Report
-from aqueue.model.outcome import Outcome
+from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 
 ROOM_TO_START: Final = 16 << 20
@@ -111,7 +111,14 @@ class LocalExecutor:
         runner = self._new_runner(run)
         runner.launch()
         handle = None if runner.pid is None else str(runner.pid)
-        return LocalAttempt(runner, runner.see_through, handle, self._running.discard)
+        return LocalAttempt(runner, partial(self._see_through, runner), handle, self._running.discard)
+
+    async def _see_through(self, runner: Runner) -> Outcome:
+        outcome = await runner.see_through()
+        if outcome.end is End.NEVER_STARTED:
+            # If that is due to its shell, the next attempt must not come upon the same.
+            self._parking.pause()
+        return outcome
 
     def adopt(self, run: Run, handle: str | None, boot: str) -> LocalAttempt:
         """Find the process of an attempt again, by the files that it keeps; or find out how it ended."""

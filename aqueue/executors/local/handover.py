@@ -25,6 +25,9 @@ _SHELLS_OWN: Final = frozenset(
 )
 """The variables that a shell called sh obeys, changes or drops: dash, the shell of BusyBox, or bash."""
 
+_BASHS_OWN: Final = frozenset({"DIRSTACK", "EUID", "FUNCNAME", "GROUPS", "PIPESTATUS", "UID"})
+"""The variables that bash hands on if it finds them at its start, but does not let a script set."""
+
 _SETTABLE: Final = ("OLDPWD", "PS1", "PS2", "SHLVL")
 """The variables that a shell changes or drops as well, and that can be put back in it."""
 
@@ -91,8 +94,7 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str | Non
     """
     changed = {name: value for name, value in after.items() if before.get(name) != value and name != "PWD"}
     gone = [name for name in before if name not in after and name != "PWD"]
-    names = (*changed, *gone)
-    if _special(names) or not all(map(_can_be_named, names)):
+    if not all(map(_can_be_changed, (*changed, *gone))):
         return None
     setting = " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in changed.items())])
     return "\n".join([*([setting] if changed else []), *([" ".join(["unset", *gone])] if gone else [])])
@@ -126,3 +128,9 @@ def _can_pass(name: str) -> bool:
 
 def _can_be_named(name: str) -> bool:
     return name.isascii() and name.isidentifier()
+
+
+def _can_be_changed(name: str) -> bool:
+    """Return True if a variable means nothing to any shell, so that one can set and unset it."""
+    is_bashs = name.startswith("BASH") or name in _BASHS_OWN
+    return _can_be_named(name) and not is_bashs and not _special((name,))

@@ -123,8 +123,8 @@ class Parking:
             while len(self._shells) < _SPARE:
                 name = str(self._directory / os.urandom(6).hex())
                 self._shells.append(ParkedShell(name, self._environment))
-        except OSError:
-            self._pause()
+        except (OSError, attempt_locks.HeldError):
+            self.pause()
 
     def spawn(
         self,
@@ -148,7 +148,7 @@ class Parking:
                 shell = self._shells.pop()
                 if shell.start(attempt, script):
                     return Process(shell.pid, child=True)
-                self._pause()
+                self.pause()
         return process.spawn(
             attempt, working_dir, arguments, environment, has_plan=has_plan, open_files=open_files
         )
@@ -168,14 +168,18 @@ class Parking:
         )
         return None if len(script) > _MAX_SCRIPT or b"\0" in script else script
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """Use no parked shell for a while: one has failed, and why is not known."""
+        self.close()
         self._pauses_until = time.monotonic() + _PAUSE
 
     def _remove_left_locks(self) -> None:
         """Remove the locks of shells whose server died."""
         for path in self._directory.glob("*.lock"):
             name = str(path.with_suffix(""))
-            if attempt_locks.is_held(name) is False:
+            # Another server may be about to take one that it has just made.
+            is_old = time.time() - path.stat().st_mtime > _PAUSE
+            if is_old and attempt_locks.is_held(name) is False:
                 attempt_locks.remove(name)
 
 

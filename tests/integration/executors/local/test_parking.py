@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,12 +12,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from aqueue.clock import Clock
 from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local import attempt_locks
+from aqueue.executors.local.executor import LocalExecutor
 from aqueue.executors.local.parking import ParkedShell, Parking
 from aqueue.executors.local.procfs import is_alive, named_attempt
 from aqueue.folder.layout import Folder
+from aqueue.model.config import Config
+from aqueue.model.outcome import End
 from tests.integration.attempts import Attempts
+from tests.integration.recording import claimed
 from tests.waiting import eventually
 
 
@@ -54,6 +60,8 @@ async def test_an_attempt_starts_in_a_parked_shell_and_its_lock_is_the_attempts(
         ({"PS1": "mine", "OPTIND": "x"}, True),
         ({"not a name": "1"}, True),
         ({"BASH_FUNC_other%%": "() { :; }"}, False),
+        ({"UID": "5"}, False),
+        ({"BASH_ALIASES": "x"}, False),
         ({"A": "x" * 40_000}, False),
     ],
 )
@@ -117,6 +125,10 @@ def test_shells_that_are_not_used_end_with_their_server_and_leave_nothing(folder
     assert len(pids) == len(locks(folder)) == 2
     eventually(lambda: not any(map(is_alive, pids)))
     Parking(folder.state, {})
+    assert len(locks(folder)) == 2
+    for lock in locks(folder):
+        os.utime(lock, (0, 0))
+    Parking(folder.state, {})
     assert locks(folder) == []
 
 
@@ -126,3 +138,21 @@ def test_a_shell_runs_nothing_of_a_script_that_it_gets_only_half_of(folder: Fold
     assert shell.start(path, f"{{ touch {tmp_path}/ran\n".encode())
     os.waitpid(shell.pid, 0)
     assert not (tmp_path / "ran").exists()
+
+
+async def test_after_an_attempt_that_never_began_the_next_is_not_given_to_a_parked_shell(
+    folder: Folder, connection: sqlite3.Connection
+) -> None:
+    executor = LocalExecutor(folder, Clock(), {"PATH": os.environ["PATH"]}, Config)
+    executor.prepare()
+    first = claimed(connection, folder, command="sleep 300")
+    folder.make_run_dir(first.id)
+    lock = attempt_locks.take(folder.attempt(first.id, first.attempt))
+    assert lock is not None
+    assert (await executor.start(first).outcome()).end is End.NEVER_STARTED
+    os.close(lock)
+    executor.prepare()
+    second = executor.start(msgspec.structs.replace(first, attempt=2))
+    assert not is_parked(int(second.handle or 0))
+    second.stop("cancelled")
+    assert (await second.outcome()).end is End.STOPPED
