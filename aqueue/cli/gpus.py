@@ -19,7 +19,7 @@ from aqueue.visible import visible
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def gpus(directory: str | None, as_json: bool) -> None:
     """Show GPUs, what runs on them, and which runs wait for them."""
-    seen = gpu_views.look(find_folder(directory), say_warning)
+    seen = gpu_views.read_gpus(find_folder(directory), say_warning)
     if as_json:
         tables.print_json(seen.as_json())
         return

@@ -1,4 +1,4 @@
-"""Changing runs, queues and schedules: all that is asked for, or nothing."""
+"""Changing runs: all of those named, or none."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeVar
@@ -26,7 +26,7 @@ _NOT_OVER = frozenset(State) - ENDED
 
 
 class Which(NamedTuple):
-    """Runs that are named, and those of a group with which it can be done: not all of a group have to suit."""
+    """The runs to change: those named, which must all fit, and those of a group that do fit."""
 
     written: Sequence[str] = ()
     group: str | None = None
@@ -36,11 +36,11 @@ class Cancelled(NamedTuple):
     """The runs that were cancelled.
 
     Attributes:
-        runs: as they were before.
-        states: that they are in now; a run whose retry was taken back is as it was before that.
-        dependents: that were aborted because they come after them.
-        is_served: whether a server is up that stops those that run.
-        is_without_room: whether the disk is full: they are stopped, and shown so once there is room.
+        runs: their state before the change.
+        states: their states now; a run whose retry was cancelled has its earlier state again.
+        dependents: runs that were aborted because they come after them.
+        is_served: True if a server is up, which stops running ones.
+        is_without_room: True if the disk is full: the runs are stopped, and recorded once there is room.
     """
 
     runs: list[Run]
@@ -51,12 +51,12 @@ class Cancelled(NamedTuple):
 
 
 class Retried(NamedTuple):
-    """The runs that were queued once more.
+    """The runs that were queued again.
 
     Attributes:
-        runs: as they were before.
-        others: that come after them, and wait again.
-        unserved: why they wait for a server; None if one is there.
+        runs: their state before the change.
+        others: runs that come after them, and wait again.
+        unserved: why they wait for a server; None if one is up.
     """
 
     runs: list[Run]
@@ -65,11 +65,11 @@ class Retried(NamedTuple):
 
 
 class Released(NamedTuple):
-    """The runs that were let go.
+    """The runs that were released.
 
     Attributes:
-        runs: as they were before.
-        unserved: why they wait for a server; None if one is there.
+        runs: their state before the change.
+        unserved: why they wait for a server; None if one is up.
     """
 
     runs: list[Run]
@@ -77,7 +77,7 @@ class Released(NamedTuple):
 
 
 def cancel(folder: Folder, which: Which) -> Cancelled:
-    """Stop runs, or take them off the queue, and with them what comes after them.
+    """Cancel runs, queued or running, and abort the runs that come after them.
 
     Raises:
         RunError: one is over, or does not exist.
@@ -98,11 +98,11 @@ def cancel(folder: Folder, which: Which) -> Cancelled:
 
 
 def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False) -> Retried:
-    """Queue runs that are over once more, as new attempts; of those of one name in a group only the newest.
+    """Queue ended runs again, as new attempts. Of a group's runs with the same name, take the newest.
 
     Args:
-        only_failed: only those that failed.
-        warn: is told of an error in the configuration.
+        only_failed: take only runs that failed.
+        warn: is called if the configuration has an error.
 
     Raises:
         RunError: one is not over, does not exist, or comes after one that did not succeed.
@@ -124,7 +124,7 @@ def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False
 
 
 def hold(folder: Folder, which: Which) -> list[Run]:
-    """Keep queued runs from being started; returns them as they were.
+    """Hold queued runs, and return them as they were.
 
     Raises:
         RunError: one is not queued, or does not exist.
@@ -136,7 +136,7 @@ def hold(folder: Folder, which: Which) -> list[Run]:
 
 
 def release(folder: Folder, which: Which) -> Released:
-    """Let held runs go.
+    """Release held runs.
 
     Raises:
         RunError: one is not held, or does not exist.
@@ -148,11 +148,11 @@ def release(folder: Folder, which: Which) -> Released:
 
 
 def _chosen(store: Store, which: Which, states: Collection[State], *, only_newest: bool = False) -> list[Run]:
-    """Return the runs that are meant.
+    """Return the selected runs.
 
     Args:
-        states: those of a group are meant that are in one of them.
-        only_newest: of those of one name in the group only the one that was queued last is meant.
+        states: select runs of a group that are in one of these states.
+        only_newest: of a group's runs with the same name, select the one queued last.
     """
     named = resolve_all(store, tuple(which.written))
     known = {run.id for run in named}
@@ -164,7 +164,7 @@ def _chosen(store: Store, which: Which, states: Collection[State], *, only_newes
 
 
 def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
-    """Change all of the runs, or none when one of them cannot be."""
+    """Change all of the runs, or none if one cannot be changed."""
     done = []
     for run in runs:
         try:
@@ -175,7 +175,7 @@ def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
 
 
 def _cancel(store: Store, run: Run) -> State:
-    # One that was cancelled before it may have changed it: one that it comes after.
+    # Read again: cancelling a run that it comes after may have changed it.
     return store.lifecycle.cancel(store.runs.get(run.id) or run, "cancelled", now())
 
 

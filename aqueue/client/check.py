@@ -1,4 +1,4 @@
-"""Task files and configurations, checked without queueing anything."""
+"""Checks of task files and configurations that queue nothing."""
 
 import contextlib
 import shutil
@@ -27,7 +27,7 @@ class Checked(NamedTuple):
     """A file without errors.
 
     Attributes:
-        warnings: what the author may not have meant.
+        warnings: likely mistakes that are not errors.
         is_config: True for an `aqueue.yaml`, which has no tasks.
     """
 
@@ -57,7 +57,7 @@ def check(file: str) -> Checked:
 
 
 def _config(file: str) -> Config:
-    """Return the configuration where the file is, or here: perhaps there is no folder yet."""
+    """Return the configuration of the folder the file is in, or of the current one; there may be no folder yet."""
     for start in (Path(file).absolute().parent, working_dir()):
         with contextlib.suppress(FolderError):
             return config_or_default(find(None, environment(), start))
@@ -65,10 +65,10 @@ def _config(file: str) -> Config:
 
 
 def _check_names(documents: "Sequence[Document]", submissions: Sequence[Submission]) -> None:
-    """Refuse each `${NAME}` that a server started here would not know.
+    """Check that a server started here would know each `${NAME}`.
 
     Raises:
-        FileError: at each of them.
+        FileError: it would not; one error for each name.
     """
     errors = []
     for document, submission in zip(documents, submissions, strict=True):
@@ -87,7 +87,7 @@ def _shared_names(tasks: Sequence[Task]) -> Iterator[str]:
 
 
 def _lines(tasks: Sequence[Task]) -> Iterator[str]:
-    """Yield a warning for each list whose program is a whole line, as if a list were several commands."""
+    """Yield a warning for each list whose program is a whole command line, as if a list were several commands."""
     from aqueue.executors.local import program_errors
 
     for task in tasks:

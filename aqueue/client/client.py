@@ -1,4 +1,4 @@
-"""The client: all that a person or a program can ask of a folder, and do there. `from aqueue import Client`."""
+"""The client: everything a program can do with a folder. `from aqueue import Client`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class Client(Control):
-    """A folder, and all that can be asked about it and done there.
+    """A folder, with methods to query and change it.
 
-    Nothing is open between two calls, so threads can share a client, and asynchronous code calls it with
-    `anyio.to_thread.run_sync`. What cannot be done raises `AqueueError`, with a message for people.
+    Nothing stays open between calls, so threads can share a client. Asynchronous code can call it with
+    `anyio.to_thread.run_sync`. Methods raise `AqueueError` with a message for the user.
 
     Args:
         directory: the folder.
-        warn: is told what you may not have meant; default: `warnings.warn`.
+        warn: is called with warnings; default: `warnings.warn`.
 
     Raises:
-        FolderError: it is no aqueue folder, or not safe to use.
+        FolderError: it is not an aqueue folder, or is not safe to use.
     """
 
     # Queueing
@@ -55,7 +55,7 @@ class Client(Control):
             command: a string for /bin/sh, or a program and its arguments.
             params: given to the command as environment variables.
             env: more variables.
-            timeout: in seconds, or as `1h30m`; 0: for ever.
+            timeout: in seconds, or as `1h30m`; 0: no limit.
             hold: do not start it until it is released.
             options: see `Options`.
 
@@ -90,10 +90,10 @@ class Client(Control):
         """Queue the runs of a task file, a task, or a mapping in the shape of a task file; all or none.
 
         Args:
-            params: with several values, all combinations are run.
-            samples: pick so many combinations at random.
-            seed: other picks for another number.
-            options: in place of what the file says, see `Options`.
+            params: params and values; a list of values makes a run of each combination.
+            samples: pick this many combinations at random.
+            seed: the seed of the random picks.
+            options: override keys of the file; see `Options`.
 
         >>> runs = queue.enqueue({"name": "train", "command": "echo $lr"}, params={"lr": [0.1, 0.01]})
         >>> [(run.name, run.task.params) for run in runs]
@@ -127,11 +127,11 @@ class Client(Control):
         sort: str | None = None,
         limit: int | None = None,
     ) -> Runs:
-        """Return the runs that fit all that is given, oldest first; with a limit the newest of them.
+        """Return the runs that match all filters, oldest first; with a limit, the newest ones.
 
         Args:
             tag: `key=value`, or `key` for any value of it.
-            sort: by a column, a param or a metric; with a `-` before it, the largest first.
+            sort: a column, param or metric to sort by; with a leading `-`, largest first.
 
         >>> rows = queue.runs(group="train", sort="lr").table()
         >>> [row["lr"] for row in rows]
@@ -151,7 +151,7 @@ class Client(Control):
             return store.runs.resolve(written(run))
 
     def why(self, run: RunLike) -> str | None:
-        """Return why a run is not started; None if nothing keeps it from that, or it does not wait."""
+        """Return why a run has not started; None if nothing blocks it, or it does not wait."""
         from aqueue.client.wait_reasons import waits
 
         with reading(self._folder) as store:
@@ -159,25 +159,25 @@ class Client(Control):
         return reason
 
     def describe(self, run: RunLike) -> dict[str, Any]:
-        """Return all there is to say about a run, as `aqueue show --json` has it."""
+        """Return the details of a run, as `aqueue show --json` prints them."""
         from aqueue.client import views
 
         return views.show(self._folder, written(run), self._warn).as_json()
 
     def status(self) -> dict[str, Any]:
-        """Return servers, queues, GPUs and schedules, as `aqueue status --json` has them."""
+        """Return servers, queues, GPUs and schedules, as `aqueue status --json` prints them."""
         from aqueue.client.status import take_status
 
         return take_status(self._folder, self._warn).as_json()
 
     def gpus(self) -> dict[str, Any]:
-        """Return the GPUs of this machine, as `aqueue gpus --json` has them."""
+        """Return the GPUs of this machine, as `aqueue gpus --json` prints them."""
         from aqueue.client import gpu_views
 
-        return gpu_views.look(self._folder, self._warn).as_json()
+        return gpu_views.read_gpus(self._folder, self._warn).as_json()
 
     def schedules(self) -> list[dict[str, Any]]:
-        """Return the schedules, as `aqueue schedules --json` has them."""
+        """Return the schedules, as `aqueue schedules --json` prints them."""
         from aqueue.client import schedule_views
 
         with reading(self._folder) as store:
@@ -200,16 +200,16 @@ class Client(Control):
         group: str | None = None,
         timeout: float | str | None = None,
     ) -> Runs:
-        """Wait until runs are over, and return them as they ended.
+        """Wait until runs have ended, and return them.
 
         Args:
-            runs: default: all that are queued or running now.
-            group: all runs of this group, too; of those of one name the newest.
-            timeout: for how long to wait at most, in seconds or as `1h30m`.
+            runs: the runs to wait for; default: all that are queued or running now.
+            group: also wait for the runs of this group; of those with the same name, the newest.
+            timeout: the longest wait, in seconds or as `1h30m`.
 
         Raises:
-            TimeoutError: some are not over after that time.
-            RunError: one is gone, or only a person can have it started.
+            TimeoutError: some runs have not ended in time.
+            RunError: a run is gone, or needs you to start it, for instance because it is held.
         """
         from aqueue.client import follow
 
@@ -233,7 +233,7 @@ class Client(Control):
         return Runs(ended[id_] for id_ in ids)
 
     def events(self) -> Iterator[RunEvent]:
-        """Return what happens to runs from this call on, as it happens: accepted, started, ended."""
+        """Yield events of runs from now on, as they happen: accepted, started, ended."""
         from aqueue.client.events import events
 
         return events(self._folder)

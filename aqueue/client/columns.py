@@ -1,4 +1,4 @@
-"""Facts, params and metrics of runs as columns: what can be shown, sorted by, compared and drawn."""
+"""Facts, params and metrics of runs as columns, to show, sort, compare and plot."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ class Kind(StrEnum):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One thing that is known of runs.
+    """One column of values.
 
     Attributes:
-        key: what it is called by people; no two columns have the same.
-        values: by the ids of the runs that have it; None where it is said to be nothing.
+        key: its unique name.
+        values: by run id, for the runs that have it; None for null.
     """
 
     key: str
@@ -41,11 +41,11 @@ class Column(msgspec.Struct, frozen=True):
     values: dict[int, Value]
 
     def of(self, id_: int) -> Scalar:
-        """Return its value for a run, whatever its spelling; None if there is none."""
+        """Return its value for a run; None if there is none."""
         return stands_for(self.written(id_))
 
     def written(self, id_: int) -> Value:
-        """Return its value for a run as it is written."""
+        """Return its value for a run as the user wrote it."""
         return self.values.get(id_)
 
     def spellings(self) -> dict[Scalar, str]:
@@ -65,12 +65,12 @@ Columns = Mapping[str, Column]
 
 
 def columns_of(runs: Iterable[Run], now: float) -> Columns:
-    """Return all that is known of runs, by the keys: facts, then params, then metrics, as the runs have them.
+    """Return the columns of runs by key: facts, then params, then metrics.
 
-    A name that is taken already has its kind behind it: `lr (metric)`.
+    If a name is taken, the kind is appended: `lr (metric)`.
 
     Args:
-        runs: in the order of their ids; none of them is kept.
+        runs: in the order of their ids; not kept in memory.
     """
     facts: dict[str, dict[int, Value]] = {key: {} for key in FACTS}
     params: dict[str, dict[int, Value]] = {}
@@ -92,13 +92,13 @@ def columns_of(runs: Iterable[Run], now: float) -> Columns:
 
 
 def find(columns: Columns, key: str, count: int) -> Column:
-    """Return the column that a person calls `key`.
+    """Return the column with this key.
 
     Args:
-        count: how many runs the columns are of.
+        count: the number of runs.
 
     Raises:
-        RunError: none of the runs has it.
+        RunError: no run has it.
     """
     if key in columns:
         return columns[key]
@@ -106,7 +106,7 @@ def find(columns: Columns, key: str, count: int) -> Column:
 
 
 def known(columns: Columns) -> str:
-    """Return which columns there are, as a hint for a person."""
+    """Return the hint that lists the columns."""
     parts = []
     for kind in Kind:
         keys = [column.key for column in columns.values() if column.kind is kind]
@@ -115,13 +115,13 @@ def known(columns: Columns) -> str:
 
 
 def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
-    """Return the ids of runs in the order of a column, from the smallest value up.
+    """Return the ids of runs sorted by a column, smallest value first.
 
-    Those without a value come last, and right before them those whose value is NaN.
+    Runs without a value come last, after those whose value is NaN.
 
     Args:
         columns: of these runs.
-        written: the key of one; with a `-` before it, from the largest value down.
+        written: the key of a column; with a leading `-`, largest value first.
 
     Raises:
         RunError: there is no such column.
@@ -141,20 +141,20 @@ def in_order(ids: Sequence[int], columns: Columns, written: str) -> list[int]:
 
 
 def distinct(values: Iterable[Scalar]) -> list[Scalar]:
-    """Return each of the values once: numbers by their size, others as they come."""
+    """Return the distinct values: numbers sorted, others in order of appearance."""
     once = list(dict.fromkeys(values))
     return sorted(once, key=_rank) if all(map(is_number, once)) else once
 
 
 Facts = tuple[Scalar, ...]
-"""A row of what `ls` shows."""
+"""A row of `ls`."""
 
 
 def facts_of(runs: Sequence[Run], why: Sequence[str | None], now: float) -> list[Facts]:
-    """Return what `ls` shows, a row for each run.
+    """Return the rows of `ls`, one for each run.
 
     Args:
-        why: each of the runs waits.
+        why: the wait reason of each run.
     """
     return [(*_facts(run, now), wait or run.reason) for run, wait in zip(runs, why, strict=True)]
 

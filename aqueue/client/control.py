@@ -16,10 +16,10 @@ from aqueue.model.run import Run
 
 
 class Control(Handle):
-    """The methods of a client that change what there is."""
+    """The methods of a client that change runs, queues and servers."""
 
     def cancel(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
-        """Stop runs, or take them off the queue, and with them what comes after them; return them as they are now.
+        """Cancel runs, and the runs that come after them; return their current state.
 
         >>> run = queue.add("sleep 60")
         >>> [str(run.state) for run in queue.cancel(run)]
@@ -30,7 +30,7 @@ class Control(Handle):
     def retry(
         self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None, only_failed: bool = False
     ) -> Runs:
-        """Queue runs that are over once more, as new attempts; return them as they are now."""
+        """Queue ended runs again, as new attempts; return their current state."""
         which = _which(runs, group)
         return self._now(actions.retry(self._folder, which, self._warn, only_failed=only_failed).runs)
 

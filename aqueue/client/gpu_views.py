@@ -39,7 +39,7 @@ class Seen(NamedTuple):
         return {"problem": self.problem, "gpus": self.gpus}
 
 
-def look(folder: Folder, warn: Warn) -> Seen:
+def read_gpus(folder: Folder, warn: Warn) -> Seen:
     """Look at the GPUs of this machine.
 
     Args:
@@ -64,7 +64,7 @@ def look(folder: Folder, warn: Warn) -> Seen:
     return Seen(reading_now.problem, gpus, [*zip(first, why, strict=True)], max(len(waiting) - _MAX_WAITING, 0))
 
 
-def known_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
+def stored_gpus_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
     """Return the GPUs as a server saw them last, and when that was; none if none has looked."""
     look = store.gpus.reading()
     board = store.gpus.allocator(look, limits_of(config), now())

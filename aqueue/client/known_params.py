@@ -1,4 +1,4 @@
-"""Params of a command line that no task knows, or that are written as none is: refused, and not dropped."""
+"""Checks that the params of a command line are known to a task and written correctly, so that none is ignored."""
 
 import re
 import shlex
@@ -16,8 +16,8 @@ from aqueue.model.values import plain_text
 from aqueue.units import listed, plural
 
 _SHELLS: Final = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
-# What may look at the positional params of a shell; rather once too often.
-_LOOKS: Final = re.compile(
+# Shell code that may use positional params. A false match is harmless.
+_USES_POSITIONAL: Final = re.compile(
     r"""\$\{?[#!]?[1-9@*] | \$\{?\# | \b(shift|getopts|eval|source)\b | (^|[\s;&|({])\.\s
     | \bfor\s+\w+\s*(;|\n|do\b)""",
     re.VERBOSE,
@@ -30,21 +30,21 @@ _MAX_NAMED = 12
 
 
 def check(given: Params, requests: Sequence[Submission]) -> None:
-    """Refuse what would be dropped, or set a variable that nobody looks at.
+    """Check that no param would be ignored, or set a variable that no task uses.
 
-    Tasks that have no params take any; where one of several has some, those are all there are.
+    Tasks without params take any. If at least one task has params, only theirs are known.
 
     Args:
         requests: of all files.
 
     Raises:
-        UsageError: with the first of them.
+        UsageError: at the first such param or word.
     """
     known = list(dict.fromkeys(name for request in requests for name in params_of(request)))
     names = [*given.named, *given.axes]
     for name in names:
         if name in given.new and name in known:
-            raise UsageError(f"--new {name}: there is a param {name} already", f"give it after --: -- {name}=…")
+            raise UsageError(f"--new {name}: the param {name} already exists", f"give it after --: -- {name}=…")
         if known and name not in known and name not in given.new:
             value = plain_text(given.named[name]) if name in given.named else "…"
             hint = f"{_near(name, value, known)} To add it anyway, write before --: --new {name}={value}"
@@ -63,10 +63,10 @@ def check(given: Params, requests: Sequence[Submission]) -> None:
 
 
 def _refuse_assignments(words: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse words that a command would get, and that look like values for params that it has.
+    """Check that no word for the command looks like a value for one of its params.
 
     Raises:
-        UsageError: with the first of them.
+        UsageError: at the first such param or word.
     """
     for word, following in zip(words, [*words[1:], ""], strict=False):
         if meant := _meant(word, following, known):
@@ -75,7 +75,7 @@ def _refuse_assignments(words: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _meant(word: str, following: str, known: Sequence[str]) -> str:
-    """Return what to say of a word that looks like a value for a param; empty if it does not."""
+    """Return the hint for a word that looks like a value for a param; empty if it does not."""
     if word.startswith("="):
         return "name the param: K=V."
     if (option := _OPTION.fullmatch(word)) and (name := option[1].replace("-", "_")) in known:
@@ -86,11 +86,11 @@ def _meant(word: str, following: str, known: Sequence[str]) -> str:
 
 
 def _takes_positional(task: Task) -> bool:
-    """Return whether a task may look at positional params; one that cannot have any has an error of its own."""
+    """Return True if a task may use positional params. A task that cannot take any has its own error."""
     if not isinstance(task.command, str):
         return True
     shell = PurePosixPath(task.shell or "/bin/sh").name
-    return shell not in _SHELLS or _LOOKS.search(task.command) is not None
+    return shell not in _SHELLS or _USES_POSITIONAL.search(task.command) is not None
 
 
 def _hint(word: str, known: Sequence[str]) -> str:

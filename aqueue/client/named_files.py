@@ -1,4 +1,4 @@
-"""Task files that are named, not dropped: read together, changed by what is asked for besides, or refused."""
+"""Task files named on a command line: read together, with options and params applied."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 @contextmanager
 def all_or_none(files: Sequence[str]) -> Iterator[None]:
-    """Add to an error about one of several files that none of them is queued."""
+    """Add to an error in one of several files that nothing was queued."""
     try:
         yield
     except AqueueError as error:
@@ -50,15 +50,15 @@ def requests_in(
     run_id: str | None = None,
     working_dir: str = ".",
 ) -> tuple[list[list[Submission]], list[str]]:
-    """Return what each of these task files asks for, with these wishes and params, and what may not be meant.
+    """Return the submissions of each file, with options and params applied, and warnings.
 
     Args:
-        run_id: that the only run is to have.
-        working_dir: where a task runs that does not say.
+        run_id: the run-id for a single run.
+        working_dir: the default working directory.
 
     Raises:
-        FileError: there is an error in one of them.
-        UsageError: they cannot take that.
+        FileError: a file has an error.
+        UsageError: the options or params do not fit.
     """
     name = wishes.get("name")
     contents = parse(folder, config, files, name=name, working_dir=working_dir)
@@ -69,20 +69,20 @@ def requests_in(
 def requests_of(
     config: Config, mapping: Mapping[str, object], wishes: Wishes, given: Params
 ) -> tuple[list[list[Submission]], list[str]]:
-    """Return the same of a mapping in the shape of a task file.
+    """Return the submissions of a mapping in the form of a task file, and warnings.
 
     Raises:
-        FileError: there is an error in it.
-        UsageError: it cannot take that.
+        FileError: the mapping has an error.
+        UsageError: the options or params do not fit.
     """
-    # Imported here: what only reads files needs none of it.
+    # Imported here because reading files does not need it.
     import json
 
     from aqueue.formats import task_file
 
     here = str(working_dir_now())
     defaults = config.task_defaults(name=wishes.get("name"), queue=None, working_dir=here, base=here)
-    # JSON is YAML in which text is quoted, and so is never taken for a number.
+    # JSON is YAML with quoted text, so no text is read as a number.
     text = json.dumps(msgspec.to_builtins(mapping), ensure_ascii=False, indent=1)
     return _wished([task_file.parse(text, "task", defaults)], wishes, given)
 
@@ -102,12 +102,12 @@ def parse(
     """Read task files.
 
     Args:
-        name: of their tasks, instead of that of the file, where they say none.
-        working_dir: where a task runs that does not say.
+        name: the default name, in place of the file's.
+        working_dir: the default working directory.
 
     Raises:
-        FileError: there is an error in one of them.
-        UsageError: one of them is meant as a param.
+        FileError: a file has an error.
+        UsageError: a word among the files is a param.
     """
     _refuse_params(files)
     found, errors = [], list[FileError]()
@@ -126,11 +126,11 @@ def parse(
 def requested(
     contents: "Sequence[Content]", changed: Callable[[Submission], Submission], given: Params
 ) -> list[list[Submission]]:
-    """Return the requests of each file, as the options and params of the command line would have them.
+    """Return the requests of each file, with options and params applied.
 
     Raises:
-        UsageError: one of them cannot take the params.
-        FileError: with these params, a file has no runs that another of its tasks needs.
+        UsageError: a task cannot take the params.
+        FileError: with these params, a task needs runs that the file does not have.
     """
     from aqueue.client import known_params
     from aqueue.formats import tasks_together
@@ -140,14 +140,14 @@ def requested(
     known_params.check(given, together)
     found = [[given.applied_to(request, together) for request in requests] for requests in changes]
     for content, requests in zip(contents, found, strict=True):
-        # Other params make other runs: what is needed may not be among them.
+        # Params change which runs there are, so a needed run may be missing.
         if wrong := [*tasks_together.unmet_needs([*zip(content.documents, requests, strict=True)])]:
             raise FileError.together(wrong)
     return found
 
 
 def unknown_names(contents: "Sequence[Content]", requests: Sequence[Sequence[Submission]]) -> list[str]:
-    """Return what to say of each `${NAME}` that only a server's environment may have."""
+    """Return a warning for each `${NAME}` that only a server's environment may have."""
     from aqueue.formats import names
 
     found = []
@@ -163,10 +163,10 @@ def unknown_names(contents: "Sequence[Content]", requests: Sequence[Sequence[Sub
 def refuse_one_name(
     files: Sequence[str], contents: "Sequence[Content]", run_id: str | None, name: str | None
 ) -> None:
-    """Refuse `--run-id` and `--name` where several tasks would get them.
+    """Check that `--run-id` and `--name` apply to a single task.
 
     Raises:
-        UsageError: they would.
+        UsageError: they would apply to several.
     """
     count = sum(len(content.tasks) for content in contents)
     if count > 1 and (run_id or name):
@@ -175,10 +175,10 @@ def refuse_one_name(
 
 
 def content_of(file: str) -> bytes:
-    """Return what is in a file that is named on the command line.
+    """Return the content of a file named on the command line.
 
     Raises:
-        FileError: it cannot be read, or somebody else can change what is in it.
+        FileError: it cannot be read, or somebody else can change it.
     """
     from aqueue.formats import yaml_text
 
@@ -195,7 +195,7 @@ def content_of(file: str) -> bytes:
 
 
 def _parse(folder: Folder, config: Config, file: str, name: str | None, working_dir: str) -> "Content":
-    # Imported here: what only refuses a command line needs none of it.
+    # Imported here because a refused command line does not need it.
     from aqueue.formats import task_file, yaml_text
 
     stem = Path(file).stem
@@ -209,7 +209,7 @@ def _parse(folder: Folder, config: Config, file: str, name: str | None, working_
 
 
 def _refuse_params(files: Sequence[str]) -> None:
-    """Refuse params that are not after `--`."""
+    """Raise UsageError for params that do not come after `--`."""
     missing = [file for file in files if not os.path.lexists(file)]
     for file in missing:
         if "=" in file or (len(files) > 1 and not file.endswith(_SUFFIXES)):
@@ -223,13 +223,13 @@ def _no_task_file(message: str, files: Sequence[str], params: Sequence[str]) -> 
 
 
 def _sub_folder(folder: Folder, file: str) -> str | None:
-    """Return the queue of what is dropped where the file is, if it is in a sub-folder."""
+    """Return the default queue of a file: the name of its sub-folder, if it is in one."""
     directory = Path(os.path.abspath(file)).parent  # noqa: PTH100 - resolve() would follow links
     if here := place.origin_here():
         directory = Path(here.original(str(directory)))
     if folder.path not in directory.parents or not is_name(directory.name):
         return None
-    # In the state there are sub-folders of no queue, and so there are in `rejected`.
+    # Directories in `.aqueue` and `rejected` are not queues.
     steps = [directory, *directory.parents]
     inner = steps[: steps.index(folder.path)]
     return directory.name if all(folder.is_sub_folder(str(step)) for step in inner) else None

@@ -1,4 +1,4 @@
-"""The options of a task as a program writes them, checked as those of a command line are."""
+"""The options of a task given by a program, checked like those of a command line."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Options(TypedDict, total=False):
     """Options of a task.
 
     Attributes:
-        name, queue, group: names; the queue of a task that names none is its own.
+        name, queue, group: names; without a queue, the task has its own.
         priority: `high` or `low`.
-        tags: more of them, each `key=value` or `key`.
-        gpus: how many, or a list of indices and UUIDs; 0 hides all.
-        gpu_memory: that must be free on each of them, in bytes or as `20GiB`.
+        tags: additional tags, each `key=value` or `key`.
+        gpus: a number of GPUs, or a list of indices and UUIDs; 0 hides all.
+        gpu_memory: the free memory needed on each GPU, in bytes or as `20GiB`.
         after: the runs, or groups (`group:NAME`), that must have succeeded before it starts.
-        after_any: start it however those have ended.
+        after_any: start it even if those failed.
         isolate: run it in a checkout of the code as it is now.
     """
 
@@ -50,7 +50,7 @@ def wishes_of(options: Options) -> Wishes:
     """Check options.
 
     Raises:
-        UsageError: one of them cannot be so.
+        UsageError: an option is not valid.
     """
     for key, name in (
         ("name", options.get("name")),
@@ -63,7 +63,7 @@ def wishes_of(options: Options) -> Wishes:
             )
     priority, memory = options.get("priority"), options.get("gpu_memory")
     if priority not in (None, "high", "low"):
-        raise UsageError(f"priority: {priority!r} is not one", "use 'high' or 'low'")
+        raise UsageError(f"priority: {priority!r} is not valid", "use 'high' or 'low'")
     tags = options.get("tags", ())
     return Wishes(
         name=options.get("name"),
@@ -80,7 +80,7 @@ def wishes_of(options: Options) -> Wishes:
 
 
 def written(run: RunLike) -> str:
-    """Return a run as it is written on a command line.
+    """Return a run as written on a command line.
 
     >>> written(3), written("train")
     ('3', 'train')
@@ -89,7 +89,7 @@ def written(run: RunLike) -> str:
 
 
 def runs_in(runs: RunLike | Iterable[RunLike]) -> list[RunLike]:
-    """Return what is meant where one may stand for a list of one."""
+    """Return a list, also for a single item."""
     return [runs] if isinstance(runs, Run | int | str) else [*runs]
 
 
@@ -97,7 +97,7 @@ def seconds_of(name: str, duration: float | str | None) -> float | None:
     """Return a length of time in seconds.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not valid.
     """
     expected = "seconds, or a duration such as 1h30m"
     return None if duration is None else _checked(name, units.parse, duration, expected)

@@ -1,4 +1,4 @@
-"""The params that a command line or a program gives to tasks, and the sweeps that they make."""
+"""Params given by a command line or a program, and the sweeps they make."""
 
 import re
 import shlex
@@ -20,14 +20,14 @@ _SEVERAL = re.compile(r"\S+(\s+[A-Za-z_][\w.]*=\S*)+", re.ASCII)
 
 
 class Params(msgspec.Struct, frozen=True):
-    """The params that were given.
+    """The given params.
 
     Attributes:
         named: params with one value.
-        axes: params with several, each of which makes runs of its own.
-        new: those of them that the files do not have, on purpose.
+        axes: params with several values, which make a sweep.
+        new: params declared as not in the files.
         positional: `$1`, `$2` … of a shell command.
-        doubtful: those of them that stand before a second `--`, and so may be meant as params.
+        doubtful: positional params before a second `--`, which may be mistyped params.
         samples, seed: of all sweeps; None: as the file says.
     """
 
@@ -40,14 +40,14 @@ class Params(msgspec.Struct, frozen=True):
     doubtful: tuple[str, ...] = ()
 
     def applied_to(self, request: Submission, requests: Sequence[Submission]) -> Submission:
-        """Return a request with these params in place of its own.
+        """Return a request with its params replaced by these.
 
         Args:
             requests: all of the file. Several values of a param are for the tasks that have it; if none has, for
                 those that are sweeps; if none is, for all.
 
         Raises:
-            UsageError: it cannot take them.
+            UsageError: the request cannot take them.
         """
         task = request.task
         if self.positional and not isinstance(task.command, str):
@@ -76,7 +76,7 @@ class Params(msgspec.Struct, frozen=True):
         from aqueue.model.sweep import Sweep
 
         sweep = request.sweep or Sweep(axes={})
-        # One value is an axis, too: what the file excludes speaks of it.
+        # A single value is an axis, too, because `exclude` may name it.
         axes = {key: (self.named[key],) if key in self.named else axis for key, axis in sweep.axes.items()}
         for key, axis in self.axes.items():
             if _is_meant(request, key, requests):
@@ -109,11 +109,11 @@ def params_in(
     """Read the params of a command line.
 
     Args:
-        words: what comes after `--`; what comes after a second one is positional, whatever it looks like.
-        new: params that the files do not have, as `--new` gives them.
+        words: the words after `--`; those after a second one are always positional.
+        new: params given with `--new`, which the files do not have.
 
     Raises:
-        UsageError: one of them cannot be one.
+        UsageError: a param is not valid.
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
@@ -174,12 +174,12 @@ def _value(key: str, written: str) -> Value:
     as_text = f"for one text, write {_as_text(key, written)}"
     if _SEVERAL.fullmatch(written):
         raise UsageError(
-            f"{shlex.quote(word)} is one word, and looks like several",
+            f"{shlex.quote(word)} is one word but looks like several",
             f"for several params, write {word}; {as_text}",
         )
     if meant := meant_by(written):
         hint = f"for several, write '{key}={meant}'; {as_text}"
-        raise UsageError(f"{word} looks like several values, and is one", hint)
+        raise UsageError(f"{word} is one value but looks like several", hint)
     return parse_value(written)
 
 
@@ -198,10 +198,10 @@ def _has(request: Submission, param: str) -> bool:
 
 
 def params_of(values: Mapping[str, object], samples: int | None = None, seed: int | None = None) -> Params:
-    """Take the params of a program: a list, a tuple or a range has several values.
+    """Return the params given by a program. A list, tuple or range has several values.
 
     Raises:
-        UsageError: one of them cannot be one.
+        UsageError: a param is not valid.
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
@@ -216,7 +216,7 @@ def params_of(values: Mapping[str, object], samples: int | None = None, seed: in
 
 
 def _plain(key: str, value: object) -> Value:
-    """Return a plain value; of numbers of other libraries, those that are Python's, too."""
+    """Return a plain value, and convert numbers of other libraries that have a Python equivalent."""
     if value is None:
         return None
     for kind in (bool, int, float, str):

@@ -1,4 +1,4 @@
-"""The directory in which runs queued here run. A checkout goes with its run, so it stands for its source."""
+"""The working directory of runs queued here. A path in a checkout, which is temporary, maps to its source."""
 
 import os
 from pathlib import Path
@@ -14,16 +14,16 @@ from aqueue.model.task import Task
 
 
 def origin_here() -> Origin | None:
-    """Return what the checkout in which this command was given was made of; None if it was given in none.
+    """Return the source of the checkout this command runs in; None if it runs in none.
 
     Raises:
-        FolderError: this directory is not there any more.
+        FolderError: the current directory no longer exists.
     """
     return origin.find(str(working_dir()))
 
 
 def carried() -> dict[str, str]:
-    """Return the variables that a command gets, with what is in a checkout where it is for the user."""
+    """Return the variables that a command gets, with paths in a checkout mapped to its source."""
     here, found = origin_here(), command_task.carried(environment())
     if here is None:
         return found
@@ -31,10 +31,10 @@ def carried() -> dict[str, str]:
 
 
 def moved_out(task: Task) -> Task:
-    """Return a task that runs where the user knows the directory.
+    """Return a task with its working directory mapped from a checkout to its source.
 
     Raises:
-        FolderError: only the checkout has such a directory, and the task runs in no checkout.
+        FolderError: only the checkout has that directory, and the task is not isolated.
     """
     here = origin_here()
     if here is None:
@@ -42,7 +42,7 @@ def moved_out(task: Task) -> Task:
     original = here.original(task.working_dir)
     if task.isolate is None and original != task.working_dir and not Path(original).is_dir():
         raise FolderError(
-            f"{task.working_dir} goes with its run, and there is no {original}",
-            "run it in a directory that is there, with `cd` or `working_dir`, or isolate it",
+            f"{task.working_dir} is removed with its run, and {original} does not exist",
+            "use an existing directory, with `cd` or `working_dir`, or isolate the task",
         )
     return msgspec.structs.replace(task, working_dir=original)

@@ -1,4 +1,4 @@
-"""Forgetting runs that were over long ago: in slices, so that nobody waits long for the store meanwhile."""
+"""Pruning of old runs, in slices that block the store only briefly."""
 
 import contextlib
 import os
@@ -14,26 +14,26 @@ from aqueue.store import database, vacuum
 from aqueue.store.store import Store
 
 _SLICE: Final = 500
-"""The number of runs that are forgotten in one transaction."""
+"""The number of runs pruned in one transaction."""
 
 _PRUNED: Final = ".pruned"
 
 
 _SERVED_SECONDS = 0.05
-"""About how long a server may be kept from its database, for once."""
+"""Seconds, about, that a server may have to wait for the database once."""
 
 _UNSERVED_SECONDS = 3.0
-"""The same while no server is up, but one may come: it would wait for longer than that."""
+"""The same while no server is up. One that starts meanwhile waits longer than this before it gives up."""
 
 
 class Pruned(NamedTuple):
     """The outcome of pruning.
 
     Attributes:
-        runs: how many.
-        bytes_left: of the database that are kept for later runs.
+        runs: the number of pruned runs.
+        bytes_left: unused bytes that stay in the database for later runs.
         database: its path.
-        is_served: whether a server is up, which keeps them from being given back.
+        is_served: True if a server is up, so that these bytes cannot be freed.
     """
 
     runs: int
@@ -43,10 +43,10 @@ class Pruned(NamedTuple):
 
 
 def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
-    """Forget the runs that were over long ago, remove their files, and give back the room that they took.
+    """Remove old runs and their files, and free their disk space.
 
     Args:
-        keep: for how many seconds what is over is kept; None: as configured.
+        keep: seconds for which ended runs are kept; None: as configured.
         warn: is told of an error in the configuration.
     """
     before = now() - (config_in_force(folder, warn).keep if keep is None else keep)
@@ -62,19 +62,19 @@ def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
 
 
 def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int:
-    """Forget the runs and schedules that were over before a moment, and remove the files of those runs.
+    """Remove runs and schedules that ended before a time, and the files of these runs.
 
     Returns:
-        how many runs that were.
+        the number of runs.
     """
-    # An earlier one may have been killed before it had removed them all.
+    # An earlier prune may have been killed before it removed them all.
     _remove(Path(entry) for entry in os.scandir(folder.runs) if entry.name.endswith(_PRUNED))
-    # All of it waits for the disk once, at the end, when nobody waits for the store.
+    # Sync to disk once at the end, when nobody waits for the store.
     connection.execute("PRAGMA synchronous = NORMAL")
     count = 0
     stay: set[int] = set()
     while True:
-        # Looked for outside of the transaction that forgets them: there may be many in between that stay.
+        # Search outside the transaction, because it may pass over many runs that stay.
         with database.snapshot(connection, folder):
             ids = Store(connection).runs.ended_before(before, _SLICE, without=stay)
         if not ids:
@@ -82,7 +82,7 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
         moved: list[Path] = []
         with database.transaction(connection, folder):
             forgotten = Store(connection).runs.forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
-            # Before the transaction ends: files of a run that is not known any more would be in the way.
+            # Before the transaction ends, so that no files are left of a run the store does not know.
             for id_ in forgotten:
                 with contextlib.suppress(FileNotFoundError):
                     moved.append(folder.run_dir(id_).rename(folder.runs / f"{id_}{_PRUNED}"))
@@ -98,7 +98,7 @@ def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int
 def _remove(directories: Iterable[Path]) -> None:
     for directory in directories:
         if directory.is_symlink():
-            # A run can put one in the place of its directory; what it leads to is not aqueue's.
+            # A run can replace its directory by a link; the target is not aqueue's.
             directory.unlink(missing_ok=True)
         else:
             shutil.rmtree(directory, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Changing queues and schedules as a whole, and taking one run off its queue."""
+"""Pausing and resuming queues and schedules, and dequeueing a run."""
 
 import contextlib
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from aqueue.store.store import Store
 
 
 class Dequeued(NamedTuple):
-    """The run that was taken off its queue, and those that were aborted because they come after it."""
+    """The dequeued run, and the runs aborted because they come after it."""
 
     run: Run
     dependents: list[Run]
 
 
 class Resumed(NamedTuple):
-    """The outcome for a queue that is to go on.
+    """The outcome of resuming a queue.
 
     Attributes:
-        was_paused: whether a person had paused it.
-        unserved: why its runs wait for a server; None if one is there, or it has none.
-        error: why it is paused all the same; None if it goes on.
+        was_paused: True if a user had paused it.
+        unserved: why its runs wait for a server; None if one is up, or it has no runs.
+        error: why it is still paused; None if it is not.
     """
 
     was_paused: bool
@@ -34,11 +34,11 @@ class Resumed(NamedTuple):
 
 
 def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
-    """Take the first run off a queue, or the one that is named. One that never had an attempt is forgotten.
+    """Dequeue the first run of a queue, or the named one. A run without attempts is removed altogether.
 
     Raises:
         QueueError: the queue is empty.
-        RunError: the run that is named is not queued there.
+        RunError: the named run is not queued there.
     """
     with changing(folder) as store:
         run = store.queues.first(queue) if written is None else _queued(store.runs.resolve(written), queue)
@@ -56,14 +56,14 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
 
 
 def pause(folder: Folder, queue: str) -> bool:
-    """Start nothing more of a queue; returns whether a schedule has the same name, which goes on."""
+    """Pause a queue, and return True if a schedule, which goes on, has the same name."""
     with changing(folder) as store:
         store.queues.pause(queue)
         return any(stored.name == queue for stored in store.schedules.all())
 
 
 def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
-    """Let a queue go on.
+    """Resume a queue.
 
     Args:
         warn: is told of an error in the configuration.
@@ -79,20 +79,20 @@ def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
 
 
 def pause_schedule(folder: Folder, name: str) -> None:
-    """Have a schedule make no runs; what is due meanwhile is not made up for.
+    """Pause a schedule. Runs that would be due meanwhile are skipped.
 
     Raises:
-        ScheduleError: there is none of this name.
+        ScheduleError: there is no schedule of this name.
     """
     with changing(folder) as store:
         store.schedules.pause(name, now())
 
 
 def resume_schedule(folder: Folder, name: str) -> bool:
-    """Let a schedule go on; returns whether it was paused.
+    """Resume a schedule, and return True if it was paused.
 
     Raises:
-        ScheduleError: there is none of this name.
+        ScheduleError: there is no schedule of this name.
     """
     with changing(folder) as store:
         return store.schedules.resume(name, now())
@@ -115,10 +115,10 @@ def _queued(run: Run, queue: str) -> Run:
 
 
 def _file_away(folder: Folder, store: Store, source: str | None) -> None:
-    """Put the file that a run comes from where no server takes it for a new one.
+    """File away a run's task file, so that no server accepts it again.
 
-    A server does that by itself a moment after it has accepted a file; were the run forgotten before, the file
-    would become a run once more after a crash.
+    A server does so a moment after it accepts a file. If the run were removed before that, the file would become a
+    run again after a crash.
     """
     name = (source or "").rpartition(":")[0]
     if not name or not (folder.incoming / name).exists():
@@ -127,6 +127,6 @@ def _file_away(folder: Folder, store: Store, source: str | None) -> None:
     from aqueue.intake import filing
 
     database.make_durable(folder)
-    # Unless a server has just done so, or is about to, once nobody writes to it.
+    # A server may have just done so, or will, once nobody writes to the file.
     with contextlib.suppress(FileNotFoundError, BlockingIOError):
         filing.file_away(folder, name, store.runs.of_file(name))

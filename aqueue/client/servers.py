@@ -1,4 +1,4 @@
-"""Servers in the background: started, stopped, or there for as long as a block of code."""
+"""Servers in the background: started, stopped, or run for the length of a `with` block."""
 
 import math
 import os
@@ -35,26 +35,26 @@ from aqueue.store.store import Store
 from aqueue.units import spell
 
 IDLE_SECONDS: Final = 10.0
-"""After how long without work a server in the background exits, unless told otherwise; as DVC's workers do."""
+"""Seconds without work after which a background server exits by default, as DVC's workers do."""
 
-# Not from the directory of the folder: of all options, only this one leaves every way to install aqueue working.
+# `-P` keeps the current directory off the search path, and works with every way to install aqueue.
 _SERVE: Final = (sys.executable, "-P", "-m", "aqueue", "serve")
 _OF_A_RUN: Final = ("AQUEUE_RUN_DIR", "AQUEUE_ATTEMPT")
-"""By these, what a run has started is known for its own."""
+"""The variables that mark a process as part of a run."""
 _LOGS_KEPT: Final = 10
-_LOOK_AGAIN: Final = 0.02
+_CHECK_SECONDS: Final = 0.02
 _LAST_LINES: Final = 5
 
 
 class Serving(NamedTuple):
-    """The way a server is to serve.
+    """The options of a server.
 
     Attributes:
-        jobs: the most runs at a time; None: as configured, or 1.
-        idle_timeout: exit after so many seconds without work; None: as configured, or 10; infinite: never.
-        ignore_schedules: exit although there are schedules.
-        queues: the only ones that are served; None: all.
-        gpus: the only ones that are used; None: all.
+        jobs: the most runs at a time; None: as configured, else 1.
+        idle_timeout: exit after this many seconds without work; None: as configured, else 10; infinite: never.
+        ignore_schedules: exit even if there are schedules.
+        queues: the queues to serve; None: all.
+        gpus: the GPUs to use; None: all.
         verbose: write more into the log.
     """
 
@@ -70,7 +70,7 @@ class Up(NamedTuple):
     """A server that is up.
 
     Attributes:
-        said: in words, also what has changed about it.
+        said: a sentence about its state and what has changed.
     """
 
     pid: int
@@ -78,11 +78,11 @@ class Up(NamedTuple):
 
 
 class Dismissed(NamedTuple):
-    """The servers that are to exit.
+    """The servers that were asked to exit.
 
     Attributes:
-        running: how many runs each of them has.
-        orphans: how many runs go on without any server.
+        running: the number of running runs of each.
+        orphans: the number of running runs without a server.
     """
 
     servers: list[Server]
@@ -91,15 +91,15 @@ class Dismissed(NamedTuple):
 
 
 def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
-    """Have a server serve in the background; returns once it does.
+    """Start a background server, and return once it serves.
 
-    One that is up already gets as many jobs, if it has fewer, and is asked to stay.
+    If one is up already, raise its number of jobs if needed, and ask it to stay.
 
     Args:
         warn: is told of an error in the configuration.
 
     Raises:
-        AqueueError: it does not start.
+        AqueueError: the server did not start.
     """
     folder.create()
     with server_locks.exclusive(folder.state):
@@ -111,7 +111,7 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
             return up
         config_in_force(folder, warn, to_serve=True)
         process, log = _start(folder, serving)
-        # It goes on by itself; there is nobody here to wait for it any more.
+        # It outlives this process. Setting a code avoids subprocess's warning about that.
         process.returncode = 0
         said = f"server {process.pid} is up; {_stays(serving)}; its log is {os.path.relpath(log)}"
         return Up(process.pid, said)
@@ -119,13 +119,13 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
 
 @contextmanager
 def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[int]:
-    """Serve for as long as a block of code; gives the pid of the server. At the end what runs is waited for.
+    """Serve during a `with` block, and yield the server's pid. At the end, wait for running runs.
 
     Args:
         warn: is told of an error in the configuration.
 
     Raises:
-        AqueueError: it does not start.
+        AqueueError: the server did not start.
     """
     folder.create()
     if serving.idle_timeout is None:
@@ -141,10 +141,10 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
 
 
 def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
-    """Have all servers exit once what runs is over; with `kill` what runs is stopped."""
+    """Ask all servers to exit after running runs end; with `kill`, stop these runs."""
     leaving = Leaving.AT_ONCE if kill else Leaving.WHEN_DONE
     servers: list[Server] = []
-    # One that is just being started is waited for.
+    # Wait for a server that is just being started.
     with server_locks.exclusive(folder.state):
         try:
             with changing(folder) as store:
@@ -158,11 +158,11 @@ def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
     return Dismissed(servers, running, orphans)
 
 
-def wait_until_gone(folder: Folder, servers: list[Server], tell: Callable[[str], None]) -> None:
+def wait_until_gone(folder: Folder, servers: list[Server], report: Callable[[str], None]) -> None:
     """Wait until servers are gone.
 
     Args:
-        tell: is told of each that is, and of one that gives no sign of life while it is waited for.
+        report: is called for each server that exits or does not respond.
     """
     left = {server.id: server for server in servers}
     said: set[str] = set()
@@ -172,19 +172,19 @@ def wait_until_gone(folder: Folder, servers: list[Server], tell: Callable[[str],
             for id_, server in list(left.items()):
                 if not server_locks.is_up(folder.servers, id_) and not is_alive(server.pid):
                     del left[id_]
-                    tell(f"server {server.pid} has exited")
-            time.sleep(_LOOK_AGAIN)
+                    report(f"server {server.pid} has exited")
+            time.sleep(_CHECK_SECONDS)
             with snapshot(connection, folder):
                 _, silent = awake_and_silent(Store(connection), folder, stale_after)
             for server in silent:
                 if server.id in left.keys() - said:
                     said.add(server.id)
                     hint = f"if it is suspended, `kill -CONT {server.pid}` resumes it"
-                    tell(f"server {server.pid} is not responding; {hint}")
+                    report(f"server {server.pid} is not responding; {hint}")
 
 
 def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
-    """Ask a server that is up to stay so, with as many jobs; returns None if there is none that stays."""
+    """Ask a server that is up to stay, with at least this many jobs; return None if there is none."""
     jobs = serving.jobs
     with opened(folder) as connection, transaction(connection, folder):
         store = Store(connection)
@@ -203,7 +203,7 @@ def _use_living(folder: Folder, config: Config, serving: Serving) -> Up | None:
 
 
 def _stays(serving: Serving) -> str:
-    """Return for how long a new server stays, as a person is told."""
+    """Return the phrase that says how long a new server stays."""
     if serving.idle_timeout is None or math.isinf(serving.idle_timeout):
         return "it stays until `aqueue stop`"
     schedules = "" if serving.ignore_schedules else " or schedules"
@@ -221,7 +221,7 @@ def _changed(server: Server, jobs: int | None) -> str:
 
 
 def _does_for(server: Server, serving: Serving) -> bool:
-    """Return whether a server serves these queues and has just these GPUs; all, if none are named."""
+    """Return True if a server serves these queues and uses exactly these GPUs; None means all."""
     if server.owns != owned(serving.gpus, environment()) or server.leaving is not None:
         return False
     return server.queues is None if serving.queues is None else all(map(server.serves, serving.queues))
@@ -244,10 +244,10 @@ def _options(serving: Serving) -> list[str]:
 
 
 def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], Path]":
-    """Start a server in a session of its own, and return it and its log; it tells through a pipe that it serves.
+    """Start a server in its own session, wait until it serves, and return it and its log.
 
     Raises:
-        AqueueError: it does not start.
+        AqueueError: the server did not start.
     """
     log = _new_log(folder)
     reader, writer = os.pipe()
@@ -257,7 +257,7 @@ def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # If a run has started it, it is nevertheless no process of that run.
+            # Even if a run starts the server, it is not part of that run.
             env={name: value for name, value in os.environ.items() if name not in _OF_A_RUN},
             start_new_session=True,
             pass_fds=[writer],
@@ -272,7 +272,7 @@ def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], 
 
 
 def _new_log(folder: Folder) -> Path:
-    """Return a file for what a new server has to say; logs of servers that are gone long ago are removed."""
+    """Return the log file for a new server, and remove logs of old ones."""
     folder.logs.mkdir(mode=0o700, exist_ok=True)
     with opened(folder) as connection, snapshot(connection, folder):
         used = {server.log for server in living_servers(Store(connection), folder)}

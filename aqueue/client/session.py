@@ -1,4 +1,4 @@
-"""The base of everything here: finding the folder, using its store, naming runs."""
+"""The base of the client: finding the folder, using its store, selecting runs."""
 
 import os
 import sqlite3
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Warn = Callable[[str], None]
-"""Takes a warning that a person should see, in one or more lines."""
+"""A function that takes a warning for the user, of one or more lines."""
 
 
 def environment() -> Mapping[str, str]:
-    """Return the environment of this command."""
+    """Return the environment of this process."""
     return os.environ
 
 
 def working_dir() -> Path:
-    """Return the directory in which this command was given.
+    """Return the current directory.
 
     Raises:
-        FolderError: it is not there any more.
+        FolderError: it no longer exists.
     """
     try:
         return Path.cwd()
@@ -57,9 +57,9 @@ def now() -> float:
 
 
 def present(store: Store) -> float:
-    """Return the time by the clock that the store goes by.
+    """Return the time by the store's clock.
 
-    That is the wall clock, unless it was set and no server has noticed yet.
+    It is the wall clock, unless that was set and no server has noticed yet.
     """
     return now() - store.servers.clock_jump(boot(), Clock().ahead())
 
@@ -67,14 +67,14 @@ def present(store: Store) -> float:
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """Return a connection to the store of a folder, for several transactions."""
-    # A program may go on with what it iterates over in another thread, though never in two at once.
+    # A program may resume an iteration in another thread, but never in two at once.
     with closing(database.connect(where, check_same_thread=False, is_durable=True)) as connection:
         yield connection
 
 
 @contextmanager
 def changing(where: Folder) -> Iterator[Store]:
-    """Return the store in one transaction that changes it; wakes those whom it concerns afterwards."""
+    """Yield the store in one write transaction, and wake servers and clients afterwards."""
     with opened(where) as connection, database.transaction(connection, where):
         yield Store(connection)
     where.ring()
@@ -83,7 +83,7 @@ def changing(where: Folder) -> Iterator[Store]:
 
 @contextmanager
 def reading(where: Folder) -> Iterator[Store]:
-    """Return the store as it is at one moment."""
+    """Yield a consistent snapshot of the store."""
     with opened(where) as connection, database.snapshot(connection, where):
         yield Store(connection)
 
@@ -94,21 +94,21 @@ def living_servers(store: Store, where: Folder) -> list[Server]:
 
 
 def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
-    """Return the servers that are up: those that give signs of life, and those that do not."""
+    """Return the servers that are up: those that respond, and those that do not."""
     return signs_of_life.parted(store.servers.all(), where, present(store), stale_after)
 
 
 def keep_code(
     where: Folder, requests: Sequence[Submission], warn: Warn, here: Origin | None = None
 ) -> list[Submission]:
-    """Return the requests, each of which knows the code that its runs need, as it is now.
+    """Return the requests with snapshots of the code as it is now.
 
     Args:
-        warn: is told what a person may not have meant.
-        here: the origin of the checkout in which this command was given; runs of its code have the very same.
+        warn: is called with warnings for the user.
+        here: the origin of the checkout this command runs in; runs of its code use the same snapshot.
 
     Raises:
-        SnapshotError, DiskFullError: some of it cannot be kept.
+        SnapshotError, DiskFullError: a snapshot cannot be taken.
     """
     if not any(request.task.isolate for request in requests):
         return list(requests)
@@ -118,14 +118,14 @@ def keep_code(
 
 
 def forget_unused_code(where: Folder, warn: Warn) -> None:
-    """Remove what keeps code that no run needs any more."""
+    """Remove snapshots that no run needs any more."""
     with _keeper(where, warn) as keeper:
         keeper.remove_unused()
 
 
 @contextmanager
 def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["Pins"]:
-    # Imported here: it is seldom needed.
+    # Imported here because it is rarely needed.
     from aqueue.isolation.pins import Pins
 
     with opened(where) as connection:
@@ -138,33 +138,33 @@ def _keeper(where: Folder, warn: Warn, here: Origin | None = None) -> Iterator["
 
 
 def config_in_force(where: Folder, warn: Warn, *, to_serve: bool = False) -> Config:
-    """Return the configuration; where it has an error in it, the last good one, and a person is told.
+    """Return the configuration; if it has an error, warn and return the last good one.
 
     Args:
-        warn: is told of the error.
+        warn: is called with the error.
         to_serve: for a server that starts.
 
     Raises:
-        FileError, UsageError: it has an error in it, and no last good one is known.
+        FileError, UsageError: it has an error, and there is no last good one.
     """
-    return _told(last_good_config.load(where, environment(), to_serve=to_serve), warn)
+    return _warned(last_good_config.load(where, environment(), to_serve=to_serve), warn)
 
 
 def config_or_default(where: Folder, warn: Warn | None = None) -> Config:
-    """Return the configuration; where it has an error in it the last good one, or the default where none is known.
+    """Return the configuration; if it has an error, the last good one, else the defaults.
 
     Args:
-        warn: is told so, where what is shown may not be what a person means.
+        warn: is called if the configuration has an error.
     """
     try:
-        return _told(last_good_config.load(where, environment(), keeps=False), warn)
+        return _warned(last_good_config.load(where, environment(), keeps=False), warn)
     except AqueueError as error:
         if warn:
             warn(f"{error.message}; the defaults are assumed")
         return Config()
 
 
-def _told(loaded: last_good_config.Loaded, warn: Warn | None) -> Config:
+def _warned(loaded: last_good_config.Loaded, warn: Warn | None) -> Config:
     if warn:
         for text in loaded.complaints():
             warn(text)
@@ -172,23 +172,23 @@ def _told(loaded: last_good_config.Loaded, warn: Warn | None) -> Config:
 
 
 def refuse_if_disabled(config: Config) -> None:
-    """Queue nothing where queues are disabled.
+    """Check that queues are enabled.
 
     Raises:
-        QueueError: they are.
+        QueueError: they are disabled.
     """
     if config.disabled_by is not None:
         raise QueueError(
             f"queues are disabled ({config.disabled_by}): nothing can be queued",
-            "enable them first; runs that are queued wait for that, too",
+            "enable them first; queued runs wait for that, too",
         )
 
 
 def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None) -> list[Run]:
-    """Return the runs that are meant, each once, in the order given.
+    """Return the selected runs, each once, in the given order.
 
     Args:
-        group: all of whose runs are meant, too.
+        group: also select all runs of this group.
 
     Raises:
         RunError: one of them, or the group, does not exist.
@@ -200,7 +200,7 @@ def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None
 
 
 def newest_of_each(runs: Sequence[Run]) -> list[Run]:
-    """Return, of runs that share a name, the one that was queued last."""
+    """Return the runs without those that share a name with one queued later."""
     return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
 
 
@@ -209,16 +209,16 @@ def _no_group(group: str) -> list[Run]:
 
 
 def _folder_of_run() -> str | None:
-    """Return the folder of the run that has given this command; None if none has."""
+    """Return the folder of the run that this process is part of; None if it is not part of one."""
     state = Path(environment().get("AQUEUE_RUN_DIR", "")).parent.parent
     return str(state.parent) if state.name == ".aqueue" and state.is_dir() else None
 
 
 def find_folder(directory: str | None) -> Folder:
-    """Return the folder that is meant: one that is there.
+    """Return the folder to use, which must exist.
 
     Args:
-        directory: what names it; None: the nearest, or that of the run that asks.
+        directory: its path; None: the folder of the run this process is part of, else the nearest.
 
     Raises:
         FolderError: there is none, or it is not safe to use.
@@ -233,17 +233,17 @@ def find_folder(directory: str | None) -> Folder:
 
 
 def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
-    """Return the folder that is meant, which may have to be made.
+    """Return the folder to use, which may not exist yet.
 
     Args:
-        directory: what names it.
-        default: what is taken if nothing names one; None: the one that `find_folder` would find.
+        directory: its path.
+        default: the path if nothing names one; None: the folder that `find_folder` returns.
 
     Raises:
         FolderError: it is not safe to use.
     """
     named = directory or environment().get("AQUEUE_DIR") or default
     if not named and origin.find(str(working_dir())) is not None:
-        # What a checkout has for a folder goes with it.
+        # A folder in a checkout would be removed with it.
         return find_folder(None)
     return folder.to_create(named, environment(), working_dir())

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from aqueue.client import views
-from aqueue.client.gpu_views import known_as_json
+from aqueue.client.gpu_views import stored_gpus_as_json
 from aqueue.client.session import Warn, config_or_default, living_servers, present, reading
 from aqueue.client.untaken import Untaken, untaken
 from aqueue.client.wait_reasons import limits_of
@@ -68,7 +68,7 @@ def take_status(folder: Folder, warn: Warn, *, with_schedules: bool = True) -> S
         queues = dict(store.queues.counts())
         paused = store.queues.paused()
         schedules = store.schedules.all()
-        gpus, seen_at = known_as_json(store, config)
+        gpus, seen_at = stored_gpus_as_json(store, config)
         left = untaken(store, folder, config)
         schedules_as_json: list[dict[str, Any]] = []
         if with_schedules and schedules:

@@ -1,4 +1,4 @@
-"""The files in the folder that are no runs, and why: by the same rules by which servers take them, or do not."""
+"""The files in the folder that were not taken, and why, by the same rules that servers use."""
 
 import os
 import stat
@@ -14,22 +14,22 @@ from aqueue.store.store import Store
 
 
 class Kind(Enum):
-    """The ways in which a file can lie there without being taken."""
+    """The kinds of files that are not taken."""
 
     WAITS = auto()
-    """It is taken once a server gives a sign of life."""
+    """It is taken once a server responds."""
     REFUSED = auto()
-    """It is a task file, and a person has to do something before it is taken."""
+    """It is a task file that is not taken until the user does something."""
     OVERLOOKED = auto()
-    """It is no task file, but looks like one."""
+    """It is not a task file, but looks like one."""
 
 
 class Untaken(NamedTuple):
     """A file, or a directory, that is not taken.
 
     Attributes:
-        file: its path within the folder, to be printed.
-        reason: why, as a sentence about it.
+        file: its path within the folder, printable.
+        reason: a sentence that says why.
     """
 
     file: str
@@ -38,7 +38,7 @@ class Untaken(NamedTuple):
 
 
 def untaken(store: Store, folder: Folder, config: Config) -> list[Untaken]:
-    """Return what is not taken, by name; not what a server that is up is about to take."""
+    """Return the files that are not taken, sorted, without those that a server is about to take."""
     found = overlooked.scan(folder)
     others = [Untaken(_name(folder, path), why, Kind.OVERLOOKED) for path, why in found.overlooked.items()]
     if not found.task_files:
@@ -62,14 +62,14 @@ def untaken(store: Store, folder: Folder, config: Config) -> list[Untaken]:
 
 
 def left_to_a_person(folder: Folder) -> list[Untaken]:
-    """Return the task files that are not taken, and will not be before a person does something."""
+    """Return the task files that are not taken until the user does something."""
     with reading(folder) as store:
         left = untaken(store, folder, config_or_default(folder))
     return [one for one in left if one.kind is not Kind.OVERLOOKED]
 
 
 def _fault(path: str) -> trust.Fault | None:
-    """Return why a server leaves a task file where it is; None for others, and for what it rejects."""
+    """Return why a server leaves a task file in place; None if it takes or rejects the file."""
     try:
         status = linked.followed(path, os.lstat(path))
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():

@@ -15,7 +15,7 @@ from aqueue.model.values import all_stand_for, plain_text
 
 
 def iso(moment: float | None) -> str | None:
-    """ISO 8601 in UTC with milliseconds."""
+    """Return a time in ISO 8601, in UTC with milliseconds."""
     if moment is None:
         return None
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -31,10 +31,10 @@ def seconds(run: Run, now: float) -> float | None:
 
 
 class Shown(NamedTuple):
-    """All there is to say about a run.
+    """The details of a run.
 
     Attributes:
-        wait: why it is not started; None if it does not wait.
+        wait: why it has not started; None if it does not wait.
         after: the runs that it comes after.
     """
 
@@ -50,7 +50,7 @@ class Shown(NamedTuple):
 
 
 def show(folder: Folder, written: str, warn: Warn) -> Shown:
-    """Return all there is to say about a run.
+    """Return the details of a run.
 
     Args:
         warn: is told of an error in the configuration.
@@ -58,7 +58,7 @@ def show(folder: Folder, written: str, warn: Warn) -> Shown:
     Raises:
         RunError: there is none, or several are meant.
     """
-    # Imported here: lists of runs are made without it.
+    # Imported here because lists of runs do not need it.
     from aqueue.client.wait_reasons import waits
 
     with reading(folder) as store:
@@ -68,7 +68,7 @@ def show(folder: Folder, written: str, warn: Warn) -> Shown:
 
 
 def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
-    """Return the run as `ls --json` has it."""
+    """Return the run as `ls --json` prints it."""
     return {
         "id": run.id,
         "run_id": run.run_id,
@@ -82,9 +82,9 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "tags": run.task.tags,
         "group": run.task.group,
         "params": all_stand_for(run.task.params),
-        # As the command gets them: of 1.30, the number does not tell how it is written.
+        # As the command gets them: the number 1.3 does not show that it is written 1.30.
         "params_text": {name: plain_text(value) for name, value in run.task.params.items()},
-        # What JSON has no word for, such as NaN, becomes null.
+        # NaN and infinities, which JSON lacks, become null.
         "metrics": run.metrics or None,
         "gpus": gpus_as_json(run.gpus),
         "attempt": run.attempt,
@@ -101,7 +101,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
 def run_in_full_as_json(
     run: Run, waiting_for: str | None, attempts: Iterable[Attempt], after: Sequence[Run], folder: Folder
 ) -> dict[str, Any]:
-    """Return the run as `show --json` has it.
+    """Return the run as `show --json` prints it.
 
     Args:
         after: the runs that it comes after.
@@ -132,7 +132,7 @@ def run_in_full_as_json(
 
 
 def gpus_as_json(gpus: Sequence[Allocation]) -> list[int | str] | None:
-    """Cards by their indices, instances by the index of their GPU and their own; None for none."""
+    """Return GPUs as indices, and instances as the indices of their GPU and their own; None for no GPUs."""
     return [int(gpu.label) if gpu.label.isdigit() else gpu.label for gpu in gpus] or None
 
 
@@ -140,7 +140,7 @@ def pid(run: Run, folder: Folder) -> int | None:
     """Return the pid of the command of a run that is running."""
     if run.state is not State.RUNNING:
         return None
-    # Imported here: it takes a while, and mostly nothing is running.
+    # Imported here because it is slow, and usually nothing is running.
     from aqueue.executors import attempt_files
     from aqueue.executors.local import procfs
 

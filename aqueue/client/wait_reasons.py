@@ -1,4 +1,4 @@
-"""Reasons why runs are not started, as a person is told: by the same rules by which servers start them."""
+"""The reasons why runs wait, worded for the user, by the same rules that servers use to start them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,21 +19,21 @@ from aqueue.store.queues import Counted
 from aqueue.store.store import Store
 
 Key = tuple[GpuRequest, tuple[GpuId, ...] | None]
-"""The GPUs a run asks for, and those that its queue may use: of two runs that have this in common, both wait."""
+"""The GPUs a run asks for, and those its queue may use. Runs with the same key wait for the same reason."""
 
 
 def limits_of(config: Config) -> Limits:
-    """Return the limits that all servers of a folder have in common."""
+    """Return the limits that all servers of a folder share."""
     return Limits(jobs=config.jobs, queues=config.queues, disabled_by=config.disabled_by, rules=config.gpus)
 
 
 def waits(store: Store, folder: Folder, runs: Sequence[Run], warn: Warn) -> list[str | None]:
-    """Return why each of the runs is not started; None if nothing keeps it from that, or it does not wait."""
+    """Return why each run has not started; None if nothing blocks it, or it does not wait."""
     return Waits(store, folder, warn).of(runs)
 
 
 class Waits:
-    """The reasons why runs are not started, told of some at a time, in one transaction."""
+    """The wait reasons of many runs, computed in slices within one transaction."""
 
     def __init__(self, store: Store, folder: Folder, warn: Warn) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class Waits:
         self._counted: Counted = {}
 
     def of(self, runs: Sequence[Run]) -> list[str | None]:
-        """Return why each of the runs is not started, as `waits` does."""
+        """Return why each run has not started, like `waits`."""
         if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
             return [None] * len(runs)
         scene = self._scene
@@ -79,9 +79,9 @@ class _Scene(NamedTuple):
 
 
 def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
-    """Return True if one of these runs, which are not over, may start or end without a person.
+    """Return True if one of these runs, which have not ended, can start or end without the user.
 
-    Where no server is up that could start it, one may come.
+    This assumes that a server may start later.
     """
     config = config_or_default(folder)
     awake, _ = awake_and_silent(store, folder, config.stale_after)
@@ -89,7 +89,7 @@ def can_end(store: Store, folder: Folder, ids: Sequence[int]) -> bool:
 
 
 def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
-    """Return the GPUs of a server, as it saw them last."""
+    """Return a server's latest view of the GPUs."""
     owned = Limits(queues=limits.queues, rules=limits.rules, owns=server.owns)
     return store.gpus.allocator(store.gpus.reading([server.id]), owned, now())
 
@@ -99,7 +99,7 @@ def _waits_for_gpus(run: Run) -> bool:
 
 
 def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
-    """Return what a server would say now to those of its runs that ask for GPUs."""
+    """Return the decisions that a server would make now for its runs that ask for GPUs."""
     its_limits = Limits(
         jobs=server.max_jobs, queues=limits.queues, serves=server.queues, rules=limits.rules, owns=server.owns
     )
@@ -119,5 +119,5 @@ def _its_gpus(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blo
     blocked = [one for one in found if isinstance(one, Blocked)]
     if len(blocked) < len(found) or not blocked:
         return None
-    # One that lacks the GPUs altogether says less about what happens next.
+    # A server that lacks such GPUs says less about what happens next.
     return min(blocked, key=lambda one: bool(one.lack)).reason

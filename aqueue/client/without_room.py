@@ -1,4 +1,4 @@
-"""Orders about what runs, from commands that find no room in the database."""
+"""Orders to servers while the disk is too full to write to the database."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,16 +12,16 @@ from aqueue.store.orders import Cancel, Leave, Order, OrderFile
 
 
 def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullError) -> list[Run]:
-    """Have runs cancelled although the disk is full; stop those that run here if no server is up to do it.
+    """Cancel runs while the disk is full; stop running ones here if no server is up.
 
     Args:
-        error: what the database has said.
+        error: the error of the database.
 
     Returns:
-        those that were not over.
+        the runs that had not ended.
 
     Raises:
-        DiskFullError: that cannot be done either.
+        DiskFullError: there is not even room for the order.
     """
     left = [run for run in runs if run.state not in ENDED]
     if not left:
@@ -38,13 +38,13 @@ def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullErro
 def dismiss_without_room(
     folder: Folder, servers: Sequence[Server], leaving: Leaving, error: DiskFullError
 ) -> None:
-    """Have servers leave although the disk is full.
+    """Ask servers to exit while the disk is full.
 
     Args:
-        error: what the database has said.
+        error: the error of the database.
 
     Raises:
-        DiskFullError: that cannot be done either.
+        DiskFullError: there is not even room for the order.
     """
     if not servers:
         raise error
@@ -55,15 +55,15 @@ def _give(folder: Folder, orders: Sequence[Order], error: DiskFullError) -> None
     try:
         OrderFile(str(folder.orders)).give(orders)
     except OSError:
-        # Some file systems need room even to write over what is there; or nobody has ever served here.
+        # Some file systems need room even to overwrite a file. Or no server has ever run here.
         raise error from None
     folder.ring()
     folder.notify_clients()
 
 
 def _stop(folder: Folder, runs: Sequence[Run]) -> None:
-    """End the attempts of runs that have no server."""
-    # Imported here: it is hardly ever needed.
+    """End the attempts of runs without a server."""
+    # Imported here because it is rarely needed.
     import anyio
 
     from aqueue.executors import attempt_files

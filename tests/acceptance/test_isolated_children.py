@@ -101,7 +101,7 @@ def test_a_directory_that_only_the_checkout_has_is_refused_unless_the_run_has_on
     (checkout / "made").mkdir()
     done = place.ask("add", "pwd", cwd=checkout / "made")
     assert done.returncode == 1
-    assert f"goes with its run, and there is no {place.base}/made" in done.stderr
+    assert f"is removed with its run, and {place.base}/made does not exist" in done.stderr
     place.run("add", "-n", "alone", "--isolate", "pwd", cwd=checkout / "made")
     place.drain()
     row = place.show("alone")

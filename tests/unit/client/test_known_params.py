@@ -154,7 +154,7 @@ def test_a_new_param_is_added_on_purpose() -> None:
     check(given, [TRAIN])
     tasks = given.applied_to(TRAIN, [TRAIN]).tasks()
     assert [task.params["net.width"] for task in tasks] == [1, 2]
-    assert refused(new=("lr=1",)) == ("--new lr: there is a param lr already", "give it after --: -- lr=…")
+    assert refused(new=("lr=1",)) == ("--new lr: the param lr already exists", "give it after --: -- lr=…")
     with pytest.raises(UsageError, match="expected a param and its value"):
         params_in([], new=["lr"])
 

@@ -73,7 +73,7 @@ def test_one_value_that_looks_like_several_is_refused_with_how_both_are_written(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         params_in([word])
-    assert caught.value.message == f"{word} looks like several values, and is one"
+    assert caught.value.message == f"{word} is one value but looks like several"
     assert caught.value.hint == f"for several, write '{several}'; for one text, write {text}"
     given = params_in([several])
     assert list(given.axes) == [word.partition("=")[0]]
@@ -101,7 +101,7 @@ def test_quotes_around_the_whole_of_a_value_make_it_text(word: str, text: str) -
 
 
 def test_two_params_in_one_word_are_refused() -> None:
-    with pytest.raises(UsageError, match="is one word, and looks like several") as caught:
+    with pytest.raises(UsageError, match="is one word but looks like several") as caught:
         params_in(["lr=0.1 seed=2"])
     assert caught.value.hint == (
         "for several params, write lr=0.1 seed=2; for one text, write 'lr=\"0.1 seed=2\"'"
