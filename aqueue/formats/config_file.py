@@ -1,4 +1,4 @@
-"""The file `aqueue.yaml`, and what the environment says over it → configuration."""
+"""The file `aqueue.yaml`, with overrides from the environment → configuration."""
 
 import os
 import stat
@@ -14,10 +14,10 @@ from aqueue.folder.settling import Settling
 from aqueue.model.config import Config
 
 MAX_BYTES: Final = 1 << 20
-"""The number of bytes a configuration may have, as any other file here."""
+"""The largest size of a configuration in bytes, the same as for task files."""
 
 ENABLED: Final = "AQUEUE_QUEUE_ENABLED"
-"""The variable that says whether queues are enabled, whatever `aqueue.yaml` says."""
+"""The variable that enables or disables queues, overriding `aqueue.yaml`."""
 
 _WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -26,10 +26,10 @@ _WORDS = {
 
 
 def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
-    """Return the folder's `aqueue.yaml`; nothing if there is none.
+    """Return the content of the folder's `aqueue.yaml`; empty if there is none.
 
     Args:
-        settling: finds out whether somebody is still writing it; the result is None then.
+        settling: detects whether somebody is still writing it; then the result is None.
 
     Raises:
         FileError: it cannot be read.
@@ -59,24 +59,24 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
 
 
 def parse(content: bytes, file: str) -> Config:
-    """Read a configuration; `file` is what errors call it.
+    """Parse a configuration; `file` is its name in errors.
 
     Raises:
-        FileError: there are mistakes in it; it has all that can be found at once.
+        FileError: it has mistakes; the error lists all that can be found at once.
     """
     if not content:
         return Config()
-    # Imported here: YAML takes a while to import, and most folders have no configuration.
+    # Imported here because YAML is slow to import, and most folders have no configuration.
     from aqueue.formats import config_keys, yaml_text
 
     return config_keys.parse(yaml_text.decode(content, file), file)
 
 
 def under(environment: Mapping[str, str], config: Config) -> Config:
-    """Return the configuration with what the environment says over it.
+    """Return the configuration with overrides from the environment.
 
     Raises:
-        UsageError: there is an error in the environment.
+        UsageError: the environment has an error.
     """
     written = environment.get(ENABLED)
     if not written:

@@ -78,10 +78,10 @@ class _Keys(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def parse(text: str, file: str) -> Config:
-    """Read the text of a configuration; `file` is what errors call it.
+    """Parse the text of a configuration; `file` is its name in errors.
 
     Raises:
-        FileError: there are mistakes in it; it has all that can be found at once.
+        FileError: it has mistakes; the error lists all that can be found at once.
     """
     found = mistakes.read_all(text, file, lambda document: (document, _config(document)), _stand_in)
     if len(found.made) > 1:
@@ -91,7 +91,7 @@ def parse(text: str, file: str) -> Config:
 
 
 def _stand_in(at: Path, keys: Collection[str]) -> str | None:  # noqa: ARG001 - given to every stand-in
-    """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
+    """Return a stand-in for a wrong value, if leaving the value out would cause further errors."""
     match at:
         case ("queues", "config", int(index), "name"):
             return f"x{index}"
@@ -136,7 +136,7 @@ def _config(document: Document) -> Config:
 
 
 def _heartbeat(document: Document, written: _Heartbeat) -> tuple[float, float]:
-    """Return the seconds between two heartbeats, and those after which a server is stale."""
+    """Return the interval of heartbeats, and the time after which a server is stale, in seconds."""
     interval = _seconds(document, ("heartbeat", "interval"), written.interval) or 0.0
     stale_after = _seconds(document, ("heartbeat", "stale_after"), written.stale_after)
     if interval < 0.1:
@@ -150,7 +150,7 @@ def _heartbeat(document: Document, written: _Heartbeat) -> tuple[float, float]:
 
 
 def _queues(document: Document, written: list[_Queue]) -> tuple[dict[str, Queue], tuple[str, ...]]:
-    """Return the configured queues by their names, and what should be changed about them."""
+    """Return the configured queues by name, and warnings about them."""
     queues: dict[str, Queue] = {}
     old = []
     for index, queue in enumerate(written):
@@ -163,7 +163,7 @@ def _queues(document: Document, written: list[_Queue]) -> tuple[dict[str, Queue]
         for key in ("max_concurrency", "max_active_runs"):
             number = getattr(queue, key)
             if number is not None and number < 1:
-                raise _wrong(document, (*at, key), number, "to have nothing of it started: paused: true")
+                raise _wrong(document, (*at, key), number, "to start none of its runs, set paused: true")
         if queue.max_active_runs is not None:
             old.append(name)
         queues[name] = Queue(

@@ -1,4 +1,4 @@
-"""The keys of a task file that say how often its task is run, and what it comes after → a submission."""
+"""The keys of a task file for sweeps and dependencies → a submission."""
 
 from aqueue.formats.sweep_keys import check_request, sweep
 from aqueue.formats.task_keys import Keys, texts, wrong
@@ -9,7 +9,7 @@ from aqueue.model.values import Value, stands_for
 
 
 def request(document: Document, written: Keys, task: Task) -> Submission:
-    """Return what is asked for: the task, as often and as late as the keys say.
+    """Return the submission of a task, with its sweep and dependencies.
 
     Raises:
         FileError: at the first error.
@@ -22,14 +22,14 @@ def request(document: Document, written: Keys, task: Task) -> Submission:
         after_any=written.after_any,
     )
     if written.after_any and not found.after and not found.needs:
-        hint = "say what, with 'after' or 'needs', or leave it out"
-        raise document.error("after_any: there is nothing to come after", hint, at=("after_any",), key=True)
+        hint = "add 'after' or 'needs', or leave it out"
+        raise document.error("after_any: there is no 'after' or 'needs'", hint, at=("after_any",), key=True)
     check_request(document, found)
     return found
 
 
 def names(document: Document, at: str, written: Value | list[Value]) -> tuple[str, ...]:
-    """Read the runs or tasks that stand in `after` or `needs`.
+    """Return the entries of `after` or `needs`.
 
     Raises:
         FileError: one of them is empty.

@@ -1,4 +1,4 @@
-"""Places in a task file where a value is missing: no text is empty without being written so."""
+"""Checks for missing values in a task file: an empty text must be written as such."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,14 +9,14 @@ from aqueue.model.task import is_param
 from aqueue.model.values import plain_text
 
 _MAPPINGS: Final = ("params", "env", "matrix")
-"""The keys at the top of a document below which people choose the keys."""
+"""The top-level keys whose own keys the user chooses."""
 
 
 def check(document: Document) -> None:
-    """Refuse a key without a value, and a list with an item that is none.
+    """Check that no key and no list item lacks a value.
 
     Raises:
-        FileError: at each of them.
+        FileError: some do; one error for each.
     """
     if not document.has_nothing or not isinstance(document.written, dict):
         return
@@ -26,7 +26,7 @@ def check(document: Document) -> None:
             if several := _as_list(at, value):
                 raise document.error(f"{key}: several values need brackets", several, at=(key,))
             if isinstance(at[-1], str) and not is_param(at[-1]):
-                # That it is no name is said elsewhere.
+                # Another check reports that it is not a valid name.
                 continue
             if at[:2] not in (("matrix", "include"), ("matrix", "exclude")) or len(at) > 2:
                 errors.append(_error(document, at))
@@ -38,7 +38,7 @@ def _error(document: Document, at: Path) -> FileError:
     if isinstance(name := at[-1], int):
         hint = 'write "" if it is an empty text, or leave the item out'
     elif at[0] == "env":
-        # What YAML takes for a name may be a secret.
+        # The text that YAML reads as a name may be a secret.
         return document.error("env: a value is missing", 'write "" if it is an empty text', at=at)
     else:
         hint = f'write {name}: "" if it is an empty text, or leave {name} out'
@@ -47,7 +47,7 @@ def _error(document: Document, at: Path) -> FileError:
 
 
 def _places(value: Any, at: Path) -> Iterator[Path]:
-    """Return where nothing is written, not even a word that stands for it, in a mapping or list."""
+    """Yield the places in a mapping or list where nothing is written, not even `null`."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, inner in pairs:
         if inner is None:
@@ -57,7 +57,7 @@ def _places(value: Any, at: Path) -> Iterator[Path]:
 
 
 def _as_list(at: Path, within: Any) -> str:
-    """Return how a list is written, of which YAML takes all but the first value for keys: `{lr: 0.1, 0.2}`."""
+    """Return the correct form of a list that YAML reads as keys, as in `{lr: 0.1, 0.2}`."""
     if len(at) != 2 or at[0] == "env" or not isinstance(key := at[1], str) or is_param(key):
         return ""
     keys = [*within]

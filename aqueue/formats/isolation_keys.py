@@ -1,4 +1,4 @@
-"""The keys of a task file that say where its code comes from and where its outputs go."""
+"""The keys of a task file for isolation and outputs."""
 
 import re
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ _RESERVED: Final = re.compile(r"task\.yaml|attempt-\d.*|checkout-\d.*")
 
 
 def isolation(document: Document, written: Keys) -> Isolation | None:
-    """Read how a task's attempts are isolated; None if they are not.
+    """Return how a task's attempts are isolated; None if they are not.
 
     Raises:
         FileError: at the first error.
@@ -35,7 +35,7 @@ def isolation(document: Document, written: Keys) -> Isolation | None:
 
 
 def outputs(document: Document, written: Keys) -> tuple[str, ...]:
-    """Read what is copied to the run's folder at the end.
+    """Return the paths to copy to the run's directory at the end.
 
     Raises:
         FileError: at the first error.
@@ -44,12 +44,12 @@ def outputs(document: Document, written: Keys) -> tuple[str, ...]:
     for index, path in enumerate(found):
         if _RESERVED.fullmatch(PurePosixPath(path).parts[0]):
             at: Path = ("outputs", index) if isinstance(written.outputs, list) else ("outputs",)
-            raise document.error(f"outputs: aqueue has files like {path} of its own", "choose another name", at=at)
+            raise document.error(f"outputs: {path} is a name for aqueue's own files", "choose another name", at=at)
     return found
 
 
 def paths(document: Document, at: Path, written: Value | list[Value]) -> tuple[str, ...]:
-    """Read paths that must be within the working directory.
+    """Return paths, which must be within the working directory.
 
     Raises:
         FileError: one of them leads out of it.
@@ -63,5 +63,5 @@ def paths(document: Document, at: Path, written: Value | list[Value]) -> tuple[s
             message = f"{what}: expected a path within the working directory, got {describe(text)}"
             raise document.error(message, at=(*at, index) if isinstance(written, list) else at)
         if path.parts[0] == ".git":
-            raise document.error(f"{what}: each checkout has a .git of its own", "leave it out", at=at)
+            raise document.error(f"{what}: each checkout has its own .git", "leave it out", at=at)
     return tuple(dict.fromkeys(listed))

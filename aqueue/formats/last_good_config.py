@@ -1,4 +1,4 @@
-"""The last good configuration, which is in force while `aqueue.yaml` has an error in it.
+"""The last good configuration, in force while `aqueue.yaml` has an error.
 
 Servers, and commands that change something, keep the text that they last found good in `.aqueue/`, so that
 whoever comes later has it.
@@ -21,8 +21,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         content: its text.
-        config: what the text says, and the environment over it.
-        error: what is wrong with `aqueue.yaml`, so that the last good one is in force; None if nothing is.
+        config: the configuration, with overrides from the environment.
+        error: the error in `aqueue.yaml`, because of which the last good one is in force; None if there is none.
     """
 
     content: bytes
@@ -30,7 +30,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     error: FileError | None = None
 
     def complaints(self) -> list[str]:
-        """Return the error as lines to show; none if there is none."""
+        """Return the error as lines to show; an empty list if there is none."""
         if self.error is None:
             return []
         first, *others = self.error.lines()
@@ -38,9 +38,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = False, keeps: bool = True) -> Loaded:
-    """Read the folder's `aqueue.yaml`, or the last good one, and what the environment says over it.
+    """Return the folder's configuration, or the last good one, with overrides from the environment.
 
-    Without the file, everything is at its default.
+    Without the file, all keys have their defaults.
 
     Args:
         to_serve: for a server that starts. It does not start where the last good one is that there was none: it
@@ -48,8 +48,8 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
         keeps: save a good configuration for later; a command that only reads saves nothing.
 
     Raises:
-        FileError: there is an error in it, or it cannot be read, and no last good one is known.
-        UsageError: there is an error in the environment.
+        FileError: it has an error or cannot be read, and there is no last good one.
+        UsageError: the environment has an error.
     """
     file = os.path.relpath(folder.config)
     try:
@@ -62,7 +62,7 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
         try:
             config = config_file.parse(kept, file)
         except FileError:
-            # Another version of aqueue found it good.
+            # Another version of aqueue accepted it.
             raise error from None
         return Loaded(content=kept, config=config_file.under(environment, config), error=error)
     # An editor may be about to rewrite a file that is empty or gone; a server reads it again before it accepts it.
@@ -72,14 +72,14 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
 
 
 def keep(folder: Folder, content: bytes) -> None:
-    """Save the text of a good configuration for later, if there is room for it."""
+    """Save the text of a good configuration, if the disk has room for it."""
     if _kept(folder) != content:
         with contextlib.suppress(OSError):
             write_whole(folder.last_good, content)
 
 
 def _kept(folder: Folder) -> bytes | None:
-    """Return the text of the last good configuration, empty if that was none; None if it is not known."""
+    """Return the text of the last good configuration, perhaps empty; None if there is none."""
     try:
         return folder.last_good.read_bytes()
     except OSError:

@@ -10,7 +10,7 @@ LEAST: Final = 64 << 10
 """The lowest limit, in bytes."""
 
 LOG: Final = "{limit: 1GiB}"
-"""The words for what the key expects."""
+"""The value the key expects, in words."""
 
 
 class WrittenLog(msgspec.Struct, forbid_unknown_fields=True):
@@ -20,10 +20,10 @@ class WrittenLog(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def parse(written: WrittenLog) -> int | None:
-    """Return the limit in bytes; None if there is to be none.
+    """Return the limit in bytes; None for no limit.
 
     Raises:
-        ValueError: it is no size, or a log could not keep a head and a tail within it.
+        ValueError: it is not a size, or too small for the head and tail of a log.
     """
     limit = parse_size(written.limit)
     if 0 < limit < LEAST:

@@ -1,4 +1,4 @@
-"""Text that looks like several values of a param, and is one: how several are written. Pure."""
+"""Text that is one value of a param but looks like several: how to write several. Pure."""
 
 import re
 from decimal import Decimal
@@ -8,7 +8,7 @@ from aqueue.formats.yaml_values import parse_scalar
 from aqueue.model.values import is_number
 
 GUILD: Final = re.compile(r"(range|uniform|loguniform|linspace|logspace)\[(.*)\]", re.DOTALL)
-"""A call as Guild spells it."""
+"""A call in Guild's syntax."""
 
 _NUMBER = r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _DOTS = re.compile(
@@ -29,13 +29,13 @@ _THEIRS: Final = {
     "log_uniform": "loguniform",
     **dict.fromkeys(("linspace", "logspace", "geomspace"), ""),
 }
-"""Words of other tools, and of ours the nearest; empty if only a list has those values."""
+"""Functions of other tools, and our nearest one; empty if only a list can express the values."""
 
 _MOST_LISTED = 20
 
 
 def meant_by(text: str) -> str:
-    """Return how several values are written that a text seems to mean; empty if it seems to mean itself.
+    """Return how to write the values that a text seems to mean; empty if it seems to be plain text.
 
     >>> meant_by("1..5"), meant_by("0.1, 0.01"), meant_by("adam")
     ('range(1, 6)', '[0.1, 0.01]', '')
@@ -51,7 +51,7 @@ def meant_by(text: str) -> str:
 
 
 def meant_by_axis(text: str) -> str:
-    """Return the same for the only value of a param in a matrix, where several are to be expected.
+    """Return the same for the only value of a param in a matrix, where several values are likely.
 
     >>> meant_by_axis("1-5"), meant_by("1-5")
     ('range(1, 6)', '')
@@ -62,20 +62,20 @@ def meant_by_axis(text: str) -> str:
 
 
 def lacks_comma(text: str) -> bool:
-    """Return True if a text is numbers with nothing but blanks between them, as in [0.1 0.01]."""
+    """Return True if a text is numbers separated only by blanks, as in [0.1 0.01]."""
     return _BLANKS.fullmatch(text.strip()) is not None
 
 
 def is_range(text: str) -> bool:
-    """Return True if a text can hardly mean anything but a range of numbers, such as 1..5."""
+    """Return True if a text must mean a range of numbers, such as 1..5."""
     return bool(_between_dots(text.strip()))
 
 
 def from_guild(name: str, written: str) -> str:
-    """Return what to say of something that is written as in Guild, as `name[1:5]` is."""
+    """Return the hint for Guild's syntax, such as `name[1:5]`."""
     numbers = between_colons(written)
     if name == "range" and len(numbers) in (2, 3):
-        # Its end is in it: Guild moves it on by a step, or by 1 if that is less.
+        # Guild's range includes its end, as if the end were one step, or at most 1, larger.
         numbers[1] += min([*numbers[2:], Decimal(1)])
     elif name not in ("uniform", "loguniform") or len(numbers) != 2:
         return "this is written as in Guild; write a call such as range(1, 6), or a list of values"
@@ -84,7 +84,7 @@ def from_guild(name: str, written: str) -> str:
 
 
 def between_colons(written: str) -> list[Decimal]:
-    """Return the numbers that Guild would find; none if there is something else."""
+    """Return the numbers between colons, as Guild reads them; empty if a part is not a number."""
     found = [parse_scalar(part.strip()) for part in written.split(":")]
     return [Decimal(str(number)) for number in found] if all(map(is_number, found)) else []
 
@@ -95,7 +95,7 @@ def _between_dots(text: str) -> str:
 
 
 def _span(low: str, high: str, step: str | None) -> str:
-    """Return the call for the numbers between two; where they are whole, both are in it."""
+    """Return the call for the numbers between two; integer bounds are both included."""
     if not all(_is_whole(number) for number in (low, high, step or "1")):
         return f"range({low}, {high}, {step})" if step else f"uniform({low}, {high})"
     first, last, each = int(low), int(high), int(step or 1)
@@ -110,7 +110,7 @@ def _is_whole(number: str) -> bool:
 
 
 def _function(text: str) -> str:
-    """Return the call that something like one seems to mean."""
+    """Return our call for a text that looks like a call."""
     found = _FUNCTION.fullmatch(text)
     name = found[1].lower() if found else ""
     if not found or (name not in _OURS and name not in _THEIRS):
@@ -126,7 +126,7 @@ def _function(text: str) -> str:
 
 
 def _evenly(inside: str) -> str:
-    """Return the list of so many numbers between two; both are in it."""
+    """Return the list of evenly spaced numbers between two, both included."""
     written = [part.strip() for part in inside.split(",")]
     if len(written) != 3 or not all(re.fullmatch(_NUMBER, part, re.ASCII) for part in written):
         return "[…]"

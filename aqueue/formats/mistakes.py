@@ -1,8 +1,8 @@
 """All mistakes of a file at once.
 
-Whatever reads a document stops at its first mistake. So each mistake that is found is taken out of the nodes of
-the document, and the document is read again, until nothing is wrong with what is left. This costs nothing where a
-file is good, and a check has no need to know of other checks.
+A reader of a document stops at its first mistake. So each mistake is removed from the nodes of the document, and
+the document is read again, until the rest has no mistakes. This costs nothing for a good file, and no check needs
+to know about others.
 """
 
 import difflib
@@ -21,27 +21,27 @@ from aqueue.formats.yaml_errors import LOADER, DocumentError
 R = TypeVar("R")
 
 StandIn = Callable[[Path, Collection[str]], str | None]
-"""Returns YAML that stands in for a value that is wrong or missing; None if it can be left out.
+"""A function that returns YAML to replace a wrong or missing value; None if the value can be left out.
 
 Its arguments are the path of the value, and the keys of its mapping.
 """
 
 MOST: Final = 100
-"""The number of mistakes that are searched for in a document."""
+"""The most mistakes to find in a document."""
 
 _ALIKE = 0.8
-"""The similarity, up to 1, from which an unknown key is taken for another."""
+"""The similarity, up to 1, from which an unknown key counts as a misspelling."""
 
 _EFFORT = 1 << 20
-"""The number of characters, about, that are read again to find further mistakes of a file."""
+"""The number of characters, about, to read again in order to find more mistakes in a file."""
 
 
 class Found(msgspec.Struct, Generic[R]):
     """The readable parts of a file, and its mistakes.
 
     Attributes:
-        made: of each document; of one with mistakes, what it would be without them, if that is clear.
-        mistakes: in the order in which they were found.
+        made: the result for each document; for one with mistakes, the result without them, if possible.
+        mistakes: the mistakes in the order they were found.
     """
 
     made: list[R]
@@ -57,7 +57,7 @@ class Found(msgspec.Struct, Generic[R]):
             raise FileError.together(self.mistakes)
 
     def concern(self, *keys: str) -> bool:
-        """Return True if a mistake may concern one of these keys at the top of a document."""
+        """Return True if a mistake may concern one of these top-level keys."""
         return any(not isinstance(one, DocumentError) or not one.at or one.at[0] in keys for one in self.mistakes)
 
 
@@ -65,9 +65,9 @@ def read_all(text: str, file: str, make: Callable[[Document], R], stand_in: Stan
     """Read the documents of a file.
 
     Args:
-        text: of the whole file.
-        file: what errors call it.
-        make: makes of a document what it stands for, or raises FileError.
+        text: the text of the whole file.
+        file: its name in errors.
+        make: converts a document to its result, or raises FileError.
     """
     found = Found[R]([], [])
     nodes = yaml_text.compose(text, file)
@@ -75,7 +75,7 @@ def read_all(text: str, file: str, make: Callable[[Document], R], stand_in: Stan
         try:
             node = next(nodes, None)
         except FileError as error:
-            # YAML finds nothing behind it.
+            # The parser cannot continue after a syntax error.
             found.mistakes.append(error)
             return found
         if node is None:
@@ -86,7 +86,7 @@ def read_all(text: str, file: str, make: Callable[[Document], R], stand_in: Stan
 def _read_node(
     node: yaml.Node, text: str, file: str, make: Callable[[Document], R], stand_in: StandIn, found: Found[R]
 ) -> None:
-    """Read one document, again and again if need be, and add it and its mistakes to what was found."""
+    """Read one document, repeatedly if needed, and add its result and mistakes to `found`."""
     repair = _Repair(node, stand_in)
     most = max(1, min(MOST, _EFFORT // len(text)))
     for _ in range(most):
@@ -103,10 +103,10 @@ def _read_node(
 
 
 class _Repair:
-    """Takes mistakes out of the nodes of a document.
+    """Removes mistakes from the nodes of a document.
 
     Args:
-        root: of the document.
+        root: the root node of the document.
     """
 
     def __init__(self, root: yaml.Node, stand_in: StandIn) -> None:
@@ -116,7 +116,7 @@ class _Repair:
         self._lacking: list[tuple[yaml.Node, object]] = []
 
     def is_consequence(self, error: FileError) -> bool:
-        """Return True if there is an error only because a mistake was taken out."""
+        """Return True if an error is only a consequence of removing a mistake."""
         if not isinstance(error, DocumentError):
             return False
         if error.is_absent:
@@ -127,10 +127,10 @@ class _Repair:
         return any(id(node) in inside for node in self._made)
 
     def take_out(self, error: FileError) -> bool:
-        """Take out a mistake.
+        """Remove a mistake.
 
         Returns:
-            whether that could be done.
+            True if it was removed.
         """
         if not isinstance(error, DocumentError) or error.node is None or error.node in self._made:
             return False
@@ -153,7 +153,7 @@ class _Repair:
         return True
 
     def _rename(self, key: yaml.Node, meant: str, at: Path) -> bool:
-        """Take an unknown key for the one that was probably meant, unless that is there, too."""
+        """Rename an unknown key to the one that was probably meant, unless that exists, too."""
         is_alike = difflib.SequenceMatcher(None, str(key.value), meant).ratio() >= _ALIKE
         for mapping in _inside(self._root):
             names = _names(mapping)
@@ -162,7 +162,7 @@ class _Repair:
             if meant in names:
                 return False
             if not is_alike and (written := self._stand_in((*at[:-1], meant), names)) is not None:
-                # Its value may well be meant for something else.
+                # Its value may be meant for another key.
                 mapping.value = [(k, self._node(written) if k is key else v) for k, v in mapping.value]
             elif not is_alike:
                 return False
@@ -170,7 +170,7 @@ class _Repair:
         return True
 
     def _replace(self, node: yaml.Node, at: Path) -> bool:
-        """Put what stands in for a value in its place; remove it, or what has this key, if nothing does."""
+        """Replace a value by its stand-in; if there is none, remove the value with its key."""
         if node is self._root:
             return False
         for within in [part for part in _inside(self._root) if isinstance(part, yaml.CollectionNode)]:
@@ -197,7 +197,7 @@ class _Repair:
 
 
 def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
-    """Return a node and all that is in it, each once, however many aliases it has."""
+    """Yield a node and all nodes in it, each once even if it has aliases."""
     had, left = set[int](), [node]
     while left:
         node = left.pop()
@@ -210,6 +210,6 @@ def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _names(node: yaml.Node) -> set[str]:
-    """Return the keys of a mapping; none of anything else."""
+    """Return the keys of a mapping; empty for any other node."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return {key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)}

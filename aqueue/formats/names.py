@@ -1,4 +1,4 @@
-"""The names that a task uses: those of its params, and those that are to be filled in."""
+"""Checks of the names a task uses: its params, and its placeholders."""
 
 from collections.abc import Collection, Container, Iterator, Mapping
 
@@ -21,7 +21,7 @@ def params_of(request: Submission) -> list[str]:
 
 
 def two_of_one_variable(params: Collection[str]) -> tuple[str, str] | None:
-    """Return two params that would be one environment variable; None if there are none such."""
+    """Return two params that map to the same environment variable; None if there are none."""
     variables: dict[str, str] = {}
     for param in params:
         if (other := variables.setdefault(variable_of(param), param)) != param:
@@ -30,13 +30,13 @@ def two_of_one_variable(params: Collection[str]) -> tuple[str, str] | None:
 
 
 def check(document: Document, request: Submission, variables: Container[str] | None = None) -> None:
-    """Refuse params that are in each other's way, and `${NAME}` where that can be neither a param nor a variable.
+    """Check that params do not conflict, and that each `${NAME}` can be a param or a variable.
 
     Args:
-        variables: those of an environment that the runs' will be like; None: it is not known yet.
+        variables: the expected environment of the runs; None if unknown.
 
     Raises:
-        FileError: at each such name, or at the first such param.
+        FileError: at each unknown name, or at the first conflicting param.
     """
     task = request.task
     if not request.sweep and not _uses_names(task):
@@ -48,7 +48,7 @@ def check(document: Document, request: Submission, variables: Container[str] | N
     if isinstance(task.command, str):
         for name in names_in(task.command):
             if "." in name and name in params:
-                hint = f"a string is the shell's: write ${variable_of(name)} there"
+                hint = f"a shell runs the command: write ${variable_of(name)}"
                 raise document.error(f"command: no shell can read ${{{name}}}", hint, at=("command",))
     errors = [*_shell_names(document, task, params), *_wrong_names(document, request, variables)]
     if errors:
@@ -56,7 +56,7 @@ def check(document: Document, request: Submission, variables: Container[str] | N
 
 
 def _shell_names(document: Document, task: Task, params: Collection[str]) -> Iterator[FileError]:
-    """Return an error for each item of a list that is a param as a shell would have it: there is no shell."""
+    """Yield an error for each `$NAME` in a list that means a param: no shell expands it."""
     for index, word in enumerate(task.command if not isinstance(task.command, str) else ()):
         for name in params if word.startswith("$") else ():
             if word == f"${variable_of(name)}":
@@ -65,7 +65,7 @@ def _shell_names(document: Document, task: Task, params: Collection[str]) -> Ite
 
 
 def _wrong_names(document: Document, request: Submission, variables: Container[str] | None) -> Iterator[FileError]:
-    """Return what is wrong with each `${NAME}` that a run would not know."""
+    """Yield an error for each `${NAME}` that a run would not know."""
     task, params = request.task, params_of(request)
     own = [*params, *map(variable_of, params), *task.base_env, *OWN_VARIABLES]
     known = [*own, *task.env]
@@ -86,7 +86,7 @@ def _wrong_names(document: Document, request: Submission, variables: Container[s
 
 
 def _uses_names(task: Task) -> bool:
-    """Return True if any name can stand in the task; most have none, and are read fast."""
+    """Return True if the task may use any name. Most tasks use none, and skip the checks."""
     words = () if isinstance(task.command, str) else task.command
     if any(word.startswith("$") for word in words):
         return True
@@ -95,12 +95,12 @@ def _uses_names(task: Task) -> bool:
 
 
 def _lacking(request: Submission, names: Collection[str]) -> dict[str, str]:
-    """Return which of these names are params of only some runs, each with the first run without it."""
+    """Return those names that are params of only some runs, each with the first run without it."""
     task, sweep = request.task, request.sweep
     everywhere = {*task.params, *task.base_env, *OWN_VARIABLES}
     everywhere |= {variable_of(name) for name in task.params}
     left = {*names} - everywhere
-    # Each combination has all axes, but for what `include` adds.
+    # Only entries of `include` can lack an axis.
     if sweep is None or not sweep.include or not left:
         return {}
     some = {way for name in params_of(request) for way in (name, variable_of(name))} & left
@@ -113,7 +113,7 @@ def _lacking(request: Submission, names: Collection[str]) -> dict[str, str]:
 
 
 def _to_be_filled_in(task: Task) -> Iterator[tuple[yaml_document.Path, str, Mapping[str, str]]]:
-    """Return where which name stands, and which entries of `env` are not known there yet."""
+    """Yield each placeholder's place and name, and the entries of `env` not yet defined there."""
     below = dict(task.env)
     for variable, text in task.env.items():
         yield from ((("env", variable), name, below) for name in names_in(text))

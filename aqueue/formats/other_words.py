@@ -1,4 +1,4 @@
-"""Keys as other tools call them, and those of ours that mean the same."""
+"""Keys of other tools, and our keys with the same meaning."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,12 +16,12 @@ _SEVERAL: Final = ("tasks", "jobs", "steps", "stages")
 
 
 def ours(key: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys of ours that one of another tool may mean; none if it is no such key."""
+    """Return our keys for a key of another tool; empty if it is not such a key."""
     word = key.lower().replace("-", "_")
     found = (word,) if word in known else _OURS.get(word, ())
     return found if set(found) <= set(known) else ()
 
 
 def holds_tasks(key: str, known: Sequence[str]) -> bool:
-    """Return True for a key under which other tools have several tasks, where a document is one."""
+    """Return True for a key that holds several tasks in other tools."""
     return key in _SEVERAL and "command" in known

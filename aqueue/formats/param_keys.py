@@ -1,4 +1,4 @@
-"""Params of a task file that are written as if they were several values, which they are only in a matrix."""
+"""Checks for params that look like several values, which only a matrix can have."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ _SHOWN: Final = 3
 
 
 def check(document: Document) -> None:
-    """Refuse a param with several values, or with text in which only a matrix sees several.
+    """Check that no param has several values, or text that means several in a matrix.
 
     Raises:
         FileError: at the first of them.
@@ -27,7 +27,7 @@ def check(document: Document) -> None:
             message = f"params.{name}: expected {words_of(Keys)['params']}, got {describe(value)}"
             raise document.error(message, _hint(name, value), at=at)
         if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
-            message = f"params.{name}: {describe(value)} would be one value here, a text"
+            message = f"params.{name}: {describe(value)} would be a single text here"
             several = f"matrix: {{{name}: {meant_by(value) or value}}}"
             hint = f"for a run of each value, write {several}; if it is text, put it in quotes"
             raise document.error(message, hint, at=at)

@@ -1,4 +1,4 @@
-"""`${NAME}` in the words of a command and in `env`: a param, or else a variable of the run. Pure."""
+"""Placeholders `${NAME}` in a command's words and in `env`: a param, else a variable of the run. Pure."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ OWN_VARIABLES: Final = (
     "AQUEUE_SCHEDULED_FOR",
     "AQUEUE_GPUS",
 )
-"""The variables that describe a run to its command; a server that is itself a run must not pass its own on."""
+"""The variables that describe a run to its command. A server that is itself in a run must not pass on its own."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}", re.ASCII)
 _OF_A_SERVER = ("AQUEUE_DIR", "AQUEUE_QUEUE_ENABLED")
@@ -24,22 +24,22 @@ _ALIKE = 0.6
 
 
 class UnknownNameError(ValueError):
-    """A placeholder for a name that a run does not have; its text is for people.
+    """A placeholder for an unknown name. Its text is for the user.
 
     Args:
-        name: what is between the braces.
-        known: the names that a task knows itself.
-        below: entries of `env` that are not there yet.
-        entry: the one of them that uses the name.
+        name: the text between the braces.
+        known: the names that the task defines.
+        below: entries of `env` that are not defined yet.
+        entry: the entry that uses the name.
     """
 
     def __init__(self, name: str, known: Collection[str], below: Mapping[str, str], entry: str = "") -> None:
         near = nearest(name, known)
         self.hint = f"did you mean ${{{near}}}?" if near else _literally(name)
         if name == entry:
-            self.hint = f"this is the entry for {name} itself, and there is no other"
+            self.hint = f"an entry cannot refer to itself, and no other {name} exists"
         elif name in below and _leads_to(entry, name, below):
-            self.hint = f"{entry} and {name} are made of each other, in a circle: write one of them out"
+            self.hint = f"{entry} and {name} refer to each other: write one of them out"
         elif name in below:
             self.hint = f"write the entry for {name} above this one"
         self.message = f"${{{name}}} is neither a param nor a variable of its environment"
@@ -62,7 +62,7 @@ def _literally(name: str) -> str:
 
 
 def fill_in(text: str, value_of: Callable[[str], str]) -> str:
-    """Replace each `${NAME}` by its value, and `$${` by `${`; whatever else there is stays as it is.
+    """Replace each `${NAME}` by its value, and `$${` by `${`. All other text stays as it is.
 
     >>> fill_in("--lr=${lr} $${lr} ${lr:-1} $lr", {"lr": "0.1"}.__getitem__)
     '--lr=0.1 ${lr} ${lr:-1} $lr'
@@ -73,7 +73,7 @@ def fill_in(text: str, value_of: Callable[[str], str]) -> str:
 
 
 def names_in(text: str) -> Iterator[str]:
-    """Return the names that `fill_in` would ask for."""
+    """Return the names of the placeholders in a text."""
     return (match[1] for match in _PLACEHOLDER.finditer(text) if match[1]) if "${" in text else iter(())
 
 
@@ -84,14 +84,14 @@ def value_of(
     below: Mapping[str, str] = MappingProxyType({}),
     entry: str = "",
 ) -> str:
-    """Return the value of a param, or else of a variable; an own variable that the run does not have is empty.
+    """Return the value of a param, else of a variable. An unset variable of aqueue's own is empty.
 
     Args:
-        below: entries of `env` that are not among the variables yet.
-        entry: the one of them that the text is for.
+        below: entries of `env` that are not defined yet.
+        entry: the entry that the text belongs to.
 
     Raises:
-        UnknownNameError: there is neither.
+        UnknownNameError: the name is neither.
     """
     if name in params:
         return params[name]
@@ -103,7 +103,7 @@ def value_of(
 
 
 def is_misspelt(name: str, known: Collection[str]) -> bool:
-    """Return True if a name must be a misspelling of one that the task itself defines.
+    """Return True if a name must be a misspelling of one that the task defines.
 
     Any other name may be a variable of the server's environment; those have capital letters.
     """
@@ -115,12 +115,12 @@ def is_misspelt(name: str, known: Collection[str]) -> bool:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return the name that was probably meant; empty if there is none like it.
+    """Return the most similar known name; empty if none is similar.
 
     >>> nearest("lrr", ["lr", "seed"]), nearest("train.LR", ["lr", "seed"]), nearest("x", ["lr"])
     ('lr', 'lr', '')
     """
-    # By the whole of them, and by what is behind the last dot.
+    # Compare whole names, and the parts after the last dot.
     ways = {one.rpartition(".")[2].lower(): one for one in reversed([*known])}
     ways |= {one.lower(): one for one in reversed([*known])}
     whole, end = name.lower(), name.rpartition(".")[2].lower()

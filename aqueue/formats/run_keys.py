@@ -1,4 +1,4 @@
-"""The keys of a task file that say what a run executes, and under which limits → a task."""
+"""The keys of a task file for the command and its limits → a task."""
 
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ from aqueue.units import parse_size
 
 
 def task(document: Document, written: Keys, defaults: Defaults) -> Task:
-    """Read a task with all that makes one run of it.
+    """Return the task without its sweep, dependencies and schedule.
 
     Raises:
         FileError: at the first error.
     """
     name = plain_text(written.name) if written.name is not None else defaults.name
     if name is None:
-        raise document.error("'name' is missing", f"the file's own name cannot be one: {NAME}", at=("name",))
+        raise document.error("'name' is missing", f"the file name is not a valid one: {NAME}", at=("name",))
     queue = plain_text(written.queue) if written.queue is not None else defaults.queue
     for key, value in (("name", name), ("queue", queue)):
         if value is not None and not is_name(value):
@@ -61,7 +61,7 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
 
 
 def _gpus(document: Document, written: Keys) -> dict[str, Any]:
-    """Return what a task says of GPUs; one that only says how much memory it needs needs that on one of them."""
+    """Return the GPU fields of a task. With only `gpu_memory`, it needs one GPU."""
     memory = written.gpu_memory
     gpus: int | tuple[GpuId, ...] | None
     try:
@@ -116,9 +116,7 @@ def _directory(document: Document, written: Value, defaults: Defaults) -> str:
     try:
         return str(Path(defaults.base) / Path(text).expanduser())
     except RuntimeError:
-        raise document.error(
-            "working_dir: there is no such user", "write the path out", at=("working_dir",)
-        ) from None
+        raise document.error("working_dir: no such user", "write the path out", at=("working_dir",)) from None
 
 
 def _log_limit(document: Document, written: log_keys.WrittenLog | None, default: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The keys of a task file that say when its task is due → a schedule."""
+"""The keys of a task file for due times → a schedule."""
 
 import difflib
 from datetime import UTC, datetime, timedelta
@@ -13,22 +13,22 @@ from aqueue.model.schedule import Overlap, Schedule
 from aqueue.model.submission import Submission
 
 MAX_EXPRESSIONS: Final = 100
-"""The number of expressions a schedule may have."""
+"""The most expressions of a schedule."""
 
 _FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
-# Sixty years back and some thousands ahead: what every clock and calendar here can show.
+# From 1970 to about the year 9890: the range that all calendars used here can handle.
 _MOMENTS = (0.0, 250e9)
 
 
 def read(document: Document, written: Keys, submission: Submission, timezone: str) -> Schedule | None:
-    """Read when a submission is due.
+    """Return when a submission is due.
 
     Args:
-        document: what the keys were written in.
-        timezone: in which times are meant if the document does not say; or `local`.
+        document: the document of the keys.
+        timezone: the default timezone, or `local`.
 
     Returns:
-        None if the task is to be run at once, and only once.
+        None if the task has no schedule.
 
     Raises:
         FileError: at the first error.
@@ -36,11 +36,11 @@ def read(document: Document, written: Keys, submission: Submission, timezone: st
     if written.schedule is None and written.at is None:
         for key in ("timezone", "catchup_window", "overlap"):
             if getattr(written, key) is not None:
-                hint = "say when it is due, with 'schedule' or 'at', or leave it out"
+                hint = "add 'schedule' or 'at', or leave it out"
                 raise document.error(f"'{key}' is for a task with a schedule", hint, at=(key,), key=True)
         return None
     if written.schedule is not None and written.at is not None:
-        raise document.error("'at' stands beside 'schedule'", "keep one of them", at=("at",), key=True)
+        raise document.error("'at' and 'schedule' exclude each other", "keep one of them", at=("at",), key=True)
     timezone = _timezone(document, timezone if written.timezone is None else written.timezone)
     overlap = Overlap.ALL if written.overlap is None else written.overlap
     if overlap not in list(Overlap):
@@ -56,7 +56,7 @@ def read(document: Document, written: Keys, submission: Submission, timezone: st
 
 
 def is_timezone(name: str) -> bool:
-    """Return True if there is a timezone of that name."""
+    """Return True if there is a timezone of this name."""
     from aqueue.policy import cron
 
     try:
@@ -67,11 +67,11 @@ def is_timezone(name: str) -> bool:
 
 
 def _expressions(document: Document, written: str | list[str] | None) -> tuple[str, ...]:
-    # Imported here and below: most task files have none, and commands that read one are to be instant.
+    # Imported here and below because most task files have no schedule.
     from aqueue.policy import cron_syntax
 
     if written == []:
-        raise document.error("schedule: the list is empty", "say when it is due", at=("schedule",))
+        raise document.error("schedule: the list is empty", "add an expression such as @daily", at=("schedule",))
     expressions = written if isinstance(written, list) else [] if written is None else [written]
     if len(expressions) > MAX_EXPRESSIONS:
         at: Path = ("schedule", MAX_EXPRESSIONS)
@@ -104,7 +104,7 @@ def _timezone(document: Document, written: str) -> str:
 
 @cache
 def _local_timezone() -> str | None:
-    """Return the name of this machine's timezone; None if what is said to be it is not."""
+    """Return the name of this machine's timezone; None if it does not match the clock."""
     from tzlocal import get_localzone_name
 
     from aqueue.policy import cron
@@ -126,7 +126,7 @@ def _moment(document: Document, written: str, timezone: str) -> float:
     from aqueue.policy import cron
 
     try:
-        # Python would take any character there, and so half of an offset for a time.
+        # Python accepts any separator, and would read part of an offset as a time.
         if written[10:11] not in ("", "T", " "):
             raise ValueError(written)
         moment = cron.instant(datetime.fromisoformat(written), timezone)

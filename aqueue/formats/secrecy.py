@@ -1,4 +1,4 @@
-"""Redaction: how much of a file its errors may show. Pure.
+"""Redaction: which parts of a file its errors may show. Pure.
 
 The values in `env` may be secrets, and a small mistake, such as a missing blank after `env:`, makes one key of all
 that follows. So a key is shown as far as it can be one that was meant, and the text in place of a mapping is not.
@@ -17,7 +17,7 @@ _LIKE_A_MAPPING = re.compile(r"[{\[:=]")
 
 
 def key_shown(key: str, known: Sequence[str] = ()) -> str:
-    """Return a key as an error may show it; empty if nobody can have meant it as a key."""
+    """Return a key as an error may show it; empty if it cannot be meant as a key."""
     if _NAME.fullmatch(key) or key.replace(" ", "_") in known:
         return key
     word = _WORD.match(key)
@@ -33,12 +33,12 @@ def may_be_shown(value: Any, path: Sequence[str | int], expected: str = "") -> b
     """Return True if an error may show a value.
 
     Args:
-        path: where in the document it is.
-        expected: what is expected there; text in place of a mapping with an environment may be a mistyped one.
+        path: its path in the document.
+        expected: the expected value, in words. Text in place of a mapping with `env` may hold a secret.
     """
     return not isinstance(value, str) or (ENVIRONMENT not in path and f"{{{ENVIRONMENT}:" not in expected)
 
 
 def is_command(text: str, line: int) -> bool:
-    """Return True if a text that begins in this line, from 0, may be shown as all that there is in a file."""
+    """Return True if a file's whole text, starting in this line, from 0, may be shown as a command."""
     return line == 0 and not _LIKE_A_MAPPING.search(text)

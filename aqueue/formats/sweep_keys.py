@@ -1,4 +1,4 @@
-"""The keys of a task file that make several runs of its task."""
+"""The keys of a task file for sweeps."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,7 @@ _ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "ou
 
 
 def sweep(document: Document, written: Keys) -> "Sweep | None":
-    """Read which combinations of params a task is to be run with; None if it does not say.
+    """Return the sweep of a task; None if it has none.
 
     `include` and `exclude` stand in the matrix, as in GitHub Actions.
 
@@ -39,19 +39,19 @@ def sweep(document: Document, written: Keys) -> "Sweep | None":
             if getattr(written, key) is not None:
                 raise document.error(
                     f"'{key}' is for a task with a matrix",
-                    "say which params there are: matrix: …",
+                    "add the params and their values: matrix: …",
                     at=(key,),
                     key=True,
                 )
         return None
-    # Imported here and below: most task files have none, and a server and a command are to be there soon.
+    # Imported here and below because most task files have no sweep.
     from aqueue.model.sweep import Sweep
 
     for key in written.matrix:
         if key in _ONE_LEVEL_UP:
             at = ("matrix", key)
             raise document.error(
-                f"matrix: '{key}' is no param", "put it one level up, beside 'matrix'", at=at, key=True
+                f"matrix: '{key}' is not a param", "put it one level up, beside 'matrix'", at=at, key=True
             )
     found = Sweep(
         axes={
@@ -72,7 +72,7 @@ def sweep(document: Document, written: Keys) -> "Sweep | None":
 
 
 def check_places(document: Document) -> None:
-    """Refuse keys of a matrix that stand beside it.
+    """Check that no key of a matrix is outside it.
 
     Raises:
         FileError: at the first of them.
@@ -84,10 +84,10 @@ def check_places(document: Document) -> None:
 
 
 def check_request(document: Document, request: Submission) -> None:
-    """Refuse a sweep that makes no sense, or whose runs could not be named.
+    """Check that a sweep has combinations, and that its runs have valid names.
 
     Raises:
-        FileError: with what is wrong with it.
+        FileError: it does not.
     """
     if request.sweep is None:
         return
@@ -103,10 +103,10 @@ def check_request(document: Document, request: Submission) -> None:
 
 
 def check_group(document: Document, schedule: Schedule) -> None:
-    """Refuse a sweep of which each due time's runs could not have a group of their own.
+    """Check that the runs of each due time can have their own group.
 
     Raises:
-        FileError: its name is too long for that.
+        FileError: the name is too long for that.
     """
     if (
         schedule.submission.sweep is not None
@@ -146,8 +146,8 @@ def _mappings(document: Document, matrix: dict[str, Any], key: str) -> tuple[dic
             if not is_param(name):
                 raise document.error(f"matrix.{key}: {_NO_PARAM[0]}", _NO_PARAM[1], at=at, key=True)
             if isinstance(value, str) and not document.is_quoted(at) and (CALL.match(value) or meant_by(value)):
-                message = f"matrix.{key}.{name}: {describe(value)} would be one value here, a text"
-                hint = "write an entry for each value, or have them in the matrix itself"
+                message = f"matrix.{key}.{name}: {describe(value)} would be a single text here"
+                hint = "write an entry for each value, or put them in the matrix itself"
                 raise document.error(message, f"{hint}; if it is text, put it in quotes", at=at)
             if isinstance(value, dict | list):
                 message = f"matrix.{key}.{name}: expected a plain value, got {describe(value)}"

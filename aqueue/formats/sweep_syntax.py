@@ -1,4 +1,4 @@
-"""The forms in which a task file and a command line write several values of a param. Pure."""
+"""The syntax for several values of a param, in a task file and on a command line. Pure."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from aqueue.model.values import Value, all_stand_for, is_number, plain_text, sta
 
 
 def is_sweep(text: str) -> bool:
-    """Return True if a param written like this on the command line means several values."""
+    """Return True if a param on the command line has several values."""
     text = text.strip()
     is_list = text.startswith("[") and text.endswith("]")
     return is_list or bool(CALL.match(text) or GUILD.fullmatch(text))
 
 
 def parse_axis(written: Any) -> Axis:
-    """Return what a param may be.
+    """Return the values of a param.
 
     Args:
         written: a list of plain values; a text such as `range(1, 5)`, `choice(a, b)`, `uniform(0, 1)`,
@@ -32,7 +32,7 @@ def parse_axis(written: Any) -> Axis:
             only one.
 
     Raises:
-        SweepError: with what is wrong with it and what to do.
+        SweepError: the syntax is wrong; the message says how to fix it.
     """
     if isinstance(written, list):
         return _values(written)
@@ -68,7 +68,7 @@ def _parse(text: str) -> Axis:
 
 
 def _elements(text: str) -> list[Any]:
-    """Return the elements of a list in YAML."""
+    """Return the elements of a YAML list."""
     try:
         documents = [*read(text, "")]
     except FileError as error:
@@ -84,7 +84,7 @@ def _elements(text: str) -> list[Any]:
 
 
 def refuse_lacking_comma(elements: Sequence[Any], is_quoted: Callable[[int], bool]) -> None:
-    """Refuse numbers in a list that have only a blank between them.
+    """Check that no numbers in a list are separated only by a blank.
 
     Args:
         is_quoted: returns True for the index of an element in quotes.
@@ -109,7 +109,7 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
             raise SweepError(f"expected plain values, got {describe(element)}; quote it if it is text")
         if isinstance(element, str) and CALL.match(element):
             raise SweepError(f"{describe(element)} stands within a list; write it alone, or write its values out")
-        # What is written otherwise is something else to a command: 3.1 and 3.10 may be versions.
+        # Compare as written: 3.1 and 3.10 may be versions.
         if (identity := (isinstance(element, str), plain_text(element))) in had:
             raise SweepError(f"{describe(element)} is given twice; keep one of them")
         had.add(identity)
@@ -121,10 +121,10 @@ def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
-    """Refuse a text alone that looks like several values; in a list, only one that looks like a range.
+    """Check that a single text does not look like several values; in a list, like a range.
 
     Raises:
-        SweepError: with how they are written.
+        SweepError: it does; the message says how to write them.
     """
     meant = meant_by_axis(value) if isinstance(value, str) else ""
     if meant and not (in_list and meant.startswith("[") and "(" not in value):
@@ -138,7 +138,7 @@ def _range(numbers: Sequence[float]) -> tuple[Value, ...]:
     start, end, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
     if step == 0:
         raise SweepError("it has no end; take a step other than 0")
-    # In decimals, for in binary 3 * 0.1 is not 0.3.
+    # In decimal, because 3 * 0.1 is not 0.3 in binary.
     with localcontext(EXACT):
         first, beyond, each = (Decimal(str(number)) for number in (start, end, step))
         count = math.ceil((beyond - first) / each)

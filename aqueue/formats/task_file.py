@@ -31,7 +31,7 @@ class Content(msgspec.Struct, frozen=True):
     """The contents of a task file: tasks to run once, or schedules; never both.
 
     Attributes:
-        documents: in which the requests, or else the schedules, are written, one for each.
+        documents: the document of each request or schedule.
     """
 
     requests: list[Submission] = []
@@ -40,12 +40,12 @@ class Content(msgspec.Struct, frozen=True):
 
     @property
     def tasks(self) -> list[Task]:
-        """Return its tasks as they are written, whenever they are to be run."""
+        """Return its tasks, scheduled or not."""
         return [submission.task for submission in self.submissions]
 
     @property
     def submissions(self) -> list[Submission]:
-        """Return what it asks for, whenever that is to be run."""
+        """Return its submissions, scheduled or not."""
         return self.requests or [schedule.submission for schedule in self.schedules]
 
 
@@ -62,15 +62,15 @@ _STAND_INS: Final = {
 
 
 def parse(text: str, file: str, defaults: Defaults) -> Content:
-    """Read the text of a task file; there is at least one task in it.
+    """Parse the text of a task file, which has at least one task.
 
     Args:
-        text: of the whole file.
-        file: what errors call it.
-        defaults: what the tasks get that they do not say.
+        text: the text of the whole file.
+        file: its name in errors.
+        defaults: defaults for keys that the tasks omit.
 
     Raises:
-        FileError: there are mistakes in it; it has all that can be found at once.
+        FileError: it has mistakes; the error lists all that can be found at once.
     """
     found = mistakes.read_all(text, file, functools.partial(_entry, defaults), _stand_in)
     if not found.made and not found.mistakes:
@@ -93,7 +93,7 @@ def parse(text: str, file: str, defaults: Defaults) -> Content:
 
 
 def _stand_in(at: Path, keys: Collection[str]) -> str | None:
-    """Return what stands in for a value that is wrong, where without it something else would seem wrong."""
+    """Return a stand-in for a wrong value, if leaving the value out would cause further errors."""
     match at:
         case (str(key),):
             return None if {"schedule", "at"} <= {*keys, key} else _STAND_INS.get(key)
@@ -109,7 +109,7 @@ def _stand_in(at: Path, keys: Collection[str]) -> str | None:
 def _mixed(
     requests: Sequence[tuple[Document, Submission]], schedules: Sequence[tuple[Document, Schedule]]
 ) -> Iterator[FileError]:
-    """Return what is wrong with the schedules of a file taken together, and with other tasks beside them."""
+    """Yield errors for schedules that share a name, and for other tasks in the same file."""
     if requests and schedules:
         hint = "put it into a file of its own, which is moved away once it is accepted; one with schedules stays"
         yield requests[0][0].error("this task has no schedule, but others in the file have", hint)

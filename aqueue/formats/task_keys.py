@@ -1,4 +1,4 @@
-"""The keys of a task file: of which type each is, and what it expects. How they are read is said elsewhere."""
+"""The keys of a task file, with their types and the values they expect."""
 
 from typing import Annotated, Any
 
@@ -91,16 +91,16 @@ def wrong(document: Document, at: Path, value: Any) -> FileError:
 
 
 def texts(written: Value | list[Value]) -> list[str]:
-    """Return what stands in a list, or alone; nothing if the key is not there."""
+    """Return the values of a key as texts, whether a list or a single value; empty if the key is missing."""
     listed = written if isinstance(written, list) else [] if written is None else [written]
     return [plain_text(value) for value in listed]
 
 
 def seconds(document: Document, at: Path, written: Duration | None) -> float | None:
-    """Return a length of time that may have been written; None if none was.
+    """Return a duration in seconds; None if none is given.
 
     Raises:
-        FileError: it is not one.
+        FileError: it is not a duration.
     """
     if written is None:
         return None

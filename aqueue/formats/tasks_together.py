@@ -1,4 +1,4 @@
-"""The tasks of one file taken together: their names, and which needs which."""
+"""Checks across the tasks of a file: their names and needs."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +16,16 @@ _SHOWN: Final = 6
 
 
 def names_given_twice(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileError]:
-    """Return an error for each task whose name a task before it, or a run of a sweep, has already.
+    """Yield an error for each task whose name an earlier task, or a run of a sweep, already has.
 
-    Tasks that give no name may have that of the file in common.
+    Tasks without a name may share the file's.
     """
     given: dict[str, bool] = {}
     sweeps = {request.task.name: request for _, request in found if request.sweep is not None}
     for document, request in found:
         name, is_given = request.task.name, "name" in document.value
         if name in given and (is_given or given[name]):
-            hint = "give each task a name of its own"
+            hint = "give each task its own name"
             yield document.error(f"there already is a task {name} in this file", hint, at=("name",))
         base, _, number = name.rpartition("-")
         if base in sweeps and number.isdecimal() and name in sweeps[base].names():
@@ -35,7 +35,7 @@ def names_given_twice(found: Sequence[tuple[Document, Submission]]) -> Iterator[
 
 
 def unmet_needs(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileError]:
-    """Return an error for each need that no task of the file meets; else one if needs go round in a circle."""
+    """Yield an error for each need that no task of the file meets; otherwise one if needs form a cycle."""
     if not any(request.needs for _, request in found):
         return
     by_name: dict[str, list[int]] = {}
@@ -58,7 +58,7 @@ def unmet_needs(found: Sequence[tuple[Document, Submission]]) -> Iterator[FileEr
 
 
 def needs_at_other_times(found: Sequence[tuple[Document, Schedule]]) -> Iterator[FileError]:
-    """Return an error for each schedule that needs another which is not due at the same times."""
+    """Yield an error for each schedule that needs another with different due times."""
     if not any(schedule.submission.needs for _, schedule in found):
         return
     by_name = {name: schedule for _, schedule in found for name in schedule.submission.names()}
@@ -72,7 +72,7 @@ def needs_at_other_times(found: Sequence[tuple[Document, Schedule]]) -> Iterator
 def _circle(
     found: Sequence[tuple[Document, Submission]], by_name: Mapping[str, Sequence[int]]
 ) -> FileError | None:
-    """Return the error for a circle of needs; None if there is none."""
+    """Return the error for a cycle of needs; None if there is none."""
     needs = {
         number: [*chain.from_iterable(by_name[name] for name in request.needs)]
         for number, (_, request) in enumerate(found)
@@ -80,7 +80,7 @@ def _circle(
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        # It goes from what is needed to what needs it; people read it the other way, from the first in the file.
+        # The cycle goes from needed to needing. Show it reversed, from the first task in the file.
         numbers: list[int] = error.args[1][:0:-1]
         first = numbers.index(min(numbers))
         numbers = [*numbers[first:], *numbers[:first]]

@@ -6,10 +6,10 @@ from aqueue.model.values import Value, plain_text
 
 
 def check_variables(document: Document, at: Path, mapping: dict[str, Value]) -> None:
-    """Refuse what cannot be an environment variable; neither names nor values are shown, they may be secrets.
+    """Check that all entries can be environment variables. Errors show no names or values, which may be secrets.
 
     Args:
-        at: where in the document the mapping is.
+        at: the path of the mapping in the document.
 
     Raises:
         FileError: at the first of them.

@@ -9,23 +9,23 @@ import yaml
 from aqueue.errors import FileError
 
 CALL: Final = re.compile(r"(range|choice|uniform|loguniform)\(")
-"""The beginning of text that means several values; see `sweep_syntax`."""
+"""The start of text that means several values; see `sweep_syntax`."""
 
 PLAIN_TAGS: Final = {"!"} | {
     f"tag:yaml.org,2002:{kind}"
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
 }
-"""The tags of plain values; what has another one is refused."""
+"""The tags of plain values. Other tags are refused."""
 
 _GAP = re.compile(r" *, *")
 
 
 class Calls:
-    """Puts calls together that YAML has taken apart.
+    """Joins calls that YAML has split.
 
     Args:
-        text: in which the nodes were found.
-        unclosed: makes the error for a call without an end, and what it stands in.
+        text: the text of the nodes.
+        unclosed: returns the error for an unclosed call in a collection.
     """
 
     def __init__(self, text: str, unclosed: Callable[[yaml.ScalarNode, yaml.Node], FileError]) -> None:
@@ -33,7 +33,7 @@ class Calls:
         self._unclosed = unclosed
 
     def mend(self, node: yaml.CollectionNode) -> None:
-        """Undo what YAML makes of `{seed: range(1, 5)}`: that seed is `range(1`, and `5)` a key without a value.
+        """Undo the split of `{seed: range(1, 5)}`, in which seed is `range(1`, and `5)` a key without a value.
 
         This is done to the nodes: the same key may be left over of several calls, an error is to be placed at the
         call, and what an anchor marks is to be the whole of it. YAML itself refuses quotes right before the end.
@@ -47,7 +47,7 @@ class Calls:
         node.value = mended
 
     def _close_call(self, call: yaml.ScalarNode, rest: Iterator[Any], within: yaml.Node) -> None:
-        """Move what belongs to a call from the rest of a sequence or mapping into it."""
+        """Move the rest of a call from the following nodes into it."""
         parts = [call.value]
         depth = call.value.count("(") - call.value.count(")")
         while depth > 0:
@@ -57,7 +57,7 @@ class Calls:
                 piece = key if is_bare(value) and not value.value else None
             if not isinstance(piece, yaml.ScalarNode) or piece.tag not in PLAIN_TAGS:
                 raise self._unclosed(call, within)
-            # As it is written, for the comma may be one within quotes.
+            # Take the text as written, because the comma may be within quotes.
             gap = self._text[call.end_mark.index : piece.start_mark.index]
             parts.append(gap if _GAP.fullmatch(gap) else ", ")
             if piece.style:

@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 
 MAX_VALUES: Final = 50_000
-"""The number of values a document may have once its aliases are expanded: those of the largest sweep, and more."""
+"""The most values of a document with expanded aliases: enough for the largest sweep."""
 
 SHARED: Final = "x-"
 """The prefix of keys at the top of a document that are ignored."""
@@ -30,25 +30,25 @@ SHARED: Final = "x-"
 class Document:
     """One YAML document.
 
-    Keys at its top that begin with `x-` are left out: they hold blocks for aliases and merge keys.
+    Top-level keys that begin with `x-` are ignored: they hold blocks for aliases and merge keys.
 
     Attributes:
-        written: its dicts and lists of values, each of which knows how it is written.
-        value: the same with what they stand for: str, int, float, bool and None.
-        has_spellings: whether a value in it is written otherwise than Python would write it.
-        has_nothing: whether a value in it is missing, or is a word that stands for nothing.
+        written: its dicts and lists, with values that keep their spelling.
+        value: the same with plain values: str, int, float, bool and None.
+        has_spellings: True if a value is written differently than Python would write it.
+        has_nothing: True if a value is missing or null.
 
     Args:
-        file: what its errors call it.
-        node: the root of what YAML found.
-        text: in which it found that.
+        file: its name in errors.
+        node: the root node.
+        text: the text of the whole file.
     """
 
     def __init__(self, file: str, node: yaml.Node, text: str) -> None:
         self.file = file
         self._node = node
         self._count = 0
-        # Most documents have neither, and a task is to be read in no time.
+        # Tracked for speed: most documents have neither.
         self.has_spellings = False
         self.has_nothing = False
         self._calls = Calls(text, self._unclosed)
@@ -58,29 +58,29 @@ class Document:
 
     @property
     def line(self) -> int:
-        """Return the line in which it begins, from 0."""
+        """Return its first line, counted from 0."""
         line: int = self._node.start_mark.line
         return line
 
     @property
     def is_only_shared(self) -> bool:
-        """Return True if it has nothing but blocks for aliases and merge keys."""
+        """Return True if it has only blocks for aliases and merge keys."""
         return self.value == {} and bool(self._node.value)
 
     def error(self, message: str, hint: str = "", *, at: Path = (), key: bool = False) -> DocumentError:
-        """Return an error at the value that `at` leads to, at its key, or at what it is missing in."""
+        """Return an error at the value `at`, at its key, or at the collection that lacks it."""
         node, is_absent = self._node_at(at, key=key)
         error = self._error_at(node, message, hint)
         error.at, error.is_absent = at, is_absent
         return error
 
     def is_quoted(self, at: Path) -> bool:
-        """Return True for text in quotes, or in a block of its own."""
+        """Return True for text in quotes or a block."""
         node, _ = self._node_at(at)
         return isinstance(node, yaml.ScalarNode) and bool(node.style)
 
     def _node_at(self, at: Path, *, key: bool = False) -> tuple[yaml.Node, bool]:
-        """Return the node that `at` leads to, as far as it does, and whether its last step is missing there."""
+        """Return the node at `at`, or the deepest one on the way, and True if the last step is missing."""
         node, is_absent = self._node, False
         for index, step in enumerate(at):
             for name, child, key_node in _children(node):
@@ -92,7 +92,7 @@ class Document:
         return node, is_absent
 
     def written_at(self, at: Path) -> Any:
-        """Return the value that `at` leads to, which knows how it is written.
+        """Return the value at `at`, with its spelling.
 
         Raises:
             LookupError: there is no such key or index.
@@ -135,9 +135,9 @@ class Document:
 
     def _unclosed(self, call: yaml.ScalarNode, within: yaml.Node) -> DocumentError:
         hint = "write it as in range(1, 5), with plain values only, or put it in quotes"
-        # Not what is in it: in `env`, that may be a secret.
+        # Without its arguments, which may be secrets in `env`.
         error = self._error_at(call, f"{call.value.partition('(')[0]}(… has no closing bracket", hint)
-        # The rest of the call is in what it stands in.
+        # The collection holds the rest of the call.
         error.node = within
         return error
 
@@ -152,18 +152,18 @@ def read(text: str, file: str) -> Iterator[Document]:
     """Yield the documents in `text` that are not empty.
 
     Args:
-        text: of the whole file.
-        file: what errors call it.
+        text: the text of the whole file.
+        file: its name in errors.
 
     Raises:
-        FileError: it is not YAML, or not of the kind that is allowed here.
+        FileError: it is not YAML, or uses features that are not allowed here.
     """
     documents = (Document(file, node, text) for node in compose(text, file))
     yield from (document for document in documents if not document.is_only_shared)
 
 
 def quoted(text: str) -> str | None:
-    """Return the text that is in quotes; None if those are not around the whole of it."""
+    """Return the text without its quotes; None if it is not quoted as a whole."""
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return None
     try:
@@ -183,5 +183,5 @@ def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node
 
 
 def _is_empty(node: yaml.Node) -> bool:
-    """Return True for a key's missing value, as what YAML takes for a key in `{T: a, b}` has."""
+    """Return True for a missing value, such as that of `b` in `{T: a, b}`."""
     return is_bare(node) and not node.value

@@ -1,4 +1,4 @@
-"""Errors in YAML: with the node that is wrong, or, of the parser, with what to write instead. Pure."""
+"""Errors in YAML: those in a document, with the wrong node, and those of the parser, with a hint. Pure."""
 
 import re
 from typing import Any, Final
@@ -11,7 +11,7 @@ LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader for all YAML."""
 
 TOO_MUCH: Final = ("too many values, or nested too deeply", "a task needs far fewer")
-"""The message, and the hint, for a document that would become too large."""
+"""The message and hint for a document that is too large."""
 
 _UNCLOSED = "found unexpected end of stream"
 _UNDEFINED = "found undefined alias"
@@ -23,10 +23,10 @@ class DocumentError(FileError):
     """An error in a document.
 
     Attributes:
-        at: the keys and indices that lead to it, as far as they are known.
+        at: the known part of its path.
         node: the part that has to change; None if that is unknown.
-        is_absent: whether `node` lacks the last key of `at`.
-        meant: the key that was probably meant instead of the one that `node` is.
+        is_absent: True if `node` lacks the last key of `at`.
+        meant: the key that was probably meant, if `node` is a wrong key.
     """
 
     at: tuple[str | int, ...] = ()
@@ -42,12 +42,12 @@ def place(content: bytes, position: int) -> tuple[int, int]:
 
 
 def located(error: yaml.YAMLError, text: str, file: str) -> FileError:
-    """Return the error for a file in which the parser has found one.
+    """Return a parser's error as one with file, line and column.
 
     Args:
-        error: of the parser.
-        text: of the whole file.
-        file: what errors call it.
+        error: the parser's error.
+        text: the text of the whole file.
+        file: its name in errors.
     """
     if isinstance(error, yaml.reader.ReaderError):
         # libyaml counts bytes, PyYAML's own reader characters.
@@ -58,7 +58,7 @@ def located(error: yaml.YAMLError, text: str, file: str) -> FileError:
         return FileError(file, 1, 1, f"not valid YAML: {error}")
     mark = error.problem_mark or error.context_mark
     if error.problem == _UNCLOSED:
-        # Not where the file ends, but where what has no end begins.
+        # Point to the start of the unclosed text, not to the end of the file.
         mark = error.context_mark or mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     if error.problem and "nesting depth" in error.problem:
@@ -72,9 +72,9 @@ def located(error: yaml.YAMLError, text: str, file: str) -> FileError:
 
 
 def _alias(text: str, position: int) -> tuple[str, str] | None:
-    """Return what to say of an alias whose anchor is elsewhere in the file; None if there is no such anchor.
+    """Return the message and hint for an alias whose anchor is elsewhere in the file; None if it has none.
 
-    It does not name the anchor: what was meant as text may be a secret.
+    The message does not name the anchor, which may be mistyped text with a secret.
     """
     document, anchors, alias = 0, dict[str, int](), None
     try:
@@ -87,7 +87,7 @@ def _alias(text: str, position: int) -> tuple[str, str] | None:
             elif isinstance(event, yaml.NodeEvent) and event.anchor:
                 anchors[event.anchor] = document
     except yaml.YAMLError:
-        # What was read before that will do.
+        # The events before the error are enough.
         pass
     if alias is None or alias[0] not in anchors:
         return None

@@ -1,4 +1,4 @@
-"""Merge keys in YAML nodes: `<<: *base` in a mapping adds those keys of another that it does not have. Pure."""
+"""Merge keys in YAML nodes: `<<: *base` adds the keys of another mapping that this one lacks. Pure."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +9,7 @@ from aqueue.errors import FileError
 from aqueue.formats.yaml_errors import TOO_MUCH
 
 MAX_KEYS: Final = 50_000
-"""The number of keys a document may name for merging, those that are left out included."""
+"""The most keys of a document to merge, including those that are overridden."""
 
 _TAG = "tag:yaml.org,2002:merge"
 _DEEPEST = 20
@@ -23,7 +23,7 @@ class MergeKeys:
     """The merge keys of a document.
 
     Args:
-        error: makes the error at a node, with what is wrong and what to do.
+        error: returns the error at a node, with a message and hint.
         mend: is called with each mapping before its keys are added to another.
     """
 
@@ -36,13 +36,13 @@ class MergeKeys:
         self._begun: list[yaml.Node] = []
 
     def resolve(self, node: yaml.MappingNode) -> int:
-        """Replace the merge keys of a mapping by the keys that they stand for.
+        """Replace the merge keys of a mapping by the merged keys.
 
         A key of the mapping itself wins, then the first mapping of a list. The nodes are those that the keys were
         written as, so that errors are placed there.
 
         Returns:
-            how many keys were read for it.
+            the number of keys read.
 
         Raises:
             FileError: a merge key has no mapping, or stands for too much.
@@ -65,7 +65,7 @@ class MergeKeys:
         return self._count - before
 
     def _added(self, value: yaml.Node, had: set[str]) -> list[_Pair]:
-        """Return the keys that the value of a merge key adds to those that are there."""
+        """Return the keys that a merge key adds to those the mapping has."""
         added: list[_Pair] = []
         for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
             if not isinstance(source, yaml.MappingNode):

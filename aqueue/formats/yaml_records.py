@@ -1,4 +1,4 @@
-"""A document → a record of its keys, and the errors for what does not fit into one.
+"""A document → a record of its keys, or errors for what does not fit.
 
 A record is a msgspec struct: its fields are the keys that there may be. The type of each is annotated with what
 the key expects, in words: `jobs: Annotated[int, "a number from 1 upwards"]`.
@@ -22,17 +22,17 @@ from aqueue.model.values import Spelled, all_stand_for, plain_text, stands_for
 T = TypeVar("T", bound=msgspec.Struct)
 
 _LONGEST = 60
-"""The length of a line that a hint may repeat."""
+"""The longest line that a hint repeats."""
 
 
 def convert(document: Document, kind: type[T], home: Collection[str] = ()) -> T:
-    """Return the document as a record, in which what may be a `Value` knows how it is written.
+    """Return the document as a record, in which each `Value` keeps its spelling.
 
     Args:
         home: the keys for which `~` is a directory.
 
     Raises:
-        FileError: it is not of that kind, or a key has no value.
+        FileError: it does not fit, or a key has no value.
     """
     if not isinstance(document.value, dict):
         raise _no_mapping(document, kind)
@@ -49,10 +49,10 @@ def convert(document: Document, kind: type[T], home: Collection[str] = ()) -> T:
 
 
 def check_keys(document: Document, at: Path, known: Sequence[str]) -> None:
-    """Refuse keys of the mapping at `at` that are not known.
+    """Check that the mapping at `at` has only known keys.
 
     Raises:
-        FileError: at the first such key, with the one that was probably meant.
+        FileError: at the first unknown key, with the one that was probably meant.
     """
     for key in document.written_at(at):
         if key not in known:
@@ -60,7 +60,7 @@ def check_keys(document: Document, at: Path, known: Sequence[str]) -> None:
 
 
 def unexpected(document: Document, kind: type[msgspec.Struct], at: Path, value: Any, hint: str = "") -> FileError:
-    """Return the error for a value that is not what its key in a record expects."""
+    """Return the error for a value that its key does not accept."""
     key = _dotted(at)
     got = repr(value) if isinstance(value, str | list) else describe(value)
     return document.error(f"{key}: expected {words_of(kind)[key]}, got {got}", hint, at=at)
@@ -68,9 +68,9 @@ def unexpected(document: Document, kind: type[msgspec.Struct], at: Path, value: 
 
 @cache
 def words_of(kind: type[msgspec.Struct]) -> Mapping[str, str]:
-    """Return what each key of a record expects, in words; a key within another is called as in `retries.limit`.
+    """Return the value each key of a record expects, in words. Nested keys are named like `retries.limit`.
 
-    The keys within another come before it.
+    Nested keys come before their parents.
     """
     words: dict[str, str] = {}
     for name, annotation in _fields(kind).items():
@@ -81,7 +81,7 @@ def words_of(kind: type[msgspec.Struct]) -> Mapping[str, str]:
 
 
 def _no_mapping(document: Document, kind: type[msgspec.Struct]) -> FileError:
-    """Return the error for a document that is no mapping; if it is a task, with how it is written as one."""
+    """Return the error for a document that is not a mapping, with a hint how to write a task."""
     value = document.value
     is_shown = not isinstance(value, str) or secrecy.is_command(value, document.line)
     hint = ""
@@ -89,7 +89,7 @@ def _no_mapping(document: Document, kind: type[msgspec.Struct]) -> FileError:
         is_line = isinstance(value, str) and is_shown and len(value) <= _LONGEST and "\n" not in value
         hint = f"write `command: {value}`" if is_line else "write `command: …`"
         if isinstance(value, list):
-            hint = "write each task as a document of its own, with --- between them"
+            hint = "write each task as its own document, with --- between them"
     return document.error(f"expected keys and values, got {describe(value) if is_shown else 'text'}", hint)
 
 
@@ -99,7 +99,7 @@ def _unknown(document: Document, at: Path, key: str, known: Sequence[str]) -> Do
     near = other_words.ours(key, known) or difflib.get_close_matches(shown.rstrip("…"), known, 1, 0.6)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known keys: {', '.join(known)}"
     if other_words.holds_tasks(key, known):
-        near, hint = (), "write each task as a document of its own, with --- between them"
+        near, hint = (), "write each task as its own document, with --- between them"
     message = f"unknown key '{shown}'" if shown else "unknown key: it is more than a word"
     error = document.error(message, hint, at=at, key=True)
     error.meant = near[0] if len(near) == 1 else ""
@@ -137,7 +137,7 @@ def _unknown_below(document: Document, kind: type[msgspec.Struct], path: Path) -
 
 
 def _first_nested(mapping: Mapping[str, Any]) -> Path:
-    """Return the key of the first value in a mapping that is not plain; msgspec does not say which it is."""
+    """Return the key of the first value that is not plain, which msgspec does not name."""
     return next(((key,) for key, value in mapping.items() if isinstance(value, dict | list)), ())
 
 
@@ -150,19 +150,19 @@ def _has(document: Document, path: Path) -> bool:
 
 
 def _path_of(message: str) -> Path:
-    """Return what msgspec's "… - at `$.retries.exit_codes[0]`" points to; a key of a free mapping is `[...]`."""
+    """Return the path in msgspec's "… - at `$.retries.exit_codes[0]`"; it writes a key of a dict as `[...]`."""
     _, _, path = message.rpartition("`$")
     steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     return tuple(name or int(index) for name, index in steps)
 
 
 def _dotted(at: Path) -> str:
-    """Return the keys of a path, without indices, as `words_of` has them."""
+    """Return the keys of a path, without indices, as `words_of` names them."""
     return ".".join(step for step in at if isinstance(step, str))
 
 
 def _fitting(tree: Any, annotation: Any) -> Any:
-    """Return lists and mappings with each value as its place wants it: as it is written, or what it stands for.
+    """Return lists and mappings with each value in the form its field needs: with its spelling, or plain.
 
     Args:
         annotation: the type of the whole. In a record, the types of its fields say which values are to keep their
@@ -179,11 +179,11 @@ def _fitting(tree: Any, annotation: Any) -> Any:
 
 
 def _empty_keys(tree: Any, annotation: Any, home: Container[str] = ()) -> Iterator[Path]:
-    """Return where the keys of records are that have no value.
+    """Yield the paths of keys of records without a value.
 
     Args:
         annotation: the type of the whole.
-        home: the keys for which `~` is a directory, and not the word for nothing that it is in YAML.
+        home: the keys for which `~` is a directory, not YAML's null.
     """
     fields = _fields(_record_in(annotation))
     if fields and isinstance(tree, list):
@@ -199,13 +199,13 @@ def _empty_keys(tree: Any, annotation: Any, home: Container[str] = ()) -> Iterat
 
 @cache
 def _fields(kind: type[msgspec.Struct] | None) -> Mapping[str, Any]:
-    """Return the types of the fields of a record, by their names."""
+    """Return the types of a record's fields by name."""
     return {} if kind is None else {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
 @cache
 def _record_in(annotation: Any) -> type[msgspec.Struct] | None:
-    """Return the record among the alternatives of a type, or of which it is a list; None if there is none."""
+    """Return the record among the alternatives or items of a type; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return None if annotation is Spelled else annotation
     return next(filter(None, map(_record_in, getattr(annotation, "__args__", ()))), None)

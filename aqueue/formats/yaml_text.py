@@ -1,4 +1,4 @@
-"""The bytes of a file → its text → YAML nodes, within limits that keep a file from doing harm."""
+"""The bytes of a file → text → YAML nodes, within safe limits."""
 
 import codecs
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from aqueue.formats import yaml_errors
 from aqueue.formats.yaml_errors import LOADER, TOO_MUCH, place
 
 MAX_BYTES: Final = 1 << 20
-"""The number of bytes a file may have."""
+"""The largest size of a file in bytes."""
 
 MAX_DEPTH: Final = 20
-"""The number of lists and mappings that may be within each other."""
+"""The deepest nesting of lists and mappings."""
 
 _SHALLOW = 200
-"""The depth to which a text may be nested without doing harm."""
+"""The nesting depth that is always safe to parse."""
 
 _NESTING = "[{-?:"
-"""The characters of which each level of nesting takes one."""
+"""The characters that can start a level of nesting."""
 
 
 def decode(content: bytes, file: str) -> str:
@@ -57,7 +57,7 @@ def compose(text: str, file: str) -> Iterator[yaml.Node]:
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Refuse what is nested without end; the composer, which is recursive and in C, would end the process."""
+    """Raise FileError for deep nesting, which would crash the recursive composer, written in C."""
     depth = 0
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionStartEvent):

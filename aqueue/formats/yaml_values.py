@@ -1,6 +1,6 @@
-"""Plain values in YAML: the value that a text stands for, and how an error shows one. Pure.
+"""Plain values in YAML: parsing them, and showing them in errors. Pure.
 
-Stricter than YAML asks for: only what looks like a number, a truth value or null to a person is one; `1:30`, `007`
+Stricter than YAML: only text that people read as a number, a truth value or null is one; `1:30`, `007`
 and `2026-11-22` are text, as written.
 """
 
@@ -22,7 +22,7 @@ _LITERALS = {
 
 
 def value_of(node: yaml.ScalarNode) -> Value:
-    """Return the value of a node: quotes and `!!str` make it text."""
+    """Return the value of a node. Quotes and `!!str` make it text."""
     text: str = node.value
     if node.style:
         return text
@@ -32,12 +32,12 @@ def value_of(node: yaml.ScalarNode) -> Value:
 
 
 def parse_value(text: str) -> Value:
-    """Return the value that plain text, without quotes, is written for."""
+    """Return the value of unquoted text, with its spelling."""
     return spelled(text, parse_scalar(text))
 
 
 def parse_scalar(text: str) -> Scalar:
-    """Return what plain text, without quotes, stands for."""
+    """Return the plain value of unquoted text."""
     if text in _LITERALS:
         return _LITERALS[text]
     if _INTEGER.fullmatch(text):
@@ -47,7 +47,7 @@ def parse_scalar(text: str) -> Scalar:
 
 
 def describe(value: Any) -> str:
-    """Return what somebody has written, in an error; long text is cut."""
+    """Return a value as an error shows it, with long text cut."""
     match value:
         case Spelled():
             return value.text

@@ -25,7 +25,7 @@ BAD = [
     (
         "- command: a\n",
         "1:1: expected keys and values, got a list",
-        "write each task as a document of its own, with --- between them",
+        "write each task as its own document, with --- between them",
     ),
     ("# nothing\n", "1:1: there is no task in it", "command"),
     ("hodl: true\ncommand: a\ntimeout: soon\n", "3:10: timeout: expected", "did you mean 'hold'?"),

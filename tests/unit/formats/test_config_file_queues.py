@@ -24,7 +24,7 @@ queues:
       max_concurrency: 3
 """
 NUMBER = "expected a number from 1 upwards"
-PAUSED = "to have nothing of it started: paused: true"
+PAUSED = "to start none of its runs, set paused: true"
 NAME = "queues.config.name: expected 1 to 64 letters, digits, '_', '.' or '-', got"
 BATCH = "a list such as - {name: batch, max_concurrency: 2}"
 ENABLED = "AQUEUE_QUEUE_ENABLED"

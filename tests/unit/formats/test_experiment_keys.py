@@ -29,8 +29,8 @@ PLAIN = "expected a plain value, got"
 AXIS = "expected a list, or a call such as range(1, 5), got"
 LR = "lr: [0.1, 0.01]"
 NUL = "a value cannot have a NUL character in it"
-AFTER_ANY = "say what, with 'after' or 'needs', or leave it out"
-OWN_GIT = "each checkout has a .git of its own"
+AFTER_ANY = "add 'after' or 'needs', or leave it out"
+OWN_GIT = "each checkout has its own .git"
 
 # Each is the second line of a task whose first is its command.
 LINES = [
@@ -59,7 +59,11 @@ LINES = [
         "9: matrix: lr: it is a continuous range",
         "say how many samples to take, with samples: 20",
     ),
-    ("matrix: {lr: [1], samples: 3}", "19: matrix: 'samples' is no param", "put it one level up, beside 'matrix'"),
+    (
+        "matrix: {lr: [1], samples: 3}",
+        "19: matrix: 'samples' is not a param",
+        "put it one level up, beside 'matrix'",
+    ),
     ("matrix: {lr: [1], include: 5}", f"28: matrix.include: {MAPPINGS} 5", ""),
     ("matrix: {lr: [1], include: {lr: 2}}", f"28: matrix.include: {MAPPINGS} keys and values", ""),
     ("matrix: {lr: [1], include: [{lr: 2}, 5]}", f"38: matrix.include: {MAPPINGS} 5", ""),
@@ -79,8 +83,8 @@ LINES = [
         "9: matrix: exclude: no combination is left",
         "exclude fewer",
     ),
-    ("samples: 5", "1: 'samples' is for a task with a matrix", "say which params there are: matrix: …"),
-    ("seed: 0", "1: 'seed' is for a task with a matrix", "say which params there are: matrix: …"),
+    ("samples: 5", "1: 'samples' is for a task with a matrix", "add the params and their values: matrix: …"),
+    ("seed: 0", "1: 'seed' is for a task with a matrix", "add the params and their values: matrix: …"),
     ("after: ''", f"8: after: {AFTER} ''", ""),
     ("after: {a: 1}", f"8: after: {AFTER} keys and values", ""),
     ("after: [a, ~]", f"12: after: {AFTER} nothing", ""),
@@ -88,7 +92,7 @@ LINES = [
     ("needs: ''", f"8: needs: {NEEDS} ''", ""),
     ("needs: {a: 1}", f"8: needs: {NEEDS} keys and values", ""),
     ("needs: [~]", f"9: needs: {NEEDS} nothing", ""),
-    ("after_any: true", "1: after_any: there is nothing to come after", AFTER_ANY),
+    ("after_any: true", "1: after_any: there is no 'after' or 'needs'", AFTER_ANY),
     ("after_any: 1", "12: after_any: expected true or false, got 1", ""),
     ("isolate: svn", f"10: isolate: {ISOLATE} 'svn'", ""),
     ("isolate: true", f"10: isolate: {ISOLATE} true", ""),
@@ -116,15 +120,15 @@ LINES = [
     ("outputs: [a, /b]", f"14: outputs: {PATH} '/b'", ""),
     ("outputs: ['.']", f"11: outputs: {PATH} '.'", ""),
     ("outputs: ''", f"10: outputs: {PATH} ''", ""),
-    ("outputs: [a, task.yaml]", "14: outputs: aqueue has files like task.yaml of its own", "choose another name"),
+    ("outputs: [a, task.yaml]", "14: outputs: task.yaml is a name for aqueue's own files", "choose another name"),
     (
         "outputs: attempt-1.log",
-        "10: outputs: aqueue has files like attempt-1.log of its own",
+        "10: outputs: attempt-1.log is a name for aqueue's own files",
         "choose another name",
     ),
     (
         "outputs: [checkout-1/x]",
-        "11: outputs: aqueue has files like checkout-1/x of its own",
+        "11: outputs: checkout-1/x is a name for aqueue's own files",
         "choose another name",
     ),
 ]  # fmt: skip

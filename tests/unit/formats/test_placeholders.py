@@ -112,7 +112,7 @@ def test_a_name_that_is_misspelt_is_refused_where_it_is(
         (
             ["command: x ${train.lr}", "params: {train.lr: 1}"],
             "1:10: command: no shell can read ${train.lr}",
-            "a string is the shell's: write $train_lr there",
+            "a shell runs the command: write $train_lr",
         ),
         (
             ["command: x", "params: {train.lr: 1, train_lr: 2}"],
@@ -157,7 +157,7 @@ def test_a_check_knows_the_variables_that_there_are_here() -> None:
 
 def test_a_check_finds_what_refers_to_an_entry_below_it() -> None:
     lines = ("command: x", "env: {A: '${B}', B: '${A} ${B}'}")
-    hint = "A and B are made of each other, in a circle: write one of them out"
+    hint = "A and B refer to each other: write one of them out"
     assert problem(*lines, variables=()) == (f"2:10: env.A: ${{B}} {NEITHER}", hint)
     content = content_of(*lines)
     check(content.documents[0], content.requests[0], ("B",))
@@ -168,7 +168,7 @@ def test_a_check_finds_what_refers_to_an_entry_below_it() -> None:
 
 
 def test_an_entry_that_is_made_of_itself_is_told_so() -> None:
-    hint = "this is the entry for S itself, and there is no other"
+    hint = "an entry cannot refer to itself, and no other S exists"
     assert problem("command: x", "env: {S: '${S}'}", variables=()) == (f"2:10: env.S: ${{S}} {NEITHER}", hint)
 
 

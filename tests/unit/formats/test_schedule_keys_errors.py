@@ -7,7 +7,7 @@ import pytest
 from tests.unit.due import DAILY, MACROS, WANTED, error_in, errors_in
 
 FIELDS = 'write it as "0 2 * * *": minute, hour, day of month, month, day of week; or as @daily and the like'
-ALONE = "say when it is due, with 'schedule' or 'at', or leave it out"
+ALONE = "add 'schedule' or 'at', or leave it out"
 DAY_OF_MONTH = "the day of month must be 1 to 31, or L for the last, and in one of the months"
 DAY_OF_WEEK = "the day of week must be 0 to 7, or SUN to SAT"
 
@@ -134,7 +134,10 @@ def test_more_than_a_hundred_expressions_are_refused_at_the_first_that_is_too_ma
 
 
 def test_a_list_of_no_expressions_is_refused() -> None:
-    assert error_in("command: x\nschedule: []\n") == ("2:11: schedule: the list is empty", "say when it is due")
+    assert error_in("command: x\nschedule: []\n") == (
+        "2:11: schedule: the list is empty",
+        "add an expression such as @daily",
+    )
 
 
 @pytest.mark.parametrize("line", ["timezone: UTC", "catchup_window: 12h", "catchup_window: 0", "overlap: all"])
@@ -145,7 +148,9 @@ def test_a_key_for_schedules_is_refused_where_there_is_none(line: str) -> None:
 
 @pytest.mark.parametrize("lines", [f"{DAILY}at: 2026-12-24", "schedule: []\nat: 2026-12-24"])
 def test_a_schedule_and_a_single_time_are_not_given_together(lines: str) -> None:
-    assert ("3:1: 'at' stands beside 'schedule'", "keep one of them") in errors_in(f"command: x\n{lines}\n")
+    assert ("3:1: 'at' and 'schedule' exclude each other", "keep one of them") in errors_in(
+        f"command: x\n{lines}\n"
+    )
 
 
 @pytest.mark.parametrize("lines", [f"{DAILY}at:", "at: 2026-12-24\nschedule:", "schedule:\nat:"])

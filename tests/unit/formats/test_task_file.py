@@ -252,7 +252,7 @@ def test_what_looks_like_several_values_in_params_is_refused_with_how_they_are_w
 @pytest.mark.parametrize("entry", ["{lr: 0.1, p: 1..5}", "{lr: 0.1, p: 1 2}", "{lr: 0.1, p: linspace(0)}"])
 @pytest.mark.parametrize("key", ["include", "exclude"])
 def test_what_looks_like_several_values_in_include_is_refused(entry: str, key: str) -> None:
-    with pytest.raises(FileError, match="would be one value here, a text"):
+    with pytest.raises(FileError, match="would be a single text here"):
         parse(f"command: x\nmatrix: {{lr: [0.1, 0.2], p: [a], {key}: [{entry}]}}\n", "t.yaml", DEFAULTS)
 
 

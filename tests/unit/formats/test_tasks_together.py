@@ -61,7 +61,7 @@ def test_two_tasks_of_a_file_are_not_given_one_name(documents: list[str], where:
     name = "train" if "name: train" in documents else "a"
     assert error_in(file_of(*documents)) == (
         f"train.yaml:{where}: there already is a task {name} in this file",
-        "give each task a name of its own",
+        "give each task its own name",
     )
 
 
