@@ -11,12 +11,13 @@ From Python:
 
 __version__ = "0.1.0"
 
-__all__ = ["AqueueError", "Client", "Run", "State", "Task"]
+__all__ = ["AqueueError", "Client", "Run", "State", "StuckError", "Task"]
 
 # As in `typing`, which takes a while to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aqueue.client.client import Client
+    from aqueue.client.follow import StuckError
     from aqueue.errors import AqueueError
     from aqueue.model.run import Run, State
     from aqueue.model.task import Task
@@ -26,6 +27,7 @@ else:
         "Client": "aqueue.client.client",
         "Run": "aqueue.model.run",
         "State": "aqueue.model.run",
+        "StuckError": "aqueue.client.follow",
         "Task": "aqueue.model.task",
     }
 
@@ -36,3 +38,7 @@ else:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
+
+    def __dir__():
+        """Return also the names that are imported only when they are asked for."""
+        return sorted({*globals(), *__all__})

@@ -147,6 +147,10 @@ class RunError(AqueueError):
     """A run does not exist, or its state does not allow the action."""
 
 
+class WaitTimeoutError(RunError, TimeoutError):
+    """Runs are not over after the time for which they were waited for."""
+
+
 class ScheduleError(AqueueError):
     """A schedule does not exist, or its name is taken."""
 

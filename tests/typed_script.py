@@ -10,4 +10,6 @@ def main() -> None:
         run = queue.add("true", gpus=1, params={"lr": 0.1}, after=[42])
         assert_type(queue.wait(run)[0].state, aqueue.State)
         queue.add("true", gpu=1)  # type: ignore[call-arg]  # no such keyword
+        queue.start(2, idle_timeout="never", queues="gpu")
+        queue.start(foo=3)  # type: ignore[call-arg]  # no such option
         print(run.nothing)  # type: ignore[attr-defined]  # no such attribute

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from aqueue.client import actions, queues
 from aqueue.client.actions import Which
 from aqueue.client.handle import Handle
-from aqueue.client.options import RunLike, runs_in, seconds_of, written
+from aqueue.client.options import RunLike, flag_of, invalid, name_of, runs_in, seconds_of, written
 from aqueue.client.results import Runs
 from aqueue.errors import UsageError
 from aqueue.model.run import Run
 
 
 class Control(Handle):
-    """The methods of a client that change runs, queues and servers."""
+    """The methods of a client that change runs, queues, schedules and servers."""
 
     def cancel(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
-        """Cancel runs, and the runs that come after them; return their current state.
+        """Stop running runs and take queued ones off the queue; return them as they are now.
+
+        Runs that come after them are aborted, too.
 
         >>> run = queue.add("sleep 60")
         >>> [str(run.state) for run in queue.cancel(run)]
@@ -30,94 +31,166 @@ class Control(Handle):
     def retry(
         self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None, only_failed: bool = False
     ) -> Runs:
-        """Queue ended runs again, as new attempts; return their current state."""
+        """Queue finished runs again, as new attempts; return them as they are now.
+
+        Args:
+            only_failed: leave out those that did not fail.
+        """
         which = _which(runs, group)
-        return self._now(actions.retry(self._folder, which, self._warn, only_failed=only_failed).runs)
+        return self._now(
+            actions.retry(self._folder, which, self._warn, only_failed=flag_of("only_failed", only_failed)).runs
+        )
 
     def hold(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
-        """Keep queued runs from being started; return them as they are now."""
+        """Hold queued runs, so that they are not started; return them as they are now."""
         return self._now(actions.hold(self._folder, _which(runs, group)))
 
     def release(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
-        """Let held runs go; return them as they are now."""
+        """Release held runs, so that they may be started; return them as they are now."""
         return self._now(actions.release(self._folder, _which(runs, group)).runs)
 
     def dequeue(self, queue: str, run: RunLike | None = None) -> Run:
-        """Take the first run off a queue, or the one that is named; return it as it was."""
-        return queues.dequeue(self._folder, queue, None if run is None else written(run)).run
-
-    def prune(self, keep: float | str | None = None) -> int:
-        """Forget runs that were over long ago, and return how many.
+        """Take a run off a queue; return it as it was.
 
         Args:
-            keep: what was over more recently, in seconds or as `7d`; None: as configured.
+            run: default: the first in the queue.
+
+        Raises:
+            QueueError: the queue is empty.
+        """
+        return queues.dequeue(self._folder, _queue(queue), None if run is None else written(run)).run
+
+    def prune(self, keep: float | str | None = None) -> int:
+        """Delete old finished runs, and return how many.
+
+        Args:
+            keep: keep those that finished within this time, in seconds or as `7d`; None: as configured.
         """
         from aqueue.client import pruning
 
         return pruning.prune(self._folder, seconds_of("keep", keep), self._warn).runs
 
     def pause(self, queue: str) -> None:
-        """Start nothing more of a queue until it is resumed; what runs goes on."""
-        queues.pause(self._folder, queue)
+        """Pause a queue: start no more of its runs until it is resumed. Running ones go on."""
+        queues.pause(self._folder, _queue(queue))
 
     def resume(self, queue: str) -> bool:
-        """Let a queue go on; return whether it was paused.
+        """Resume a queue; return True if it was paused.
 
         Raises:
             QueueError: it is paused in `aqueue.yaml`, too.
         """
-        resumed = queues.resume(self._folder, queue, self._warn)
+        resumed = queues.resume(self._folder, _queue(queue), self._warn)
         if resumed.error is not None:
             raise resumed.error
         return resumed.was_paused
 
     def pause_schedule(self, name: str) -> None:
-        """Have a schedule make no runs; what is due meanwhile is not made up for."""
+        """Pause a schedule: it makes no runs until it is resumed, nor any later for the times in between."""
         queues.pause_schedule(self._folder, name)
 
     def resume_schedule(self, name: str) -> bool:
-        """Let a schedule go on; return whether it was paused."""
+        """Resume a schedule; return True if it was paused."""
         return queues.resume_schedule(self._folder, name)
 
     # Servers
 
-    def start(self, jobs: int | None = None, **serving: Any) -> int:
-        """Have a server serve in the background, and return its pid; one that is up already is used.
+    def start(
+        self,
+        jobs: int | None = None,
+        *,
+        idle_timeout: float | str | None = None,
+        ignore_schedules: bool = False,
+        queues: str | Iterable[str] | None = None,
+        gpus: Sequence[int | str] | None = None,
+        verbose: bool = False,
+    ) -> int:
+        """Start a server in the background, and return its pid; if one is running already, it is used.
 
         Args:
-            jobs: the most runs at a time.
-            serving: see `aqueue.client.servers.Serving`.
+            jobs: how many runs may run at a time; default: as configured, or 1.
+            idle_timeout: exit after this time without work, in seconds, as `1h30m`, or `never`; default: as
+                configured, or 10 s.
+            ignore_schedules: exit when idle even if there are schedules.
+            queues: serve only these; default: all.
+            gpus: use only these, a list of indices and UUIDs; default: all.
+            verbose: write more into the server's log.
+
+        Raises:
+            AqueueError: it does not start.
         """
         from aqueue.client import servers
+        from aqueue.client.serving import serving_of
 
-        return servers.start(self._folder, servers.Serving(jobs, **serving), self._warn).pid
+        given = serving_of(
+            jobs=jobs,
+            idle_timeout=idle_timeout,
+            ignore_schedules=ignore_schedules,
+            queues=queues,
+            gpus=gpus,
+            verbose=verbose,
+        )
+        return servers.start(self._folder, given, self._warn).pid
 
     def stop(self, *, kill: bool = False) -> None:
-        """Have all servers exit once what runs is over, and wait until they are gone.
+        """Let running runs finish, then have all servers exit; return when they are gone.
 
         Args:
-            kill: stop what runs, too; it is aborted.
+            kill: stop running runs instead; they are aborted.
         """
         from aqueue.client import servers
 
-        servers.wait_until_gone(self._folder, servers.dismiss(self._folder, kill=kill).servers, lambda _: None)
+        servers.wait_until_gone(
+            self._folder, servers.dismiss(self._folder, kill=flag_of("kill", kill)).servers, lambda _: None
+        )
 
     @contextmanager
-    def serving(self, jobs: int | None = None, **serving: Any) -> Iterator[int]:
-        """Serve for as long as a block of code, for notebooks and tests; at its end what runs is waited for.
+    def serving(
+        self,
+        jobs: int | None = None,
+        *,
+        idle_timeout: float | str | None = None,
+        ignore_schedules: bool = False,
+        queues: str | Iterable[str] | None = None,
+        gpus: Sequence[int | str] | None = None,
+        verbose: bool = False,
+    ) -> Iterator[int]:
+        """Run a server during a `with` block, which is given its pid; at the end, wait for running runs.
 
         Args:
-            jobs: the most runs at a time.
-            serving: see `aqueue.client.servers.Serving`.
+            jobs: how many runs may run at a time; default: as configured, or 1.
+            idle_timeout: exit earlier, after this time without work, in seconds or as `1h30m`; default: never.
+            ignore_schedules: exit when idle even if there are schedules.
+            queues: serve only these; default: all.
+            gpus: use only these, a list of indices and UUIDs; default: all.
+            verbose: write more into the server's log.
+
+        Raises:
+            AqueueError: it does not start.
         """
         from aqueue.client import servers
+        from aqueue.client.serving import serving_of
 
-        with servers.serve_meanwhile(self._folder, servers.Serving(jobs, **serving), self._warn) as pid:
+        given = serving_of(
+            jobs=jobs,
+            idle_timeout=idle_timeout,
+            ignore_schedules=ignore_schedules,
+            queues=queues,
+            gpus=gpus,
+            verbose=verbose,
+        )
+        with servers.serve_meanwhile(self._folder, given, self._warn) as pid:
             yield pid
 
 
+def _queue(queue: str) -> str:
+    if (name := name_of("queue", queue)) is None:
+        raise invalid("queue", queue, "the name of a queue")
+    return name
+
+
 def _which(runs: RunLike | Iterable[RunLike], group: str | None) -> Which:
-    named = [written(run) for run in runs_in(runs)]
+    named, group = [written(run) for run in runs_in(runs)], name_of("group", group)
     if not named and group is None and isinstance(runs, tuple):
         raise UsageError("no runs are named", "name some, or a group: group='train'")
     return Which(named, group)

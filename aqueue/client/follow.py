@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 from aqueue.client.prospects import unattended
 from aqueue.client.session import Warn, newest_of_each, opened, resolve_all
 from aqueue.client.wait_reasons import can_end, waits
-from aqueue.errors import RunError
+from aqueue.errors import RunError, WaitTimeoutError
 from aqueue.executors import long_logs
 from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
@@ -72,7 +72,7 @@ def wait(
 
     Raises:
         RunError: one of them, or the group, does not exist.
-        TimeoutError: some are left after that time.
+        WaitTimeoutError: some are left after that time.
     """
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
     with opened(folder) as connection:
@@ -92,7 +92,7 @@ def wait(
             seconds = min(_LOOK_AGAIN, deadline - time.monotonic())
             if seconds <= 0:
                 which = ", ".join(map(str, sorted(left)))
-                raise TimeoutError(f"runs that have not ended after {timeout} s: {which}")
+                raise WaitTimeoutError(f"runs that have not ended after {timeout} s: {which}")
             wait_for_news(seconds)
 
 

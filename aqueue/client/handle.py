@@ -33,7 +33,7 @@ class Handle:
 
     @classmethod
     def find(cls, *, warn: Warn = _warn) -> Self:
-        """Return a client of the folder that commands given here would use: $AQUEUE_DIR, else the nearest queue/.
+        """Return a client of the folder that commands use here: $AQUEUE_DIR, else the nearest `queue/`.
 
         Raises:
             FolderError: there is none.
@@ -44,7 +44,7 @@ class Handle:
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str] = "queue", *, warn: Warn = _warn) -> Self:
-        """Return a client of a folder, which is made if it is not there.
+        """Return a client of a folder, which is created if it does not exist.
 
         Raises:
             FolderError: it is not safe to use.

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from aqueue.client import place
 from aqueue.client.params import Params
 from aqueue.client.session import environment
@@ -75,16 +73,17 @@ def requests_of(
         FileError: the mapping has an error.
         UsageError: the options or params do not fit.
     """
-    # Imported here because reading files does not need it.
-    import json
+    # Imported here: what only reads files needs none of it.
+    from aqueue.formats import given_tasks, task_file
 
-    from aqueue.formats import task_file
-
-    here = str(working_dir_now())
-    defaults = config.task_defaults(name=wishes.get("name"), queue=None, working_dir=here, base=here)
-    # JSON is YAML with quoted text, so no text is read as a number.
-    text = json.dumps(msgspec.to_builtins(mapping), ensure_ascii=False, indent=1)
-    return _wished([task_file.parse(text, "task", defaults)], wishes, given)
+    here, text = str(working_dir_now()), given_tasks.as_text(mapping)
+    name = wishes.get("name")
+    # A missing name is told last, since a mistyped key may be why it is missing.
+    defaults = config.task_defaults(name=name or given_tasks.FILE, queue=None, working_dir=here, base=here)
+    content = task_file.parse(text, given_tasks.FILE, defaults)
+    if name is None and mapping.get("name") is None:
+        raise UsageError("'name' is missing", "add one to the mapping, or give name='…'")
+    return _wished([content], wishes, given)
 
 
 def _wished(

@@ -1,16 +1,16 @@
-"""The options of a task given by a program, checked like those of a command line."""
+"""The values that a program gives to a client, checked as those of a command line are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, TypedDict, TypeVar
+from typing import Any, Final, TypeAlias, TypedDict, TypeVar
 
 from aqueue import units
 from aqueue.client.submit import Wishes
 from aqueue.errors import UsageError
 from aqueue.model.basics import is_name
 from aqueue.model.gpu import MAX_GPUS, check_ids
-from aqueue.model.run import Run
+from aqueue.model.run import Run, State
 from aqueue.model.task import check_tags
 
 T = TypeVar("T")
@@ -19,26 +19,19 @@ Checked = TypeVar("Checked")
 RunLike: TypeAlias = Run | int | str
 """A run, its id, `NAME:RUN_ID`, or a RUN_ID or name that only one run has."""
 
+_NAME: Final = "1 to 64 letters, digits, '_', '.' or '-'"
+_TAGS: Final = "a list of key=value or key"
+_IDS: Final = "a list of indices and UUIDs, such as [0, 1]"
 
-class Options(TypedDict, total=False):
-    """Options of a task.
 
-    Attributes:
-        name, queue, group: names; without a queue, the task has its own.
-        priority: `high` or `low`.
-        tags: additional tags, each `key=value` or `key`.
-        gpus: a number of GPUs, or a list of indices and UUIDs; 0 hides all.
-        gpu_memory: the free memory needed on each GPU, in bytes or as `20GiB`.
-        after: the runs, or groups (`group:NAME`), that must have succeeded before it starts.
-        after_any: start it even if those failed.
-        isolate: run it in a checkout of the code as it is now.
-    """
+class Options(TypedDict):
+    """Options of a task as a program writes them; see `Client.add`."""
 
     name: str | None
     queue: str | None
     group: str | None
     priority: str | None
-    tags: Iterable[str]
+    tags: str | Iterable[str]
     gpus: int | Sequence[int | str] | None
     gpu_memory: int | str | None
     after: RunLike | Iterable[RunLike]
@@ -52,66 +45,152 @@ def wishes_of(options: Options) -> Wishes:
     Raises:
         UsageError: an option is not valid.
     """
-    for key, name in (
-        ("name", options.get("name")),
-        ("queue", options.get("queue")),
-        ("group", options.get("group")),
-    ):
-        if name is not None and not is_name(name):
-            raise UsageError(
-                f"{key}: {name!r} is not a valid name", "use 1 to 64 letters, digits, '_', '.' or '-'"
-            )
-    priority, memory = options.get("priority"), options.get("gpu_memory")
+    priority, gpus, memory = options["priority"], options["gpus"], options["gpu_memory"]
     if priority not in (None, "high", "low"):
         raise UsageError(f"priority: {priority!r} is not valid", "use 'high' or 'low'")
-    tags = options.get("tags", ())
+    if isinstance(gpus, bool) or (isinstance(gpus, int) and not 0 <= gpus <= MAX_GPUS):
+        raise invalid("gpus", gpus, f"a number up to {MAX_GPUS}, or {_IDS}")
     return Wishes(
-        name=options.get("name"),
-        queue=options.get("queue"),
-        group=options.get("group"),
+        name=name_of("name", options["name"]),
+        queue=name_of("queue", options["queue"]),
+        group=name_of("group", options["group"]),
         priority=priority,
-        tags=_checked("tags", check_tags, [tags] if isinstance(tags, str) else [*tags], "key=value or key"),
-        gpus=_gpus(options.get("gpus")),
-        gpu_memory=None if memory is None else _checked("gpu_memory", units.parse_size, memory, units.SIZE),
-        after=[written(run) for run in runs_in(options.get("after", ()))],
-        after_any=options.get("after_any", False),
-        isolate=options.get("isolate", False),
+        tags=checked("tags", check_tags, texts_of("tags", options["tags"], _TAGS), _TAGS),
+        gpus=gpus if isinstance(gpus, int) else gpus_of(gpus),
+        gpu_memory=None if memory is None else checked("gpu_memory", units.parse_size, memory, units.SIZE),
+        after=[written(run, "after") for run in runs_in(options["after"], "after")],
+        after_any=flag_of("after_any", options["after_any"]),
+        isolate=flag_of("isolate", options["isolate"]),
     )
 
 
-def written(run: RunLike) -> str:
-    """Return a run as written on a command line.
+def written(run: RunLike, key: str = "runs") -> str:
+    """Return a run as it is written on a command line.
+
+    Raises:
+        UsageError: it is none.
 
     >>> written(3), written("train")
     ('3', 'train')
     """
+    if isinstance(run, bool) or not isinstance(run, Run | int | str):
+        raise invalid(key, run, "a run, its id, or its name")
     return str(run.id) if isinstance(run, Run) else str(run)
 
 
-def runs_in(runs: RunLike | Iterable[RunLike]) -> list[RunLike]:
-    """Return a list, also for a single item."""
-    return [runs] if isinstance(runs, Run | int | str) else [*runs]
+def runs_in(runs: RunLike | Iterable[RunLike], key: str = "runs") -> list[RunLike]:
+    """Return what is meant where one may stand for a list of one.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(runs, Run | int | str):
+        return [runs]
+    return checked(key, list, runs, "a run, its id, or its name, or a list of them")
+
+
+def states_in(states: State | str | Iterable[State | str]) -> list[State]:
+    """Return states where one may stand for a list of one.
+
+    Raises:
+        UsageError: one of them is none.
+    """
+    expected = f"some of {', '.join(State)}"
+    listed = [states] if isinstance(states, str) else checked("states", list, states, expected)
+    return [checked("states", State, state, expected) for state in listed]
+
+
+def name_of(key: str, name: str | None) -> str | None:
+    """Return a name, or None for none.
+
+    Raises:
+        UsageError: it is not a valid one.
+    """
+    if name is None or (isinstance(name, str) and is_name(name)):
+        return name
+    raise UsageError(f"{key}: {name!r} is not a valid name", f"use {_NAME}")
+
+
+def text_of(key: str, text: str | None) -> str | None:
+    """Return a text, or None for none.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None or isinstance(text, str):
+        return text
+    raise invalid(key, text, "text")
+
+
+def texts_of(key: str, texts: str | Iterable[str], expected: str) -> list[str]:
+    """Return texts where one may stand for a list of one.
+
+    Raises:
+        UsageError: one of them is no text.
+    """
+    listed: list[Any] = [texts] if isinstance(texts, str) else checked(key, list, texts, expected)
+    if not all(isinstance(text, str) for text in listed):
+        raise invalid(key, texts, expected)
+    return listed
+
+
+def flag_of(key: str, flag: bool) -> bool:
+    """Return a truth value.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(flag, bool):
+        raise invalid(key, flag, "True or False")
+    return flag
+
+
+def number_of(key: str, number: int | None, least: int) -> int | None:
+    """Return a whole number, or None for none.
+
+    Raises:
+        UsageError: it is none, or too small or too large.
+    """
+    if number is None or (isinstance(number, int) and not isinstance(number, bool) and least <= number < 1 << 31):
+        return number
+    raise invalid(key, number, f"a whole number from {least} upwards")
 
 
 def seconds_of(name: str, duration: float | str | None) -> float | None:
-    """Return a length of time in seconds.
+    """Return a length of time in seconds, or None for none.
 
     Raises:
         UsageError: it is not valid.
     """
     expected = "seconds, or a duration such as 1h30m"
-    return None if duration is None else _checked(name, units.parse, duration, expected)
+    return None if duration is None else checked(name, units.parse, duration, expected)
 
 
-def _gpus(gpus: int | Sequence[int | str] | None) -> int | tuple[int | str, ...] | None:
-    if gpus is None or (isinstance(gpus, int) and 0 <= gpus <= MAX_GPUS):
-        return gpus
-    expected = f"a number up to {MAX_GPUS}, or a list of indices and UUIDs"
-    return _checked("gpus", check_ids, [] if isinstance(gpus, int | str) else [*gpus], expected)
+def gpus_of(gpus: Sequence[int | str] | None) -> tuple[int | str, ...] | None:
+    """Return which GPUs are meant, or None for none.
+
+    Raises:
+        UsageError: there are none, or one is neither an index nor a UUID.
+    """
+    if gpus is None:
+        return None
+    if isinstance(gpus, int | str):
+        raise invalid("gpus", gpus, _IDS)
+    return checked("gpus", check_ids, checked("gpus", list, gpus, _IDS), _IDS)
 
 
-def _checked(name: str, check: Callable[[T], Checked], value: T, expected: str) -> Checked:
+def checked(key: str, check: Callable[[T], Checked], value: T, expected: str) -> Checked:
+    """Return what a check makes of a value.
+
+    Raises:
+        UsageError: it refuses the value.
+    """
     try:
         return check(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{name}: {value!r} is not valid", f"expected {expected}") from None
+        raise invalid(key, value, expected) from None
+
+
+def invalid(key: str, value: object, expected: str) -> UsageError:
+    """Return the error for a value that is not what its key expects."""
+    return UsageError(f"{key}: {value!r} is not valid", f"expected {expected}")

@@ -1,5 +1,6 @@
 """Params given by a command line or a program, and the sweeps they make."""
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +56,8 @@ class Params(msgspec.Struct, frozen=True):
                 f"{task.name} has a list as its command, which takes no positional params",
                 "make the command a string, or give K=V",
             )
-        task = msgspec.structs.replace(task, params=task.params | self.named, arguments=self.positional)
+        arguments = self.positional or task.arguments
+        task = msgspec.structs.replace(task, params=task.params | self.named, arguments=arguments)
         changed = self._swept(msgspec.structs.replace(request, task=task), requests)
         if (self.samples, self.seed) != (None, None) and not any(
             self._swept(one, requests).sweep for one in requests
@@ -205,23 +207,33 @@ def params_of(values: Mapping[str, object], samples: int | None = None, seed: in
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
+    if not isinstance(values, Mapping):
+        raise UsageError(f"params: {values!r} is not valid", "expected a mapping of names and values")
     for key, value in values.items():
-        if PARAM.fullmatch(key) is None or not is_param(key):
+        if not isinstance(key, str) or PARAM.fullmatch(key) is None or not is_param(key):
             raise UsageError(f"{key!r} cannot be a param", "use letters, digits and '_', and not AQUEUE_…")
         if isinstance(value, list | tuple | range):
-            axes[key] = tuple(_plain(key, one) for one in value)
+            axes[key] = tuple(plain_of(key, one) for one in value)
         else:
-            named[key] = _plain(key, value)
+            named[key] = plain_of(key, value)
     return Params(named, axes, (), samples, seed)
 
 
-def _plain(key: str, value: object) -> Value:
-    """Return a plain value, and convert numbers of other libraries that have a Python equivalent."""
+def plain_of(key: str, value: object) -> Value:
+    """Return a plain value; of numbers of other libraries, those that are Python's, too.
+
+    Raises:
+        UsageError: it is none.
+    """
     if value is None:
         return None
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
-            return kind(value)
+            plain: Value = kind(value)
+            if "\0" in plain_text(plain):
+                raise UsageError(f"{key}: a value cannot have a NUL character in it", "leave it out")
+            # No file, and not even the store, has a number that is infinite or none at all.
+            return plain if not isinstance(plain, float) or math.isfinite(plain) else plain_text(plain)
     raise UsageError(
         f"{key}: {value!r} is not text, a number or a truth value", "convert it, for instance with float()"
     )

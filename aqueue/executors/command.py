@@ -23,7 +23,10 @@ def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
     Raises:
         OSError: the program's name is empty, now that it is filled in.
         UnknownNameError: a word has a `${NAME}` that is neither a param nor a variable.
+        ValueError: the task has a fault.
     """
+    if task.fault is not None:
+        raise ValueError(task.fault)
     if not isinstance(task.command, str):
         words = list(task.command)
         if not task.is_literal:

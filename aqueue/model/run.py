@@ -101,6 +101,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}
     took: float | None = None
 
+    def __repr__(self) -> str:
+        """Return the run in a line, without its task: variables may be secrets."""
+        reason = f", reason={self.reason!r}" if self.reason else ""
+        return f"Run(id={self.id}, name={self.name!r}, run_id={self.run_id!r}, state={str(self.state)!r}{reason})"
+
     def _repr_html_(self) -> str:
         """Return the run as HTML for notebooks."""
         from html import escape

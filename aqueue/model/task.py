@@ -121,7 +121,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         arguments: positional params, `$1`, `$2` … of a shell command.
         base_env, env: variables added to the server's own; `env` overrides `base_env`.
         is_literal: whether `env` and the words of the command are used without substitution.
-        working_dir: an absolute path.
+        working_dir: an absolute path; in a task that is not queued yet, may be relative to the current directory.
         shell: the shell for a string; None: /bin/sh, which is then the first process of the attempt.
         timeout: the maximum duration of an attempt in seconds; None: unlimited.
         log_limit: the bytes of output to keep for an attempt, see `long_logs`; None: all.
@@ -131,11 +131,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         group: a name shared by runs that belong together, such as those of a sweep.
         isolate: None: attempts run in `working_dir` itself.
         outputs: paths and patterns in the working directory to copy to the run's folder at the end.
+        fault: why it cannot be started, if its stored form cannot be read; else None.
     """
 
     name: str
     command: str | tuple[str, ...]
-    working_dir: str
+    working_dir: str = "."
     queue: str | None = None
     priority: Priority = Priority.LOW
     params: dict[str, Value] = {}
@@ -155,6 +156,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str | None = None
     isolate: Isolation | None = None
     outputs: tuple[str, ...] = ()
+    fault: str | None = None
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aqueue.errors import UsageError
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import ENDED, Attempt, Metric, Run, State
 from aqueue.model.schedule import Schedule, StoredSchedule
@@ -48,6 +49,7 @@ The states are literals: a condition with a placeholder does not imply that of a
 
 Values = Sequence[Any] | Mapping[str, Any]
 
+_task_encoder = msgspec.json.Encoder()
 _task_decoder = msgspec.json.Decoder(Task)
 _schedule_decoder = msgspec.json.Decoder(Schedule)
 _gpus_decoder = msgspec.json.Decoder(tuple[Allocation, ...])
@@ -81,6 +83,23 @@ def fetch_schedules(transaction: sqlite3.Connection, condition: str, values: Val
 def as_json(values: Iterable[Any]) -> str:
     """Return a list as one value, for json_each in a statement."""
     return msgspec.json.encode(list(values)).decode()
+
+
+def task_as_text(task: Task) -> str:
+    """Return a task as it is stored.
+
+    Raises:
+        UsageError: it could not be read back: a field is of another type than it should be.
+    """
+    try:
+        text = _task_encoder.encode(task)
+        _task_decoder.decode(text)
+    except UnicodeError:
+        raise UsageError("the task cannot be stored: it has text that is not UTF-8", "write it as UTF-8") from None
+    # msgspec raises a TypeError for what it cannot encode, and a ValueError for what it cannot decode.
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the task cannot be stored: {error}", "give each field a value of its type") from None
+    return text.decode()
 
 
 def gpus_as_text(gpus: Sequence[Allocation]) -> str | None:
@@ -125,11 +144,19 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
 def _run(row: Sequence[Any]) -> Run:
     fields = dict(zip(Run.__struct_fields__, row, strict=True))
     fields["direct"] = bool(fields["direct"])
-    fields["task"] = _task_decoder.decode(fields["task"])
+    fields["task"] = _task(fields["task"], fields["name"])
     fields["gpus"] = _gpus(fields["gpus"])
     fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
     # This also converts enumerations, in half the time of their constructors.
     return msgspec.convert(fields, Run)
+
+
+def _task(text: str, name: str) -> Task:
+    """Return the task of a run; one that only fails where it cannot be read, so that the other runs go on."""
+    try:
+        return _task_decoder.decode(text)
+    except msgspec.DecodeError as error:
+        return Task(name=name, command="", working_dir="/", fault=f"its task cannot be read: {error}")
 
 
 def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:

@@ -3,9 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain, count, islice
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
@@ -14,11 +12,9 @@ from aqueue.model.submission import Accepted, Submission
 from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.new_runs import add_run
-from aqueue.store.rows import as_json
+from aqueue.store.rows import as_json, task_as_text
 from aqueue.store.runs import Runs
 from aqueue.store.snapshots import Snapshots
-
-_task_encoder: Final = msgspec.json.Encoder()
 
 
 class Submissions:
@@ -64,13 +60,14 @@ class Submissions:
 
         Raises:
             RunError: a run with this name and run_id exists.
+            UsageError: the task could not be read back.
         """
         return add_run(
             self._transaction,
             name=task.name,
             queue=task.queue,
             priority=int(task.priority),
-            task=_task_encoder.encode(task).decode(),
+            task=task_as_text(task),
             created_at=now,
             trigger=trigger,
             run_id=run_id,

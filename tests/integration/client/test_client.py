@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -17,12 +17,12 @@ import pytest
 
 import aqueue
 from aqueue import AqueueError, Client, Run, State, Task
-from aqueue.client import client, control
+from aqueue.client import client, control, queueing
 from aqueue.errors import RunError, UsageError
 from tests.waiting import eventually
 
 
-@pytest.mark.parametrize("module", [client, control], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [client, control, queueing], ids=lambda module: module.__name__)
 def test_what_the_docstrings_show_is_so(queue: Client, module: object) -> None:
     failed, tried = doctest.testmod(module, extraglobs={"aqueue": aqueue, "queue": queue})  # type: ignore[arg-type]  # any object will do
     assert tried and not failed
@@ -33,6 +33,47 @@ def test_the_package_is_imported_without_its_client() -> None:
     subprocess.run([sys.executable, "-c", f"{code}; aqueue.Client; aqueue.State.QUEUED"], check=True)
     with pytest.raises(AttributeError, match="no attribute 'Clint'"):
         getattr(aqueue, "Clint")  # noqa: B009 - mypy knows that there is none
+
+
+def test_the_public_names_can_be_listed_and_imported() -> None:
+    assert {*aqueue.__all__} <= {*dir(aqueue)}
+    for name in aqueue.__all__:
+        assert getattr(aqueue, name)
+
+
+def test_a_run_is_printed_in_a_line_without_its_variables(queue: Client) -> None:
+    run = queue.add("true", name="t", env={"TOKEN": "secret"})
+    assert repr(run) == f"Run(id={run.id}, name='t', run_id='{run.run_id}', state='queued')"
+    assert "secret" not in f"{run} {queue.runs()}"
+    (over,) = queue.cancel(run)
+    assert repr(over).endswith("state='aborted', reason='cancelled')")
+
+
+@pytest.mark.parametrize("wrong", [None, 1.5, True, [None], 1j], ids=str)
+def test_what_is_no_run_is_refused(queue: Client, wrong: Any) -> None:
+    queue.add("true")
+    for ask in (queue.cancel, queue.retry, queue.hold, queue.release):
+        with pytest.raises(UsageError, match="runs: "):
+            ask(wrong)
+    with pytest.raises(UsageError, match="runs: "):
+        queue.log(wrong)
+    assert [run.state for run in queue.runs()] == [State.QUEUED]
+
+
+def test_runs_are_asked_for_by_one_state_or_several(queue: Client) -> None:
+    run, held = queue.add("true"), queue.add("true", hold=True)
+    assert [one.id for one in queue.runs(states="queued")] == [run.id]
+    assert [one.id for one in queue.runs(states=State.HELD)] == [held.id]
+    assert [one.id for one in queue.runs(states=["queued", State.HELD], limit=1)] == [held.id]
+    wrong: dict[str, Any]
+    for wrong in ({"states": "nope"}, {"states": 1}, {"limit": -1}, {"limit": True}, {"tag": 1}, {"sort": 1}):
+        (key,) = wrong
+        with pytest.raises(UsageError, match=f"{key}: "):
+            queue.runs(**wrong)
+    with pytest.raises(RunError, match="none of 2 runs has 'nope'"):
+        queue.runs(sort="nope")
+    with pytest.raises(UsageError, match="queue: "):
+        queue.pause(cast("str", None))
 
 
 def test_a_script_queues_serves_waits_and_reads(queue: Client) -> None:
@@ -87,11 +128,13 @@ def test_events_are_told_from_the_call_on_as_they_happen(queue: Client) -> None:
 
 def test_a_wait_ends_at_its_deadline_and_where_only_a_person_can_help(queue: Client) -> None:
     run = queue.add("true", name="held", hold=True)
-    with pytest.raises(RunError, match="held cannot start"):
+    with pytest.raises(aqueue.StuckError, match="held cannot start") as stuck:
         queue.wait(run)
+    assert isinstance(stuck.value, RunError)
     queue.release(run)
-    with pytest.raises(TimeoutError, match=f"not ended after 0.01 s: {run.id}"):
+    with pytest.raises(TimeoutError, match=f"not ended after 0.01 s: {run.id}") as late:
         queue.wait(run, timeout=0.01)
+    assert isinstance(late.value, AqueueError)
     assert queue.wait([]) == []
     assert "no server is up" in (queue.why(run) or "")
 

@@ -2,13 +2,14 @@
 
 import sqlite3
 import threading
+from typing import Any
 
 import pytest
 
-from aqueue.errors import RunError
+from aqueue.errors import RunError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
-from aqueue.model.run import State
+from aqueue.model.run import State, Trigger
 from aqueue.model.task import Priority, Retries, Task
 from aqueue.store.database import connect, transaction
 from aqueue.store.store import Store
@@ -45,6 +46,18 @@ def test_a_run_is_remembered_with_all_that_its_task_says(book: Book) -> None:
     assert run.task == task
     assert (run.name, run.queue, run.priority, run.state) == ("train", "gpu", Priority.HIGH, State.QUEUED)
     assert (run.created_at, run.attempt, run.server) == (NOW, 0, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"env": {"A": 1}}, {"hold": "no"}, {"gpus": True}, {"command": "\udc80"}],
+    ids=str,
+)
+def test_a_task_that_could_not_be_read_back_is_refused_and_not_stored(book: Book, wrong: dict[str, Any]) -> None:
+    task = Task(**{"name": "task", "command": "true", "working_dir": "/", **wrong})
+    with pytest.raises(UsageError, match="the task cannot be stored: "):
+        book.store.submissions.add(task, NOW, trigger=Trigger.MANUAL)
+    assert book.store.runs.count() == 0
 
 
 def test_a_source_is_accepted_once_however_often_it_is_said(book: Book) -> None:
