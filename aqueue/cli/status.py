@@ -43,6 +43,8 @@ def status(directory: str | None, as_json: bool) -> None:
         say("no server is up; `aqueue serve` starts one")
     if seen.config.disabled_by and not seen.servers:
         say(f"queues are disabled ({seen.config.disabled_by}): nothing is started")
+    for run in seen.left_behind[:_MAX_ROWS]:
+        say(f"run {run.id} {run.name} is {run.state}, {run.reason}")
     for line in untaken_files.in_full(folder, seen.not_taken, *seen.rejected):
         say(line)
     if seen.schedules:

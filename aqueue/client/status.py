@@ -13,7 +13,7 @@ from aqueue.folder import rejected, server_locks
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import RejectedFile
 from aqueue.model.config import Config
-from aqueue.model.run import State
+from aqueue.model.run import Run, State
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
 
@@ -28,6 +28,7 @@ class Status(NamedTuple):
         gpus_seen_at: when a server looked at them; 0.0 if none has.
         not_taken: files that no server takes.
         rejected: how many files were, and the newest of them.
+        left_behind: runs that no server sees through, each with its reason.
     """
 
     moment: float
@@ -40,6 +41,7 @@ class Status(NamedTuple):
     schedules_as_json: list[dict[str, Any]]
     not_taken: list[Untaken]
     rejected: tuple[int, RejectedFile | None]
+    left_behind: list[Run]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `status --json` prints."""
@@ -70,6 +72,7 @@ def take_status(folder: Folder, warn: Warn, *, with_schedules: bool = True) -> S
         schedules = store.schedules.all()
         gpus, seen_at = stored_gpus_as_json(store, config)
         left = untaken(store, folder, config)
+        left_behind = store.servers.left_behind()
         schedules_as_json: list[dict[str, Any]] = []
         if with_schedules and schedules:
             from aqueue.client.schedule_views import all_as_json
@@ -86,6 +89,7 @@ def take_status(folder: Folder, warn: Warn, *, with_schedules: bool = True) -> S
         schedules_as_json,
         left,
         rejected.newest(folder),
+        left_behind,
     )
 
 

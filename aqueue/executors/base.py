@@ -58,7 +58,7 @@ class Executor(Protocol):
         """Give back what `prepare` has taken. Attempts go on."""
 
     def adopt(self, run: Run, handle: str | None, boot: str) -> Attempt:
-        """See an attempt through that a server has left which is gone, and return at once.
+        """See an attempt of this executor through that a server has left which is gone, and return at once.
 
         It may go on, be over, or never have begun; if it had not, it never will. Its outcome says which.
 

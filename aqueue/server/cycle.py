@@ -23,7 +23,7 @@ class Cycle:
 
     Args:
         server: the server's id.
-        executor: the name of the executor of claimed runs.
+        executor: the name of the executor of claimed and adopted runs.
         scheduler: updates schedules and makes due runs.
         check_liveness: returns which servers are up and which are gone; has no side effects.
     """
@@ -85,8 +85,8 @@ class Cycle:
         )
 
     def _adopt(self, store: Store, liveness: Liveness) -> list[AdoptedRun]:
-        left = store.servers.adopt(self._server, liveness.fresh, liveness.gone)
-        return [AdoptedRun(run, store.attempts.handle(run, self._executor), boot) for run, boot in left]
+        left = store.servers.adopt(self._server, liveness.fresh, liveness.gone, executor=self._executor)
+        return [AdoptedRun(run, store.attempts.handle(run), boot) for run, boot in left]
 
     def _accept(self, store: Store, file: ClaimedFile, now: float) -> Sequence[Accepted]:
         """Store the runs of a file and return them; nothing if the file was dealt with before."""

@@ -56,7 +56,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         schedules: the result for schedules.
         ended: the recorded outcomes, each with its run as it is now.
         liveness: the liveness of all servers; None if it was not checked.
-        adopted: the runs of servers that are gone.
+        adopted: the runs of servers that are gone, if this server has their executor.
         own_attempts: the run ids and attempt numbers that belong to this server according to the store; None if
             they were not read.
         claim: the result of the claim; None if no run could be claimed.

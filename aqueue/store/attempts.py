@@ -14,7 +14,8 @@ _END: Final = (
 )
 _FORGET: Final = "DELETE FROM attempts WHERE run = ? AND number = ?"
 _RECORD_HANDLE: Final = "UPDATE attempts SET handle = ? WHERE run = ? AND number = ?"
-_HANDLE: Final = "SELECT handle FROM attempts WHERE run = ? AND number = ? AND executor = ?"
+_EXECUTOR: Final = "SELECT executor FROM attempts WHERE run = ? AND number = ?"
+_HANDLE: Final = "SELECT handle FROM attempts WHERE run = ? AND number = ?"
 
 
 class Handle(NamedTuple):
@@ -48,9 +49,14 @@ class Attempts:
         """Record the handles of attempts."""
         self._execute_many(_RECORD_HANDLE, handles)
 
-    def handle(self, run: Run, executor: str) -> str | None:
-        """Return the handle of a run's last attempt; None if this executor has recorded none."""
-        found = self._execute(_HANDLE, (run.id, run.attempt, executor)).fetchone()
+    def executor(self, run: Run) -> str | None:
+        """Return the name of the executor of a run's last attempt; None if there is no attempt."""
+        found = self._execute(_EXECUTOR, (run.id, run.attempt)).fetchone()
+        return found[0] if found else None
+
+    def handle(self, run: Run) -> str | None:
+        """Return the handle of a run's last attempt, for its executor; None if none is recorded."""
+        found = self._execute(_HANDLE, (run.id, run.attempt)).fetchone()
         return found[0] if found else None
 
     def end(self, outcome: Outcome, reason: str | None) -> None:

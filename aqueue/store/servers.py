@@ -9,8 +9,9 @@ import msgspec
 from aqueue.model.run import NOT_YET, Run, State
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
+from aqueue.store.attempts import Attempts
 from aqueue.store.presence import clock_jump
-from aqueue.store.rows import SERVER, server_of, server_values
+from aqueue.store.rows import RUNS, SERVER, fetch_runs, server_of, server_values
 from aqueue.store.runs import Runs
 
 _ENTER: Final = (
@@ -25,6 +26,9 @@ _ASK_TO_STAY: Final = (
     "UPDATE servers SET wanted_at = ?, raised_to = max(raised_to, ?), stays_for = max(stays_for, ?) WHERE id = ?"
 )
 _ASK_TO_LEAVE: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NOT ?"
+_ADOPT: Final = "UPDATE runs SET server = ?, reason = NULL WHERE id = ?"
+_LEFT_BEHIND: Final = f"{RUNS} WHERE state = 'running' AND reason IS NOT NULL ORDER BY +id"
+_LEAVE_BEHIND: Final = "UPDATE runs SET reason = ? WHERE id = ? AND reason IS NOT ?"
 _RUNNING_ON: Final = "SELECT id, attempt FROM runs WHERE state = 'running' AND server = ?"
 _MOVE_WITH_CLOCK: Final = (
     "UPDATE runs SET ready_at = ready_at + :jump WHERE state = 'queued' AND ready_at < :not_yet",
@@ -42,10 +46,11 @@ class Servers:
         transaction: a connection inside a transaction; a writing one for all changes.
     """
 
-    def __init__(self, transaction: sqlite3.Connection, runs: Runs) -> None:
+    def __init__(self, transaction: sqlite3.Connection, runs: Runs, attempts: Attempts) -> None:
         self._transaction = transaction
         self._execute = transaction.execute
         self._runs = runs
+        self._attempts = attempts
 
     def all(self) -> list[Server]:
         """Return all recorded servers, including dead ones."""
@@ -74,12 +79,18 @@ class Servers:
         """Return the run ids and attempt numbers of a server."""
         return set(self._execute(_RUNNING_ON, (server,)))
 
-    def adopt(self, heir: str, fresh: Collection[str], gone: Collection[str]) -> list[tuple[Run, str]]:
-        """Assign the runs of gone and stale servers to `heir`.
+    def adopt(
+        self, heir: str, fresh: Collection[str], gone: Collection[str], *, executor: str = "local"
+    ) -> list[tuple[Run, str]]:
+        """Assign the runs of gone and stale servers to `heir`, if it has their executor.
+
+        Other runs stay assigned to their server: an executor would take another's attempt for lost, and the run
+        would be started again. If that server is gone, the reason of the run says so.
 
         Args:
             fresh: the ids of the servers with a fresh heartbeat, `heir` among them.
             gone: the ids of the servers that have exited; their records are removed.
+            executor: the name of the executor of `heir`.
 
         Returns:
             the runs, each with the boot in which its server started; empty if unknown.
@@ -87,12 +98,23 @@ class Servers:
         boots = {server.id: server.boot for server in self.all()}
         adopted = []
         for run in self._runs.in_state(State.RUNNING):
-            if run.server not in fresh:
-                self._execute("UPDATE runs SET server = ? WHERE id = ?", (heir, run.id))
-                adopted.append((msgspec.structs.replace(run, server=heir), boots.get(run.server or "", "")))
+            if run.server in fresh:
+                continue
+            started_by = self._attempts.executor(run)
+            if started_by == executor:
+                self._execute(_ADOPT, (heir, run.id))
+                one = msgspec.structs.replace(run, server=heir, reason=None)
+                adopted.append((one, boots.get(run.server or "", "")))
+            elif run.server in gone or run.server not in boots:
+                why = f"its server is gone; it waits for one that has its executor {started_by!r}"
+                self._execute(_LEAVE_BEHIND, (why, run.id, why))
         for server in gone:
             self.leave(server)
         return adopted
+
+    def left_behind(self) -> list[Run]:
+        """Return the running runs whose server is gone and whose executor no other server has had."""
+        return fetch_runs(self._transaction, _LEFT_BEHIND)
 
     # Requests to servers
 

@@ -37,7 +37,7 @@ class Store:
         self.queues = Queues(transaction)
         self.gpus = Gpus(transaction)
         self.snapshots = Snapshots(transaction)
-        self.servers = Servers(transaction, self.runs)
+        self.servers = Servers(transaction, self.runs, self.attempts)
         self.dependencies = Dependencies(transaction, self.runs)
         self.submissions = Submissions(transaction, self.runs, self.dependencies, self.snapshots)
         self.lifecycle = Lifecycle(transaction, self.runs, self.attempts, self.dependencies, self.gpus)

@@ -1,5 +1,7 @@
 """The server is killed without warning: nothing is lost, nothing runs twice, and every exit code is true."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -37,6 +39,33 @@ def test_a_run_lives_on_and_the_next_server_adopts_it(place: Place) -> None:
     row = place.becomes("long", "failed")
     assert (row["exit_code"], row["reason"], row["attempt"]) == (3, "exit code 3", 1)
     assert place.output(row) == "one\ntwo\n"
+    assert place.lines("ledger") == ["begun"]
+
+
+def test_an_attempt_of_an_executor_that_no_server_has_is_left_alone_and_shown(place: Place) -> None:
+    def started_by(executor: str) -> None:
+        with contextlib.closing(sqlite3.connect(place.state / "state.db", timeout=10.0)) as connection, connection:
+            connection.execute("UPDATE attempts SET executor = ?", (executor,))
+
+    place.drop("aqueue.yaml", "heartbeat: {interval: 0.1}\n")
+    server = place.serve()
+    place.task("long", f"echo begun >>ledger; {place.until('go')}; exit 3", "retries: 1")
+    eventually(lambda: place.lines("ledger") == ["begun"])
+    pid = place.becomes("long", "running")["pid"]
+    server.kill()
+    started_by("slurm")
+    next_server = place.serve()
+    why = "its server is gone; it waits for one that has its executor 'slurm'"
+    eventually(lambda: place.rows()["long"]["reason"] == why)
+    assert f"run 1 long is running, {why}" in place.run("status").splitlines()
+    assert f"running, {why}" in place.run("show", "1")
+    assert "adopted" not in next_server.text
+    # As if a server with that executor had come.
+    started_by("local")
+    next_server.says("adopted")
+    row = place.rows()["long"]
+    assert (row["state"], row["pid"], row["attempt"], row["reason"]) == ("running", pid, 1, None)
+    assert "executor" not in place.run("status")
     assert place.lines("ledger") == ["begun"]
 
 

@@ -47,9 +47,8 @@ class AttemptByHand:
 class ByHand:
     """An executor of such attempts."""
 
-    name = "by hand"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "by hand") -> None:
+        self.name = name
         self.attempts: dict[tuple[int, int], AttemptByHand] = {}
         """The last of each run and number."""
         self.adopted: list[tuple[int, str | None, str]] = []

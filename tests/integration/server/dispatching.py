@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -39,12 +39,25 @@ NO_LIMITS = Limits()
 
 
 class Dispatching:
-    """A dispatcher at work, and the store that it works on."""
+    """A dispatcher at work, and the store that it works on.
 
-    def __init__(self, folder: Folder, database: Database, limits: Limits) -> None:
+    Args:
+        others: the servers that are up beside it; any other is gone.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        database: Database,
+        limits: Limits,
+        server: str = HERE,
+        executor: str = "by hand",
+        others: Collection[str] = (),
+    ) -> None:
         self.clock = SetClock()
         self.slots = Slots()
-        self.executor = ByHand()
+        self.executor = ByHand(executor)
+        self._up = {server, *others}
         self.limits = limits
         self.is_over = False
         self.keeps_no_code = False
@@ -52,14 +65,14 @@ class Dispatching:
         self.notices: list[str] = []
         self._connection = connect(folder)
         self.store = Store(self._connection)
-        if self.store.servers.get(HERE) is None:
+        if self.store.servers.get(server) is None:
             self.store.servers.enter(
-                Server(id=HERE, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
+                Server(id=server, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
             )
         self.dispatcher = Dispatcher(
             folder=folder,
             database=database,
-            server=HERE,
+            server=server,
             limits=lambda: self.limits,
             check_liveness=self._check_liveness,
             clear_gone=lambda _: None,
@@ -91,8 +104,8 @@ class Dispatching:
         self.notices += [event.text for event in events if isinstance(event, Notice)]
 
     def _check_liveness(self, servers: Sequence[Server], now: float) -> Liveness:
-        gone = {one.id for one in servers} - {HERE}
-        return Liveness({HERE}, gone, 0.0, now + 1000.0)
+        gone = {one.id for one in servers} - self._up
+        return Liveness(self._up, gone, 0.0, now + 1000.0)
 
     def add(self, name: str, **changes: Any) -> Run:
         """Queue a run, and let the dispatcher know."""
@@ -128,10 +141,17 @@ class Dispatching:
 
 
 @asynccontextmanager
-async def dispatching(folder: Folder, limits: Limits = NO_LIMITS) -> AsyncIterator[Dispatching]:
+async def dispatching(
+    folder: Folder,
+    limits: Limits = NO_LIMITS,
+    *,
+    server: str = HERE,
+    executor: str = "by hand",
+    others: Collection[str] = (),
+) -> AsyncIterator[Dispatching]:
     """Dispatch, for as long as the block lasts."""
     database = await Database.open(folder)
-    one = Dispatching(folder, database, limits)
+    one = Dispatching(folder, database, limits, server, executor, others)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one.timer.run)

@@ -16,7 +16,7 @@ from aqueue.model.task import Retries
 from aqueue.policy.limits import Limits
 from aqueue.store.attempts import Handle
 from tests.integration.server.by_hand import ByHand
-from tests.integration.server.dispatching import Dispatching, dispatching
+from tests.integration.server.dispatching import HERE, Dispatching, dispatching
 from tests.unit.records import a_run
 from tests.waiting import eventually_async
 
@@ -95,6 +95,7 @@ async def test_a_defect_of_the_executor_concerns_that_run_alone(folder: Folder) 
 
 
 def left_by_a_server_that_is_gone(one: Dispatching, executor: str) -> Run:
+    # Nothing is awaited here: the dispatcher sees all of it at once.
     gone = Server(id="gone", pid=1, boot="its boot", jobs=1, started_at=0.0, heartbeat_at=1000.0)
     one.store.servers.enter(gone)
     run = one.add("train")
@@ -114,11 +115,49 @@ async def test_the_runs_of_a_server_that_is_gone_are_adopted_by_their_handles(fo
         assert [(past.number, past.exit_code) for past in one.store.runs.attempts(one.get(run))] == [(1, 0)]
 
 
-async def test_the_handle_of_another_executor_means_nothing(folder: Folder) -> None:
-    async with dispatching(folder) as one:
-        run = left_by_a_server_that_is_gone(one, "another")
-        await one.started(run)
-        assert one.executor.adopted == [(run.id, None, "its boot")]
+async def test_an_attempt_of_another_executor_is_left_to_a_server_that_has_it(folder: Folder) -> None:
+    async with dispatching(folder, Limits(jobs=2), others=["there"]) as one:
+        run = left_by_a_server_that_is_gone(one, "slurm")
+        await eventually_async(lambda: one.get(run).reason)
+        left = one.get(run)
+        assert (left.state, left.server, left.attempt) == (State.RUNNING, "gone", 1)
+        assert left.reason == "its server is gone; it waits for one that has its executor 'slurm'"
+        assert one.store.servers.get("gone") is None
+        assert [other.id for other in one.store.servers.left_behind()] == [run.id]
+        # That server is forgotten; what it left is not adopted later, either.
+        one.dispatcher.beat()
+        (await one.started(one.add("other"))).end()
+        assert not one.executor.adopted
+        async with dispatching(folder, server="there", executor="slurm", others=[HERE]) as other:
+            attempt = await other.started(run)
+            assert other.executor.adopted == [(run.id, "job 7", "")]
+            adopted = other.get(run)
+            assert (adopted.server, adopted.reason, adopted.attempt) == ("there", None, 1)
+            attempt.end()
+            await other.until(run, State.SUCCEEDED)
+        assert run.id not in {id_ for id_, _ in one.executor.attempts}
+        assert [past.number for past in one.store.runs.attempts(one.get(run))] == [1]
+
+
+async def test_each_of_two_servers_adopts_what_its_executor_has_started(folder: Folder) -> None:
+    async with (
+        dispatching(folder, server="one", executor="local", others=["other"]) as one,
+        dispatching(folder, server="other", executor="slurm", others=["one"]) as other,
+    ):
+        runs = {}
+        for executor in ("local", "slurm"):
+            one.add(executor, queue=executor)
+            (runs[executor],) = one.store.claims.claim(
+                "gone", Limits(jobs=2, serves=[executor]), 1.0, executor=executor
+            ).runs
+        for server in (one, other):
+            server.dispatcher.beat()
+        (await one.started(runs["local"])).end()
+        (await other.started(runs["slurm"])).end()
+        for run in runs.values():
+            assert (await one.until(run, State.SUCCEEDED)).attempt == 1
+        assert [id_ for id_, _ in one.executor.attempts] == [runs["local"].id]
+        assert [id_ for id_, _ in other.executor.attempts] == [runs["slurm"].id]
 
 
 async def test_an_attempt_has_its_row_from_its_claim_on_and_its_handle_with_whatever_comes_next(

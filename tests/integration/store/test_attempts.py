@@ -49,12 +49,14 @@ def test_the_end_that_another_server_recorded_stays(connection: sqlite3.Connecti
     assert rows(connection) == [(1, NOW, None, None, "local", None)]
 
 
-def test_a_handle_is_found_by_the_executor_that_gave_it(connection: sqlite3.Connection) -> None:
+def test_an_attempt_has_its_executor_at_once_and_its_handle_once_it_is_noted(
+    connection: sqlite3.Connection,
+) -> None:
     book, run = claimed(connection)
-    assert book.store.attempts.handle(run, "local") is None
+    assert book.store.attempts.executor(run) == "local"
+    assert book.store.attempts.handle(run) is None
     book.store.attempts.record_handles([Handle("4711", run.id, 1), Handle("4712", run.id, 2)])
-    assert book.store.attempts.handle(run, "local") == "4711"
-    assert book.store.attempts.handle(run, "slurm") is None
+    assert book.store.attempts.handle(run) == "4711"
 
 
 def test_the_start_of_one_that_goes_on_moves_with_the_clock(connection: sqlite3.Connection) -> None:

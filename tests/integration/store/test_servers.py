@@ -84,6 +84,30 @@ def test_a_run_of_a_server_that_left_is_adopted_too(book: Book) -> None:
     assert (run.server, boot) == ("heir", "")
 
 
+def test_a_run_whose_executor_the_heir_lacks_stays_with_its_server(book: Book) -> None:
+    for server in ("gone", "silent", "heir"):
+        book.enter(server)
+        book.add(server, queue=server)
+    for server in ("gone", "silent"):
+        book.store.claims.claim(server, Limits(serves=[server]), NOW, executor="slurm")
+    assert book.store.servers.adopt("heir", {"heir"}, {"gone"}) == []
+    (left,) = book.store.servers.left_behind()
+    assert (left.server, left.reason) == (
+        "gone",
+        "its server is gone; it waits for one that has its executor 'slurm'",
+    )
+    (silent,) = [run for run in book.store.runs.in_state(State.RUNNING) if run.server == "silent"]
+    assert silent.reason is None, "its server may go on"
+    # The other way round, too.
+    book.claim("heir")
+    assert [run.id for run, _ in book.store.servers.adopt("s", {"s"}, (), executor="slurm")] == [
+        left.id,
+        silent.id,
+    ]
+    assert book.get(left).reason is None
+    assert book.store.servers.left_behind() == []
+
+
 def test_an_adopted_run_fills_its_queue_and_counts_as_a_job_of_the_heir(book: Book) -> None:
     for name in ("same", "same", "other"):
         book.add(name)
