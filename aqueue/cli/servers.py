@@ -111,7 +111,7 @@ def _prepare_process() -> None:
     import gc
     import signal
 
-    from aqueue.executors.local.open_files import close_inherited_files_on_exec
+    from aqueue.server.open_files import close_inherited_files_on_exec
 
     close_inherited_files_on_exec()
     # A writer who opens a file that is being read for the inbox makes the kernel send this; see leases.

@@ -88,12 +88,12 @@ def _shared_names(tasks: Sequence[Task]) -> Iterator[str]:
 
 def _lines(tasks: Sequence[Task]) -> Iterator[str]:
     """Yield a warning for each list whose program is a whole command line, as if a list were several commands."""
-    from aqueue.executors.local import program_errors
+    from aqueue.executors.command import A_LIST, is_line
 
     for task in tasks:
-        if isinstance(task.command, str) or not program_errors.is_line(task.command):
+        if isinstance(task.command, str) or not is_line(task.command):
             continue
         program = task.command[0]
         if "${" in program or shutil.which(program) or (Path(task.working_dir) / program).exists():
             continue
-        yield f"{task.name}: there is no program {program!r}: {program_errors.A_LIST}"
+        yield f"{task.name}: there is no program {program!r}: {A_LIST}"

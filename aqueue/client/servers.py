@@ -23,13 +23,13 @@ from aqueue.client.session import (
 )
 from aqueue.client.without_room import dismiss_without_room
 from aqueue.errors import AqueueError, DiskFullError
-from aqueue.executors.local.procfs import is_alive
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.gpu import GpuId, owned
 from aqueue.model.run import State
 from aqueue.model.server import Leaving, Server
+from aqueue.processes import is_alive
 from aqueue.store.database import snapshot, transaction
 from aqueue.store.store import Store
 from aqueue.units import spell

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aqueue.client.session import Warn, reading
+from aqueue.executors import outside
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Attempt, Run, State
@@ -140,12 +141,7 @@ def pid(run: Run, folder: Folder) -> int | None:
     """Return the pid of the command of a run that is running."""
     if run.state is not State.RUNNING:
         return None
-    # Imported here because it is slow, and usually nothing is running.
-    from aqueue.executors import attempt_files
-    from aqueue.executors.local import procfs
-
-    fence = attempt_files.read_fence(folder.attempt(run.id, run.attempt))
-    return procfs.command_pid(fence.pid) if fence and fence.pid else None
+    return outside.command_pid(run, folder)
 
 
 def log(run: Run, folder: Folder) -> str | None:

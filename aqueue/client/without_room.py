@@ -1,10 +1,10 @@
 """Orders to servers while the disk is too full to write to the database."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from aqueue.client.session import config_or_default, living_servers, reading
 from aqueue.errors import DiskFullError
+from aqueue.executors import outside
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Leaving, Server
@@ -31,7 +31,9 @@ def cancel_without_room(folder: Folder, runs: Sequence[Run], error: DiskFullErro
     with reading(folder) as store:
         is_served = bool(living_servers(store, folder))
     if not is_served:
-        _stop(folder, running)
+        grace = config_or_default(folder).grace
+        for run in running:
+            outside.end(run, folder, grace)
     return left
 
 
@@ -59,21 +61,3 @@ def _give(folder: Folder, orders: Sequence[Order], error: DiskFullError) -> None
         raise error from None
     folder.ring()
     folder.notify_clients()
-
-
-def _stop(folder: Folder, runs: Sequence[Run]) -> None:
-    """End the attempts of runs without a server."""
-    # Imported here because it is rarely needed.
-    import anyio
-
-    from aqueue.executors import attempt_files
-    from aqueue.executors.local import adoption, process_table
-
-    grace = config_or_default(folder).grace
-    for run in runs:
-        attempt = folder.attempt(run.id, run.attempt)
-        fence = attempt_files.read_fence(attempt) or attempt_files.Fence(None, None)
-        found = adoption.find_by_pid(attempt, fence) or adoption.find_in(process_table.read(), attempt, fence)
-        if found is not None:
-            with found:
-                anyio.run(partial(found.end_group, grace))

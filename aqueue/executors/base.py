@@ -57,6 +57,9 @@ class Executor(Protocol):
     def close(self) -> None:
         """Give back what `prepare` has taken. Attempts go on."""
 
+    def others_are_serving(self) -> None:
+        """Take note that other servers are up, whose runs may be in the same working directories as those here."""
+
     def adopt(self, run: Run, handle: str | None, boot: str) -> Attempt:
         """See an attempt of this executor through that a server has left which is gone, and return at once.
 

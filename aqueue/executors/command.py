@@ -1,17 +1,22 @@
 """The command of an attempt: its arguments and its environment."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from aqueue.executors import command
 from aqueue.folder.layout import Folder
 from aqueue.formats.placeholders import fill_in, value_of
 from aqueue.model.run import Run
 from aqueue.model.task import Task, variable_of
 from aqueue.model.values import plain_text
+
+OWN_SHELL: Final = ""
+"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""
+
+A_LIST: Final = "a list is one command, and its program and each argument are an item of their own"
+"""The hint for a list whose program is a whole line, as if a list were several commands."""
 
 
 def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
@@ -37,9 +42,14 @@ def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
         return words
     # In a subshell, $$ would be the wrapper.
     if task.shell is None and "$$" not in task.command:
-        return [command.OWN_SHELL, task.command, *task.arguments]
+        return [OWN_SHELL, task.command, *task.arguments]
     shell = task.shell or "/bin/sh"
     return [shell, "-c", task.command, shell, *task.arguments]
+
+
+def is_line(command: Sequence[str]) -> bool:
+    """Return True for a list whose program has a blank in it, as a whole line of a shell has."""
+    return bool(command) and any(character.isspace() for character in command[0].strip())
 
 
 def environment(
@@ -124,7 +134,3 @@ def _gpu_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
         "NVIDIA_VISIBLE_DEVICES": gpus,
         "AQUEUE_GPUS": gpus,
     }
-
-
-OWN_SHELL: Final = ""
-"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""

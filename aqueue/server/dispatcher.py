@@ -55,7 +55,6 @@ class Dispatcher:
         clear_gone: removes the files of servers that are gone, once the store has forgotten them.
         executor: starts claimed runs.
         slots: the tokens that active attempts hold.
-        on_other_servers: is called in each cycle in which other servers are up.
         after_cycle: is called after each cycle, which may change `next_at`.
         scheduler: updates schedules and makes due runs.
         pins: keeps the code of due runs.
@@ -76,7 +75,6 @@ class Dispatcher:
         clear_gone: Callable[[Liveness], None],
         executor: Executor,
         slots: Slots,
-        on_other_servers: Callable[[], None],
         after_cycle: Callable[[], None],
         scheduler: Scheduler,
         pins: Pins,
@@ -94,7 +92,6 @@ class Dispatcher:
         self._limits = limits
         self._slots = slots
         self._after_cycle = after_cycle
-        self._on_other_servers = on_other_servers
         self._attempts = Attempts(executor, slots, clock, self._request_cycle)
         self._orders = LeftOrders(folder, server, self._attempts, leave, report)
         self._gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
@@ -284,7 +281,7 @@ class Dispatcher:
 
     def _follow_outlook(self, outlook: Outlook) -> None:
         if outlook.servers > 1:
-            self._on_other_servers()
+            self._executor.others_are_serving()
         self.has_schedules = outlook.has_schedules
         if self._attempts or outlook.busy or outlook.has_missed:
             self.idle_since = None

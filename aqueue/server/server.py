@@ -24,7 +24,6 @@ from aqueue.errors import (
     advice,
 )
 from aqueue.executors.local.executor import LocalExecutor
-from aqueue.executors.local.open_files import raise_limit
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import ServerLock
 from aqueue.formats.placeholders import OWN_VARIABLES
@@ -40,6 +39,7 @@ from aqueue.policy.limits import Limits
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
+from aqueue.server.open_files import raise_limit
 from aqueue.server.schedules import Scheduler
 from aqueue.server.settings import Options, Settings
 from aqueue.server.signals import obey_signals
@@ -176,7 +176,6 @@ class _Server:
             check_liveness=self._membership.check_liveness,
             clear_gone=self._membership.clear_gone,
             executor=executor,
-            on_other_servers=executor.have_company,
             slots=Slots(),
             after_cycle=lambda: self._timer.reschedule(),
             scheduler=Scheduler(folder, report),

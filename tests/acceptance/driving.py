@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from aqueue.executors.local.procfs import is_alive
+from aqueue.processes import is_alive
 from tests.acceptance.forking import Forked, can_fork, fork
 from tests.waiting import eventually
 

@@ -133,7 +133,7 @@ class LocalExecutor:
         """End the shells that wait for an attempt."""
         self._parking.close()
 
-    def have_company(self) -> None:
+    def others_are_serving(self) -> None:
         """Mark what runs here: other servers run something, in whatever directory."""
         for runner in self._running:
             runner.has_company = True

@@ -18,7 +18,8 @@ import anyio
 
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, handover, wrapper
-from aqueue.executors.local.procfs import all_pids, group_has_members, is_alive, is_wrapper
+from aqueue.executors.local.procfs import all_pids, group_has_members, is_wrapper
+from aqueue.processes import is_alive
 from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from aqueue.errors import EXHAUSTED
+from aqueue.processes import stat_fields
 
 _NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 """The errors of /proc for a process that is gone, or another user's; not those where files have run out."""
@@ -16,7 +17,7 @@ Identity = tuple[int, int]
 """The device and inode of a file."""
 
 _STARTED: Final = 19
-"""The place of a process's start among `_stat_fields`."""
+"""The place of a process's start among `stat_fields`."""
 
 
 def named_attempt(pid: int) -> bytes | None:
@@ -88,21 +89,6 @@ def is_locked_and_inherited(pid: int, descriptor: str) -> bool:
         return False
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     return "FLOCK" in fields.get("lock", "") and not int(fields.get("flags", "0"), 8) & os.O_CLOEXEC
-
-
-def is_alive(pid: int) -> bool:
-    """Return True if there is such a process, and it is not just waiting to be reaped."""
-    try:
-        return _stat_fields(pid)[0] not in "ZX"
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def command_pid(wrapper: int) -> int:
@@ -185,7 +171,7 @@ def standing(pid: int) -> Standing | None:
     """Return where a process stands; None if it is gone."""
     try:
         lines = _read(pid, "status").decode(errors="replace").splitlines()
-        fields = _stat_fields(pid)
+        fields = stat_fields(pid)
     except _NOT_OURS:
         return None
     numbers = {name: row for name, *row in map(str.split, lines) if name in ("NSpid:", "NSpgid:", "NSsid:")}
@@ -244,15 +230,10 @@ def is_wrapper(pid: int, attempt: str) -> bool:
 
 def _is_live_member(pid: int, group: int) -> bool:
     try:
-        state, _, member_of = _stat_fields(pid)[:3]
+        state, _, member_of = stat_fields(pid)[:3]
     except _NOT_OURS:
         return False
     return member_of == str(group) and state not in "ZX"
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """Return state, parent, group and so on of a process; the name before them may hold anything, even blanks."""
-    return _read(pid, "stat").decode(errors="replace").rpartition(") ")[2].split()
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from aqueue.executors.command import A_LIST, is_line
 from aqueue.folder import no_links
 
 NOT_STARTED: Final = (126, 127)
@@ -29,7 +30,6 @@ _COMPLAINT: Final = re.compile(
 _WRONG_OPTION: Final = re.compile(
     r"(?:illegal|invalid|unknown|unrecognized) option|cannot open \r|\r: No such file", re.IGNORECASE
 )
-A_LIST: Final = "a list is one command, and its program and each argument are an item of their own"
 _QUOTES: Final = "'\u2018\u2019`\""
 _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
@@ -94,11 +94,6 @@ def explain(name: str, command: str | Sequence[str], working_dir: str, path: str
     if not isinstance(command, str) and is_line(command) and name == command[0]:
         return f"there is no program {name!r}: {A_LIST}"
     return None
-
-
-def is_line(command: Sequence[str]) -> bool:
-    """Return True for a list whose program has a blank in it, as a whole line of a shell has."""
-    return bool(command) and any(character.isspace() for character in command[0].strip())
 
 
 def _about(name: str, file: Path) -> str | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from aqueue.executors.local.procfs import is_alive
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import ServerLock, forget, is_up, shortage_of
+from aqueue.processes import is_alive
 
 _SERVER = """\
 import sys, time

@@ -66,6 +66,9 @@ class ByHand:
     def close(self) -> None:
         """There is nothing to give back."""
 
+    def others_are_serving(self) -> None:
+        """Nothing runs in any directory."""
+
     def adopt(self, run: Run, handle: str | None, boot: str) -> AttemptByHand:
         self.adopted.append((run.id, handle, boot))
         return self._add(run, handle)

@@ -77,7 +77,6 @@ class Dispatching:
             check_liveness=self._check_liveness,
             clear_gone=lambda _: None,
             executor=self.executor,
-            on_other_servers=lambda: None,
             slots=self.slots,
             after_cycle=lambda: self.timer.reschedule(),
             scheduler=Scheduler(folder, self._report),

@@ -1,11 +1,7 @@
 """A dispatcher over a real store and an executor that runs nothing: it knows executors by their protocol alone."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
-import aqueue.server
 from aqueue.executors.base import Executor
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Queue
@@ -235,15 +231,3 @@ async def test_a_token_of_what_others_took_over_while_a_server_slept_is_no_defec
 def test_the_executor_of_these_tests_is_one() -> None:
     executor: Executor = ByHand()
     assert executor.name
-
-
-def test_only_what_composes_a_server_knows_which_executors_there_are() -> None:
-    package = Path(aqueue.server.__file__).parent
-    knows = {
-        path.name
-        for path in package.glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aqueue.executors.")
-        if node.module != "aqueue.executors.base"
-    }
-    assert knows == {"server.py"}

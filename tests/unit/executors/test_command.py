@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqueue.executors import command
-from aqueue.executors.command import arguments, environment
+from aqueue.executors.command import arguments, environment, is_line
 from aqueue.folder.layout import Folder
 from aqueue.formats.placeholders import UnknownNameError
 from aqueue.model.task import Task
@@ -169,3 +169,10 @@ def test_the_environment_of_the_server_stays_as_it_was() -> None:
     base = {"A": "0"}
     seen_by(a_task(params={"A": 1}, env={"B": "2"}), base)
     assert base == {"A": "0"}
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"), [(("a b",), True), (("a", "b c"), False), ((" a ",), False), ((), False)]
+)
+def test_a_program_with_a_blank_in_it_is_a_line(command: tuple[str, ...], is_one: bool) -> None:
+    assert is_line(command) is is_one

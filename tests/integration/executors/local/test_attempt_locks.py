@@ -19,12 +19,13 @@ from aqueue.executors import attempt_files
 from aqueue.executors.command import arguments, environment
 from aqueue.executors.local.attempt_locks import is_held
 from aqueue.executors.local.process_table import read
-from aqueue.executors.local.procfs import command_pid, group_has_members, is_alive
+from aqueue.executors.local.procfs import command_pid, group_has_members
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
 from aqueue.model.outcome import End
 from aqueue.model.run import Run
+from aqueue.processes import is_alive
 from tests.integration.attempts import DYING_SERVER, Attempts, Started
 from tests.integration.recording import claimed
 from tests.waiting import eventually, eventually_async

@@ -13,8 +13,9 @@ from aqueue.executors.attempt_files import Fence, close_fence, read_fence
 from aqueue.executors.local.attempt_locks import HeldError
 from aqueue.executors.local.process import Process, find
 from aqueue.executors.local.process_table import read
-from aqueue.executors.local.procfs import command_pid, group_has_members, is_alive
+from aqueue.executors.local.procfs import command_pid, group_has_members
 from aqueue.executors.local.wrapper import FENCED
+from aqueue.processes import is_alive
 from tests.integration.attempts import Attempts
 from tests.waiting import eventually
 

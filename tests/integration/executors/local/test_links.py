@@ -11,10 +11,10 @@ import pytest
 
 from aqueue.clock import Clock, boot
 from aqueue.executors import attempt_files, long_logs
-from aqueue.executors.local.procfs import is_alive
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
+from aqueue.processes import is_alive
 from tests.integration.attempts import Attempts
 from tests.integration.recording import claimed
 from tests.waiting import eventually, eventually_async

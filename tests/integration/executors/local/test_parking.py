@@ -17,10 +17,11 @@ from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local import attempt_locks
 from aqueue.executors.local.executor import LocalExecutor
 from aqueue.executors.local.parking import ParkedShell, Parking
-from aqueue.executors.local.procfs import is_alive, named_attempt
+from aqueue.executors.local.procfs import named_attempt
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.outcome import End
+from aqueue.processes import is_alive
 from tests.integration.attempts import Attempts
 from tests.integration.recording import claimed
 from tests.waiting import eventually

@@ -18,11 +18,12 @@ from aqueue.clock import Clock, boot
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.command import arguments, environment
 from aqueue.executors.local import attempt_locks, process_table, remains
-from aqueue.executors.local.procfs import is_alive, session_of
+from aqueue.executors.local.procfs import session_of
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from aqueue.model.run import Run
+from aqueue.processes import is_alive
 from tests.acceptance.mounting import bind_mount
 from tests.integration.attempts import DYING_SERVER, Attempts, Started
 from tests.integration.recording import claimed

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from aqueue.clock import Clock
-from aqueue.executors.local.procfs import group_has_members, is_alive
+from aqueue.executors.local.procfs import group_has_members
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 from aqueue.policy.retry import explain
+from aqueue.processes import is_alive
 from tests.integration.recording import claimed
 from tests.waiting import eventually_async
 

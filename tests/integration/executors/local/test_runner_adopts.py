@@ -16,12 +16,13 @@ import pytest
 
 from aqueue.clock import Clock, boot
 from aqueue.executors.command import arguments, environment
-from aqueue.executors.local.procfs import command_pid, group_has_members, is_alive
+from aqueue.executors.local.procfs import command_pid, group_has_members
 from aqueue.executors.local.runner import Runner
 from aqueue.executors.local.wrapper import FENCED
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from aqueue.model.run import Run
+from aqueue.processes import is_alive
 from tests.integration.attempts import Attempts, Started
 from tests.integration.recording import claimed
 from tests.waiting import eventually, eventually_async

@@ -17,12 +17,12 @@ from aqueue.clock import Clock
 from aqueue.executors.attempt_files import read_fence
 from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local import wrapper
-from aqueue.executors.local.open_files import raise_limit
 from aqueue.executors.local.runner import Runner
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
 from aqueue.isolation.checkout import errors, git
 from aqueue.model.outcome import End
+from aqueue.server.open_files import raise_limit
 from tests.integration.attempts import Attempts
 from tests.integration.recording import claimed
 from tests.limits import few_processes

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aqueue.executors.local.process import end_group
-from aqueue.executors.local.procfs import group_has_members, is_alive
+from aqueue.executors.local.procfs import group_has_members
+from aqueue.processes import is_alive
 from tests.integration.attempts import Attempts
 
 FEW_SECONDS = 30.0

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
-from aqueue.executors.local.program_errors import A_LIST, explain, is_line
+from aqueue.executors.command import A_LIST
+from aqueue.executors.local.program_errors import explain
 
 
 def test_a_list_whose_program_is_a_whole_line_is_told_what_a_list_is(tmp_path: Path) -> None:
@@ -12,10 +11,3 @@ def test_a_list_whose_program_is_a_whole_line_is_told_what_a_list_is(tmp_path: P
     assert said == f"there is no program 'echo a': {A_LIST}"
     assert explain("echo a", "'echo a' b", str(tmp_path), "/bin") is None
     assert explain("nope", ("nope", "echo b"), str(tmp_path), "/bin") is None
-
-
-@pytest.mark.parametrize(
-    ("command", "is_one"), [(("a b",), True), (("a", "b c"), False), ((" a ",), False), ((), False)]
-)
-def test_a_program_with_a_blank_in_it_is_a_line(command: tuple[str, ...], is_one: bool) -> None:
-    assert is_line(command) is is_one
