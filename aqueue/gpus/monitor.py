@@ -49,6 +49,7 @@ class GpuMonitor:
         self._warned_of: set[int] = set()
         self._renewed_at = -math.inf
         self._is_reading = False
+        self._is_loaded = False
         self._pause = FIRST_PAUSE
         self._read_at = -math.inf
         self._is_vetoed = False
@@ -114,16 +115,23 @@ class GpuMonitor:
             return math.inf
         return max(0.0, self._read_at + self._pause - self._clock.monotonic())
 
-    async def close_when_idle(self) -> None:
-        """Unload the driver's library whenever it has been idle for `IDLE_SECONDS`; runs until cancelled."""
-        try:
-            while True:
-                left = self._read_at + IDLE_SECONDS - self._clock.monotonic()
-                await anyio.sleep(IDLE_SECONDS if left <= 0 else left)
-                if self._read_at + IDLE_SECONDS <= self._clock.monotonic() and not self._is_reading:
-                    self._gpus.close()
-        finally:
-            self._gpus.close()
+    @property
+    def idle_at(self) -> float:
+        """Return when, on the monotonic clock, the driver's library has been idle for `IDLE_SECONDS`.
+
+        Infinity while the GPUs are read, and while the library is not loaded.
+        """
+        return self._read_at + IDLE_SECONDS if self._is_loaded and not self._is_reading else math.inf
+
+    async def close_if_idle(self) -> None:
+        """Unload the driver's library, if it is idle."""
+        if self.idle_at <= self._clock.monotonic():
+            self.close()
+
+    def close(self) -> None:
+        """Unload the driver's library; the next reading loads it again."""
+        self._is_loaded = False
+        self._gpus.close()
 
     async def _read(self) -> None:
         now = self._clock.monotonic()
@@ -132,6 +140,7 @@ class GpuMonitor:
             if self._is_vetoed:
                 self._gpus.close()
             self._renewed_at = now
+        self._is_loaded = True
         try:
             reading = await self._gpus.read()
         finally:

@@ -94,7 +94,7 @@ class Dispatcher:
         self._after_cycle = after_cycle
         self._attempts = Attempts(executor, slots, clock, self._request_cycle)
         self._orders = LeftOrders(folder, server, self._attempts, leave, report)
-        self._gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
+        self.gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
         self._scheduler = scheduler
         self._code = CodeKeeper(pins, self.wake, report)
         self._apply_record = apply_record
@@ -102,7 +102,7 @@ class Dispatcher:
         self._report = report
         self._deliveries = Deliveries(self._request_cycle)
         self._pending = PendingInput(self._deliveries, self._attempts, self._orders, self._code, clock)
-        self._reporter = ResultReporter(folder, self._gpus, scheduler, report)
+        self._reporter = ResultReporter(folder, self.gpus, scheduler, report)
         self._awake = anyio.Event()
         self._timing = CycleTiming(clock.now)
         self.next_at = math.inf
@@ -168,15 +168,14 @@ class Dispatcher:
         finally:
             self._deliveries.close()
             self._executor.close()
+            self.gpus.close()
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._gpus.close_when_idle)
             while True:
                 # Replaced before the cycle reads anything, so that an event during the cycle causes another.
                 self._awake = anyio.Event()
-                pause = await self._do_cycle(tasks)
-                self.next_at = self._clock.monotonic() + pause
+                self.next_at = await self._do_cycle(tasks) + self._clock.monotonic()
                 if self.is_draining and self._can_leave():
                     # Only attempts that other servers took over are left.
                     tasks.cancel_scope.cancel()
@@ -198,9 +197,8 @@ class Dispatcher:
         has_room = self._headroom.has_room()
         cycle_input = self._take_input(ended, has_room=has_room)
         try:
-            result = await self._database.write(
-                partial(self._cycle.do, cycle_input), is_small=cycle_input.is_small
-            )
+            do = partial(self._cycle.do, cycle_input)
+            result = await self._database.write(do, is_small=cycle_input.is_small)
         except (DiskFullError, BusyError) as error:
             self._put_back(cycle_input, error)
             return DISK_FULL_PAUSE
@@ -216,7 +214,7 @@ class Dispatcher:
             outcomes,
             msgspec.structs.replace(limits, runs=max_runs),
             self._timing,
-            self._gpus.view if has_room else None,
+            self.gpus.view if has_room else None,
             stays=not self.is_draining,
         )
 
@@ -250,8 +248,8 @@ class Dispatcher:
         self._deliveries.answer(result)
         self._reporter.report(cycle_input, result)
         if cycle_input.gpu_view is not None and result.claim is not None:
-            self._gpus.warn(result.claim.reading, self._limits().rules)
-            self._gpus.follow(cycle_input.gpu_view, result.claim, tasks)
+            self.gpus.warn(result.claim.reading, self._limits().rules)
+            self.gpus.follow(cycle_input.gpu_view, result.claim, tasks)
         if result.liveness is not None:
             self._clear_gone(result.liveness)
         for one in result.adopted:
@@ -293,4 +291,4 @@ class Dispatcher:
         left = self._timing.seconds_left(includes_stale_servers=not self.is_draining)
         if self.is_draining:
             return left
-        return min(left, self._gpus.seconds_left(), self._headroom.seconds_left())
+        return min(left, self.gpus.seconds_left(), self._headroom.seconds_left())

@@ -199,6 +199,7 @@ class _Server:
                 # A due schedule, a retry, a server that becomes stale, a GPU to read again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
                 Alarm(self._idling.moment, self._idling.leave),
+                Alarm(lambda: self._dispatcher.gpus.idle_at, self._dispatcher.gpus.close_if_idle),
             ],
         )
 

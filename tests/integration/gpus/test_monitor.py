@@ -8,8 +8,14 @@ import pytest
 
 from aqueue.clock import Clock
 from aqueue.folder.layout import Folder
-from aqueue.gpus import monitor as module
-from aqueue.gpus.monitor import FIRST_PAUSE, LONGEST_PAUSE, PROMPT_SECONDS, WITHOUT_DRIVER, GpuMonitor
+from aqueue.gpus.monitor import (
+    FIRST_PAUSE,
+    IDLE_SECONDS,
+    LONGEST_PAUSE,
+    PROMPT_SECONDS,
+    WITHOUT_DRIVER,
+    GpuMonitor,
+)
 from aqueue.gpus.probe import Gpus
 from aqueue.model.claim import ClaimResult, GpuView
 from aqueue.model.config import Rules
@@ -164,36 +170,32 @@ async def test_nobody_looks_twice_at_once_and_what_was_decided_without_the_last_
     assert world.watch.view.is_news
 
 
-async def test_the_library_is_let_go_of_when_nobody_has_needed_it_for_a_while(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
+async def test_the_library_is_let_go_of_when_nobody_has_needed_it_for_a_while(world: World) -> None:
+    assert math.isinf(world.watch.idle_at), "it is not loaded"
     await world.round(needs_reading=True)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(world.watch.close_when_idle)
-        await anyio.sleep(0.15)
-        assert world.gpus.closed == 0
-        world.clock.time += 1
-        await eventually_async(lambda: world.gpus.closed > 0)
-        world.gpus.closed = 0
-        tasks.cancel_scope.cancel()
+    assert world.watch.idle_at == world.clock.monotonic() + IDLE_SECONDS
+    await world.watch.close_if_idle()
+    assert world.gpus.closed == 0
+    world.clock.time += IDLE_SECONDS
+    await world.watch.close_if_idle()
     assert world.gpus.closed == 1
+    assert math.isinf(world.watch.idle_at)
+    await world.round(needs_reading=True)
+    assert world.watch.idle_at == world.clock.monotonic() + IDLE_SECONDS
 
 
-async def test_the_library_is_kept_while_somebody_looks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.02)
+async def test_the_library_is_kept_while_somebody_looks(world: World) -> None:
+    await world.round(needs_reading=True)
     world.gpus.may_answer = anyio.Event()
     async with anyio.create_task_group() as tasks:
         world.watch.follow(world.watch.view, ClaimResult([], None, needs_reading=True), tasks)
-        await eventually_async(lambda: world.gpus.readings == 1)
-        tasks.start_soon(world.watch.close_when_idle)
-        await anyio.sleep(0.1)
+        await eventually_async(lambda: world.gpus.readings == 2)
+        world.clock.time += 2 * IDLE_SECONDS
+        assert math.isinf(world.watch.idle_at)
+        await world.watch.close_if_idle()
         assert world.gpus.closed == 0
         world.gpus.may_answer.set()
-        await eventually_async(lambda: world.woken)
-        world.clock.time += 1
-        await eventually_async(lambda: world.gpus.closed > 0)
-        tasks.cancel_scope.cancel()
+    assert world.watch.idle_at == world.clock.monotonic() + IDLE_SECONDS
 
 
 async def test_of_runs_that_ask_for_more_than_there_is_the_server_speaks_once(world: World) -> None:
