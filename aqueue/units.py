@@ -1,7 +1,7 @@
 """Sizes, durations, counts and lists as people write them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
@@ -124,6 +124,16 @@ def named(noun: str, names: Sequence[str], most: int) -> str:
     ('run 3', 'runs 3, 4 and 1 more')
     """
     return f"{plural(len(names), noun, noun + 's')} {listed(names, most)}"
+
+
+def listed_gpus(labels: Iterable[str]) -> str:
+    """Return GPUs by their labels.
+
+    >>> listed_gpus(["0"]), listed_gpus(["0", "1", "2"])
+    ('GPU 0', 'GPUs 0, 1 and 2')
+    """
+    *others, last = labels
+    return f"GPUs {', '.join(others)} and {last}" if others else f"GPU {last}"
 
 
 def counted(number: int, noun: str) -> str:

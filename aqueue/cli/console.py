@@ -18,7 +18,7 @@ from aqueue.model.events import (
     ScheduleChanged,
 )
 from aqueue.model.run import State
-from aqueue.units import spell
+from aqueue.units import listed_gpus, spell
 from aqueue.visible import visible_line
 
 _COLOURS = {
@@ -108,7 +108,7 @@ def _describe(event: Event, verbose: bool) -> tuple[str, str]:
             return "accepted", f"{what}{where} ({source}){', held' if held else ''}"
         case RunStarted(run=run, adopted=adopted):
             again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-            where = f" on GPU {', '.join(gpu.label for gpu in run.gpus)}" if run.gpus else ""
+            where = f" on {listed_gpus(gpu.label for gpu in run.gpus)}" if run.gpus else ""
             more = f": {_shown(run.task.command)}" if verbose else ""
             return ("adopted" if adopted else "started"), f"{run.id} {run.name}{where}{again}{more}"
         case RunEnded(run=run, seconds=seconds):

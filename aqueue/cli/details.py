@@ -16,7 +16,7 @@ from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
-from aqueue.units import listed, spell, spell_size
+from aqueue.units import listed, listed_gpus, spell, spell_size
 
 _MAX_NAMED = 5
 
@@ -37,7 +37,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     facts = {
         "run": f"{found.id}  {found.name}:{found.run_id}",
         "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
-        "waits for": wait,
+        "waiting": wait and wait.removeprefix("waits "),
         "after": _named(after),
         "group": found.task.group,
         "queue": f"{found.queue}, priority {found.priority.word}",
@@ -66,7 +66,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
     for attempt in attempts if len(attempts) > 1 else ():
         end = "running" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
-        where = f"  on GPU {_labels(attempt.gpus)}" if attempt.gpus else ""
+        where = f"  on {listed_gpus(gpu.label for gpu in attempt.gpus)}" if attempt.gpus else ""
         say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
     for attempt in attempts:
         if path := views.checkout(found, attempt.number, folder):

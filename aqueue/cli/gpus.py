@@ -23,7 +23,8 @@ def gpus(directory: str | None, as_json: bool) -> None:
     if as_json:
         tables.print_json(seen.as_json())
         return
-    if seen.problem is not None:
+    # GPUs that are declared in aqueue.yaml need no driver.
+    if seen.problem is not None and not seen.gpus:
         say(seen.problem)
     for gpu in seen.gpus:
         _print(gpu)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from aqueue import units
-from aqueue.model.basics import is_name
+from aqueue.model.basics import MAX_NAME, is_name
 from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
 from aqueue.units import SIZE, parse_size
 
@@ -49,7 +49,7 @@ class _Name(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not is_name(value):
-            self.fail(f"'{value}' must be 1 to 64 letters, digits, '_', '.' or '-'", param, ctx)
+            self.fail(f"invalid name '{value}': use 1 to {MAX_NAME} letters, digits, '_', '.' or '-'", param, ctx)
         return str(value)
 
 

@@ -13,6 +13,7 @@ from aqueue.cli.options import DURATION, F, directory_option
 from aqueue.cli.output import note, report
 from aqueue.client import actions, pruning
 from aqueue.client.actions import Which
+from aqueue.model.basics import NO_SERVER
 from aqueue.model.run import Run, State
 from aqueue.units import counted, plural
 
@@ -50,7 +51,7 @@ def cancel(directory: str | None, which: Which) -> None:
         if state in (State.SUCCEEDED, State.FAILED):
             note(f"run {run.id} is {state} again: its retry was cancelled")
     if State.RUNNING in cancelled.states and not cancelled.is_served:
-        note("no server is up: running tasks are stopped once `aqueue serve` starts one")
+        note(f"{NO_SERVER}: running tasks are stopped once you run `aqueue serve`")
     say_aborted_with(len(cancelled.runs), cancelled.dependents)
 
 
@@ -101,7 +102,7 @@ def prune(directory: str | None, keep: float | None) -> None:
     pruned = pruning.prune(find_folder(directory), keep, say_warning)
     report(f"{counted(pruned.runs, 'run')} deleted")
     if pruned.bytes_left >= _MUCH:
-        how = "; to free it, run `aqueue prune` while no server is up" if pruned.is_served else ""
+        how = "; to free it, run `aqueue prune` while no server is running" if pruned.is_served else ""
         note(f"{pruned.bytes_left >> 20} MiB of {pruned.database} stay reserved for later runs{how}")
 
 

@@ -50,7 +50,7 @@ def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]
         yield "next", f"paused; `aqueue resume --schedule {stored.name}` resumes it"
     else:
         is_due = stored.next_due is not None and stored.next_due <= now()
-        never = "once a server is up" if is_due else "never again"
+        never = "once a server is running" if is_due else "never again"
         yield (
             "next",
             ", ".join(schedule_views.at_home(schedule, due) for due in schedule_views.upcoming(stored)) or never,

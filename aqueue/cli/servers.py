@@ -16,6 +16,7 @@ from aqueue.client import servers, session
 from aqueue.client.servers import Serving
 from aqueue.errors import FolderError
 from aqueue.folder.layout import Folder
+from aqueue.model.basics import NO_SERVER
 from aqueue.units import counted
 
 
@@ -177,5 +178,5 @@ def stop(directory: str | None, kill: bool, quiet: bool, verbose: bool) -> None:
         goes_on = (
             f"; {counted(orphans, 'run')} without a server until `aqueue serve` starts one" if orphans else ""
         )
-        report(f"no server is up{goes_on}")
+        report(f"{NO_SERVER}{goes_on}")
     servers.wait_until_gone(folder, dismissed.servers, report)

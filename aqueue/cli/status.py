@@ -16,9 +16,10 @@ from aqueue.cli.output import say
 from aqueue.cli.plain_table import Table
 from aqueue.client.session import now
 from aqueue.client.status import take_status
+from aqueue.model.basics import NO_SERVER
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
-from aqueue.units import counted, spell
+from aqueue.units import counted, listed_gpus, spell
 
 _OLD_LOOK = 60.0
 
@@ -40,7 +41,7 @@ def status(directory: str | None, as_json: bool) -> None:
     for server, hindrance in seen.servers:
         say(_described(server, seen.config.stale_after, seen.moment, hindrance))
     if not seen.servers:
-        say("no server is up; `aqueue serve` starts one")
+        say(f"{NO_SERVER}; `aqueue serve` starts one")
     if seen.config.disabled_by and not seen.servers:
         say(f"queues are disabled ({seen.config.disabled_by}): nothing is started")
     for run in seen.left_behind[:_MAX_ROWS]:
@@ -86,11 +87,14 @@ def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _described(server: Server, stale_after: float, moment: float, hindrance: str) -> str:
-    parts = [f"up for {spell(max(moment - server.started_at, 0))}", f"{server.max_jobs} at a time"]
+    parts = [
+        f"up for {spell(max(moment - server.started_at, 0))}",
+        f"up to {counted(server.max_jobs, 'run')} at a time",
+    ]
     if server.queues is not None:
         parts.append(f"only {', '.join(server.queues)}")
     for ids in server.owns:
-        parts.append(f"only GPU {', '.join(map(str, ids)) or 'none'}")
+        parts.append(f"only {listed_gpus(map(str, ids))}" if ids else "no GPU")
     if server.disabled_by is not None:
         parts.append(f"starts nothing but schedules: queues are disabled ({server.disabled_by})")
     if hindrance:

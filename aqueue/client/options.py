@@ -47,7 +47,7 @@ def wishes_of(options: Options) -> Wishes:
     """
     priority, gpus, memory = options["priority"], options["gpus"], options["gpu_memory"]
     if priority not in (None, "high", "low"):
-        raise UsageError(f"priority: {priority!r} is not valid", "use 'high' or 'low'")
+        raise UsageError(f"unknown priority {priority!r}", "use 'high' or 'low'")
     if isinstance(gpus, bool) or (isinstance(gpus, int) and not 0 <= gpus <= MAX_GPUS):
         raise invalid("gpus", gpus, f"a number up to {MAX_GPUS}, or {_IDS}")
     return Wishes(

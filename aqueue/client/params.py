@@ -62,7 +62,8 @@ class Params(msgspec.Struct, frozen=True):
         if (self.samples, self.seed) != (None, None) and not any(
             self._swept(one, requests).sweep for one in requests
         ):
-            raise UsageError("--samples, --seed: there is no sweep", "give several values: -- 'lr=uniform(0, 1)'")
+            option = "--seed" if self.samples is None else "--samples"
+            raise UsageError(f"{option} needs a param with several values", "give one: -- 'lr=uniform(0, 1)'")
         from aqueue.model.sweep import SAMPLES_HINT, SweepError
 
         try:
@@ -164,7 +165,7 @@ def _axis(key: str, written: str) -> "Axis | None":
 
 
 def _value(key: str, written: str) -> Value:
-    from aqueue.formats.lookalikes import meant_by
+    from aqueue.formats.lookalikes import kind_of, meant_by
     from aqueue.formats.yaml_document import quoted
     from aqueue.formats.yaml_values import parse_value
 
@@ -176,12 +177,12 @@ def _value(key: str, written: str) -> Value:
     as_text = f"for one text, write {_as_text(key, written)}"
     if _SEVERAL.fullmatch(written):
         raise UsageError(
-            f"{shlex.quote(word)} is one word but looks like several",
+            f"{shlex.quote(word)} is read as one param, not several",
             f"for several params, write {word}; {as_text}",
         )
     if meant := meant_by(written):
         hint = f"for several, write '{key}={meant}'; {as_text}"
-        raise UsageError(f"{word} is one value but looks like several", hint)
+        raise UsageError(f"{word} is read as one text value, not {kind_of(meant)}", hint)
     return parse_value(written)
 
 

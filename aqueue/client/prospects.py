@@ -5,6 +5,7 @@ from collections.abc import Collection
 from aqueue.client import signs_of_life
 from aqueue.client.session import awake_and_silent, config_or_default
 from aqueue.folder.layout import Folder
+from aqueue.model.basics import NO_SERVER
 from aqueue.model.config import Config
 from aqueue.model.run import State
 from aqueue.model.task import Task
@@ -23,8 +24,8 @@ def unseen(store: Store, where: Folder) -> str | None:
     if awake:
         return None
     if silent:
-        return f"server {silent[0].pid} is not responding: its end is known once a server is"
-    return "no server is up: its end is known once `aqueue serve` runs again"
+        return f"server {silent[0].pid} is not responding: its end is recorded once a server responds"
+    return f"{NO_SERVER}: its end is recorded once you run `aqueue serve`"
 
 
 def unattended(store: Store, where: Folder, ids: Collection[int]) -> str | None:

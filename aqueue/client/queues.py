@@ -43,7 +43,7 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
     with changing(folder) as store:
         run = store.queues.first(queue) if written is None else _queued(store.runs.resolve(written), queue)
         if run is None:
-            raise QueueError(f"queue {queue} is empty", "`aqueue status` shows the others")
+            raise QueueError(f"no queued runs in queue {queue!r}", "`aqueue status` lists the queues")
         source = store.runs.source(run)
         dependents = store.dependencies.dependents([run])
         is_forgotten = store.lifecycle.dequeue(run, "dequeued", now())

@@ -32,7 +32,7 @@ from aqueue.model.server import Leaving, Server
 from aqueue.processes import is_alive
 from aqueue.store.database import snapshot, transaction
 from aqueue.store.store import Store
-from aqueue.units import spell
+from aqueue.units import counted, spell
 
 IDLE_SECONDS: Final = 10.0
 """Seconds without work after which a background server exits by default, as DVC's workers do."""
@@ -213,11 +213,12 @@ def _stays(serving: Serving) -> str:
 def _changed(server: Server, jobs: int | None) -> str:
     if server.disabled_by is not None:
         return f", but starts nothing: queues are disabled ({server.disabled_by})"
+    most = f"up to {counted(server.max_jobs, 'run')} at a time"
     if jobs is None or jobs == server.max_jobs:
-        return f", {server.max_jobs} at a time"
+        return f", {most}"
     if jobs < server.max_jobs:
-        return f", {server.max_jobs} at a time: nothing changed"
-    return f": {jobs} at a time now, {server.max_jobs} before"
+        return f", {most}: nothing changed"
+    return f": up to {counted(jobs, 'run')} at a time now, {server.max_jobs} before"
 
 
 def _does_for(server: Server, serving: Serving) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
+from aqueue.model.basics import NO_SERVER
 
 # As in `typing`, which takes a while to import.
 TYPE_CHECKING = False
@@ -34,9 +35,9 @@ def parted(servers: "Iterable[S]", where: Folder, moment: float, stale_after: fl
 def unserved(awake: "Sequence[Server | Presence]", silent: "Sequence[Server | Presence]") -> str | None:
     """Return why a run will have to wait for a server; None if one is there."""
     if silent and not awake:
-        return f"server {silent[0].pid} is not responding: it waits until one does"
+        return f"server {silent[0].pid} is not responding: queued runs start once a server responds"
     if not awake:
-        return "no server is up: it waits until `aqueue serve` starts one"
+        return f"{NO_SERVER}: queued runs start once you run `aqueue serve`"
     if all(server.leaving is not None for server in awake):
-        return f"server {awake[0].pid} is stopping: it waits until `aqueue serve` starts another"
+        return f"server {awake[0].pid} is stopping: queued runs start once you run `aqueue serve`"
     return None

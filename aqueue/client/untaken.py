@@ -9,6 +9,7 @@ from aqueue.client.session import awake_and_silent, config_or_default, reading
 from aqueue.folder import linked, trust
 from aqueue.folder.layout import Folder, printable
 from aqueue.intake import overlooked
+from aqueue.model.basics import NO_SERVER
 from aqueue.model.config import Config
 from aqueue.store.store import Store
 
@@ -56,7 +57,7 @@ def untaken(store: Store, folder: Folder, config: Config) -> list[Untaken]:
             why = f"{name} is not taken: queues are disabled ({config.disabled_by})"
             others.append(Untaken(name, why, Kind.REFUSED))
         elif not awake:
-            server = f"server {silent[0].pid} is not responding" if silent else "no server is up"
+            server = f"server {silent[0].pid} is not responding" if silent else NO_SERVER
             others.append(Untaken(name, f"{name} is not taken yet: {server}", Kind.WAITS))
     return sorted(others, key=lambda one: one.file)
 

@@ -61,6 +61,15 @@ def meant_by_axis(text: str) -> str:
     return meant_by(text)
 
 
+def kind_of(meant: str) -> str:
+    """Return the kind of the values that `meant_by` has found, in words.
+
+    >>> kind_of("range(1, 6)"), kind_of("[0.1, 0.01]")
+    ('a range', 'a list')
+    """
+    return "a range" if meant.startswith("range(") else "a list" if meant.startswith("[") else "several values"
+
+
 def lacks_comma(text: str) -> bool:
     """Return True if a text is numbers separated only by blanks, as in [0.1 0.01]."""
     return _BLANKS.fullmatch(text.strip()) is not None

@@ -6,7 +6,15 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from aqueue.errors import FileError
-from aqueue.formats.lookalikes import GUILD, between_colons, from_guild, lacks_comma, meant_by, meant_by_axis
+from aqueue.formats.lookalikes import (
+    GUILD,
+    between_colons,
+    from_guild,
+    kind_of,
+    lacks_comma,
+    meant_by,
+    meant_by_axis,
+)
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import read
 from aqueue.formats.yaml_values import describe
@@ -95,7 +103,7 @@ def refuse_lacking_comma(elements: Sequence[Any], is_quoted: Callable[[int], boo
     for index, element in enumerate(elements):
         if isinstance(element, str) and lacks_comma(element) and not is_quoted(index):
             hint = f"write commas: [{', '.join(element.split())}]; if it is text, put it in quotes"
-            raise SweepError(f"{describe(element)} is one value, a text; {hint}")
+            raise SweepError(f"{describe(element)} is text, not several numbers; {hint}")
 
 
 def _values(elements: Sequence[Any]) -> tuple[Value, ...]:
@@ -129,7 +137,7 @@ def _refuse_lookalike(value: Any, *, in_list: bool = False) -> None:
     meant = meant_by_axis(value) if isinstance(value, str) else ""
     if meant and not (in_list and meant.startswith("[") and "(" not in value):
         end = ", which excludes its end" if meant.startswith("range(") and "…" not in meant else ""
-        raise SweepError(f"{describe(value)} is one value, a text; write {meant}{end}; {TEXT_HINT}")
+        raise SweepError(f"{describe(value)} is text, not {kind_of(meant)}; write {meant}{end}; {TEXT_HINT}")
 
 
 def _range(numbers: Sequence[float]) -> tuple[Value, ...]:

@@ -11,6 +11,9 @@ LOW: "Final" = 1
 MANUAL: "Final" = "manual"
 """The trigger of a run that somebody asked for."""
 
+NO_SERVER: "Final" = "no server is running"
+"""The reason why nothing queued starts."""
+
 STALE_AFTER: "Final" = 30.0
 """The seconds without a sign of life after which a server is said to give none, unless configured."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aqueue.model.config import Rules
 from aqueue.model.gpu import Gpu, GpuId, GpuReading, GpuRequest, resolved, within
-from aqueue.units import counted, spell_size
+from aqueue.units import counted, listed_gpus, plural, spell_size
 
 
 def known_gpus(reading: GpuReading | None, rules: Rules) -> list[Gpu]:
@@ -22,7 +22,7 @@ def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
     if demand.ids:
         gpus, missing = resolved(gpus, demand.ids)
         if missing:
-            return f"asks for GPU {', '.join(map(str, missing))}, but there is none"
+            return f"asks for {listed_gpus(map(str, missing))}, but there {plural(len(missing), 'is', 'are')} none"
     if len(gpus) < demand.count:
         return f"asks for {described(demand)}, but there {_are(len(gpus))}"
     if demand.memory is not None and any(gpu.is_declared for gpu in gpus):
@@ -75,12 +75,12 @@ def described(demand: GpuRequest) -> str:
     """Return a request in words."""
     memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
     if demand.ids:
-        return f"GPU {', '.join(map(str, demand.ids))}{memory}"
+        return f"{listed_gpus(map(str, demand.ids))}{memory}"
     return f"{counted(demand.count, 'GPU')}{memory}"
 
 
 def _listed(gpus: Sequence[Gpu]) -> str:
-    return f"only GPU {', '.join(gpu.label for gpu in gpus)}" if gpus else "none"
+    return f"only {listed_gpus(gpu.label for gpu in gpus)}" if gpus else "none"
 
 
 def _are(count: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from aqueue.model.basics import NO_SERVER
 from aqueue.model.run import NOT_YET, Run, State
 from aqueue.model.server import Server
 from aqueue.policy.limits import Limits
@@ -73,7 +74,7 @@ def _its_server(run: Run, line: Line) -> str:
         return f"server {pid} is not responding; if it is suspended, `kill -CONT {pid}` resumes it"
     if line.servers:
         return f"server {line.servers[0].pid} is stopping; `aqueue serve` starts another"
-    return "no server is up; `aqueue serve` starts one"
+    return f"{NO_SERVER}; `aqueue serve` starts one"
 
 
 def _its_pause(run: Run, line: Line, limits: Limits) -> str | None:

@@ -20,6 +20,7 @@ from aqueue.server.dispatcher import Dispatcher
 from aqueue.store.prospects import Left
 from aqueue.store.server_database import Database
 from aqueue.store.store import Store
+from aqueue.units import counted
 
 STOPPED: Final = "stopped with the server"
 """The reason of runs that a server stops because it is asked to leave at once."""
@@ -133,7 +134,7 @@ class Membership:
         """Act on changes in the store's record of this server."""
         before, self.record = self.record, record
         if record.raised_to > before.raised_to:
-            self._report(Notice(f"from now on up to {self._limits().jobs} runs at a time"))
+            self._report(Notice(f"from now on up to {counted(self._limits().jobs, 'run')} at a time"))
             dispatcher.wake()
         if record.wanted_at > before.wanted_at:
             dispatcher.idle_since = None

@@ -10,7 +10,7 @@ import anyio.abc
 from aqueue.model.events import Notice, Report
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.membership import STOPPED, Membership
-from aqueue.units import counted
+from aqueue.units import counted, plural
 
 
 async def obey_signals(
@@ -49,12 +49,9 @@ async def obey_signals(
 
 def _report_running(running: int, report: Report) -> None:
     if running:
-        runs = counted(running, "run")
-        report(
-            Notice(
-                f"waiting for {runs} to end; press Ctrl-C again to stop them, a third time to leave them running"
-            )
-        )
+        runs, them = counted(running, "run"), plural(running, "it", "them")
+        again = f"press Ctrl-C again to stop {them}, a third time to leave {them} running"
+        report(Notice(f"waiting for {runs} to end; {again}"))
 
 
 @contextlib.contextmanager

@@ -287,4 +287,6 @@ def _either(states: Sequence[State]) -> str:
 
 def _require(run: Run, done: str, *states: State) -> None:
     if run.state not in states:
-        raise RunError(f"run {run.id} cannot be {done}: it is {run.state}", f"it must be {_either(states)}")
+        raise RunError(
+            f"run {run.id} cannot be {done}: it is {run.state}", f"only {_either(states)} runs can be {done}"
+        )

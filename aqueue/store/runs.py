@@ -79,7 +79,8 @@ class Runs:
             raise RunError(f"several runs have the run-id {written}", "use NAME:RUN_ID")
         found = found or self._fetch(f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2", written)
         if not found:
-            raise RunError(f"there is no run {written}", "`aqueue ls` lists the runs")
+            shown = written if written.isdecimal() else f"'{written}'"
+            raise RunError(f"there is no run {shown}", "`aqueue ls` lists the runs")
         if len(found) > 1:
             raise RunError(f"several runs are named {written}", f"use its id; the newest is {found[0].id}")
         return found[0]

@@ -57,7 +57,7 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
 def test_the_fields_of_runs_that_wait_or_run_and_what_they_wait_for(place: Place) -> None:
     place.init()
     place.add("true", "-n", "early")
-    assert place.ls()[0]["waiting_for"] == "no server is up; `aqueue serve` starts one"
+    assert place.ls()[0]["waiting_for"] == "no server is running; `aqueue serve` starts one"
     place.run("cancel", "1")
     place.serve()
     place.task("busy", f"echo $$ >pid; {place.until('go')}", "queue: lane")
@@ -221,7 +221,7 @@ def test_status_says_that_no_server_is_up_even_if_one_was_killed(place: Place) -
     place.serve().kill()
     assert json.loads(place.run("status", "--json"))["servers"] == []
     assert place.run("status").splitlines() == [
-        "no server is up; `aqueue serve` starts one",
+        "no server is running; `aqueue serve` starts one",
         "nothing is queued, running or held",
     ]
 

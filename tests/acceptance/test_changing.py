@@ -74,7 +74,7 @@ def test_retry_runs_what_is_over_once_more_as_a_new_attempt(place: Place) -> Non
     place.path("mended").touch()
     done = place.ask("retry", "1")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no server is up" in done.stderr
+    assert "no server is running" in done.stderr
     row = place.ls()[0]
     assert (row["state"], row["reason"]) == ("queued", "retried by hand")
     place.drain()
@@ -110,7 +110,7 @@ def test_what_a_run_is_not_in_the_state_for_is_refused_and_nothing_is_changed(pl
     for command, what in (
         (("cancel", "1"), "run 1 cannot be cancelled: it is succeeded"),
         (("hold", "1"), "run 1 cannot be held: it is succeeded"),
-        (("hold", "3"), "run 3 cannot be held: it is held"),
+        (("hold", "3"), "run 3 cannot be held: it is held\nonly queued runs can be held"),
         (("release", "2"), "run 2 cannot be released: it is queued"),
         (("retry", "2"), "run 2 cannot be retried: it is queued"),
         # All or nothing: 2 could be cancelled.

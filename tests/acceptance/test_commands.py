@@ -95,8 +95,9 @@ def test_a_run_is_named_by_id_or_run_id_or_both_of_its_names(place: Place) -> No
 def test_a_run_that_does_not_exist_is_a_mistake_that_is_explained(place: Place) -> None:
     place.init()
     for run in ("99", "job:none", "9" * 30, ""):
+        shown = run if run.isdecimal() else f"'{run}'"
         complaint = place.refuse("show", run, code=1)
-        assert complaint.splitlines() == [f"error: there is no run {run}", "`aqueue ls` lists the runs"]
+        assert complaint.splitlines() == [f"error: there is no run {shown}", "`aqueue ls` lists the runs"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_run_that_does_not_exist_is_a_mistake_that_is_explained(place: Place) 
         (["serve", "-q", "-v"], "cannot be used together"),
         (["add"], "COMMAND"),
         (["add", "--priority", "urgent", "--", "true"], "urgent"),
-        (["add", "-n", "a b", "--", "true"], "must be 1 to 64 letters"),
+        (["add", "-n", "a b", "--", "true"], "use 1 to 64 letters"),
         (["add", "--timeout", "1x", "--", "true"], "is not a duration"),
         (["cancel"], "no runs are given"),
         (["serve", "-j", "9" * 30], "is not a whole number from 1 to"),
@@ -153,7 +154,7 @@ def test_ctrl_c_is_silent_and_at_once(place: Place, arguments: list[str]) -> Non
     place.add("true")
     process = place.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    assert "no server is up" in process.stderr.readline()
+    assert "no server is running" in process.stderr.readline()
     eventually(lambda: watches(process.pid) and sleeps(process.pid))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=3.0)

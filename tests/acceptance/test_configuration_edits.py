@@ -161,7 +161,7 @@ def test_jobs_go_up_and_down_with_the_file_and_status_says_so(place: Place) -> N
     place.drop("aqueue.yaml", "jobs: 2\n")
     begun(place, 2)
     place.drop("aqueue.yaml", "jobs: 1\n")
-    eventually(lambda: "1 at a time" in place.run("status"))
+    eventually(lambda: "up to 1 run at a time" in place.run("status"))
     place.path("end-a-0").touch()
     place.becomes("a-0", "succeeded")
     assert place.rows()["c-0"]["waiting_for"].startswith("all job slots are taken (1)")
@@ -179,7 +179,7 @@ def test_lowered_jobs_are_not_raised_again_by_a_bell_that_rings_meanwhile(place:
             for _ in range(10):
                 bell.write_bytes(b"")
                 time.sleep(0.001)
-    eventually(lambda: "1 at a time" in place.run("status"), 5)
+    eventually(lambda: "up to 1 run at a time" in place.run("status"), 5)
     assert "at a time now" not in server.text
 
 
@@ -200,7 +200,7 @@ def test_a_queue_that_is_configured_no_more_keeps_what_runs_and_starts_one_at_a_
     waiting_runs(place, 3)
     begun(place, 2)
     place.drop("aqueue.yaml", "jobs: 4\n")
-    eventually(lambda: "4 at a time" in place.run("status"))
+    eventually(lambda: "up to 4 runs at a time" in place.run("status"))
     place.path("end-lane-0").touch()
     place.becomes("lane-0", "succeeded")
     assert [place.rows()[f"lane-{number}"]["state"] for number in (1, 2)] == ["running", "queued"]

@@ -183,7 +183,7 @@ def test_what_is_cancelled_while_no_server_is_up_is_stopped_by_the_next(place: P
     server.kill()
     done = place.ask("cancel", "1", "2")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no server is up" in done.stderr
+    assert "no server is running" in done.stderr
     place.drain()
     assert place.processes_of_runs() == []
     told = {name: (row["state"], row["reason"]) for name, row in place.rows().items()}

@@ -67,16 +67,16 @@ def test_a_waiting_run_says_what_it_waits_for_and_what_it_comes_after(place: Pla
 
 
 WRONG = {
-    "run": ("after: nothing", "2:8: after: there is no run nothing", "`aqueue ls` lists the runs"),
+    "run": ("after: nothing", "2:8: after: there is no run 'nothing'", "`aqueue ls` lists the runs"),
     "group": ("after: [a, group:a]", "2:12: after: there is no group a", "`aqueue ls` lists the runs"),
     "id": ("after:\n- a\n- 77", "4:3: after: there is no run 77", "`aqueue ls` lists the runs"),
-    "itself": ("after: [a, itself]", "2:12: after: there is no run itself", "a run cannot come after itself"),
+    "itself": ("after: [a, itself]", "2:12: after: there is no run 'itself'", "a run cannot come after itself"),
     "need": ("needs: a", "2:8: needs: there is no task a in this file", "already goes into 'after'"),
     "circle": ("needs: circle", "2:8: needs: circle needs circle: none could ever start", "break the circle"),
-    "here": ("after: c\n---\nname: c\ncommand: x", "2:8: after: there is no run c", "write needs: [c]"),
+    "here": ("after: c\n---\nname: c\ncommand: x", "2:8: after: there is no run 'c'", "write needs: [c]"),
     "sweep": (
         "after: d-2\n---\nname: d\ncommand: x\nmatrix: {x: [1, 2]}",
-        "2:8: after: there is no run d-2",
+        "2:8: after: there is no run 'd-2'",
         "write needs: [d-2]",
     ),
 }
@@ -261,7 +261,7 @@ def test_prune_forgets_what_is_over_and_leaves_what_comes_after_it(place: Place)
     place.add("touch ran", "-n", "b", "--after", "a", "--hold")
     assert place.run("prune", "--keep", "0") == "1 run deleted\n"
     assert place.show("2")["after"] is None
-    assert "there is no run a" in place.refuse("add", "--after", "a", "--", "x", code=1)
+    assert "there is no run 'a'" in place.refuse("add", "--after", "a", "--", "x", code=1)
     place.run("release", "2")
     place.drain()
     assert place.path("ran").exists()

@@ -47,7 +47,7 @@ def test_names_queues_and_run_ids_are_validated(place: Place, option: str, bad: 
     job(place, "command: exit 0\n")
     complaint = place.ask("enqueue", option, bad, "job.yaml")
     assert (complaint.returncode, complaint.stdout) == (2, "")
-    assert "must be 1 to 64 letters, digits, '_', '.' or '-'" in complaint.stderr
+    assert "use 1 to 64 letters, digits, '_', '.' or '-'" in complaint.stderr
     assert place.ls() == []
 
 
@@ -96,7 +96,7 @@ def test_dequeue_keeps_a_run_that_had_attempts_as_aborted_with_all_of_them(place
     assert (row["state"], row["reason"]) == ("aborted", "dequeued")
     assert row["attempts"] == before
     assert place.run("logs", "1") == "out\n"
-    assert "queue lane is empty" in place.refuse("dequeue", "lane", code=1)
+    assert "no queued runs in queue 'lane'" in place.refuse("dequeue", "lane", code=1)
     assert "aborted" in place.refuse("dequeue", "lane", "-d", "job:r1", code=1)
 
 
@@ -109,9 +109,9 @@ def test_dequeue_of_what_is_not_queued_there_is_refused_and_changes_nothing(plac
     place.appears("up")
     before = place.ls()
     for queue, run, why in (
-        ("nowhere", None, "queue nowhere is empty"),
-        ("busy", None, "queue busy is empty"),
-        ("lane", "job:r9", "there is no run job:r9"),
+        ("nowhere", None, "no queued runs in queue 'nowhere'"),
+        ("busy", None, "no queued runs in queue 'busy'"),
+        ("lane", "job:r9", "there is no run 'job:r9'"),
         ("other", "job:r1", "is not in queue other"),
         ("busy", running, "is running"),
         ("lane", held, "is held"),

@@ -54,9 +54,9 @@ def test_files_that_wait_for_a_server_are_work_that_is_not_over(place: Place, qu
     place.init()
     place.task("one", "true")
     place.task("lane/two", "true")
-    assert "2 files in queue/ are not taken yet: no server is up\n" in place.run("status")
+    assert "2 files in queue/ are not taken yet: no server is running\n" in place.run("status")
     done = place.ask("wait", *(["-q"] if quiet else []))
-    said = "lane/two.yaml is not taken yet: no server is up\none.yaml is not taken yet: no server is up\n"
+    said = "lane/two.yaml is not taken yet: no server is running\none.yaml is not taken yet: no server is up\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "" if quiet else said)
     place.drain()
     assert status(place)["not_taken"] == []

@@ -256,7 +256,7 @@ def test_of_a_run_that_goes_on_without_a_server_only_the_end_is_waited_for(place
     place.task("long", place.until("go"))
     place.becomes("long", "running")
     server.kill()
-    why = "no server is up: its end is known once `aqueue serve` runs again"
+    why = "no server is running: its end is recorded once you run `aqueue serve`"
     assert place.run("ls").splitlines()[1].endswith(why)
     assert place.ls()[0]["waiting_for"] is None
     followed, waited = (

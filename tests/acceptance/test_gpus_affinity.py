@@ -39,8 +39,8 @@ def test_what_its_queue_may_not_have_a_run_waits_for_and_says_so(place: Place) -
     place.serve("-j", "9")
     place.task("a", TOLD, "gpus: [0]", "queue: lane")
     place.task("b", TOLD, "gpus: 3", "queue: lane")
-    waits(place, "a", "asks for GPU 0, but its queue may use only GPU 1, 2")
-    waits(place, "b", "asks for 3 GPUs, but its queue may use only GPU 1, 2")
+    waits(place, "a", "asks for GPU 0, but its queue may use only GPUs 1 and 2")
+    waits(place, "b", "asks for 3 GPUs, but its queue may use only GPUs 1 and 2")
     place.drop("aqueue.yaml", LANE.replace("[1, 2]", "[0, 1, 2]"))
     for name in ("a", "b"):
         place.becomes(name, "succeeded")
@@ -54,8 +54,8 @@ def test_a_run_waits_for_a_server_that_has_its_card(place: Place) -> None:
     place.task("here", TOLD, "gpus: 2")
     place.becomes("here", "succeeded")
     assert told(place, "here")[1] == "0,1"
-    waits(place, "two", "waits for a server with GPU 2; this one has only GPU 0, 1")
-    waits(place, "three", "waits for a server with 3 GPUs; this one has only GPU 0, 1")
+    waits(place, "two", "waits for a server with GPU 2; this one has only GPUs 0 and 1")
+    waits(place, "three", "waits for a server with 3 GPUs; this one has only GPUs 0 and 1")
     place.serve("-j", "9", "--gpus", "[GPU-1111, 2, 3]")
     for name in ("two", "three"):
         place.becomes(name, "succeeded")
@@ -72,7 +72,7 @@ def test_servers_of_the_same_cards_and_of_others_are_told_apart_by_start(place: 
         second = background.start(place, "--gpus", "1,2")
         status = place.run("status")
         assert f"server {first.pid}: " in status and ", only GPU 0" in status
-        assert f"server {second.pid}: " in status and ", only GPU 1, 2" in status
+        assert f"server {second.pid}: " in status and ", only GPUs 1 and 2" in status
         assert [one["gpus"] for one in background.servers(place)] == [[0], [1, 2]]
         place.add(TOLD, "-n", "a", "--gpus", "[2]")
         place.becomes("a", "succeeded")

@@ -189,7 +189,7 @@ def test_cards_that_are_declared_are_given_away_without_a_driver(place: Place) -
     place.task("c", TOLD, "gpus: [2]")
     waits(place, "c", "GPU 2 is used by run")
     text = place.run("gpus")
-    assert "the NVIDIA driver is not loaded" in text
+    assert "driver" not in text
     assert "GPU 2: declared in aqueue.yaml, run" in text
     let_end(place, "a", "b")
     place.becomes("c", "succeeded")

@@ -105,7 +105,7 @@ def test_show_says_which_cards_a_run_had_in_each_attempt(place: Place) -> None:
 def test_the_server_says_on_which_cards_a_run_is_started(place: Place) -> None:
     cards_of(place, *FakeCards.cards(2))
     place.task("a", "true", "gpus: 2")
-    assert "started 1 a on GPU 0, 1\n" in place.drain()
+    assert "started 1 a on GPUs 0 and 1\n" in place.drain()
 
 
 def test_the_waiting_are_named_up_to_a_few(place: Place) -> None:

@@ -60,7 +60,7 @@ def place_with_file(place: Place) -> Place:
         (["dequeue", "lane"], " was removed from queue lane, but"),
         (["prune"], "0 runs deleted, but"),
         (["init", "other"], "other/ is ready"),
-        (["stop"], "no server is up, but"),
+        (["stop"], "no server is running, but"),
     ],
 )
 def test_what_was_done_is_said_and_is_a_success_though_it_cannot_be_printed(
@@ -89,7 +89,7 @@ def test_what_cannot_be_shown_is_an_error_of_standard_output(
 
 
 def test_notes_that_cannot_be_written_undo_nothing(place_with_file: Place, full: IO[Any]) -> None:
-    # That no server is up is said before the run is queued for good.
+    # That no server is running is said before the run is queued for good.
     done = subprocess.run(
         [*AQUEUE, "add", "true"],
         cwd=place_with_file.base,

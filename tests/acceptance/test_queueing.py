@@ -11,7 +11,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.at_length
 
-UNSERVED = "no server is up: it waits until `aqueue serve` starts one\n"
+UNSERVED = "no server is running: queued runs start once you run `aqueue serve`\n"
 
 
 def test_add_prints_the_id_and_nothing_else_for_scripts(place: Place) -> None:

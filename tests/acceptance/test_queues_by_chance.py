@@ -171,7 +171,7 @@ class Queues(Company, RuleBasedStateMachine):
             self.witness.dequeued.add(first)
             line = list(itertools.takewhile(lambda run: run.id != first, line))
         else:
-            assert f"queue {queue} is empty" in done.stderr
+            assert f"no queued runs in queue '{queue}'" in done.stderr
         assert left(line, self.witness.read_runs()) == []
         return True
 

@@ -67,8 +67,8 @@ def test_the_server_stays_for_a_retry_and_leaves_what_is_held_or_in_a_paused_que
     eventually(lambda: server.is_gone, 3.0)
     rows = place.rows()
     assert (rows["paused"]["state"], rows["held"]["state"]) == ("queued", "held")
-    assert "no server is up" in place.ask("resume", "lane").stderr
-    assert "no server is up" in place.ask("release", str(rows["held"]["id"])).stderr
+    assert "no server is running" in place.ask("resume", "lane").stderr
+    assert "no server is running" in place.ask("release", str(rows["held"]["id"])).stderr
 
 
 def test_a_file_dropped_in_the_very_moment_of_leaving_is_taken_by_whoever_starts_next(place: Place) -> None:
@@ -95,15 +95,18 @@ def test_a_server_that_a_run_has_started_is_no_process_of_that_run(place: Place)
 def test_j_is_a_maximum_a_larger_one_raises_a_smaller_one_changes_nothing(place: Place) -> None:
     server = start(place, "-j", "2")
     for options, said in (
-        (("-j", "1"), "2 at a time: nothing changed"),
-        ((), "2 at a time"),
-        (("-j", "2"), "2 at a time"),
+        (("-j", "1"), "up to 2 runs at a time: nothing changed"),
+        ((), "up to 2 runs at a time"),
+        (("-j", "2"), "up to 2 runs at a time"),
     ):
         assert place.run("start", *options) == f"server {server.pid} is up already, {said}\n"
     for _ in range(4):
         place.add(f"echo . >>begun; {place.until('go')}")
     eventually(lambda: len(place.lines("begun")) == 2)
-    assert place.run("start", "-j", "3") == f"server {server.pid} is up already: 3 at a time now, 2 before\n"
+    assert (
+        place.run("start", "-j", "3")
+        == f"server {server.pid} is up already: up to 3 runs at a time now, 2 before\n"
+    )
     eventually(lambda: len(place.lines("begun")) == 3)
     assert [(row["pid"], row["jobs"]) for row in servers(place)] == [(server.pid, 3)]
     assert [row["state"] for row in place.ls()] == ["running"] * 3 + ["queued"]
@@ -113,7 +116,7 @@ def test_j_is_a_maximum_a_larger_one_raises_a_smaller_one_changes_nothing(place:
 def test_j_raises_a_server_in_the_foreground_too(place: Place) -> None:
     server = place.serve()
     said = place.run("start", "-j", "2")
-    assert said == f"server {server.process.pid} is up already: 2 at a time now, 1 before\n"
+    assert said == f"server {server.process.pid} is up already: up to 2 runs at a time now, 1 before\n"
     for _ in range(2):
         place.add(f"echo . >>begun; {place.until('both')}")
     eventually(lambda: len(place.lines("begun")) == 2)
@@ -128,7 +131,7 @@ def test_several_starts_at_the_same_moment_make_one_server(place: Place) -> None
     assert (
         len([text for text in said if text.startswith(f"server {server['pid']} is up; it exits after 10s ")]) == 1
     )
-    assert said.count(f"server {server['pid']} is up already, 1 at a time\n") == 4
+    assert said.count(f"server {server['pid']} is up already, up to 1 run at a time\n") == 4
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_start_says_for_how_long_the_server_stays(place: Place, options: tuple[s
 
 def test_a_server_that_is_told_so_stays_from_now_on_and_that_is_said(place: Place) -> None:
     server = start(place, "--idle-timeout", "1s")
-    said = f"server {server.pid} is up already, 1 at a time; it stays until `aqueue stop` from now on\n"
+    said = f"server {server.pid} is up already, up to 1 run at a time; it stays until `aqueue stop` from now on\n"
     assert place.run("start", "--idle-timeout", "never") == said
     time.sleep(1.5)  # longer than the idle time: it would have left by now
     assert not server.is_gone

@@ -102,7 +102,7 @@ def test_a_stop_that_waits_is_hurried_by_one_that_kills(place: Place) -> None:
     end_of(patient)
     assert place.rows()["a"]["state"] == "aborted"
     # And one that is to go at once is not told to be patient again.
-    assert place.run("stop") == "no server is up\n"
+    assert place.run("stop") == "no server is running\n"
 
 
 def test_stop_ends_servers_in_the_foreground_too_and_says_so_for_each(place: Place) -> None:
@@ -115,9 +115,9 @@ def test_stop_ends_servers_in_the_foreground_too_and_says_so_for_each(place: Pla
 
 def test_where_no_server_is_up_stop_says_so_and_a_killed_one_is_not_waited_for(place: Place) -> None:
     place.init()
-    assert place.run("stop") == "no server is up\n"
+    assert place.run("stop") == "no server is running\n"
     place.serve().kill()
-    assert place.run("stop", "--kill") == "no server is up\n"
+    assert place.run("stop", "--kill") == "no server is running\n"
 
 
 def test_stop_works_from_below_and_with_a_broken_configuration(place: Place) -> None:

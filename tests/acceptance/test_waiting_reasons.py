@@ -16,14 +16,15 @@ queues:
     - {name: shut, paused: true}
 heartbeat: {interval: 0.1s, stale_after: 0.5s}
 """
-NO_SERVER = "no server is up; `aqueue serve` starts one"
+NO_SERVER = "no server is running; `aqueue serve` starts one"
 
 
 def waits_for(place: Place, name: str) -> str:
     """What the only run of that name is said to wait for, everywhere the same; empty if for nothing."""
     row = place.rows()[name]
     waiting_for = row["waiting_for"] or ""
-    assert ("waits for    " + waiting_for in place.run("show", str(row["id"]))) is bool(waiting_for)
+    shown = "waiting      " + waiting_for.removeprefix("waits ")
+    assert (shown in place.run("show", str(row["id"]))) is bool(waiting_for)
     assert waiting_for in place.run("ls", f"--{row['state']}")
     return waiting_for
 

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import stat
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,14 +18,15 @@ from aqueue.executors.local import program_errors, wrapper
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
+from aqueue.model.task import Task
 from aqueue.policy.retry import explain
 
 NO_PROCESS_ERRORS: Final = (errno.EAGAIN, *EXHAUSTED)
 """The errors when there are no more processes, open files or memory to be had just then."""
 
 _LOST_RESTARTED: Final = "the machine was restarted"
-_LOST_KILLED: Final = "its process was killed while no server was up"
-_LOST_GARBLED: Final = "somebody has changed {}.pid, which was to hold its exit code"
+_LOST_KILLED: Final = "its process was killed while no server was running"
+_LOST_GARBLED: Final = "{}.pid, which holds its exit code, was changed"
 
 
 class Outcomes:
@@ -108,7 +111,7 @@ class Outcomes:
             return self.of(End.NEVER_STARTED, why=self._disk_is_full(f"found no room for its checkout: {why}"))
         if code == wrapper.NO_CHECKOUT:
             return self.of(End.FAILED_TO_START, why=f"cannot be started: {why}")
-        why = f"working_dir {self._run.task.working_dir} is no directory to be in"
+        why = _why_not_entered(self._run.task)
         return self.of(End.FAILED_TO_START, why=f"cannot be started: {why}")
 
     def _not_started(self, code: int, log_tail: str) -> str | None:
@@ -127,3 +130,20 @@ class Outcomes:
             return program_errors.explain(name, task.command, working_dir, path)
         except (OSError, ValueError):
             return None
+
+
+def _why_not_entered(task: Task) -> str:
+    """Return why the shell could not enter the working directory of a task."""
+    directory = f"working_dir {task.working_dir}"
+    if task.snapshot is not None:
+        return f"{directory} cannot be entered in its checkout"
+    try:
+        if not stat.S_ISDIR(Path(task.working_dir).stat().st_mode):
+            return f"{directory} is not a directory"
+    except FileNotFoundError:
+        return f"{directory} does not exist"
+    except NotADirectoryError:
+        return f"{directory} is not a directory"
+    except OSError as error:
+        return f"{directory} cannot be entered: {error.strerror}"
+    return f"{directory} cannot be entered: check its permissions"

@@ -136,7 +136,7 @@ def test_an_ordinary_command_goes_the_quick_way(scene: Scene, arguments: list[st
     done, quickly = scene.both([word.replace("{base}", base) for word in arguments])
     assert quickly
     assert (done.code, done.out, len(done.runs), done.rung) == (0, "1\n", 1, True)
-    assert done.err == "no server is up: it waits until `aqueue serve` starts one\n"
+    assert done.err == "no server is running: queued runs start once you run `aqueue serve`\n"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_directory_that_is_gone_is_told_of(scene: Scene, monkeypatch: pytest.M
     ("ages", "leaving", "is_alive", "expected"),
     [
         ([0.0], None, True, ""),
-        ([0.0], None, False, "no server is up: it waits until `aqueue serve` starts one\n"),
+        ([0.0], None, False, "no server is running: queued runs start once you run `aqueue serve`\n"),
         ([60.0], None, True, "server 1000 is not responding: it waits until one does\n"),
         ([60.0, 0.0], None, True, ""),
         (

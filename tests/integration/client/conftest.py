@@ -12,6 +12,6 @@ from aqueue import Client
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.delenv("AQUEUE_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
-    # That no server is up yet is no mistake here.
+    # That no server is running yet is no mistake here.
     with Client.create("queue", warn=lambda _: None) as queue:
         yield queue

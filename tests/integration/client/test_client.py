@@ -136,7 +136,7 @@ def test_a_wait_ends_at_its_deadline_and_where_only_a_person_can_help(queue: Cli
         queue.wait(run, timeout=0.01)
     assert isinstance(late.value, AqueueError)
     assert queue.wait([]) == []
-    assert "no server is up" in (queue.why(run) or "")
+    assert "no server is running" in (queue.why(run) or "")
 
 
 def test_runs_are_held_released_cancelled_retried_and_dequeued(queue: Client) -> None:

@@ -44,7 +44,7 @@ def test_all_are_listed_in_little_memory(crowded: Folder) -> None:
     done = subprocess.run(command, capture_output=True, check=True)
     rows = json.loads(done.stdout)
     assert [row["id"] for row in rows] == list(range(1, COUNT + 1))
-    assert rows[-1]["waiting_for"] == "no server is up; `aqueue serve` starts one"
+    assert rows[-1]["waiting_for"] == "no server is running; `aqueue serve` starts one"
     # Whole they would take some 140.
     assert int(done.stderr) < 80 * 1024
 

@@ -6,6 +6,7 @@ import pytest
 
 from aqueue.client.params import params_in
 from aqueue.errors import UsageError
+from aqueue.formats.lookalikes import kind_of
 from aqueue.model.submission import Submission
 from aqueue.model.sweep import Sweep
 from aqueue.model.values import Value, plain_text
@@ -48,7 +49,7 @@ def test_one_value_in_place_of_several_is_still_what_is_excluded() -> None:
 
 def test_samples_are_for_sweeps() -> None:
     assert len(applied("lr=uniform(0, 1)", requests=[TRAIN], samples=7)["train"]) == 7
-    with pytest.raises(UsageError, match="no sweep"):
+    with pytest.raises(UsageError, match="^--samples needs a param with several values"):
         applied("lr=1", requests=[TRAIN], samples=7)
 
 
@@ -73,7 +74,7 @@ def test_one_value_that_looks_like_several_is_refused_with_how_both_are_written(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         params_in([word])
-    assert caught.value.message == f"{word} is one value but looks like several"
+    assert caught.value.message == f"{word} is read as one text value, not {kind_of(several.partition('=')[2])}"
     assert caught.value.hint == f"for several, write '{several}'; for one text, write {text}"
     given = params_in([several])
     assert list(given.axes) == [word.partition("=")[0]]
@@ -101,7 +102,7 @@ def test_quotes_around_the_whole_of_a_value_make_it_text(word: str, text: str) -
 
 
 def test_two_params_in_one_word_are_refused() -> None:
-    with pytest.raises(UsageError, match="is one word but looks like several") as caught:
+    with pytest.raises(UsageError, match="is read as one param, not several") as caught:
         params_in(["lr=0.1 seed=2"])
     assert caught.value.hint == (
         "for several params, write lr=0.1 seed=2; for one text, write 'lr=\"0.1 seed=2\"'"
@@ -111,7 +112,7 @@ def test_two_params_in_one_word_are_refused() -> None:
 
 @pytest.mark.parametrize("word", ["lr=[0.1 0.2]", "lr=[1, 2 3]", "lr=choice(1 2)"])
 def test_a_comma_that_is_missing_is_told(word: str) -> None:
-    with pytest.raises(UsageError, match="is one value, a text") as caught:
+    with pytest.raises(UsageError, match="is text, not") as caught:
         params_in([word])
     assert caught.value.hint.startswith("write commas: [")
     assert params_in(["lr=['0.1 0.2', '3 4']"]).axes == {"lr": ("0.1 0.2", "3 4")}

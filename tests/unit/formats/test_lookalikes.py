@@ -60,19 +60,19 @@ def test_other_text_means_itself(text: str) -> None:
     [
         (
             "1..5",
-            f"'1..5' is one value, a text; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
+            f"'1..5' is text, not a range; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
         ),
         (
             "1-5",
-            f"'1-5' is one value, a text; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
+            f"'1-5' is text, not a range; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
         ),
-        ("a, b", f"'a, b' is one value, a text; write [a, b]; or, if it is text, {TEXT}"),
+        ("a, b", f"'a, b' is text, not a list; write [a, b]; or, if it is text, {TEXT}"),
         (
             ["1..5"],
-            f"'1..5' is one value, a text; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
+            f"'1..5' is text, not a range; write range(1, 6), which excludes its end; or, if it is text, {TEXT}",
         ),
-        ("[1..5]", "'[1..5]': '1..5' is one value, a text; write range(1, 6), which excludes its end"),
-        ("choice(1..5)", "'choice(1..5)': '1..5' is one value, a text; write range(1, 6)"),
+        ("[1..5]", "'[1..5]': '1..5' is text, not a range; write range(1, 6), which excludes its end"),
+        ("choice(1..5)", "'choice(1..5)': '1..5' is text, not a range; write range(1, 6)"),
         ("range(1..5)", "'range(1..5)': expected numbers, got '1..5'; write range(1, 6)"),
         ("range(1:5)", "'range(1:5)': expected numbers, got '1:5'"),
     ],

@@ -181,7 +181,9 @@ def test_a_queue_is_confined_to_its_cards() -> None:
 def test_a_run_that_wants_more_than_its_queue_may_use_says_so() -> None:
     board = a_board(*cards(0, 1, 2))
     assert lack(board.place(1, needs(2), (1,))) == "asks for 2 GPUs, but its queue may use only GPU 1"
-    assert lack(board.place(2, needs_these(0), (1, 2))) == "asks for GPU 0, but its queue may use only GPU 1, 2"
+    assert (
+        lack(board.place(2, needs_these(0), (1, 2))) == "asks for GPU 0, but its queue may use only GPUs 1 and 2"
+    )
     assert lack(board.place(3, needs(), (9,))) == "asks for 1 GPU, but its queue may use none"
     assert lack(board.place(4, needs(4), (1,))) == "asks for 4 GPUs, but there are only 3"
 
@@ -189,8 +191,8 @@ def test_a_run_that_wants_more_than_its_queue_may_use_says_so() -> None:
 def test_a_server_is_confined_to_its_cards() -> None:
     board = a_board(*cards(0, 1, 2, 3), owns=[(0, 1)])
     assert given(board.place(1, needs(2))) == ["0", "1"]
-    assert lack(board.place(2, needs_these(2))) == "waits for a server with GPU 2; this one has only GPU 0, 1"
-    assert lack(board.place(3, needs(3))) == "waits for a server with 3 GPUs; this one has only GPU 0, 1"
+    assert lack(board.place(2, needs_these(2))) == "waits for a server with GPU 2; this one has only GPUs 0 and 1"
+    assert lack(board.place(3, needs(3))) == "waits for a server with 3 GPUs; this one has only GPUs 0 and 1"
     assert lack(board.place(4, needs(5))) == "asks for 5 GPUs, but there are only 4"
 
 

@@ -58,7 +58,7 @@ def test_a_held_run_waits_to_be_released_whatever_else_keeps_it() -> None:
 
 
 def test_a_run_waits_for_a_server() -> None:
-    assert reason(servers=[], ahead=2) == "no server is up; `aqueue serve` starts one"
+    assert reason(servers=[], ahead=2) == "no server is running; `aqueue serve` starts one"
 
 
 def test_that_its_queue_is_paused_is_said_before_that_no_server_is_up() -> None:

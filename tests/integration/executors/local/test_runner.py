@@ -125,7 +125,17 @@ async def test_a_shell_that_is_not_found_is_named(new_life: NewLife) -> None:
 async def test_a_missing_working_directory_is_a_failure_to_start(new_life: NewLife, tmp_path: Path) -> None:
     outcome = await new_life("true", working_dir=str(tmp_path / "nowhere")).ends()
     assert outcome.end is End.FAILED_TO_START
-    assert f"working_dir {tmp_path}/nowhere" in outcome.why
+    assert outcome.why.endswith(f"working_dir {tmp_path}/nowhere does not exist")
+
+
+async def test_a_file_in_place_of_the_working_directory_is_a_failure_to_start(
+    new_life: NewLife, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for path in ("file", "file/below"):
+        outcome = await new_life("true", working_dir=str(tmp_path / path)).ends()
+        assert outcome.end is End.FAILED_TO_START
+        assert outcome.why.endswith(f"working_dir {tmp_path}/{path} is not a directory")
 
 
 async def test_too_long_a_command_is_a_failure_to_start(new_life: NewLife) -> None:
