@@ -49,7 +49,7 @@ def test_one_value_in_place_of_several_is_still_what_is_excluded() -> None:
 
 def test_samples_are_for_sweeps() -> None:
     assert len(applied("lr=uniform(0, 1)", requests=[TRAIN], samples=7)["train"]) == 7
-    with pytest.raises(UsageError, match="^--samples needs a param with several values"):
+    with pytest.raises(UsageError, match=r"^--samples needs a param with several values"):
         applied("lr=1", requests=[TRAIN], samples=7)
 
 
