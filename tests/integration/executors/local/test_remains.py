@@ -65,8 +65,7 @@ class Lost:
     @property
     def told(self) -> bytes:
         variables = self.variables
-        words = arguments(self.run.task, variables)
-        return msgspec.json.encode([self.path, str(self.folder.parent), words, variables])
+        return self._attempts.what_to_spawn(self.path, arguments(self.run.task, variables), variables)
 
     def heir(self, folder: Folder | None = None) -> Runner:
         return Runner(self.run, folder or self.folder, Clock(), {}, grace=1.0)
@@ -164,8 +163,8 @@ async def test_a_worker_in_another_pid_namespace_is_ended_before_its_run_is_lost
     (tmp_path / "server.py").write_text(DYING_SERVER)
     (tmp_path / "told").write_bytes(lost.told)
     unshare = ["unshare", "-pf", "--kill-child", *(["--mount-proc"] if has_proc else [])]
-    script = f"{sys.executable} server.py <told >pid; until [ -e worker ]; do sleep 0.02; done; "
-    script += "kill -9 $(cat pid); echo killed; while :; do sleep 0.1; done"
+    script = f"{sys.executable} server.py <told >pid; [ -s pid ] || exit; until [ -e worker ]; do sleep 0.02; done"
+    script += "; kill -9 $(cat pid); echo killed; while :; do sleep 0.1; done"
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user cannot make a pid namespace here")
     with subprocess.Popen([*unshare, "sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE) as container:
