@@ -96,7 +96,7 @@ def test_show_says_which_cards_a_run_had_in_each_attempt(place: Place) -> None:
     text = place.run("show", str(row["id"]))
     assert "asks for     2 GPUs\n" in text
     assert f"gpus         {', '.join(map(str, shown['gpus']))}\n" in text
-    assert text.count("  on GPU ") == 2
+    assert text.count("  on GPUs 0 and 1  ") == 2
     text = place.run("show", str(place.rows()["b"]["id"]))
     assert "asks for     1 GPU with 20 GiB\n" in text
     assert f"gpus         {place.rows()['b']['gpus'][0]}\n" in text

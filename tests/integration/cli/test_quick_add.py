@@ -292,13 +292,13 @@ def test_a_directory_that_is_gone_is_told_of(scene: Scene, monkeypatch: pytest.M
     [
         ([0.0], None, True, ""),
         ([0.0], None, False, "no server is running: queued runs start once you run `aqueue serve`\n"),
-        ([60.0], None, True, "server 1000 is not responding: it waits until one does\n"),
+        ([60.0], None, True, "server 1000 is not responding: queued runs start once a server responds\n"),
         ([60.0, 0.0], None, True, ""),
         (
             [0.0],
             Leaving.WHEN_DONE,
             True,
-            "server 1000 is stopping: it waits until `aqueue serve` starts another\n",
+            "server 1000 is stopping: queued runs start once you run `aqueue serve`\n",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_machine_without_a_driver_says_that() -> None:
         (needs(2, gib=80), "asks for 2 GPUs with 80 GiB, but only 1 is that large"),
         (needs(gib=81), "asks for 1 GPU with 81 GiB, but the largest has 80 GiB"),
         (needs_these(3), "asks for GPU 3, but there is none"),
-        (needs_these(0, "GPU-77", 9), "asks for GPU GPU-77, 9, but there is none"),
+        (needs_these(0, "GPU-77", 9), "asks for GPUs GPU-77 and 9, but there are none"),
         (needs_these(0, "GPU-1111"), None),
         (needs_these("0:1"), "asks for GPU 0:1, but there is none"),
     ],

@@ -27,7 +27,7 @@ def ended(**changes: Any) -> list[tuple[Outcome, Run]]:
 def done(servers: int = 2, claimed: list[Run] | None = None, **changes: Any) -> CycleResult:
     """A cycle in which nothing happened but this."""
     nothing: dict[str, Any] = {
-        "known": (),
+        "already_accepted": (),
         "accepted": {},
         "aborted": [],
         "unblocked": 0,

@@ -128,14 +128,14 @@ async def test_a_missing_working_directory_is_a_failure_to_start(new_life: NewLi
     assert outcome.why.endswith(f"working_dir {tmp_path}/nowhere does not exist")
 
 
+@pytest.mark.parametrize("path", ["file", "file/below"])
 async def test_a_file_in_place_of_the_working_directory_is_a_failure_to_start(
-    new_life: NewLife, tmp_path: Path
+    new_life: NewLife, tmp_path: Path, path: str
 ) -> None:
     (tmp_path / "file").touch()
-    for path in ("file", "file/below"):
-        outcome = await new_life("true", working_dir=str(tmp_path / path)).ends()
-        assert outcome.end is End.FAILED_TO_START
-        assert outcome.why.endswith(f"working_dir {tmp_path}/{path} is not a directory")
+    outcome = await new_life("true", working_dir=str(tmp_path / path)).ends()
+    assert outcome.end is End.FAILED_TO_START
+    assert outcome.why.endswith(f"working_dir {tmp_path}/{path} is not a directory")
 
 
 async def test_too_long_a_command_is_a_failure_to_start(new_life: NewLife) -> None:
