@@ -69,8 +69,8 @@ def test_a_schedule_that_cannot_be_understood_any_more_is_stopped_and_others_go_
     place.clock.set(at("12:05:10"))
     place.make(*live("other", "12:05"))
     row = place.schedules()["job"]
-    assert (row["next"], "save it once more" in row["error"]) == ([], True)
-    assert "save it once more" in place.run("schedules")
+    assert (row["next"], "save its file again" in row["error"]) == ([], True)
+    assert "save its file again" in place.run("schedules")
     assert status(place).endswith(", 1 file with errors, see `aqueue schedules`")
     assert server.process.poll() is None
     place.schedule("job", "5 * * * *", STILL)
