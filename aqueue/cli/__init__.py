@@ -1,1 +1,1 @@
-"""The command line. `command_line` has the verbs, each group of which has a file of its own; read it first."""
+"""The command line. Each file has a group of commands; read `command_line` first."""

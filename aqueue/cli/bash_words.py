@@ -1,4 +1,4 @@
-"""Completion in bash, which takes words apart at colons; there are some in NAME:RUN_ID."""
+"""Completion in bash, which splits words at colons, as in NAME:RUN_ID."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 
 
 class _Bash(BashComplete):
-    """As click has it; but words with colons are put together again, and only what follows the last is offered."""
+    """click's completion for bash, with words rejoined at colons; suggestions begin after the last colon."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         args, incomplete = super().get_completion_args()
@@ -16,7 +16,7 @@ class _Bash(BashComplete):
                 words[-1] += word
             else:
                 words.append(word)
-        # Whoever has taken the colon out of COMP_WORDBREAKS has whole words.
+        # If COMP_WORDBREAKS has no colon, words are already whole.
         self._is_there = "" if words[-1] == incomplete else words[-1][: words[-1].rfind(":") + 1]
         return words[:-1], words[-1]
 
@@ -25,5 +25,5 @@ class _Bash(BashComplete):
 
 
 def register() -> None:
-    """Have it used."""
+    """Use this completion for bash."""
     add_completion_class(_Bash)

@@ -1,4 +1,4 @@
-"""Columns of facts, params and metrics as they are printed: as CSV, or beside each other."""
+"""Printed columns of facts, params and metrics: as CSV, or as a table."""
 
 import math
 import shutil
@@ -23,26 +23,26 @@ _LONGEST_TEXT = 40
 
 
 def print_facts(rows: Iterable[Facts]) -> None:
-    """Print as CSV what `ls` shows."""
+    """Print the rows of `ls` as CSV."""
     _print_csv((*FACTS, "why"), rows)
 
 
 def print_measured(ids: Sequence[int], known: Columns, *, as_csv: bool) -> None:
     """Print a table of params and metrics.
 
-    For people, params that all runs have in common are left out unless there are no others, and so are columns for
-    which there is no room.
+    A table leaves out params that all runs share, unless all params are shared, and columns that do not fit.
 
     Args:
-        ids: of the runs, in the order of the rows.
+        ids: the ids of the runs, in the order of the rows.
         known: the columns of these runs.
+        as_csv: whether to print all columns as CSV.
     """
     columns = [column for column in known.values() if column.kind is not Kind.FACT or column.key in _SHOWN_FACTS]
     if as_csv:
         rows = ([column.written(id_) for column in columns] for id_ in ids)
         _print_csv([column.key for column in columns], rows)
     else:
-        _print_table(_telling(columns, ids), ids)
+        _print_table(_informative(columns, ids), ids)
 
 
 def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
@@ -71,11 +71,11 @@ def _print_table(columns: Sequence[Column], ids: Sequence[int]) -> None:
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """A column as it is printed: short texts, one below the other.
+    """A printed column of short texts.
 
     Attributes:
-        is_right: whether they end below each other, as numbers do.
-        colours: of texts that have one.
+        is_right: whether texts are right-aligned, as numbers are.
+        colours: the colours of texts that have one.
     """
 
     header: str
@@ -85,17 +85,17 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 def print_aligned(stacks: Sequence[Stack], at_least: int = 1) -> int:
-    """Print columns beside each other, as many as the terminal is wide enough for.
+    """Print columns as a table, as many as fit into the terminal.
 
-    Of thousands of runs, too: what lays out the other tables takes a millisecond for each row.
+    It is fast enough for thousands of runs; rich takes a millisecond for each row.
 
     Args:
-        at_least: how many columns are printed, however narrow it is.
+        at_least: the number of columns that are printed even if they do not fit.
 
     Returns:
-        how many columns there was no room for.
+        the number of columns left out.
     """
-    # Imported here: it knows the letters of all scripts.
+    # Imported here: it loads large tables of characters.
     from rich.cells import cell_len
 
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
@@ -120,14 +120,14 @@ def _coloured(text: str, stack: Stack) -> str:
 
 
 def shown(value: Value) -> str:
-    """Return a value as people are shown it: short, in one line, with six digits."""
+    """Return a value for display: short, in one line, and with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = "".join(letter if letter.isprintable() else " " for letter in plain_text(value))
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _telling(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
+def _informative(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
     """Return the columns without params that all of several runs share, unless all params are."""
     params = [column for column in columns if column.kind is Kind.PARAM]
     same = {column.key for column in params if len(ids) > 1 and _is_same(column, ids)}
@@ -137,7 +137,7 @@ def _telling(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
 
 
 def _is_same(column: Column, ids: Sequence[int]) -> bool:
-    # As text, because NaN is not itself, and 1 is True.
+    # Compared as text, because NaN is not equal to itself, and 1 equals True.
     return len({repr(column.written(id_)) for id_ in ids}) == 1
 
 

@@ -1,4 +1,4 @@
-"""The verbs, each of which is imported when it is used: one file has a group of them."""
+"""The command line: all commands, each imported only when it is used."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from aqueue.cli.output import say
 from aqueue.errors import AqueueError, advice, is_without_process
 from aqueue.loading import without_collection
 
-_VERBS = {
+_COMMANDS = {
     "init": ("servers", "Create a folder."),
     "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
     "start": ("servers", "Start a server in the background."),
@@ -51,21 +51,21 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
     "down": ("stop",),
     "help": ("--help",),
 }
-"""Words of other tools, and of ours the nearest."""
+"""Commands of other tools, each with our nearest ones."""
 
 
-def _meant_by(word: str) -> tuple[str, ...]:
-    """Return the verbs that a word that is none may stand for: those of which it is the beginning, or a slip."""
+def _suggestions(word: str) -> tuple[str, ...]:
+    """Return the commands that an unknown word may mean: those that it abbreviates or misspells."""
     if word in _ELSEWHERE:
         return _ELSEWHERE[word]
-    begun = [verb for verb in _VERBS if len(word) > 2 and verb.startswith(word)]
-    return tuple(begun or [verb for verb in _VERBS if _is_slip(word, verb)])
+    begun = [verb for verb in _COMMANDS if len(word) > 2 and verb.startswith(word)]
+    return tuple(begun or [verb for verb in _COMMANDS if _is_typo(word, verb)])
 
 
-def _is_slip(word: str, verb: str) -> bool:
+def _is_typo(word: str, verb: str) -> bool:
     """Return True for one letter too many, too few or wrong, or two in the wrong order.
 
-    >>> _is_slip("stauts", "status"), _is_slip("lgs", "logs"), _is_slip("run", "prune")
+    >>> _is_typo("stauts", "status"), _is_typo("lgs", "logs"), _is_typo("run", "prune")
     (True, True, False)
     """
     if len(word) < len(verb):
@@ -79,35 +79,35 @@ def _is_slip(word: str, verb: str) -> bool:
     return last == first + 1 and word[first] + word[last] == verb[last] + verb[first]
 
 
-class _Verbs(click.Group):
-    """Knows the verbs and what they do without importing them: `--help` must be instant."""
+class _Commands(click.Group):
+    """The group of all commands, which does not import them: `--help` must be instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_VERBS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        if cmd_name not in _VERBS:
+        if cmd_name not in _COMMANDS:
             return None
         with without_collection():
-            module = import_module(f"aqueue.cli.{_VERBS[cmd_name][0]}")
+            module = import_module(f"aqueue.cli.{_COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, "list_" if cmd_name == "ls" else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+            formatter.write_dl([(verb, text) for verb, (_, text) in _COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            meant = " or ".join(f"'{verb}'" for verb in _meant_by(args[0].lower()))
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            meant = " or ".join(f"'{verb}'" for verb in _suggestions(args[0].lower()))
             hint = f"did you mean {meant}?" if meant else "`aqueue --help` lists the commands"
             raise click.UsageError(f"there is no command '{args[0]}'\n{hint}")
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="aqueue", message="%(prog)s %(version)s")
 @click.option(
     "--dir", "directory", metavar="DIR", help="Folder to use (default: $AQUEUE_DIR, else the nearest queue/)."
@@ -125,7 +125,7 @@ def cli(ctx: click.Context, directory: str | None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line, and return its exit code; there is no traceback for a person's mistake."""
+    """Run the command line, and return its exit code; a user's mistake gives no traceback."""
     output.prepare()
     if "_AQUEUE_COMPLETE" in os.environ:
         from aqueue.cli.bash_words import register
@@ -140,36 +140,36 @@ def run(arguments: list[str]) -> int:
         say(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        _complain(error.format_message(), "")
+        _print_error(error.format_message(), "")
         if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.info_name != "aqueue":
             say(f"see `{error.ctx.command_path} --help`", err=True)
         return error.exit_code
     except AqueueError as error:
         for message, hint in error.problems():
-            _complain(message, hint)
+            _print_error(message, hint)
         return error.exit_code
     except UnicodeEncodeError:
-        _complain("the command, a param or a path is not UTF-8", "rename it, or put the command into a script")
+        _print_error("the command, a param or a path is not UTF-8", "rename it, or put the command into a script")
         return 2
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
+        # The reader of the output has closed it.
         output.abandon()
         return 141
     except OSError as error:
         if error.filename == output.NAME:
             output.abandon()
-            _complain(f"standard output cannot be written: {error.strerror}", "")
+            _print_error(f"standard output cannot be written: {error.strerror}", "")
             return 1
         where = f"{error.filename}: " if error.filename else ""
         what = "no process can be started: " if is_without_process(error) else where
-        _complain(f"{what}{error.strerror}", advice(error, "check its permissions, and that it still exists"))
+        _print_error(f"{what}{error.strerror}", advice(error, "check its permissions, and that it still exists"))
         return 1
     return result if isinstance(result, int) else 0
 
 
-def _complain(message: str, hint: str) -> None:
+def _print_error(message: str, hint: str) -> None:
     say(message, err=True, head=click.style("error: ", fg="red"))
     if hint:
         say(hint, err=True)

@@ -1,4 +1,4 @@
-"""The verb that compares what runs measured."""
+"""The command that compares metrics of runs."""
 
 import math
 from collections.abc import Sequence
@@ -76,10 +76,10 @@ def compare(
 
 
 def _series(ids: Sequence[int], columns: Columns, x: str, y: str, by: str | None) -> list[Series]:
-    """Return the runs as points, those together that have the same value of `by`; says how many cannot be any.
+    """Return the runs as points, in one series for each value of `by`; print how many were left out.
 
     Raises:
-        RunError: there is nothing to compare.
+        RunError: there are no points.
     """
     x_of, y_of = find(columns, x, len(ids)).of, find(columns, y, len(ids)).of
     beside = find(columns, by, len(ids)) if by is not None else None

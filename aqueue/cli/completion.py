@@ -1,4 +1,4 @@
-"""Completion of what is being typed, in a shell."""
+"""Shell completion of queues, schedules, runs and groups."""
 
 from collections.abc import Callable
 

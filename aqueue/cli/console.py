@@ -37,11 +37,11 @@ _COLOURS = {
 
 
 class Narrator:
-    """Prints events.
+    """A printer of events.
 
     Args:
-        quiet: only what needs a person.
-        verbose: also commands, pids and the like.
+        quiet: whether to print only events that need the user's attention.
+        verbose: whether to print details, too, such as commands and pids.
     """
 
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
@@ -52,21 +52,21 @@ class Narrator:
         self._broken = False
 
     def report(self, *events: Event) -> None:
-        """Print events at once, those that are to be printed at all."""
-        lines = [line for event in events if self._is_to_be_told(event) for line in self._lines(event)]
+        """Print the events that the options select, at once."""
+        lines = [line for event in events if self._is_shown(event) for line in self._lines(event)]
         if lines and not self._broken:
             try:
                 sys.stdout.write("".join(lines))
                 sys.stdout.flush()
             except OSError:
-                # The terminal or the pipe is gone; the runs matter more. What was not written would be tried
-                # again at exit.
+                # The terminal or the pipe is gone, but the runs go on. Without a new file, Python would try to
+                # write the rest at exit.
                 self._broken = True
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def _is_to_be_told(self, event: Event) -> bool:
+    def _is_shown(self, event: Event) -> bool:
         if self._quiet:
-            return _needs_a_person(event)
+            return _needs_attention(event)
         return self._verbose or not isinstance(event, Detail)
 
     def _lines(self, event: Event) -> list[str]:
@@ -81,12 +81,12 @@ class Narrator:
         shown = f"{word:<9}"
         if self._colour and word in _COLOURS:
             shown = click.style(shown, fg=_COLOURS[word])
-        # By the clock that says what is due: the one that time.strftime() goes by lags behind it.
+        # time.strftime() uses a clock that lags behind the one of due times.
         at = f"{datetime.now():%H:%M:%S}"
         return f"{click.style(at, dim=True) if self._colour else at} {shown} {text}\n"
 
 
-def _needs_a_person(event: Event) -> bool:
+def _needs_attention(event: Event) -> bool:
     match event:
         case FileRejected():
             return True

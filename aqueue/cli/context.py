@@ -1,4 +1,4 @@
-"""The folder that a command is about."""
+"""The folder that a command works on."""
 
 import click
 
@@ -7,10 +7,10 @@ from aqueue.folder.layout import Folder
 
 
 def find_folder(directory: str | None) -> Folder:
-    """Return the folder that a command is about.
+    """Return the folder that a command works on.
 
     Args:
-        directory: what its own `--dir` says.
+        directory: the value of its own `--dir`.
 
     Raises:
         FolderError: there is none, or it is not safe to use.
@@ -19,11 +19,11 @@ def find_folder(directory: str | None) -> Folder:
 
 
 def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
-    """Return the folder that a command is about which may create it.
+    """Return the folder for a command that may create it.
 
     Args:
-        directory: what its own `--dir` or argument says.
-        default: what is taken if nothing names one; None: the one that other commands would find.
+        directory: the value of its own `--dir` or argument.
+        default: the folder if nothing names one; None: the one that other commands would find.
 
     Raises:
         FolderError: it is not safe to use.
@@ -32,7 +32,7 @@ def folder_to_create(directory: str | None, default: str | None = None) -> Folde
 
 
 def outer_directory() -> str | None:
-    """Return the `--dir` that was given before the command; None if none was."""
+    """Return the `--dir` given before the command; None if there is none."""
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
     return given if isinstance(given, str) else None

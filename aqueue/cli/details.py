@@ -1,4 +1,4 @@
-"""The verb that shows one run in full."""
+"""The command that shows the details of a run."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import click
 from aqueue.cli import tables
 from aqueue.cli.completion import complete_run
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import views
@@ -28,7 +28,7 @@ _MAX_NAMED = 5
 def show(directory: str | None, run: str, as_json: bool) -> None:
     """Show the details of a run."""
     folder = find_folder(directory)
-    seen = views.show(folder, run, say_warning)
+    seen = views.show(folder, run, print_warning)
     if as_json:
         tables.print_json(seen.as_json())
         return
@@ -78,7 +78,7 @@ def _named(runs: Sequence[Run]) -> str:
 
 
 def _pairs(values: Mapping[str, Value]) -> str:
-    """Return params or metrics as a command sees or says them."""
+    """Return params or metrics as text."""
     return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
 
 

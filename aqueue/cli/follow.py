@@ -1,4 +1,4 @@
-"""The verbs that stay until something happens."""
+"""The commands that follow runs."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import click
 from aqueue.cli import untaken
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, directory_option
 from aqueue.cli.output import note, say
 from aqueue.client import follow as client
@@ -31,9 +31,9 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
     without RUN, if there are task files in the folder that no server takes.
     """
     folder, succeeded = find_folder(directory), True
-    for progress in client.wait(folder, runs, group, say_warning):
+    for progress in client.wait(folder, runs, group, print_warning):
         for id_ in progress.gone:
-            # Taken off its queue; or over, and pruned at once: there is no telling how it ended.
+            # Removed from its queue, or pruned as soon as it ended: its outcome is unknown.
             succeeded = False
             if not quiet:
                 say(f"run {id_} no longer exists")
@@ -44,17 +44,17 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         if progress.stuck:
             succeeded = False
             if not quiet:
-                _say_why_left(progress.stuck)
+                _print_stuck(progress.stuck)
         note(progress.unserved)
     if not runs and group is None and (left := left_to_a_person(folder)):
         succeeded = False
         if not quiet:
-            untaken.say_why_left(left)
+            untaken.print_reasons(left)
     if not succeeded:
         raise click.exceptions.Exit(1)
 
 
-def _say_why_left(stuck: Sequence[tuple[Run, str]]) -> None:
+def _print_stuck(stuck: Sequence[tuple[Run, str]]) -> None:
     for run, why in stuck[:_SHOWN]:
         say(f"run {run.id} {run.name} cannot start: {why}", err=True)
     if len(stuck) > _SHOWN:
@@ -73,14 +73,14 @@ def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> 
     folder, out = find_folder(directory), sys.stdout.buffer
     try:
         for piece in (
-            client.follow(folder, run, attempt, say_warning, note)
+            client.follow(folder, run, attempt, print_warning, note)
             if follow
             else client.output(folder, run, attempt)
         ):
             out.write(piece)
             out.flush()
     except client.StuckError as stuck:
-        _say_why_left(stuck.runs)
+        _print_stuck(stuck.runs)
         raise click.exceptions.Exit(1) from None
 
 

@@ -1,4 +1,4 @@
-"""The verb that shows the GPUs."""
+"""The command that shows the GPUs."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import click
 
 from aqueue.cli import tables
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import gpu_views
@@ -19,7 +19,7 @@ from aqueue.visible import visible
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def gpus(directory: str | None, as_json: bool) -> None:
     """Show GPUs, what runs on them, and which runs wait for them."""
-    seen = gpu_views.read_gpus(find_folder(directory), say_warning)
+    seen = gpu_views.read_gpus(find_folder(directory), print_warning)
     if as_json:
         tables.print_json(seen.as_json())
         return
@@ -41,10 +41,10 @@ def one_line(gpu: dict[str, Any]) -> str:
         memory = f", {spell_size(gpu['memory_free'])} of {spell_size(gpu['memory_total'])} free"
     label = gpu["index"] if gpu["instance"] is None else f"{gpu['index']}:{gpu['instance']}"
     name = "declared in aqueue.yaml" if gpu["uuid"] is None else gpu["name"] or "unknown"
-    return f"GPU {label}: {name}{memory}, {_said(gpu)}"
+    return f"GPU {label}: {name}{memory}, {_usage(gpu)}"
 
 
-def _said(gpu: dict[str, Any]) -> str:
+def _usage(gpu: dict[str, Any]) -> str:
     runs = [*map(str, gpu["runs"])]
     ours = named("run", runs, most=len(runs)) if runs else ""
     waiting = f"{len(gpu['waiting'])} waiting" if gpu["waiting"] else ""

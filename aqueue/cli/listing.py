@@ -1,4 +1,4 @@
-"""The verb that lists runs."""
+"""The command that lists runs."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -9,9 +9,9 @@ from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import complete_queue, group_option
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, F, directory_option
-from aqueue.cli.output import put_by, say
+from aqueue.cli.output import say, spooled_output
 from aqueue.cli.plain_table import Table
 from aqueue.client import columns as tabulating
 from aqueue.client.listing import Chosen, ids_of, slices_as_json
@@ -88,7 +88,7 @@ def list_(
         if measured:
             columns = tabulating.columns_of(store.runs.each(sorted(ids)), moment)
         elif as_csv:
-            known = Waits(store, folder, say_warning)
+            known = Waits(store, folder, print_warning)
             rows = [
                 row
                 for runs in store.runs.in_slices(ids)
@@ -96,7 +96,7 @@ def list_(
             ]
         else:
             few = list(store.runs.each(ids[::-1] if key is None else ids))
-            why = waits(store, folder, few, say_warning)
+            why = waits(store, folder, few, print_warning)
             if (alone := unseen(store, folder)) is not None:
                 why = [alone if run.state is State.RUNNING else text for run, text in zip(few, why, strict=True)]
         total = store.runs.count(**chosen)
@@ -114,14 +114,14 @@ def list_(
     if total > len(ids) and is_for_people:
         say(f"{total - len(ids)} more; --limit shows them", err=True)
     if is_for_people:
-        untaken_files.say_in_short(folder, left, rejected.newest(folder)[0])
+        untaken_files.print_summary(folder, left, rejected.newest(folder)[0])
 
 
 def _print_as_json(folder: Folder, chosen: Chosen, key: str | None, limit: int | None) -> None:
     """Print the runs as JSON, however many there are."""
-    with put_by() as put, reading(folder) as store:
+    with spooled_output() as put, reading(folder) as store:
         ids = ids_of(store, chosen, key, limit)
-        slices = slices_as_json(store, folder, ids, say_warning)
+        slices = slices_as_json(store, folder, ids, print_warning)
         for piece in tables.json_of_slices(slices):
             put(piece)
 

@@ -11,13 +11,13 @@ from aqueue.units import named, plural
 _MAX_NAMED = 5
 
 
-def say_warning(text: str) -> None:
-    """Tell a person what they may not have meant."""
+def print_warning(text: str) -> None:
+    """Print a warning to standard error."""
     say(text, err=True, head=click.style("warning: ", fg="yellow"))
 
 
-def say_aborted_with(count: int, dependents: Sequence[Run]) -> None:
-    """Tell a person what was aborted together with `count` runs, because it waited for them."""
+def print_aborted(count: int, dependents: Sequence[Run]) -> None:
+    """Print which runs were aborted because they waited for `count` others."""
     if dependents:
         them, were = plural(count, "it", "them"), plural(len(dependents), "was", "were")
         say(f"{named_runs(dependents)} waited for {them} and {were} aborted", err=True)

@@ -1,4 +1,4 @@
-"""Kinds of values that options take."""
+"""Options that several commands share, and the types of their values."""
 
 import math
 from collections.abc import Callable
@@ -85,7 +85,7 @@ class _Size(click.ParamType[int]):
 
 
 COUNT = _Count()
-"""A number of things, of which there is at least one."""
+"""A whole number from 1."""
 
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()

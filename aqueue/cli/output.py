@@ -1,4 +1,4 @@
-"""Standard output and standard error that cannot be written: a full disk, a pipe whose reader has gone."""
+"""Standard output and standard error, which may fail: on a full disk, or when the reader of a pipe has gone."""
 
 import io
 import os
@@ -22,15 +22,15 @@ NAME: "Final" = "standard output"
 
 
 _IN_MEMORY: "Final" = 4 << 20
-"""The number of characters to be printed that are kept in memory."""
+"""The maximum number of characters of spooled output in memory."""
 
 
 class _Stream(io.FileIO):
-    """A standard stream that waits while it is full, although somebody who shares it has made it non-blocking."""
+    """A standard stream that waits while it is full, even if another process made it non-blocking."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         while (written := super().write(data)) is None:
-            # Imported here: it is hardly ever needed.
+            # Imported here: it is rarely needed.
             import select
 
             select.select([], [self], [])
@@ -38,7 +38,7 @@ class _Stream(io.FileIO):
 
 
 class _Output(_Stream):
-    """Standard output, whose errors say that they are its own."""
+    """Standard output, whose errors carry its name."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -48,7 +48,7 @@ class _Output(_Stream):
 
 
 class _Notes(_Stream):
-    """Standard error that never fails: notes that nobody can read must not undo what a command does."""
+    """Standard error that never fails: a lost note must not make a command fail."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -58,9 +58,9 @@ class _Notes(_Stream):
 
 
 def prepare() -> None:
-    """Have standard output and standard error be what `report` and the commands take them for."""
+    """Replace standard output and standard error by streams that handle errors as the commands need."""
     _open_closed_files()
-    # Those that were closed are something else already, which cannot fail.
+    # Streams that were closed have been replaced, and cannot fail.
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = _text(_Output(sys.stdout.fileno(), "w", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
@@ -68,25 +68,25 @@ def prepare() -> None:
 
 
 def _open_closed_files() -> None:
-    """Have something in the place of standard input, output and error where they are closed.
+    """Replace standard input, output and error if they are closed.
 
-    Whatever is opened next would be taken for them, and libuv ends a process in which it closes one of them.
+    Otherwise, the next opened file would take their place, and libuv aborts a process when it closes one of them.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # It gets the lowest number that is free, which is the one that is missing.
+            # The new file gets the lowest free descriptor, which is the missing one.
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - for good, and without pathlib
 
 
 def say(text: str, *, err: bool = False, head: str = "") -> None:
-    """Print text for a person, of which no part can do anything to the terminal.
+    """Print text, with control characters escaped.
 
     Args:
-        err: on standard error.
-        head: what goes before it as it is: a word of aqueue's own, in its colour.
+        err: whether to print to standard error.
+        head: text of aqueue to print before it unchanged, such as a coloured word.
     """
     if head:
-        # Imported here, as it takes a while: it leaves out colours where there is no terminal.
+        # Imported here, because it is slow; it removes colours if there is no terminal.
         import click
 
         click.echo(head + visible(text), err=err)
@@ -97,22 +97,22 @@ def say(text: str, *, err: bool = False, head: str = "") -> None:
 
 
 def note(text: str | None) -> None:
-    """Tell a person something on standard error, if there is anything to tell."""
+    """Print a note to standard error, if there is one."""
     if text is not None:
         say(text, err=True)
 
 
 @contextmanager
-def put_by() -> Iterator[Callable[[str], object]]:
-    """Take text for standard output, piece by piece, and write it at the end.
+def spooled_output() -> Iterator[Callable[[str], object]]:
+    """Collect text for standard output, and write it at the end.
 
-    Whoever reads it may take hours, as a pager does, and what it is made of cannot be kept for so long. What is
-    long is in a temporary file meanwhile, not in memory.
+    A reader such as a pager may take hours, and the source of the text cannot be kept open for so long. Long text
+    is in a temporary file meanwhile, not in memory.
 
     Raises:
         DiskFullError: there is no room for that file.
     """
-    # Imported here: it takes a while, and few commands print so much.
+    # Imported here: it is slow, and few commands print so much.
     import shutil
     import tempfile
 
@@ -131,13 +131,13 @@ def put_by() -> Iterator[Callable[[str], object]]:
 
 
 def report(text: str, done: str | None = None) -> None:
-    """Print the result of a change that is made, and stays made if it cannot be printed.
+    """Print the result of a completed change; the change stays if the result cannot be printed.
 
-    That is said on standard error then, and the exit code says what is true of the change: a script that takes it
-    for failed would ask for it again.
+    In that case, print the result to standard error and keep the exit code: a script that takes the change for
+    failed would repeat it.
 
     Args:
-        text: what a script reads.
+        text: the result for scripts.
         done: the same in words; by default the text itself.
     """
     try:
@@ -153,12 +153,12 @@ def report_queued(id_: int) -> None:
 
 
 def abandon() -> None:
-    """Let go of what could not be written to standard output: Python would try again at its exit, and complain."""
+    """Discard text that could not be written to standard output; Python would try again at exit, and fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _text(stream: _Stream, before: io.TextIOWrapper) -> io.TextIOWrapper:
-    # What the terminal cannot show must not be what ends a server.
+    # Characters that the terminal cannot show must not end a server.
     return io.TextIOWrapper(
         io.BufferedWriter(stream),
         before.encoding,

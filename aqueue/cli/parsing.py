@@ -1,4 +1,4 @@
-"""Commands that leave some of their words alone: those of the command that is queued, and those of its params."""
+"""Commands that pass some of their words on: those of a queued command, or of params."""
 
 import functools
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
 
 
 class WordsOfACommand(click.Command):
-    """A command whose options end at the first word that is none: all words from there on are somebody else's."""
+    """A command whose options end at the first other word; all later words belong to the queued command."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.allow_interspersed_args = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the params; while the words of somebody else are completed, none of the options."""
+        """Return the params; without options while the words of the queued command are completed."""
         params = super().get_params(ctx)
         return [param for param in params if param.param_type_name == "argument"] if _has_begun(ctx) else params
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem[Any]"]:
-        """Return the options that begin with what was typed; none of them among the words of somebody else."""
+        """Return the options that begin with the typed text; none among the words of the queued command."""
         return [] if _has_begun(ctx) else super().shell_complete(ctx, incomplete)
 
 
 def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list["CompletionItem[Any]"]:  # noqa: ARG001 - click's signature
     """Let the shell complete the name of a file."""
-    # Imported here: commands that are run complete nothing.
+    # Imported here: only completion needs it.
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
 class FilesThenParams(click.Command):
-    """A command that takes its params, as `params`, from what comes after `--`, and nothing else from there."""
+    """A command that takes all words after `--` as `params`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what comes before `--`, and keep the rest."""
+        """Parse the words before `--`, and keep the rest."""
         end = args.index("--") if "--" in args else len(args)
         own, params = args[:end], tuple(args[end + 1 :])
         if params and not own and not ctx.resilient_parsing:
@@ -52,16 +52,16 @@ class FilesThenParams(click.Command):
         return left
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Return the words of the line that says how it is used."""
+        """Return the words of the usage line."""
         return [*super().collect_usage_pieces(ctx), "[-- PARAMS…]"]
 
 
 class ParamWords(NamedTuple):
-    """The params of a command line, as they are written.
+    """The params of a command line, as written.
 
     Attributes:
-        words: those after `--`.
-        new: those of `--new`.
+        words: the words after `--`.
+        new: the values of `--new`.
     """
 
     words: tuple[str, ...]

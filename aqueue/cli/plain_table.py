@@ -1,4 +1,4 @@
-"""Tables that need no layout: each text is simple, and there is room for all of them."""
+"""Tables that need no layout by rich: all texts are simple, and they fit."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ import click
 import msgspec
 
 GAP = 2
-"""The number of blanks between two columns."""
+"""The number of spaces between two columns."""
 
 WIDTH = 1000
-"""The number of columns that a table may have where nobody looks."""
+"""The maximum width of a table if standard output is not a terminal."""
 
 _ABOUT_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 _WITHOUT_COLOURS = ("", "dumb", "unknown")
@@ -25,10 +25,10 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table of the plain kind used throughout: a header, rows, and nothing around them.
+    """A plain table: a header and rows, without lines.
 
     Attributes:
-        columns: the headers; a column whose name ends in … takes what room is left.
+        columns: the headers; a column whose name ends in … takes the remaining width.
     """
 
     columns: Sequence[str]
@@ -45,7 +45,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def lines_of(table: Table) -> list[str] | None:
-    """Return the lines of a table; None if rich has to lay it out, or to find out what the terminal can show."""
+    """Return the lines of a table; None if rich must lay it out, or examine the terminal."""
     texts = [table.header, *([cell.text for cell in row] for row in table.rows)]
     if any(key in os.environ for key in _ABOUT_TERMINALS):
         return None
@@ -71,7 +71,7 @@ def _line(cells: Sequence[Cell], widths: Sequence[int], *, bold: bool = False, c
 
 
 def _is_simple(text: str) -> bool:
-    """Return True for a text each letter of which takes one column, and none of which means anything to rich."""
+    """Return True if each character takes one column, and none has a meaning for rich."""
     return text.isascii() and text.isprintable() and not set(text) & {"[", "\\"} and text.count(":") < 2
 
 

@@ -1,4 +1,4 @@
-"""The picture of a comparison. Only here is matplotlib needed, and only when something is drawn."""
+"""Plots of comparisons. Only this module needs matplotlib, and only to draw."""
 
 import os
 import warnings
@@ -15,13 +15,13 @@ from aqueue.errors import AqueueError, RunError
 from aqueue.model.values import Scalar, is_number
 
 Axes = Any
-"""Those of matplotlib, whose types are others in each of its versions."""
+"""The axes of matplotlib, whose types differ between versions."""
 
 FORMATS: Final = ("png", "svg", "pdf")
-"""The suffixes of files as which a picture can be saved."""
+"""The supported suffixes of picture files."""
 
 MAX_SERIES: Final = 12
-"""More cannot be told apart."""
+"""The maximum number of series; more cannot be distinguished."""
 
 _WIDE = 100
 _MANY = 150
@@ -44,7 +44,7 @@ _STYLE: Final[Any] = {
     "xtick.color": "0.3",
     "ytick.color": "0.3",
 }
-# Those of Okabe and Ito, which colour-blind people can tell apart, and more.
+# The colours of Okabe and Ito, which colour-blind people can distinguish, and more.
 _COLOURS: Final = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
     "#000000", "#7f7f7f", "#8c564b", "#9467bd", "#bcbd22", "#e7298a",
@@ -52,18 +52,18 @@ _COLOURS: Final = (
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Points that belong together.
+    """A series of points.
 
     Attributes:
-        name: what they have in common; empty where all do.
-        points: what is compared by, and what was measured.
+        name: the value that they share; empty if there is only one series.
+        points: the pairs of x and y.
     """
 
     name: str
     points: Sequence[tuple[Scalar, float]]
 
     def by_x(self) -> dict[Scalar, list[float]]:
-        """Return what was measured, for each of the values that are compared by."""
+        """Return the values of y for each x."""
         found: dict[Scalar, list[float]] = {x: [] for x in distinct(x for x, _ in self.points)}
         for x, y in self.points:
             found[x].append(y)
@@ -74,9 +74,9 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """A plot to draw.
 
     Attributes:
-        x, y, by: what the axes, and the series together, are called.
-        spellings: how values of x are written where it is otherwise than they would be shown.
-        log: those of the axes, `x` and `y`, that are logarithmic; None: x where that suits.
+        x, y, by: the names of the axes and of the series.
+        spellings: the texts of values of x that are not shown in the default way.
+        log: the logarithmic axes, of `x` and `y`; None: x if its values are far apart.
     """
 
     title: str
@@ -92,8 +92,8 @@ def save(picture: Picture, file: Path) -> None:
     """Draw each point, and a line through the medians, into a file whose suffix is one of `FORMATS`.
 
     Raises:
-        AqueueError: matplotlib is not there.
-        RunError: there are too many series, or there is no logarithm of what is on a logarithmic axis.
+        AqueueError: matplotlib is not installed.
+        RunError: there are too many series, or a logarithmic axis has values that are not positive.
         OSError: the file cannot be written.
     """
     if len(picture.series) > MAX_SERIES:
@@ -102,7 +102,7 @@ def save(picture: Picture, file: Path) -> None:
             "leave out --by, or choose something with fewer values",
         )
     scales = _logarithmic(picture)
-    # Whatever else is set up for windows: there is none here.
+    # Plots are drawn into files, whatever backend is configured.
     os.environ["MPLBACKEND"] = "agg"
     try:
         import matplotlib
@@ -114,13 +114,13 @@ def save(picture: Picture, file: Path) -> None:
         ) from None
     drawn = BytesIO()
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # Such as of letters that the font does not have.
+        # For example, about characters that the font lacks.
         warnings.simplefilter("ignore")
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         axes: Axes = figure.add_subplot()
         _draw(picture, axes, scales)
         figure.savefig(drawn, format=file.suffix[1:].lower())
-    # Only now, so that an error leaves an older picture as it was.
+    # Written last, so that an error leaves an older picture unchanged.
     file.write_bytes(drawn.getvalue())
 
 
@@ -146,7 +146,7 @@ def _draw(picture: Picture, axes: Axes, logarithmic: str) -> None:
 
     xs = distinct(x for series in picture.series for x, _ in series.points)
     count = sum(len(series.points) for series in picture.series)
-    # Where hardly any x has several points, a line through the medians is one through all points, and hides them.
+    # If few x have several points, a line through the medians goes through nearly all points, and hides them.
     is_scattered = len(xs) > _FEW and count < 2 * len(xs)
     dots: list[Any] = []
     for index, series in enumerate(picture.series):
@@ -167,7 +167,7 @@ def _draw(picture: Picture, axes: Axes, logarithmic: str) -> None:
 
 
 def _places(xs: Sequence[Scalar], index: int, count: int) -> dict[Scalar, float]:
-    """Return where each x is; in categories one of several series is beside the others."""
+    """Return the position of each x; for categories, the series are side by side."""
     numbers = [x for x in xs if is_number(x)]
     if len(numbers) == len(xs):
         return dict(zip(xs, numbers, strict=True))
@@ -188,5 +188,5 @@ def _set_scales(axes: Axes, xs: Sequence[Scalar], logarithmic: str) -> None:
 
 
 def _plain(text: Scalar) -> str:
-    """Return what people are shown for it, in which nothing is taken for a formula."""
+    """Return a value for display, so that matplotlib takes no part of it for a formula."""
     return shown(text).replace("$", r"\$")

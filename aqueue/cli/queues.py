@@ -1,10 +1,10 @@
-"""The verbs that are about a queue or a schedule as a whole, and the one that takes a run off a queue."""
+"""The commands that pause and resume queues and schedules, and that remove a run from a queue."""
 
 import click
 
 from aqueue.cli.completion import complete_queue, complete_schedule
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_aborted_with, say_warning
+from aqueue.cli.messages import print_aborted, print_warning
 from aqueue.cli.options import NAME_TYPE, F, directory_option
 from aqueue.cli.output import note, report
 from aqueue.client import queues
@@ -13,7 +13,7 @@ _queue_argument = click.argument("queue", type=NAME_TYPE, shell_complete=complet
 
 
 def _queue_or_schedule(command: F) -> F:
-    """Give a command the argument QUEUE or the option `--schedule`, as `queue` and `schedule`: one of them."""
+    """Give a command the argument QUEUE and the option `--schedule`, as `queue` and `schedule`."""
     argument = click.argument("queue", type=NAME_TYPE, required=False, shell_complete=complete_queue)
     option = click.option(
         "--schedule",
@@ -61,7 +61,7 @@ def resume(directory: str | None, queue: str | None, schedule: str | None) -> No
         was_paused = queues.resume_schedule(folder, schedule)
         report(f"schedule {schedule} is resumed" if was_paused else f"schedule {schedule} was not paused")
         return
-    resumed = queues.resume(folder, str(queue), say_warning)
+    resumed = queues.resume(folder, str(queue), print_warning)
     note(resumed.unserved)
     if resumed.error is not None:
         raise resumed.error
@@ -80,4 +80,4 @@ def dequeue(directory: str | None, queue: str, written: str | None) -> None:
     run, dependents = queues.dequeue(find_folder(directory), queue, written)
     taken = f"{run.id} {run.name}:{run.run_id}"
     report(taken, f"{taken} was removed from queue {queue}")
-    say_aborted_with(1, dependents)
+    print_aborted(1, dependents)

@@ -1,7 +1,7 @@
 """`aqueue add` in the ordinary case: the command, and perhaps a name, a queue and a folder.
 
-Most of the time that a command takes goes into imports, of click first of all. A command line that says no more
-than that is parsed here. Any other is left to the long way, which words all errors, too.
+Imports, above all of click, take most of the time of a command. A command line with only these options is parsed
+here; any other goes to the full command line, which also reports all errors.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def run(arguments: Sequence[str]) -> int | None:
     """Queue the command of a command line, print the id of its run, and return the exit code.
 
     Returns:
-        None if nothing was done: the command line says more, or there is more to do or to tell.
+        None if nothing was done, because the command line has other options, or needs more work or messages.
     """
     output.prepare()
     parsed = _parsed(arguments)
@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int | None:
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], Sequence[str]] | None:
-    """Return the options, and the words of the command; None for anything but the ordinary case.
+    """Return the options and the words of the command; None for any other command line.
 
     >>> _parsed(["-n", "a", "--", "make", "-j"]), _parsed(["--gpus", "1", "make"])
     (({'name': 'a'}, ['make', '-j']), None)

@@ -1,4 +1,4 @@
-"""The verb that shows schedules."""
+"""The command that shows schedules."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import click
 
 from aqueue.cli import tables
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import schedule_views
@@ -37,10 +37,10 @@ def schedules(directory: str | None, as_json: bool) -> None:
     told = {stored.file for stored, _ in found if stored.error is not None}
     for one in refused:
         if one.file not in told:
-            say_warning(one.reason)
+            print_warning(one.reason)
     if not found:
         say("there are no schedules; a task file with `schedule:` makes one")
-    elif config_or_default(folder, say_warning).disabled_by:
+    elif config_or_default(folder, print_warning).disabled_by:
         say("queues are disabled: due runs start anyway, but missed times are not made up for")
 
 

@@ -1,4 +1,4 @@
-"""The verbs that make and serve a folder, and that start and stop servers in the background."""
+"""The commands that create and serve a folder, and that start and stop servers."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import shlex
 import click
 
 from aqueue.cli.context import find_folder, folder_to_create
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option, refuse_both
 from aqueue.cli.output import note, report
 from aqueue.cli.serving_options import serving_options
@@ -33,11 +33,11 @@ def init(directory: str) -> None:
     shown = os.path.relpath(where.path)
     report(f"{shown}/ is ready: drop *.yaml files into it, and run `aqueue serve{_named(where, shown)}`")
     if is_new and (fate := fate_of_files(where)):
-        say_warning(fate)
+        print_warning(fate)
 
 
 def _named(folder: Folder, shown: str) -> str:
-    """Return how `serve` is told of a folder; nothing for the one that it finds by itself."""
+    """Return the argument that names a folder to `serve`; empty for the folder that it finds by itself."""
     with contextlib.suppress(FolderError):
         if session.folder_to_create(None).path == folder.path:
             return ""
@@ -53,7 +53,7 @@ def _named(folder: Folder, shown: str) -> str:
     verbose="Print more, such as commands and process ids.",
 )
 @click.option("--drain", is_flag=True, help="Exit when no more runs can start; with 1 if a run failed or is left.")
-# How `aqueue start` starts it.
+# For `aqueue start`.
 @click.option("--log", hidden=True)
 @click.option("--ready", type=int, hidden=True)
 def serve(
@@ -91,7 +91,7 @@ def serve(
         queues=serving.queues,
         gpus=serving.gpus,
         log=log,
-        when_ready=partial(_say_ready, ready),
+        when_ready=partial(_signal_ready, ready),
     )
     narrator = Narrator(quiet=quiet, verbose=serving.verbose)
     has_done_all = anyio.run(
@@ -100,7 +100,7 @@ def serve(
         options,
         Clock(),
         narrator.report,
-        # Short runs come by a tenth faster.
+        # It makes short runs a tenth faster.
         backend_options={"use_uvloop": _has_uvloop()},
     )
     if drain and not has_done_all:
@@ -108,18 +108,18 @@ def serve(
 
 
 def _prepare_process() -> None:
-    """Set up the files, the signals and the garbage collection of a server, whose modules are imported by now."""
+    """Set up the files, signals and garbage collection of a server, after its modules are imported."""
     import gc
     import signal
 
     from aqueue.server.open_files import close_inherited_files_on_exec
 
     close_inherited_files_on_exec()
-    # A writer who opens a file that is being read for the inbox makes the kernel send this; see leases.
+    # The kernel sends this when a writer opens a file on which the inbox has a lease.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    # Where whoever started this ignores it, the kernel tells nobody how a process ended.
+    # If it were ignored, as inherited from the parent, the exit codes of child processes would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # What is imported stays: going through it again and again would take a tenth of the server's time.
+    # Imported modules stay; scanning them again and again would take a tenth of the server's time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
@@ -132,8 +132,8 @@ def _has_uvloop() -> bool:
     return True
 
 
-def _say_ready(descriptor: int | None) -> None:
-    """Tell whoever started this server, and waits at the other end, that it serves."""
+def _signal_ready(descriptor: int | None) -> None:
+    """Signal the process that started this server, and waits on the pipe, that it is ready."""
     if descriptor is not None:
         os.write(descriptor, b"ready\n")
         os.close(descriptor)
@@ -149,7 +149,7 @@ def start(directory: str | None, serving: Serving, is_meant: bool, quiet: bool) 
     exits after some time without work, see --idle-timeout.
     """
     folder = folder_to_serve(directory, is_meant=is_meant)
-    up = servers.start(folder, serving, say_warning)
+    up = servers.start(folder, serving, print_warning)
     if not quiet:
         report(up.said)
 

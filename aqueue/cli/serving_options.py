@@ -1,4 +1,4 @@
-"""The options that `serve` and `start` have in common."""
+"""The options that `serve` and `start` share."""
 
 import functools
 from collections.abc import Callable
@@ -16,8 +16,8 @@ def serving_options(*, idle_timeout: str, quiet: str, verbose: str) -> Callable[
     """Return a decorator that gives a command the options of a server, as `serving`, `is_meant` and `quiet`.
 
     Args:
-        idle_timeout: its default, in words.
-        quiet, verbose: what `-q` and `-v` do.
+        idle_timeout: the default of `--idle-timeout`, in words.
+        quiet, verbose: the help texts of `-q` and `-v`.
     """
     exit_when_idle = f"Exit after this long without work, such as 10s, or never (default: {idle_timeout})."
     options = (

@@ -1,4 +1,4 @@
-"""The verb that shows how things are: servers, queues, GPUs and schedules."""
+"""The command that shows servers, queues, GPUs and schedules."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ import click
 from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.cli.plain_table import Table
@@ -34,7 +34,7 @@ def status(directory: str | None, as_json: bool) -> None:
     from aqueue.cli.gpus import one_line
 
     folder = find_folder(directory)
-    seen = take_status(folder, say_warning, with_schedules=as_json)
+    seen = take_status(folder, print_warning, with_schedules=as_json)
     if as_json:
         tables.print_json(seen.as_json())
         return

@@ -1,4 +1,4 @@
-"""The verbs that queue something, and the one that checks files before they are queued."""
+"""The commands that queue runs, and the one that checks task files."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from aqueue.cli.context import find_folder
-from aqueue.cli.messages import say_warning
+from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
     DURATION,
     NAME_TYPE,
@@ -89,13 +89,13 @@ def add(
     """
     _check_words(command)
     folder = find_folder(directory)
-    config = config_in_force(folder, say_warning)
+    config = config_in_force(folder, print_warning)
     refuse_if_disabled(config)
     words = command if len(command) > 1 else command[0]
     env = _variables(variables)
     request = submit.command(config, words, wishes, env=env, timeout=timeout, hold=hold)
-    submitted = submit.submit(folder, config, [[request]], say_warning)
-    _print_doubts(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
+    submitted = submit.submit(folder, config, [[request]], print_warning)
+    _print_warnings(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     (id_,) = submitted.all_ids()
     report_queued(id_)
 
@@ -161,7 +161,7 @@ def enqueue(
     from aqueue.client.params import params_in
 
     folder = find_folder(directory)
-    config = config_in_force(folder, say_warning)
+    config = config_in_force(folder, print_warning)
     refuse_if_disabled(config)
     params = params_in(*given)
     with named_files.all_or_none(files):
@@ -169,9 +169,9 @@ def enqueue(
             folder, config, files, wishes, params, run_id=run_id, working_dir=default_working_dir or "."
         )
         trigger = Trigger(trigger_type)
-        submitted = submit.submit(folder, config, requests, say_warning, trigger=trigger, run_id=run_id)
+        submitted = submit.submit(folder, config, requests, print_warning, trigger=trigger, run_id=run_id)
     tasks = [one.task for of_file in requests for one in of_file]
-    _print_doubts(submitted, tasks, "or set it under `env` in the file", doubts)
+    _print_warnings(submitted, tasks, "or set it under `env` in the file", doubts)
     written = [*map(str, submitted.all_ids())]
     report("\n".join(written), f"queued as {', '.join(written[:_MAX_IDS])}{' …' * (len(written) > _MAX_IDS)}")
 
@@ -209,7 +209,7 @@ def _print_checked(file: str, checked: "Checked") -> None:
         names = [task.name for task in checked.tasks]
         say(f"{file}: {counted(len(names), 'schedule' if checked.schedules else 'task')}: {', '.join(names)}")
     for warning in checked.warnings:
-        say_warning(f"{file}: {warning}")
+        print_warning(f"{file}: {warning}")
     for submission in checked.submissions:
         _print_sweep(submission)
     for schedule in checked.schedules:
@@ -236,29 +236,29 @@ def _print_next_times(schedule: "Schedule") -> None:
         say(f"    {moment}")
 
 
-def _print_doubts(
+def _print_warnings(
     submitted: submit.Submitted, tasks: Sequence[Task], other_way: str, doubts: Sequence[str] = ()
 ) -> None:
-    """Tell a person what they may not have meant.
+    """Print warnings about a submission.
 
     Args:
-        other_way: to have a choice of GPUs that this shell has made passed on to the run.
-        doubts: about the files.
+        other_way: how to pass CUDA_VISIBLE_DEVICES of this shell on to the run.
+        doubts: warnings about the files.
     """
     note(submitted.unserved)
     for doubt in (*submitted.doubts, *doubts):
-        say_warning(doubt)
+        print_warning(doubt)
     for task in tasks:
         if (chosen := submit.ignores_our_gpus(task)) is not None:
             from shlex import quote
 
             gpus = f"[{chosen}]" if chosen.isdigit() else chosen if chosen not in ("", "-1") else "0"
             option = f"`--gpus {quote(gpus)}`"
-            say_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: use {option}, {other_way}")
+            print_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: use {option}, {other_way}")
 
 
 def _check_words(command: tuple[str, ...]) -> None:
-    """Refuse a command that is empty, or a shell command before other words, which it would not get."""
+    """Refuse an empty command, or a shell command with further words, which a shell would not receive."""
     program, *others = command
     if not program.strip():
         raise UsageError("the command is empty", "name a program: aqueue add -- python train.py")

@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables and JSON on standard output."""
 
 import sys
 from collections.abc import Iterable, Iterator

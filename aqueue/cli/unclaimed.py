@@ -1,4 +1,4 @@
-"""Directories that are no aqueue folder yet: which of them a server may take for one, and what then happens."""
+"""Directories that are not yet aqueue folders: which of them a server may use, and what happens to their files."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ _MAX_NAMED = 4
 
 
 def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
-    """Return the folder that a server is to serve, `./queue` unless named or found.
+    """Return the folder to serve, `./queue` unless named or found.
 
     Args:
-        directory: what the command's own `--dir` or argument says.
-        is_meant: whether the files in it may be run although it is no aqueue folder yet.
+        directory: the value of the command's own `--dir` or argument.
+        is_meant: whether its files may be run although it is not yet an aqueue folder.
 
     Raises:
-        FolderError: it was named and is not there, or there may be somebody else's files in it.
+        FolderError: it was named and does not exist, or may contain other files.
     """
     folder = folder_to_create(directory)
     if folder.state.exists():
@@ -41,7 +41,7 @@ def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
 
 
 def fate_of_files(folder: Folder) -> str:
-    """Return what becomes of the files that lie in a new folder already; empty if nothing does."""
+    """Return what happens to the files that a new folder already contains; empty if there are none."""
     names = sorted(os.path.relpath(path, folder.path) for path in _task_files(folder))
     if not names:
         return ""
@@ -52,7 +52,7 @@ def fate_of_files(folder: Folder) -> str:
 
 
 def _names_in(path: Path) -> list[str]:
-    """Return what there is in a directory, but for hidden files; nothing if `aqueue.yaml` says whose it is."""
+    """Return the names in a directory without hidden ones; none if it has an `aqueue.yaml`."""
     try:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_there(entry))
@@ -62,7 +62,7 @@ def _names_in(path: Path) -> list[str]:
 
 
 def _is_there(entry: "os.DirEntry[str]") -> bool:
-    """Return False for a directory without a file at any depth, such as a sub-folder that was made beforehand."""
+    """Return False for a directory without a file at any depth, such as a sub-folder made in advance."""
     return not entry.is_dir(follow_symlinks=False) or any(files for _, _, files in os.walk(entry.path))
 
 

@@ -1,4 +1,4 @@
-"""Messages about files in the folder that are no runs."""
+"""Messages about files in the folder that are not queued."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ _SHOWN = 5
 
 
 def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedFile | None) -> Iterator[str]:
-    """Yield the lines that say which files are not taken, and why.
+    """Yield lines about the files that are not taken, with the reasons.
 
     Args:
         left: the files that are not taken.
-        bad: how many were rejected.
-        newest: the one of them that was rejected last.
+        bad: the number of rejected files.
+        newest: the file that was rejected last.
     """
     where = os.path.relpath(folder.path)
     waiting = [one for one in left if one.kind is Kind.WAITS]
     if waiting:
-        # They all wait for the same.
+        # All have the same reason.
         why = waiting[0].reason.rpartition(": ")[2]
         yield f"{_files_are(len(waiting), where)} not taken yet: {why}"
     others = [one for one in left if one.kind is not Kind.WAITS]
@@ -36,16 +36,16 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
         yield f"{counted(bad, 'file')} in {os.path.relpath(folder.rejected)}/, {which}{why}"
 
 
-def say_in_short(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
-    """Say in one line that there are files that are not taken, or were rejected."""
+def print_summary(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
+    """Print one line if there are files that are not taken or were rejected."""
     parts = [f"{_files_are(len(left), os.path.relpath(folder.path))} not taken"] if left else []
     parts += [f"{counted(bad, 'file')} {plural(bad, 'was', 'were')} rejected"] if bad else []
     if parts:
         say(f"{', '.join(parts)}: `aqueue status` says why", err=True)
 
 
-def say_why_left(left: Sequence[Untaken]) -> None:
-    """Say of the first of some files why they are left."""
+def print_reasons(left: Sequence[Untaken]) -> None:
+    """Print the reasons why the first of some files are not taken."""
     for one in left[:_SHOWN]:
         say(one.reason, err=True)
     if len(left) > _SHOWN:

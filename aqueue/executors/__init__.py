@@ -1,1 +1,1 @@
-"""An attempt's life, whoever runs it. Read `base` first."""
+"""The life of an attempt, whichever executor runs it. Read `base` first."""

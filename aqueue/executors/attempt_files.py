@@ -17,10 +17,10 @@ class Fence(msgspec.Struct, frozen=True):
     """The contents of an attempt's `.pid` file.
 
     Attributes:
-        pid: of the wrapper, which leads the process group; None in the instant before it is written.
-        exit_code: of the command, once it is over.
-        remark: why the command was not run although there was nothing in the way; or `wrapper.UNFINISHED`.
-        is_garbled: it has lines that no wrapper writes; somebody else has changed it.
+        pid: the pid of the wrapper, which leads the process group; None before it is written.
+        exit_code: the exit code of the command, once it is over.
+        remark: why the wrapper did not run the command; or `wrapper.UNFINISHED`.
+        is_garbled: whether it has lines that no wrapper writes, because another process changed it.
     """
 
     pid: int | None
@@ -36,7 +36,7 @@ def close_fence(attempt: str) -> bool:
         False if it has begun.
 
     Raises:
-        OSError: it cannot be told, for instance because its directory is not there.
+        OSError: the fence cannot be created, for instance because its directory does not exist.
     """
     try:
         os.close(os.open(attempt + ".pid", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -46,9 +46,9 @@ def close_fence(attempt: str) -> bool:
 
 
 def restore_fence(attempt: str, pid: int) -> None:
-    """Write the fence of a living process anew, so that its wrapper can append the exit code.
+    """Rewrite the fence of a living process, so that its wrapper can append the exit code.
 
-    Whatever stands in its place gives way: a link is not followed, and a directory is renamed.
+    This replaces anything at its path: a link is not followed, and a directory is renamed.
     """
     fence, new = Path(attempt + ".pid"), Path(f"{attempt}.pid.{os.urandom(4).hex()}")
     with open(new, "x", opener=no_links.opener) as file:
@@ -61,15 +61,15 @@ def restore_fence(attempt: str, pid: int) -> None:
 
 
 def remove_links(attempt: str) -> None:
-    """Remove the links that somebody has put where the files of an attempt that is about to begin are to be."""
+    """Remove symbolic links at the paths of the files of an attempt that is about to begin."""
     for suffix in (".log", ".pid", ".lock", ".plan", ".metrics.json"):
         no_links.remove(attempt + suffix)
 
 
 def read_fence(attempt: str) -> Fence | None:
-    """Read what the wrapper wrote; None if it never came that far. Lines that are not whole do not count.
+    """Read the fence; None if there is none. Incomplete lines do not count.
 
-    Of several lines after the pid, somebody else has written all but the last: the wrapper outlives its command.
+    Of several lines after the pid, only the last is the wrapper's: it outlives its command.
     """
     lines = _fence_lines(attempt)
     if lines is None:
@@ -82,7 +82,7 @@ def read_fence(attempt: str) -> Fence | None:
 
 
 def read_closed_fence(attempt: str) -> Fence:
-    """Read what came into a fence after it was closed: the exit code of a wrapper whose files somebody removed."""
+    """Read a fence that was closed; it has an exit code if the files of a living wrapper had been removed."""
     lines = _fence_lines(attempt) or []
     code, _, remark = lines[-1].partition(" ") if lines else ("", "", "")
     exit_code = _number(code)
@@ -90,18 +90,18 @@ def read_closed_fence(attempt: str) -> Fence:
 
 
 def has_recorded(attempt: str, exit_code: int) -> bool:
-    """Return True if the last that was written into the fence is this exit code, whatever stands before it."""
+    """Return True if the fence ends with this exit code, whatever precedes it."""
     lines = _fence_lines(attempt)
     if not lines:
         return False
-    # Whoever else wrote last may have left the end of a line away; but a pid may end like an exit code.
+    # Another process may have written a line without its end; but a pid may end like an exit code.
     return lines[-1] == str(exit_code) or (not lines[-1].isdigit() and lines[-1].endswith(str(exit_code)))
 
 
 def has_come_to_its_fence(attempt: str) -> bool:
-    """Return False if an attempt whose wrapper is over has left nothing, although its lock is there.
+    """Return False if an attempt whose wrapper is over left only its lock.
 
-    Its shell could not be loaded, or was killed at once. Whoever removes what a run has written removes the lock.
+    Its shell could not be loaded, or was killed at once. Removing the files of a run removes the lock, too.
     """
     return any(_is_there(attempt + suffix) for suffix in (".pid", ".log")) or not _is_there(attempt + ".lock")
 
@@ -123,7 +123,7 @@ def _fence_lines(attempt: str) -> list[str] | None:
 
 
 def _open_to_read(path: str, flags: int) -> int:
-    # Nobody may ever write to what has been put in its place.
+    # A pipe in its place may never have a writer.
     return no_links.opener(path, flags | os.O_NONBLOCK)
 
 
@@ -132,23 +132,23 @@ def _number(text: str) -> int | None:
 
 
 def remove(attempt: str) -> None:
-    """Remove the files of an attempt whose command never began, and that nobody can start any more."""
+    """Remove the files of an attempt whose command never began, and never can."""
     for suffix in (".plan", ".log", ".pid", ".lock"):
-        # What cannot be removed now only lies there.
+        # Leftover files do no harm.
         with contextlib.suppress(OSError):
             os.unlink(attempt + suffix)  # noqa: PTH108 - a text already
 
 
 def ended_at(attempt: str, started_at: float | None, now: float) -> float:
-    """Return when an attempt wrote its exit code, by the clock as it goes now.
+    """Return when an attempt wrote its exit code, by the current clock.
 
-    The clock may have been set since the attempt began, before its end or after it. The files have the time of the
-    clock as it went when they were written; what that was then, the lock tells, which is as old as the attempt.
+    The clock may have been set since the attempt began, before or after its end. Files have the time of the clock
+    when they were written; the lock, which is as old as the attempt, shows the difference.
 
     Args:
-        attempt: the path of its files.
-        started_at: when it began, by the clock as it goes now; None if that is not known.
-        now: by that clock, too.
+        attempt: the path of its files, without their suffixes.
+        started_at: the start of the attempt, by the current clock; None if unknown.
+        now: the current time.
     """
     written = _changed_at(attempt + ".pid")
     if started_at is None:
@@ -159,7 +159,7 @@ def ended_at(attempt: str, started_at: float | None, now: float) -> float:
 
 
 def _changed_at(path: str) -> float:
-    """Return when a file was written last, in seconds since the epoch; infinity if it is gone."""
+    """Return when a file was last written, in seconds since the epoch; infinity if it is gone."""
     try:
         return Path(path).lstat().st_mtime
     except OSError:

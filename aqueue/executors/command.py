@@ -13,20 +13,20 @@ from aqueue.model.task import Task, variable_of
 from aqueue.model.values import plain_text
 
 OWN_SHELL: Final = ""
-"""In place of a program: the wrapper itself runs the text that follows, in a subshell."""
+"""A marker in place of a program: the wrapper runs the text that follows in a subshell."""
 
 A_LIST: Final = "a list is one command, and its program and each argument are an item of their own"
 """The hint for a list whose program is a whole line, as if a list were several commands."""
 
 
 def arguments(task: Task, variables: Mapping[str, str]) -> list[str]:
-    """Return what `process.spawn` takes to run the task's command.
+    """Return the arguments for `process.spawn` to run the task's command.
 
     Args:
-        variables: the environment of the command, whole.
+        variables: the complete environment of the command.
 
     Raises:
-        OSError: the program's name is empty, now that it is filled in.
+        OSError: the program's name is empty after its placeholders are filled in.
         UnknownNameError: a word has a `${NAME}` that is neither a param nor a variable.
         ValueError: the task has a fault.
     """
@@ -55,14 +55,14 @@ def is_line(command: Sequence[str]) -> bool:
 def environment(
     run: Run, base: Mapping[str, str], folder: Folder, directory: str, *, by_uuid: bool = False
 ) -> dict[str, str]:
-    """Return the environment of a run's command, whole.
+    """Return the complete environment of a run's command.
 
-    Each entry of `env` may refer to params, to what is in the environment already, and to entries above it.
+    Each entry of `env` may refer to params, to variables already in the environment, and to entries above it.
 
     Args:
-        base: the server's own.
-        directory: where the command runs.
-        by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
+        base: the environment of the server.
+        directory: the directory in which the command runs.
+        by_uuid: whether the command gets the UUIDs of its GPUs instead of indices.
 
     Raises:
         UnknownNameError: an entry has a `${NAME}` that is neither a param nor a variable.
@@ -70,7 +70,7 @@ def environment(
     task = run.task
     variables = dict(base)
     if task.isolate is not None:
-        # Imported here: it is for those runs alone.
+        # Imported here: only these runs need it.
         from aqueue.isolation.checkout.git import REPOSITORY_VARIABLES
 
         for name in REPOSITORY_VARIABLES:
@@ -103,7 +103,7 @@ def _filled_in(
 
 
 def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
-    """Return what a command is told about its run."""
+    """Return the variables that describe the run."""
     variables = {
         "AQUEUE_RUN_ID": run.run_id,
         "AQUEUE_ID": str(run.id),
@@ -119,17 +119,17 @@ def _own_variables(run: Run, folder: Folder) -> dict[str, str]:
 
 
 def _gpu_variables(run: Run, *, by_uuid: bool) -> dict[str, str]:
-    """Return what tells a command which GPUs are its own; nothing if its task does not say anything about GPUs.
+    """Return the variables that name the GPUs of a run; none if its task does not set `gpus`.
 
-    Indices unless UUIDs are wanted, since programs such as vLLM read them as numbers. An instance of a partitioned
-    GPU has no index by which CUDA would find it.
+    They are indices by default, because programs such as vLLM read them as numbers. An instance of a partitioned
+    GPU has no index that CUDA accepts.
     """
     if run.task.gpus is None:
         return {}
     gpus = ",".join(gpu.key if by_uuid or gpu.is_instance else gpu.label for gpu in run.gpus)
     return {
         "CUDA_VISIBLE_DEVICES": gpus,
-        # The order in which GPUs are numbered here; CUDA's own default is by speed.
+        # aqueue numbers GPUs in this order; CUDA's default order is by speed.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "NVIDIA_VISIBLE_DEVICES": gpus,
         "AQUEUE_GPUS": gpus,

@@ -1,11 +1,11 @@
-"""Logs with a limit: of one that grows beyond it, the head and the tail are kept, and a line that says so.
+"""Logs with a limit: a longer log keeps its head and tail, with a line about the part left out.
 
-A command writes its log by itself, and whoever sees the run through looks at it now and then. Where it has become
-too long, the line is written over what follows the head, and the blocks from there to the tail are given back to
-the disk (`trim`): a hole is punched. To the command that changes nothing. It goes on at the end, and none of what
-it writes meanwhile is lost. While no server is up nobody looks; the next one does. Once the run is over, a file
-without the hole takes the place of the log (`settle`). `read` knows both forms, and names positions in both as the
-command has written them, so that a reader can go on from one to the other.
+A command writes its log directly, and the server checks its size regularly. If it is too long, the line is written
+after the head, and the blocks from there to the tail are freed: `trim` punches a hole. This does not affect the
+command: it continues to write at the end, and nothing that it writes meanwhile is lost. While no server is
+running, the log is not checked; the next server does that. After the run, a file without the hole replaces the log
+(`settle`). `read` supports both forms; positions count all bytes that the command has written, so that a reader
+can continue from one form to the other.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from aqueue.folder import no_links
 from aqueue.units import spell_size
 
 UNSUPPORTED: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EPERM)
-"""The errors of file systems that punch no holes, and of systems that know of none."""
+"""The errors of systems and file systems that cannot punch holes."""
 
 _CHUNK: Final = 1 << 16
 _BLOCK: Final = 1 << 12
@@ -36,13 +36,13 @@ _PUNCH_HOLE: Final = 2
 
 
 class _Gap(msgspec.Struct, frozen=True):
-    """The part that is left out of a log.
+    """The part left out of a log.
 
     Attributes:
-        start: where the line stands. Before it, everything is where it was written.
-        end: where the tail begins, as it was written.
-        line: with the end of the line before it, and its own.
-        tail: where the tail begins in the file.
+        start: the position of the line; everything before it is unchanged.
+        end: the position of the tail in the whole output.
+        line: the line, with a line end before and after it.
+        tail: the position of the tail in the file.
     """
 
     start: int
@@ -56,10 +56,10 @@ class _Gap(msgspec.Struct, frozen=True):
 
 
 def trim(log: str, limit: int) -> None:
-    """Give back what a log that is still being written takes beyond its limit.
+    """Free the space beyond the limit of a log that is still being written.
 
     Raises:
-        OSError: it cannot be done; `UNSUPPORTED` has the numbers of those that say never.
+        OSError: it failed; the errors in `UNSUPPORTED` are permanent.
     """
     descriptor = os.open(log, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -70,9 +70,9 @@ def trim(log: str, limit: int) -> None:
         is_first = gap is None
         gap = _wider(descriptor, size, limit, gap)
         if is_first:
-            # One byte, and the next step writes it anew: if it cannot be done at all, nothing has happened.
+            # Only one byte, which the next step rewrites: if holes are not supported, nothing has changed.
             _punch(descriptor, gap.start, 1)
-        # Written first: no reader is to come upon a hole that it does not know.
+        # Written before the hole, so that every reader of the hole knows it.
         os.pwrite(descriptor, gap.line, gap.start)
         hole = gap.start + len(gap.line)
         _punch(descriptor, hole, gap.end - hole)
@@ -81,10 +81,10 @@ def trim(log: str, limit: int) -> None:
 
 
 def settle(log: str, limit: int) -> None:
-    """Replace a log that nobody writes any more, and that is or was beyond its limit, by what is kept of it.
+    """Replace a finished log that is, or was, beyond its limit by its head and tail.
 
     Raises:
-        OSError: it cannot be done, and the log is as it was.
+        OSError: it failed, and the log is unchanged.
     """
     with open(log, "rb", opener=no_links.opener) as file:
         descriptor = file.fileno()
@@ -96,7 +96,7 @@ def settle(log: str, limit: int) -> None:
         if gap is None or _length(size, gap) > limit:
             gap = _wider(descriptor, size, limit, gap)
         new = Path(log + ".new")
-        # Whoever else has begun with it, and was stopped or killed, must not write into this one.
+        # A leftover of an earlier call, which must not write into this file.
         new.unlink(missing_ok=True)
         try:
             with new.open("xb") as kept:
@@ -114,11 +114,11 @@ def settle(log: str, limit: int) -> None:
 
 
 def read(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes, int]]:
-    """Return what is in a log from a position on, piece by piece, each with the position after it.
+    """Yield the log from a position on, piece by piece, each with the position after it.
 
     Args:
-        position: among all that the command has written.
-        limit: of the log; None if it has none.
+        position: the position in the whole output of the command.
+        limit: the limit of the log; None if it has none.
 
     Raises:
         OSError: it cannot be read.
@@ -138,7 +138,7 @@ def _piece(descriptor: int, position: int, limit: int | None) -> tuple[bytes, in
     while True:
         gap = _find(descriptor, limit)
         piece, after = _piece_around(gap, descriptor, position, limit)
-        # Unless there was a hole punched where this has just been read.
+        # Otherwise, a hole was punched while the piece was read.
         if _find(descriptor, limit) == gap:
             return piece, after
 
@@ -162,12 +162,12 @@ def _pieces(descriptor: int, start: int, end: int) -> Iterator[bytes]:
 
 
 def _length(size: int, gap: _Gap | None) -> int:
-    """Return how long a log is without its hole."""
+    """Return the length of a log without its hole."""
     return size if gap is None else gap.start + len(gap.line) + size - gap.tail
 
 
 def _find(descriptor: int, limit: int) -> _Gap | None:
-    """Find what has been left out of a log, by the line near the middle of its limit."""
+    """Find the part left out of a log, by the line near the middle of its limit."""
     first = limit // 2 - _BLOCK
     for found in _LINE.finditer(os.pread(descriptor, _BLOCK + _LONGEST_LINE, first)):
         start, end = first + found.start(), int(found["end"])
@@ -178,7 +178,7 @@ def _find(descriptor: int, limit: int) -> _Gap | None:
 
 
 def _wider(descriptor: int, size: int, limit: int, gap: _Gap | None) -> _Gap:
-    """Return what is to be left out of a log of this size; both ends are those of lines, if there are any near."""
+    """Return the part to leave out of a log of this size; it starts and ends at line ends, if any are near."""
     middle = limit // 2
     if gap is None:
         before = os.pread(descriptor, _BLOCK, middle - _BLOCK)

@@ -1,9 +1,9 @@
-"""Lines of an output that begin with `AQUEUE_METRIC`, in an output of whatever size, in a time that has a bound.
+"""A search for lines that begin with `AQUEUE_METRIC`, in an output of any size and in bounded time.
 
-An output is searched from its end: the last value of a name counts, and a line whose names are all known tells
-nothing more. Such lines are most of a large output, and are skipped many at a time. The search ends after a
-certain amount of work, so the middle of a larger output is left out. It is work that counts and not time, so that
-the same output always gives the same metrics.
+The search starts at the end: the last value of a name counts, so a line whose names are all known adds nothing. In
+a large output most lines are like that, and many are skipped at once. The search stops after a certain amount of
+work, so the middle of a larger output is left out. Work is measured instead of time, so that the same output
+always gives the same metrics.
 """
 
 import re
@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 BLOCK: Final = 1 << 17
-"""The number of bytes searched at a time; so many at the beginning of an output are always searched."""
+"""The number of bytes searched at a time; the first block of an output is always searched."""
 
 MAX_WORK: Final = 64 << 20
-"""After how much work the search from the end is over: so many bytes of an output without any metrics."""
+"""The work after which the search from the end stops, in bytes of output without metrics."""
 
 LONGEST_TEXT: Final = 200
-"""The number of characters a text may have as a metric."""
+"""The maximum number of characters of a text metric."""
 
 LONGEST_NAME: Final = 100
-"""The number of characters the name of a metric may have."""
+"""The maximum number of characters of the name of a metric."""
 
 ReadAt = Callable[[int, int], bytes]
-"""Returns the bytes of an output from a position on, so many at most."""
+"""A function that returns the bytes of an output from a position on, at most a given number."""
 
-# What takes longer than to look for the marker, as so many bytes more of that.
+# The cost of steps slower than the search for the marker, in bytes of that search.
 _SKIPPED = 8
 _PARSED = 4000
 _FIRST_BLOCK = 1 << 13
@@ -44,9 +44,9 @@ class Search:
     """A search of one output.
 
     Attributes:
-        found: the last value of each name, as it is written, in the order in which the names first appear.
-        malformed: the first line that should have had a metric, shortened; empty if there is none.
-        is_partial: whether there are metrics, and the middle of the output was left out.
+        found: the last value of each name, as written, in the order in which the names first appear.
+        malformed: the first line with a marker but no metric, shortened; empty if there is none.
+        is_partial: whether there are metrics and the middle of the output was left out.
     """
 
     def __init__(self, read_at: ReadAt, size: int) -> None:
@@ -64,10 +64,10 @@ class Search:
         self.is_partial = left > BLOCK and bool(self.found or self.malformed)
 
     def _search(self, end: int, *, is_cut: bool = False) -> int:
-        """Search what is before `end`, from there on backwards, and return how far that went.
+        """Search backwards from `end`, and return the position reached.
 
         Args:
-            is_cut: whether there is more of the last line behind `end`.
+            is_cut: whether the last line continues after `end`.
         """
         for position, block in self._blocks(end, is_cut):
             self._take(block)
@@ -76,9 +76,9 @@ class Search:
         return 0
 
     def _blocks(self, end: int, is_cut: bool) -> Iterator[tuple[int, bytes]]:
-        """Return whole lines, those at the end first, each block with its position.
+        """Yield blocks of whole lines, the last first, each with its position.
 
-        Where a progress bar begins anew is a line, too. A line that is longer than a block is left out.
+        A carriage return, as in a progress bar, ends a line, too. A line longer than a block is left out.
         """
         # In the first block nothing can be skipped yet.
         size = _FIRST_BLOCK
@@ -111,13 +111,13 @@ class Search:
                 if len(value) <= _LONGEST_VALUE and is_name(name):
                     self._local[name] = value
             self._remember_shape(text, pairs)
-        # What is in later blocks counts; where a name appears first is its place.
+        # Values in later blocks win; the order is that of the first appearance.
         self.found = self._local | self.found
         self.malformed = malformed or self.malformed
         self._known = _lines_of(self._shapes) if self._shapes else None
 
     def _remember_shape(self, text: str, pairs: list[tuple[str, str]]) -> None:
-        """Have lines of the same names, that are written as plainly, skipped in the blocks before this one."""
+        """Remember a shape, so that plain lines with the same names are skipped in earlier blocks."""
         shape = tuple(name for name, _ in pairs)
         if not pairs or shape in self._shapes or len(self._shapes) == _MAX_SHAPES or '"' in text or "'" in text:
             return
@@ -126,7 +126,7 @@ class Search:
             self._shapes.add(shape)
 
     def _marked(self, block: bytes) -> Iterator[bytes]:
-        """Return what follows the marker in each line that begins with it, unless all of its names are known."""
+        """Yield the text after the marker of each line that begins with it, unless all of its names are known."""
         known = self._known
         at = block.find(_MARKER)
         while at >= 0:
@@ -149,7 +149,7 @@ def is_name(text: str) -> bool:
 
 
 def _lines_of(shapes: set[tuple[str, ...]]) -> re.Pattern[bytes]:
-    """Return what matches as many lines as possible that have the names of one of the shapes, and nothing else."""
+    """Return a pattern for as many lines as possible that have exactly the names of one of the shapes."""
     alternatives = b"|".join(
         b" ".join(re.escape(name.encode()) + rb"=[^\s\"']\S*" for name in shape) for shape in sorted(shapes)
     )

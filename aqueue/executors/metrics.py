@@ -1,7 +1,7 @@
-"""Metrics of an attempt, from the metrics.json that it wrote and from lines of its output.
+"""Metrics of an attempt, from its metrics.json and from lines of its output.
 
-Nothing in them is trusted to be small, whole or well meant: what cannot be a metric is left out, and a log of many
-gigabytes is searched in the memory of a small one.
+The input is not trusted to be small, complete or well-formed: anything that cannot be a metric is left out, and a
+log of many gigabytes needs no more memory than a small one.
 """
 
 import os
@@ -17,10 +17,10 @@ from aqueue.folder import no_links
 from aqueue.model.run import Metric
 
 MOST: Final = 1000
-"""The number of metrics an attempt may have."""
+"""The maximum number of metrics of an attempt."""
 
 LARGE: Final = BLOCK
-"""Of how many bytes of output at most it takes no thread to read what an attempt measured."""
+"""The largest output, in bytes, whose metrics are read without a thread."""
 
 V = TypeVar("V")
 
@@ -33,11 +33,11 @@ _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf|infinit
 def parse_json(content: bytes) -> dict[str, Metric]:
     """Read a metrics.json.
 
-    What is in an object in it is named with a dot: `train.loss`. Left out are null, lists, text that is long or
-    unprintable, and, of more than `MOST`, the last ones.
+    Nested objects give names with a dot: `train.loss`. Null, lists, long or unprintable text, and all metrics
+    after the first `MOST` are left out.
 
     Raises:
-        ValueError: it is too large, or no JSON object; the words go on from its name.
+        ValueError: it is too large, or not a JSON object; the message continues after the file's name.
 
     >>> parse_json(b'{"train": {"loss": 0.5}, "epochs": 3}')
     {'train.loss': 0.5, 'epochs': 3}
@@ -56,20 +56,20 @@ def parse_lines(content: bytes) -> dict[str, Metric]:
 
 
 def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
-    """Read what an attempt measured, once it is over.
+    """Read the metrics of an attempt that is over.
 
-    A metrics.json in the run's folder goes before one that was in the working directory, and lines of the output
-    go before both.
+    A metrics.json in the run's folder overrides one in the working directory, and lines of the output override
+    both.
 
     Args:
         attempt: the path of the attempt's files, without their suffixes; they are in the run's folder.
-        output_size: of its output, in bytes.
+        output_size: the size of its output in bytes.
 
     Returns:
-        the metrics; and in a few words what is wrong with them, empty if nothing is.
+        the metrics, and a short description of any problem with them, empty if there is none.
 
     Raises:
-        OSError: no more files can be opened just now.
+        OSError: no more files can be opened for now.
     """
     found: dict[str, Metric] = {}
     wrong: list[str] = []
@@ -86,7 +86,7 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
             search = _of_log(attempt, output_size)
             found |= _values(search.found)
             if search.malformed:
-                wrong.append(f"there is no name=value in the line {search.malformed!r}")
+                wrong.append(f"the line {search.malformed!r} has no name=value")
             if search.is_partial:
                 wrong.append(_MIDDLE)
     except OSError as error:
@@ -99,7 +99,7 @@ def read(attempt: str, output_size: int) -> tuple[dict[str, Metric], str]:
 
 
 def output_size(attempt: str) -> int:
-    """Return the size of an attempt's output in bytes; beyond `LARGE`, `read` it in a thread."""
+    """Return the size of an attempt's output in bytes; if it is above `LARGE`, call `read` in a thread."""
     status = _status(attempt + ".log")
     return 0 if status is None else status.st_size
 
@@ -116,9 +116,9 @@ def _of_file(attempt: str) -> dict[str, Metric]:
 
 
 def _last_before(attempt: str) -> int:
-    """Return a time before the attempt began, and after all that earlier ones wrote, by the clock of their files.
+    """Return a time between the last write of earlier attempts and the start of this one, by file times.
 
-    Its own `.pid` file does not tell: the exit code was written into it at the end.
+    The attempt's own `.pid` file does not help: its exit code was written at the end.
     """
     if (plan := _status(attempt + ".plan")) is not None:
         return plan.st_mtime_ns
@@ -136,7 +136,7 @@ def _of_log(attempt: str, size: int) -> Search:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what is known of a plain file; None if it is not there, or something else is."""
+    """Return the status of a regular file; None if it does not exist or is not a regular file."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a text already, for each run
     except (FileNotFoundError, NotADirectoryError):
@@ -145,7 +145,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _in_json(content: bytes) -> dict[str, Metric]:
-    """Return the metrics in a file, `MOST` and one more at most."""
+    """Return the metrics in a file, at most `MOST` and one more."""
     if len(content) > _MAX_FILE:
         raise ValueError("is larger than 1 MiB")
     if not content.strip():
@@ -156,20 +156,20 @@ def _in_json(content: bytes) -> dict[str, Metric]:
     try:
         written = json.loads(content, parse_int=_whole)
     except json.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise ValueError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     if not isinstance(written, dict):
-        raise ValueError('is no JSON object: expected something like {"loss": 0.5}')
+        raise ValueError('is not a JSON object: expected something like {"loss": 0.5}')
     return dict(islice(_flattened(written, ""), MOST + 1))
 
 
 def _flattened(written: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Metric]]:
     for key, value in written.items():
         name = prefix + key
-        # An end to nesting as well: each level makes the name longer.
+        # This limits nesting, too: each level makes the name longer.
         if not key or not is_name(name):
             continue
         if isinstance(value, dict):
@@ -195,7 +195,7 @@ def _value(text: str) -> Metric:
 
 
 def _whole(digits: str) -> int | float:
-    """Return a whole number, as far as 64 bits hold it: JSON and databases know no larger ones."""
+    """Return an integer if it fits into 64 bits, else a float: databases store no larger integers."""
     value = int(digits) if len(digits) <= 20 else None
     return value if value is not None and -(1 << 63) <= value < 1 << 63 else float(digits)
 

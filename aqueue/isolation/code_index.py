@@ -76,7 +76,7 @@ class CodeIndex:
     @classmethod
     def of_directory(cls, working_dir: str, scratch: str) -> Self:
         """Return a copy of the index for the code around a directory; `scratch` is an empty directory for it."""
-        # Git repeats an option that it does not know. Nothing else is sure not to be part of a path.
+        # Git prints an unknown option as it is. Any other separator could be part of a path.
         answer = git.run(
             *(
                 working_dir,

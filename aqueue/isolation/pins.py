@@ -1,8 +1,8 @@
 """Snapshots of code, pinned by private refs in its repository for as long as runs need them.
 
-The store records each ref before it is written, and until it is removed: whatever dies in between, the next
-removal finds the refs that no run needs. A ref that no run needs yet stays for ten minutes: somebody may be about
-to queue the run.
+The store records each ref before it is written, until after it is removed. So a later removal finds all unused
+refs, even if a process died in between. An unused ref stays for ten minutes, because a run that needs it may be
+about to be queued.
 """
 
 import contextlib
@@ -120,5 +120,5 @@ class Pins:
     def _pin(self, taken: Snapshot) -> None:
         new, now = refs.new_ref(taken.commit), time.time()
         ref = self._write(lambda connection: Store(connection).snapshots.use(taken, new, now))
-        # Also where the store knew it already: the process that recorded it may have died before it wrote it.
+        # Also if the store already had it: the process that recorded it may have died before it wrote it.
         refs.pin(taken.repository, ref, taken.commit)

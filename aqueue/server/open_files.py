@@ -1,4 +1,4 @@
-"""Files that this process may have open: how many, and how many runs at a time that is enough for."""
+"""The limit on open files of this process, and the number of concurrent runs that it allows."""
 
 import contextlib
 import os
@@ -6,19 +6,19 @@ import resource
 from typing import Final, NamedTuple
 
 _SPARE: Final = 32
-"""Files that are left for all else: the database, what is read, pipes to git and to the GPUs' library."""
+"""The number of files reserved for the database, files being read, and pipes to git and the GPU library."""
 
 _ENOUGH: Final = 1 << 16
-"""More than a machine has room for runs."""
+"""A number of files that is enough for all runs a machine can have."""
 
 
 class OpenFiles(NamedTuple):
     """The limits of this process.
 
     Attributes:
-        most: how many files it may have open.
-        before: the limit that it was started with, which is its commands' as well.
-        runs: how many runs it can see through at a time: it holds a file open for each.
+        most: the maximum number of open files.
+        before: the limit at the start of the process; commands keep it.
+        runs: the maximum number of concurrent runs; each needs one open file.
     """
 
     most: int
@@ -27,7 +27,7 @@ class OpenFiles(NamedTuple):
 
 
 def raise_limit() -> OpenFiles:
-    """Allow this process as many open files as it may have, and say what that comes to."""
+    """Raise the limit on open files as far as allowed, and return the limits."""
     before, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _ENOUGH if highest == resource.RLIM_INFINITY else min(highest, _ENOUGH)
     if before != resource.RLIM_INFINITY and before < most:
@@ -40,7 +40,7 @@ def raise_limit() -> OpenFiles:
 
 
 def close_inherited_files_on_exec() -> None:
-    """Close what this process inherited, such as a lock of the shell that started it, in all that it spawns."""
+    """Keep child processes from inheriting files that this process inherited, such as a lock of its shell."""
     for descriptor in _descriptors():
         with contextlib.suppress(OSError):
             if descriptor > 2:

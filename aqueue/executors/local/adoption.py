@@ -1,4 +1,4 @@
-"""Find out what has become of an attempt of an earlier server, by the lock that it holds while it lives."""
+"""The adoption of an attempt of an earlier server, which is found by the lock that it holds while it lives."""
 
 import os
 from collections.abc import Callable
@@ -18,14 +18,14 @@ _LONGEST_PAUSE = 1.0
 
 
 class Adoption:
-    """The search for one attempt, whose fence is there.
+    """The search for one attempt that has a fence.
 
     Args:
         attempt: the path of the attempt's files, without their suffixes.
-        grace: seconds between SIGTERM and SIGKILL for what a killed wrapper has left.
-        is_unwanted: says whether somebody, or a timeout, wants the attempt stopped.
-        tell: takes the words that say why there is nothing to do but wait.
-        processes: the table that other searches read, too.
+        grace: seconds between SIGTERM and SIGKILL for the processes that a killed wrapper leaves behind.
+        is_unwanted: returns True if the attempt is to be stopped, by a user or by its timeout.
+        warn: is called with the reason when the attempt cannot be stopped, only waited for.
+        processes: the process table, shared with other searches.
         has_closed: the fence was made by this process, so the attempt never began, or somebody removed its files.
     """
 
@@ -34,7 +34,7 @@ class Adoption:
         attempt: str,
         grace: float,
         is_unwanted: Callable[[], bool],
-        tell: Callable[[str], None],
+        warn: Callable[[str], None],
         processes: SharedTable,
         *,
         has_closed: bool = False,
@@ -42,18 +42,18 @@ class Adoption:
         self._attempt = attempt
         self._grace = grace
         self._is_unwanted = is_unwanted
-        self._tell = tell
+        self._warn = warn
         self._processes = processes
         self._has_closed = has_closed
-        self._has_told = False
+        self._has_warned = False
         self._has_seen = False
         self._pid: int | None = None
 
     async def settle(self) -> Process | Fence:
-        """Wait until it is certain whether the attempt goes on.
+        """Wait until it is certain whether the attempt is still running.
 
-        What has lost its wrapper is ended first, and waited for where it cannot be reached: nothing else may run
-        in its place as long as it lives.
+        Processes that lost their wrapper are ended first, or waited for if they cannot be signalled: the run must
+        not start again while they live.
 
         Returns:
             the wrapper, alive and with its command begun; or the fence of an attempt that is over, empty if the
@@ -61,7 +61,7 @@ class Adoption:
         """
         pause = _SHORTEST_PAUSE
         while True:
-            # In this order: whatever was written while the lock was held is read.
+            # In this order, so that everything written while the lock was held is read.
             is_held = attempt_locks.is_held(self._attempt)
             fence = self._read_fence()
             if not is_held and fence.exit_code is not None:
@@ -77,7 +77,7 @@ class Adoption:
                     return wrapper
                 wrapper.__exit__()
             elif fence.exit_code is not None:
-                # What still holds the lock has left the attempt behind.
+                # Only leftover processes still hold the lock; the attempt itself is over.
                 return fence
             elif not await self._clear(fence, table) and not is_held and self._read_fence() == fence:
                 return fence
@@ -85,11 +85,11 @@ class Adoption:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _has_begun(self, wrapper: Process, fence: Fence, table: ProcessTable) -> bool:
-        """Return True if a wrapper is past its fence, and see to it that the fence can take an exit code."""
+        """Return True if a wrapper is past its fence; restore the fence if it has no pid."""
         if fence.pid is not None or self._pid is not None:
             self._pid = self._pid or fence.pid
             return True
-        # It forks nothing before that.
+        # The wrapper forks nothing before it writes the fence.
         if procfs.command_pid(wrapper.pid) == wrapper.pid and len(table.holders(self._attempt)) < 2:
             return False
         fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
@@ -106,25 +106,25 @@ class Adoption:
         else:
             fence = attempt_files.read_fence(self._attempt) or Fence(None, None)
             has_begun = self._pid not in (None, fence.pid) or (self._has_seen and fence.pid is None)
-        # If it has begun it has, whatever the file says now.
+        # An attempt that has begun stays so, whatever the file says now.
         return msgspec.structs.replace(fence, is_garbled=True) if has_begun else fence
 
     async def _clear(self, fence: Fence, table: ProcessTable) -> bool:
-        """End all that can be seen of an attempt that has lost its wrapper.
+        """End all visible processes of an attempt that lost its wrapper.
 
         Returns:
-            True if there was anything.
+            True if there were any.
         """
         groups = remains.groups_of(remains.find(self._attempt, fence, table))
         for group in groups:
             self._has_seen = True
             await process.end_group(group, self._grace)
         is_out_of_reach = not groups or any(map(procfs.group_has_members, groups))
-        if is_out_of_reach and not self._has_told and self._is_unwanted():
-            self._has_told = True
-            self._tell(
-                "cannot be stopped from here: its process is another user's, or in a container;"
-                " it is waited for until it ends"
+        if is_out_of_reach and not self._has_warned and self._is_unwanted():
+            self._has_warned = True
+            self._warn(
+                "cannot be stopped from here, because its process belongs to another user or runs in a container;"
+                " the server waits until it ends"
             )
         return bool(groups)
 
@@ -132,18 +132,18 @@ class Adoption:
 def find_by_pid(attempt: str, fence: Fence) -> Process | None:
     """Find the living wrapper of an attempt by the pid in its fence, if it has the lock.
 
-    In another pid namespace it has another pid.
+    Its pid differs in another pid namespace.
     """
     return None if fence.pid is None else process.pinned(fence.pid, _has_lock(attempt))
 
 
 def find_in(table: ProcessTable, attempt: str, fence: Fence) -> Process | None:
-    """Find the living wrapper of an attempt by the lock that it holds, however its files are reached.
+    """Find the living wrapper of an attempt by its lock, whatever the path of its files.
 
-    Where there is no lock, it is found by its command line.
+    Without a lock, find it by its command line.
 
     Returns:
-        its process; None if there is none, or none to be seen from here.
+        its process; None if there is none, or it is not visible here.
     """
     by_lock = process.first_pinned(table.holders(attempt), _has_lock(attempt))
     return by_lock or process.find(attempt, fence, table.wrappers(attempt))
@@ -154,7 +154,7 @@ def _has_lock(attempt: str) -> Callable[[int], bool]:
 
 
 def _is_wrapper_with_lock(pid: int, attempt: str) -> bool:
-    """Return True if a process holds the lock, as the wrapper of this run and number in whatever folder."""
+    """Return True if a process is the wrapper of this run and attempt, in any folder, and holds its lock."""
     name = os.fsencode("/" + "/".join(attempt.split("/")[-2:]))
     named = procfs.named_attempt(pid) or b""
     is_wrapper = named.endswith(name) or parking.is_name(named)

@@ -1,8 +1,8 @@
-"""The lock of an attempt: held by its wrapper and by all that it starts, for as long as one of them lives.
+"""The lock of an attempt: held by its wrapper and all of its descendants, as long as one of them lives.
 
-A path, a pid and an environment can each be different for whoever looks at an attempt from elsewhere: over a bind
-mount, from another pid namespace, after `env -i`. A lock of the kind that flock(2) makes belongs to an open file,
-which is inherited, and lasts until the last process that has the file open has closed it or is gone.
+Paths, pids and environments can differ from one observer to another: across a bind mount, in another pid
+namespace, after `env -i`. A flock(2) lock belongs to an open file, which processes inherit, and lasts until the
+last of them has closed the file or ended.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from aqueue.folder import no_links
 from aqueue.folder.server_locks import is_locked
 
 _DESCRIPTOR: Final = 97
-"""The number under which a wrapper has its lock open: one that shell scripts do not use for files of their own."""
+"""The descriptor of the lock in a wrapper; shell scripts do not use one this high for their own files."""
 
 _SUFFIX: Final = ".lock"
 _REMOVED: Final = ".lock (deleted)"
@@ -31,12 +31,12 @@ _UNSUPPORTED: Final = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """From where an attempt was started: what its pids mean, and from when on. It is kept in the lock file.
+    """The place and time of an attempt's start, which give its pids their meaning. It is kept in the lock file.
 
     Attributes:
-        boot: of the machine.
-        namespace: of the server's pids.
-        ticks: since the machine was started; no process of the attempt is older.
+        boot: the boot of the machine.
+        namespace: the pid namespace of the server.
+        ticks: clock ticks from boot to the start; no process of the attempt is older.
     """
 
     boot: str
@@ -45,12 +45,12 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class OpenLock(NamedTuple):
-    """A lock that a process holds, and hands on to what it starts.
+    """A lock that a process holds, and that its children inherit.
 
     Attributes:
-        pid: of the process.
-        path: of the lock's file, as that process sees it.
-        identity: of that file; None if it cannot be told.
+        pid: the pid of the process.
+        path: the path of the lock file, as that process sees it.
+        identity: the identity of that file; None if unknown.
     """
 
     pid: int
@@ -63,14 +63,14 @@ class HeldError(Exception):
 
 
 def take(attempt: str) -> int | None:
-    """Make and take the lock of an attempt that is about to be spawned.
+    """Create and take the lock of an attempt that is about to be spawned.
 
     Returns:
-        the descriptor to hand to the wrapper and then to close; None where the file system has no such locks.
+        the descriptor to pass to the wrapper and then close; None if the file system has no such locks.
 
     Raises:
         HeldError: the attempt is alive.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
     flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(attempt + _SUFFIX, flags, 0o600)
@@ -83,28 +83,28 @@ def take(attempt: str) -> int | None:
         os.close(descriptor)
         if error.errno not in _UNSUPPORTED:
             raise
-        # A file that nobody can lock would say of a living attempt that it is over.
+        # With a file that cannot be locked, a living attempt would look finished.
         Path(attempt + _SUFFIX).unlink(missing_ok=True)
         return None
-    _tell_origin(descriptor)
+    _write_origin(descriptor)
     return descriptor
 
 
 def rename(name: str, attempt: str) -> bool:
-    """Make a lock, and whoever holds it, that of an attempt that is about to begin.
+    """Turn a lock, and the shell that holds it, into those of an attempt that is about to begin.
 
     Args:
-        name: that it was taken by.
+        name: the name under which the lock was taken.
 
     Returns:
-        False if the attempt has a lock.
+        False if the attempt already has a lock.
 
     Raises:
-        OSError: the lock is gone, or cannot be moved there.
+        OSError: the lock is gone, or cannot be renamed.
     """
     if os.path.lexists(attempt + _SUFFIX):
         return False
-    # It tells when the attempt began (see `attempt_files.ended_at`).
+    # Its time marks the start of the attempt (see `attempt_files.ended_at`).
     os.utime(name + _SUFFIX)
     os.rename(name + _SUFFIX, attempt + _SUFFIX)  # noqa: PTH104 - texts
     return True
@@ -116,17 +116,17 @@ def remove(name: str) -> None:
         Path(name + _SUFFIX).unlink()
 
 
-def _tell_origin(descriptor: int) -> None:
+def _write_origin(descriptor: int) -> None:
     namespace = procfs.own_namespace()
     if boot() and namespace and os.fstat(descriptor).st_size == 0:
         ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-        # On a full disk an attempt is less easily found, but it can run.
+        # On a full disk the attempt is harder to find later, but it can run.
         with contextlib.suppress(OSError):
             os.pwrite(descriptor, msgspec.json.encode(Origin(boot(), namespace, ticks)), 0)
 
 
 def origin(attempt: str) -> Origin | None:
-    """Return from where an attempt was started; None if that was not written down."""
+    """Return the origin of an attempt; None if it was not recorded."""
     try:
         descriptor = os.open(attempt + _SUFFIX, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -144,16 +144,16 @@ def origin(attempt: str) -> Origin | None:
 
 
 def inherited_descriptor() -> int:
-    """Return the descriptor that a wrapper is to have its lock as."""
+    """Return the descriptor that a lock has in its wrapper."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return _DESCRIPTOR if most == resource.RLIM_INFINITY else min(_DESCRIPTOR, most - 1)
 
 
 def is_held(attempt: str) -> bool | None:
-    """Return True if a process of the attempt is alive; None if the attempt has no lock that could tell.
+    """Return True if a process of the attempt is alive; None if the attempt has no lock.
 
     Raises:
-        OSError: it cannot be told now.
+        OSError: the lock cannot be checked now.
     """
     try:
         return is_locked(attempt + _SUFFIX, os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -164,7 +164,7 @@ def is_held(attempt: str) -> bool | None:
 
 
 def open_locks(pid: int, files: Mapping[str, str]) -> list[OpenLock]:
-    """Return the locks that a process holds, of whichever attempts.
+    """Return the locks of any attempts that a process holds.
 
     Args:
         files: its open files; see `procfs.open_files`.
@@ -172,18 +172,18 @@ def open_locks(pid: int, files: Mapping[str, str]) -> list[OpenLock]:
     return [
         OpenLock(pid, link, procfs.identity_of(pid, descriptor))
         for descriptor, link in files.items()
-        # A server that is about to spawn an attempt, or asks for its lock, has the file open for itself alone.
+        # A server that spawns an attempt, or checks its lock, opens the file without letting children inherit it.
         if link.endswith((_SUFFIX, _REMOVED)) and procfs.is_locked_and_inherited(pid, descriptor)
     ]
 
 
 def is_among(locks: Iterable[OpenLock], attempt: str) -> bool:
-    """Return True if one of the locks is that of an attempt, be its file removed or not."""
+    """Return True if one of the locks is that of an attempt, even if its file was removed."""
     return any(_is_of(lock, attempt) for lock in locks)
 
 
 def is_holder(pid: int, attempt: str) -> bool:
-    """Return True if this process can be seen to hold the lock."""
+    """Return True if a process visibly holds the lock of an attempt."""
     if not procfs.sees_pids() or pid == os.getpid():
         return False
     return is_among(open_locks(pid, procfs.open_files(pid)), attempt)

@@ -1,4 +1,4 @@
-"""The end of an attempt that is over: its log, outputs and checkout are settled, and its metrics taken."""
+"""Cleanup after an attempt: its log, outputs and checkout are finished, and its metrics are read."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ from aqueue.model.run import Metric
 from aqueue.threads import in_thread
 
 _SHARED: Final = (
-    "metrics.json was left alone, as other runs may have been in this directory at the same time:"
-    " write it to $AQUEUE_RUN_DIR, or say `isolate: git`"
+    "metrics.json was ignored, because other runs used this directory at the same time:"
+    " write it to $AQUEUE_RUN_DIR, or use `isolate: git`"
 )
 
 
 async def clean_up(outcome: Outcome, folder: Folder, *, has_company: bool) -> Outcome:
-    """Clear away what an attempt could not clear away itself, and return its outcome with what it measured.
+    """Clean up what an attempt could not, and return its outcome with its metrics.
 
     Args:
-        has_company: another run was in its working directory at the same time, and may have written there, too.
+        has_company: whether another run used its working directory at the same time, and may have written there.
 
     Raises:
-        OSError: what it left cannot be read or removed.
+        OSError: its files cannot be read or removed.
     """
     run, attempt = outcome.run, folder.attempt(outcome.run.id, outcome.run.attempt)
     if plan.is_needed(run.task):
@@ -46,7 +46,7 @@ async def _finish_plan(outcome: Outcome, folder: Folder, attempt: str) -> None:
     path = folder.checkout(outcome.run.id, outcome.run.attempt)
     if outcome.end is End.NEVER_STARTED:
         if path.exists():
-            # Imported here: it is seldom needed.
+            # Imported here: it is rarely needed.
             from aqueue.isolation.checkout.files import discard
 
             with contextlib.suppress(OSError):
@@ -59,7 +59,7 @@ async def _finish_plan(outcome: Outcome, folder: Folder, attempt: str) -> None:
 
 
 async def _measured(attempt: str, *, has_company: bool) -> dict[str, Metric]:
-    """Return what the attempt measured; problems with that are written into its output, where users look."""
+    """Return the metrics of an attempt; problems with them are appended to its output, where users look."""
     notes = [_SHARED] if has_company and _remove(attempt + ".metrics.json") else []
     size = metrics.output_size(attempt)
     if size > metrics.LARGE:
@@ -74,7 +74,7 @@ async def _measured(attempt: str, *, has_company: bool) -> dict[str, Metric]:
 
 
 def _remove(path: str) -> bool:
-    """Remove a file, and say whether it was there; it mostly is not, which is cheaper to ask than to find out."""
+    """Remove a file, and return True if it existed. It rarely does, and a check is cheaper than an error."""
     if not os.path.exists(path):  # noqa: PTH110 - a text already
         return False
     os.unlink(path)  # noqa: PTH108 - as above

@@ -16,19 +16,19 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 
 ROOM_TO_START: Final = 16 << 20
-"""Bytes that must be free on the disk for a run to be started: it will want to write its log."""
+"""The number of bytes that must be free on the disk before a run starts; it needs room for its log."""
 
 FILES_TO_START: Final = 64
-"""The number of files for which there must be room."""
+"""The number of files that the disk must have room for before a run starts."""
 
 
 class LocalAttempt:
-    """The process of one attempt, as a server knows it.
+    """The process of one attempt, as the server sees it.
 
     Args:
-        see_through: waits for the end of what the runner has started or adopted.
-        handle: that is known of it already.
-        over: is called when this server has no more to do with it.
+        see_through: waits for the end of the attempt that the runner started or adopted.
+        handle: its handle, if already known.
+        over: is called when this server no longer manages the attempt.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class LocalAttempt:
         self._over = over
 
     async def outcome(self) -> Outcome:
-        """Wait until the process and its group are gone, and say how the attempt ended."""
+        """Wait until the process and its group are gone, and return the outcome."""
         try:
             return await self._see_through()
         except Exception:
@@ -55,7 +55,7 @@ class LocalAttempt:
             self._over(self._runner)
 
     def stop(self, why: str) -> None:
-        """Have the process and all of its group stopped."""
+        """Stop the process and its whole group."""
         self._runner.stop(why)
 
     def disown(self) -> None:
@@ -68,10 +68,10 @@ class LocalExecutor:
     """Runs attempts as processes of this machine.
 
     Args:
-        environment: the server's, over which a task's goes.
-        config: asked anew for each attempt.
-        open_files: how many files a command may have open; None: as many as this process.
-        report: takes what a person should know.
+        environment: the server's environment; a task's variables override it.
+        config: returns the current configuration; called for each attempt.
+        open_files: the limit on a command's open files; None: that of this process.
+        report: is called with events for the user.
     """
 
     name = "local"
@@ -97,7 +97,7 @@ class LocalExecutor:
         self._parking = Parking(folder.state, environment)
 
     def shortage(self) -> str:
-        """Say why the disk has no room for a run to be started; empty if it has."""
+        """Return why the disk has no room to start a run; empty if it has."""
         status = os.statvfs(self._folder.state)
         free = status.f_bavail * status.f_frsize
         if free < ROOM_TO_START:
@@ -107,7 +107,7 @@ class LocalExecutor:
         return ""
 
     def start(self, run: Run) -> LocalAttempt:
-        """Spawn the process of a claimed run."""
+        """Start the process of a claimed run."""
         runner = self._new_runner(run)
         runner.launch()
         handle = None if runner.pid is None else str(runner.pid)
@@ -116,12 +116,12 @@ class LocalExecutor:
     async def _see_through(self, runner: Runner) -> Outcome:
         outcome = await runner.see_through()
         if outcome.end is End.NEVER_STARTED:
-            # If that is due to its shell, the next attempt must not come upon the same.
+            # A parked shell may be the cause, so the next attempts use none for a while.
             self._parking.pause()
         return outcome
 
     def adopt(self, run: Run, handle: str | None, boot: str) -> LocalAttempt:
-        """Find the process of an attempt again, by the files that it keeps; or find out how it ended."""
+        """Find the process of an earlier attempt by its files, or find out how it ended."""
         runner = self._new_runner(run)
         return LocalAttempt(runner, partial(runner.adopt, boot), handle, self._running.discard)
 
@@ -130,11 +130,11 @@ class LocalExecutor:
         self._parking.fill()
 
     def close(self) -> None:
-        """End the shells that wait for an attempt."""
+        """End the parked shells."""
         self._parking.close()
 
     def others_are_serving(self) -> None:
-        """Mark what runs here: other servers run something, in whatever directory."""
+        """Mark all attempts of this server: runs of other servers may use the same directories."""
         for runner in self._running:
             runner.has_company = True
 

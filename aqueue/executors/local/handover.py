@@ -1,9 +1,9 @@
 """Passing an environment through the wrapper's shell, so that neither changes the other. Pure.
 
-A shell takes some variables for its own: dash does not even start with an `OPTIND` that is no number, and hands on
-an `IFS` of its own. The loader takes others, and what is meant for the command may keep the shell from starting.
-Such variables travel as the values of others, numbered ones: on a command line, everybody could read them. Right
-before the command the shell puts them back, or where it could not, a script that then becomes the command.
+A shell treats some variables as its own: dash does not start if `OPTIND` is not a number, and exports its own
+`IFS`. The loader uses others, and a value meant for the command may keep the shell from starting. Such variables
+are passed as values of numbered ones; on a command line, every user could read them. Right before the command, the
+shell restores them; if it cannot, a script does so and then becomes the command.
 """
 
 import shlex
@@ -23,29 +23,29 @@ _SHELLS_OWN: Final = frozenset(
         *("BASH_VERSION", "COMP_WORDBREAKS", "EPOCHREALTIME", "EPOCHSECONDS", "EXECIGNORE", "HISTCMD", "SRANDOM"),
     }
 )
-"""The variables that a shell called sh obeys, changes or drops: dash, the shell of BusyBox, or bash."""
+"""The variables that a shell named sh obeys, changes or drops: dash, the BusyBox shell, or bash."""
 
 _BASHS_OWN: Final = frozenset({"DIRSTACK", "EUID", "FUNCNAME", "GROUPS", "PIPESTATUS", "UID"})
-"""The variables that bash hands on if it finds them at its start, but does not let a script set."""
+"""The variables that bash exports if they are set at its start, but that a script cannot set."""
 
 _SETTABLE: Final = ("OLDPWD", "PS1", "PS2", "SHLVL")
-"""The variables that a shell changes or drops as well, and that can be put back in it."""
+"""The variables that a shell changes or drops, but that a script can restore."""
 
 _LOADERS: Final = ("LD_", "DYLD_")
 _FUNCTION: Final = "BASH_FUNC_"
 _CALLED: Final = frozenset({"[", "cd", "command", "echo", "head", "printf", "stat", "true", "ulimit"})
-"""The commands that the wrapper calls by a name that an exported function of bash could have."""
+"""The commands in the wrapper that an exported bash function could replace."""
 
 _RESTORE: Final = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("restore.py")))
 _PREFIX: Final = GIVEN.decode()
 
 
 class Handover(NamedTuple):
-    """The environment to start a wrapper with, and how the command gets its own back.
+    """The environment of a wrapper, and how to restore that of the command.
 
     Attributes:
-        environment: the wrapper's.
-        restoring: the shell's commands that make it the command's.
+        environment: the wrapper's environment.
+        restoring: the shell commands that turn it into the command's.
         arguments: the program and its arguments; or `OWN_SHELL`, a shell command and its params.
     """
 
@@ -57,23 +57,23 @@ class Handover(NamedTuple):
 def hand_over(
     environment: Mapping[str, str], own: Mapping[str, str], working_dir: str, arguments: Sequence[str]
 ) -> Handover:
-    """Return how to start the wrapper so that a command has the environment that it is to have.
+    """Return how to start the wrapper so that the command gets exactly its own environment.
 
     Args:
-        environment: the command's.
-        own: the server's; the wrapper looks for programs, and loads them, as the server does.
-        working_dir: which a shell gives to `PWD`.
+        environment: the command's environment.
+        own: the server's environment; the wrapper finds and loads programs as the server does.
+        working_dir: the value that a shell gives to `PWD`.
         arguments: as in `Handover`.
     """
     special = _special(tuple(environment))
     programs = [name for name in special if _is_for_programs(name) and environment[name] != own.get(name)]
     settable = [name for name in special if name in _SETTABLE] + programs
     others = [name for name in special if name not in _SETTABLE and not _is_for_programs(name)]
-    # All shells set these two; the server's own are of no use to anybody.
+    # All shells set these two.
     expected = {"PWD": working_dir, "_": own.get("_")}
     others += [name for name, value in expected.items() if environment.get(name, value) != value]
     if others:
-        # The script is a program in Python, which changes this one.
+        # The script runs in Python, which changes this variable.
         others += ["LC_CTYPE"] if "LC_CTYPE" in environment else []
         if arguments[0] == OWN_SHELL:
             arguments = ["/bin/sh", "-c", arguments[1], "/bin/sh", *arguments[2:]]
@@ -88,9 +88,9 @@ def hand_over(
 
 
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
-    """Return the shell's commands that make one environment of a wrapper another; None if a shell cannot do that.
+    """Return the shell commands that turn one wrapper environment into another; None if a shell cannot do that.
 
-    Both are as `hand_over` returns them. `PWD` is left alone: a shell sees to that.
+    Both are as `hand_over` returns them. `PWD` is left to the shell.
     """
     changed = {name: value for name, value in after.items() if before.get(name) != value and name != "PWD"}
     gone = [name for name in before if name not in after and name != "PWD"]
@@ -109,7 +109,7 @@ def _restoring(count: int) -> str:
 
 @lru_cache(256)
 def _special(names: tuple[str, ...]) -> list[str]:
-    """Return those names that do not just pass through a shell. Runs mostly have the same ones."""
+    """Return the names that do not pass through a shell unchanged. Most runs have the same ones."""
     own = (*_SETTABLE, *_SHELLS_OWN)
     return [name for name in names if name in own or _is_for_programs(name) or not _can_pass(name)]
 
@@ -119,9 +119,9 @@ def _is_for_programs(name: str) -> bool:
 
 
 def _can_pass(name: str) -> bool:
-    """Return True if a shell hands a variable on that it does not know, and does not take it for what it calls."""
+    """Return True if a shell passes a variable on unchanged, and does not call it as a function."""
     if name.startswith(_FUNCTION):
-        # Other functions are for bash to hand on, and for other shells to drop.
+        # Bash exports other functions, and other shells drop them.
         return name.removeprefix(_FUNCTION).rstrip("%()") not in _CALLED
     return _can_be_named(name)
 
@@ -131,6 +131,6 @@ def _can_be_named(name: str) -> bool:
 
 
 def _can_be_changed(name: str) -> bool:
-    """Return True if a variable means nothing to any shell, so that one can set and unset it."""
+    """Return True if no shell gives the variable a meaning, so that a script can set and unset it."""
     is_bashs = name.startswith("BASH") or name in _BASHS_OWN
     return _can_be_named(name) and not is_bashs and not _special((name,))

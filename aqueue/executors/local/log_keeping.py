@@ -1,4 +1,4 @@
-"""Have the log of an attempt keep to its limit, while the attempt goes on and once it is over; see `long_logs`."""
+"""The limit on the log of an attempt, during the attempt and after it; see `long_logs`."""
 
 import contextlib
 import os
@@ -13,19 +13,19 @@ from aqueue.executors.local import attempt_locks
 from aqueue.threads import in_thread
 
 PAUSE: Final = 1.0
-"""Seconds between two looks at a log."""
+"""The seconds between two checks of a log."""
 
 _UNABLE: Final = "has a log.limit, but this file system cannot shorten a log before its run is over"
 
 
-async def keep_within(limit: int, attempt: str, is_over: Callable[[], bool], tell: Callable[[str], None]) -> None:
-    """Look at the log again and again.
+async def keep_within(limit: int, attempt: str, is_over: Callable[[], bool], warn: Callable[[str], None]) -> None:
+    """Check the log regularly, and shorten it when it is too long.
 
     Args:
-        limit: in bytes.
+        limit: the limit in bytes.
         attempt: the path of the attempt's files, without their suffixes.
-        is_over: says whether to leave it alone from now on.
-        tell: takes the words that say why nothing can be done.
+        is_over: returns True once the log is to be left alone.
+        warn: is called with the reason if logs cannot be shortened here.
     """
     log = attempt + ".log"
     while not is_over():
@@ -33,15 +33,15 @@ async def keep_within(limit: int, attempt: str, is_over: Callable[[], bool], tel
             if _is_longer(log, limit):
                 await in_thread(partial(long_logs.trim, log, limit))
         except OSError as error:
-            # Anything else may be over by the next look; a full disk, for instance.
+            # Other errors, such as a full disk, may be gone by the next check.
             if error.errno in long_logs.UNSUPPORTED:
-                tell(_UNABLE)
+                warn(_UNABLE)
                 return
         await anyio.sleep(PAUSE)
 
 
 async def settle(limit: int, attempt: str) -> None:
-    """Shorten the log for good, unless there is no room, or something that the attempt has left may write."""
+    """Shorten the log for good, unless the disk is full or a leftover process may still write to it."""
     log = attempt + ".log"
     with contextlib.suppress(OSError):
         if _is_longer(log, limit) and not attempt_locks.is_held(attempt):

@@ -1,4 +1,4 @@
-"""The outcome of an attempt, from the files and the exit code that its wrapper has left."""
+"""The outcome of an attempt, from the files and the exit code of its wrapper."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from aqueue.model.task import Task
 from aqueue.policy.retry import explain
 
 NO_PROCESS_ERRORS: Final = (errno.EAGAIN, *EXHAUSTED)
-"""The errors when there are no more processes, open files or memory to be had just then."""
+"""The errors for a temporary lack of processes, open files or memory."""
 
 _LOST_RESTARTED: Final = "the machine was restarted"
 _LOST_KILLED: Final = "its process was killed while no server was running"
@@ -30,11 +30,11 @@ _LOST_GARBLED: Final = "{}.pid, which holds its exit code, was changed"
 
 
 class Outcomes:
-    """The outcomes that one attempt of a run can have.
+    """The possible outcomes of one attempt of a run.
 
     Args:
         run: as claimed; `run.attempt` says which attempt.
-        environment: the server's, over which the task's goes.
+        environment: the server's environment; the task's variables override it.
     """
 
     def __init__(self, run: Run, folder: Folder, clock: Clock, environment: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ class Outcomes:
         self._attempt = folder.attempt(run.id, run.attempt)
 
     def of(self, end: End, code: int | None = None, why: str = "") -> Outcome:
-        """Return an outcome as of now; of a command that failed to start, with the reason."""
+        """Return an outcome as of now, with the reason if the command failed to start."""
         outcome = Outcome(run=self._run, end=end, at=self._clock.now(), exit_code=code, why=why)
         if end is End.EXITED and code:
             tail = program_errors.tail(self._folder.log(self._run.id, self._run.attempt))
@@ -73,14 +73,14 @@ class Outcomes:
             why = self._disk_is_full(what) if code == wrapper.NO_FENCE else ""
             return self.of(End.NEVER_STARTED, why=why)
         if not attempt_files.has_come_to_its_fence(self._attempt):
-            return self._no_process(f"its shell ended with {code} before it did anything")
+            return self._no_process(f"its shell exited with {code} before it did anything")
         return self._exited(code)
 
     def of_unseen(self, fence: Fence, boot: str) -> Outcome:
-        """Return the outcome of an attempt that was not a child of this server, by what the wrapper wrote.
+        """Return the outcome of an attempt that was not a child of this server, by what its wrapper wrote.
 
         Args:
-            boot: the boot of the machine in which the server that started it was; empty for this one.
+            boot: the boot of the machine in which its server was started; empty for the current one.
         """
         if fence.exit_code is not None:
             ended_at = attempt_files.ended_at(self._attempt, self._run.started_at, self._clock.now())
@@ -115,7 +115,7 @@ class Outcomes:
         return self.of(End.FAILED_TO_START, why=f"cannot be started: {why}")
 
     def _not_started(self, code: int, log_tail: str) -> str | None:
-        """Say what is wrong with the program that a shell has complained of, or an interpreter with its script."""
+        """Return what is wrong with the program that a shell, or the script that an interpreter, could not run."""
         name = program_errors.named(log_tail) if code in program_errors.NOT_STARTED else None
         if name is None and not program_errors.is_misread(log_tail):
             return None

@@ -1,10 +1,10 @@
-"""Shells that are started ahead of their attempts, and wait for them behind a pipe.
+"""Shells that are started before their attempts, and wait for them on a pipe.
 
-To load a shell takes longer than all else at the start of an attempt. So a server has some parked, in idle
-moments: each leads a session of its own, holds a lock, and reads its script from a pipe that only the server
-writes to. The start of an attempt is then a rename, by which the lock becomes the attempt's, and one write. The
-script is that of any other wrapper, as one compound command, of which a shell runs nothing before it has read all.
-If the server dies first, the pipe ends, and the shell with it.
+Loading a shell is the slowest part of starting an attempt. So a server parks some shells while it is idle: each
+leads its own session, holds a lock, and reads its script from a pipe that only the server writes to. To start an
+attempt then takes one rename, which makes the lock the attempt's, and one write. The script is the ordinary
+wrapper as one compound command, so a shell runs nothing before it has read all of it. If the server dies, the pipe
+is closed, and the shell ends.
 """
 
 import contextlib
@@ -24,24 +24,24 @@ from aqueue.executors.local.process import Process
 _DIRECTORY: Final = "parked"
 
 _SPARE: Final = 2
-"""The number of shells that wait."""
+"""The number of parked shells."""
 
 _PIPE: Final = 9
-"""The descriptor that a shell reads its script from: more than one digit not every shell can name."""
+"""The descriptor that a shell reads its script from; some shells support only one digit."""
 
 _MAX_SCRIPT: Final = 1 << 15
-"""Bytes that surely find room in a pipe."""
+"""The number of bytes that always fit into a pipe."""
 
 _PAUSE: Final = 60.0
-"""Seconds to wait after one could not be parked, or could not be used."""
+"""The seconds without parked shells after one could not be started or used."""
 
 
 class ParkedShell:
     """A shell that waits for its attempt.
 
     Args:
-        name: the path of its lock, without the suffix; it has that on its command line.
-        environment: that it has until it gets another.
+        name: the path of its lock, without the suffix; also an argument on its command line.
+        environment: its environment until the attempt starts.
 
     Raises:
         OSError: it cannot be started.
@@ -71,7 +71,7 @@ class ParkedShell:
         os.set_blocking(self._writing, False)
 
     def start(self, attempt: str, script: bytes) -> bool:
-        """Have it run the script of an attempt; False if it cannot, and is gone."""
+        """Run the script of an attempt; return False if that fails and the shell was ended."""
         try:
             if attempt_locks.rename(self._name, attempt):
                 self._name = attempt
@@ -84,7 +84,7 @@ class ParkedShell:
         return False
 
     def end(self) -> None:
-        """End it before it has begun with anything."""
+        """End the shell before it runs anything."""
         os.close(self._writing)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -94,11 +94,11 @@ class ParkedShell:
 
 
 class Parking:
-    """The shells that a server has parked.
+    """The parked shells of a server.
 
     Args:
-        state: the directory in which that for their locks is made.
-        environment: the server's, over which those of attempts go.
+        state: the directory that contains the one for their locks.
+        environment: the server's environment; those of attempts override it.
     """
 
     def __init__(self, state: Path, environment: Mapping[str, str]) -> None:
@@ -111,11 +111,11 @@ class Parking:
 
     @property
     def pids(self) -> list[int]:
-        """Return the pids of the shells that wait."""
+        """Return the pids of the parked shells."""
         return [shell.pid for shell in self._shells]
 
     def fill(self) -> None:
-        """Park as many shells as there should be, as far as that is possible."""
+        """Start parked shells until there are enough, if possible."""
         if len(self._shells) == _SPARE or time.monotonic() < self._pauses_until:
             return
         try:
@@ -136,7 +136,7 @@ class Parking:
         has_plan: bool = False,
         open_files: int | None = None,
     ) -> Process:
-        """Start an attempt as `process.spawn` does, in a parked shell if there is one that can take it."""
+        """Start an attempt as `process.spawn` does, in a parked shell if one is suitable."""
         if self._shells:
             given = handover.hand_over(environment, os.environ, working_dir, arguments)
             script = self._script(
@@ -154,12 +154,12 @@ class Parking:
         )
 
     def close(self) -> None:
-        """End the shells that wait."""
+        """End the parked shells."""
         while self._shells:
             self._shells.pop().end()
 
     def _script(self, text: str, environment: Mapping[str, str], arguments: Sequence[str]) -> bytes | None:
-        """Return what a parked shell is to read; None if another has to be started."""
+        """Return the script for a parked shell; None if the attempt needs a new shell."""
         exporting = handover.difference(self._environment, environment)
         if exporting is None:
             return None
@@ -169,7 +169,7 @@ class Parking:
         return None if len(script) > _MAX_SCRIPT or b"\0" in script else script
 
     def pause(self) -> None:
-        """Use no parked shell for a while: one has failed, and why is not known."""
+        """Use no parked shells for a while: one failed for an unknown reason."""
         self.close()
         self._pauses_until = time.monotonic() + _PAUSE
 
@@ -177,17 +177,17 @@ class Parking:
         """Remove the locks of shells whose server died."""
         for path in self._directory.glob("*.lock"):
             name = str(path.with_suffix(""))
-            # Another server may be about to take one that it has just made.
+            # Another server may have just created a lock that it is about to take.
             is_old = time.time() - path.stat().st_mtime > _PAUSE
             if is_old and attempt_locks.is_held(name) is False:
                 attempt_locks.remove(name)
 
 
 def is_name(named: bytes) -> bool:
-    """Return True for what the command line of a parked shell has in place of the attempt."""
+    """Return True if a word of a command line is the name of a parked shell, not an attempt."""
     return named.split(b"/")[-2:-1] == [os.fsencode(_DIRECTORY)]
 
 
 def _can_be_used() -> bool:
-    """Return True if a shell can name its pipe, and has no lock in place of it."""
+    """Return True if a shell can read from its pipe, and the lock does not use the same descriptor."""
     return sys.platform == "linux" and Path("/dev/fd").exists() and attempt_locks.inherited_descriptor() > _PIPE

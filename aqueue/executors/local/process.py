@@ -1,10 +1,10 @@
-"""Processes: spawn one that survives its server, wait for it, stop its whole group, find it again.
+"""Processes: start one that survives its server, wait for it, stop its whole group, and find it again.
 
-Every attempt runs under a small shell script (see `wrapper`), in a session and process group of its own. Its first
-act is the fence: it creates the attempt's `.pid` file, exclusively, with its pid; where the file is there already
-it runs nothing. Its last act is to append the command's exit code. So whoever comes later can tell an attempt that
-never ran (no file), one that runs (a pid), and one that is over (a pid and an exit code) from each other.
-The exit code goes into the file that is there already, because on a full disk no new file could be had.
+Every attempt runs under a small shell script (see `wrapper`), in its own session and process group. The script
+first creates the fence: the attempt's `.pid` file, exclusively, with its pid; if the file already exists, it runs
+nothing. Last, it appends the command's exit code. So the file shows whether an attempt never ran (no file), is
+running (a pid), or is over (a pid and an exit code). The exit code goes into the existing file, because a full
+disk may have no room for a new one.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from aqueue.processes import is_alive
 from aqueue.threads import in_thread
 
 _ALL_SIGNALS: Final = signal.valid_signals()
-"""All that a command is to find as they are by default, whatever whoever started the server has ignored.
+"""The signals that get their default action in a command, even if the server ignores them.
 
-To name fewer costs more: of a signal that is not named, the C library asks the system how it is handled and then
-sets it, two calls in place of one. Made once: it takes as long to make as a third of a spawn.
+Naming all of them is fastest: for each signal that is not named, the C library needs two system calls instead of
+one. Computed once, because that takes a third as long as a spawn.
 """
 
 
@@ -51,7 +51,7 @@ class Process:
             except ProcessLookupError:
                 raise
             except OSError:
-                # Too many files are open. It runs all the same, and a thread can wait for it.
+                # Too many files are open. The process runs anyway, and a thread can wait for it.
                 return
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class Process:
         if self._has_ended:
             return
         if self._descriptor is None:
-            # Such threads wait for long, and must not keep others from having one.
+            # Such a thread waits long, and must not take one from the shared pool.
             limiter = anyio.CapacityLimiter(1)
             await in_thread(self._wait_in_thread, abandon_on_cancel=True, limiter=limiter)
         else:
@@ -88,10 +88,10 @@ class Process:
         return not is_alive(self.pid)
 
     def reap(self) -> int | None:
-        """Reap a process that is over; more than once does no harm.
+        """Reap a process that is over; it may be called again.
 
         Returns:
-            its exit code, 128 + n if signal n ended it; None if it was not a child of this process.
+            its exit code, or 128 + n if signal n ended it; None if it is not a child of this process.
         """
         if self._child and self._code is None:
             _, status = os.waitpid(self.pid, 0)
@@ -108,9 +108,9 @@ class Process:
             time.sleep(0.1)
 
     async def end_group(self, grace: float) -> None:
-        """End what there is of the process group: SIGTERM, `grace` seconds later SIGKILL.
+        """End the process group: send SIGTERM, and SIGKILL `grace` seconds later.
 
-        Call it after `wait` to end what a command left behind, or before to stop the command as well.
+        Call it after `wait` to end leftover processes, or before to stop the command as well.
         """
         await end_group(self.pid, grace)
 
@@ -126,18 +126,18 @@ def spawn(
 ) -> Process:
     """Start an attempt.
 
-    This does not touch the working directory nor the program; the wrapper does, in its own time.
+    This accesses neither the working directory nor the program; the wrapper does that later.
 
     Args:
         attempt: the path of the attempt's files, without their suffixes; its directory must exist.
-        working_dir: where the command runs; an absolute path.
+        working_dir: the absolute path of the directory in which the command runs.
         arguments: the program and its arguments; or `wrapper.OWN_SHELL`, a shell command and its params.
-        environment: all of the command's environment.
-        has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
-        open_files: how many files the command may have open; None: as many as this process.
+        environment: the complete environment of the command.
+        has_plan: whether there is a plan for a checkout or for outputs; see `checkout`.
+        open_files: the limit on the command's open files; None: that of this process.
 
     Raises:
-        attempt_locks.HeldError: it is running already.
+        attempt_locks.HeldError: it is already running.
         OSError: it cannot be started, for instance because the arguments are too long.
     """
     script = wrapper.script(has_plan=has_plan, open_files=open_files)
@@ -154,12 +154,12 @@ def spawn(
 def spawn_shell(
     arguments: Sequence[str], environment: Mapping[str, str], lock: int | None, actions: Sequence[FileAction] = ()
 ) -> int:
-    """Start a shell that leads a session of its own, reads nothing and writes nowhere.
+    """Start a shell that leads its own session, without input and output.
 
     Args:
-        arguments: its script, and what follows that.
-        lock: the descriptor of an attempt's lock, for the shell to hold; None if there is none.
-        actions: further ones of `os.posix_spawn` on files.
+        arguments: its script, and the arguments of that.
+        lock: the descriptor of an attempt's lock that the shell holds; None if there is none.
+        actions: additional file actions for `os.posix_spawn`.
 
     Returns:
         its pid.
@@ -194,16 +194,16 @@ class Spawn(Protocol):
         has_plan: bool = False,
         open_files: int | None = None,
     ) -> Process:
-        """Start an attempt; as `spawn`."""
+        """Start an attempt, as `spawn` does."""
 
 
 def find(attempt: str, fence: Fence, candidates: Iterable[int] | None = None) -> Process | None:
     """Find the living process of an attempt of an earlier server; None if there is none.
 
-    It is recognised by its command line, which names the attempt: a pid alone may have been given to another.
+    It is recognised by its command line, which names the attempt; its pid may have been reused.
 
     Args:
-        candidates: the pids to search where the fence names none; None: all.
+        candidates: the pids to search if the fence has none; None: all.
     """
     if fence.pid is not None:
         candidates = [fence.pid]
@@ -211,12 +211,12 @@ def find(attempt: str, fence: Fence, candidates: Iterable[int] | None = None) ->
 
 
 def first_pinned(pids: Iterable[int], is_meant: Callable[[int], bool]) -> Process | None:
-    """Return the first process that is meant; None if there is none."""
+    """Return the first process for which `is_meant` is true; None if there is none."""
     return next(filter(None, (pinned(pid, is_meant) for pid in pids)), None)
 
 
 def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
-    """Return the process of a pid; None if it is gone, or is not the one that is meant."""
+    """Return the process with a pid; None if it is gone, or `is_meant` is false."""
     if not is_meant(pid):
         return None
     try:
@@ -225,7 +225,7 @@ def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
         return None
     with contextlib.ExitStack() as stack:
         stack.enter_context(process)
-        # Asked again with the process pinned: it might have ended, and its pid been given away, in between.
+        # Checked again now that the process is pinned: its pid may have been reused in between.
         if is_meant(pid):
             stack.pop_all()
             return process
@@ -233,7 +233,7 @@ def pinned(pid: int, is_meant: Callable[[int], bool]) -> Process | None:
 
 
 async def end_group(group: int, grace: float) -> None:
-    """Send SIGTERM to every process of the group, and SIGKILL to those that are left after `grace` seconds."""
+    """Send SIGTERM to a process group, and SIGKILL to the processes left after `grace` seconds."""
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(group, number)
@@ -241,7 +241,7 @@ async def end_group(group: int, grace: float) -> None:
             return
         pause = 0.002
         with anyio.move_on_after(patience):
-            # There is no descriptor to wait for a whole group with.
+            # No descriptor can be used to wait for a whole group.
             while group_has_members(group):
                 await anyio.sleep(pause)
                 pause = min(pause * 1.5, 0.1)

@@ -1,4 +1,4 @@
-"""The process table: all processes, read once, with what tells of each to which attempt it belongs."""
+"""The process table: all processes, read once, with the signs of the attempt that each belongs to."""
 
 import os
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ class Entry(NamedTuple):
     """One process.
 
     Attributes:
-        pid: as it is seen from here.
-        words: of its command line; none if it is about to be gone.
+        pid: its pid in this namespace.
+        words: the words of its command line; none if it is ending.
         attempt: the path of the attempt in its environment; empty if there is none.
-        locks: those that it holds.
-        logs: those that are its standard output or error.
-        namespace: the name of its pid namespace; None if it cannot be seen.
+        locks: the locks that it holds.
+        logs: the logs that are its standard output or error.
+        namespace: the name of its pid namespace; None if unknown.
         standing: None if it is gone.
     """
 
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class ProcessTable:
-    """All processes that could be seen when the table was read."""
+    """All processes that were visible when the table was read."""
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
@@ -45,22 +45,22 @@ class ProcessTable:
         return iter(self._entries)
 
     def wrappers(self, attempt: str) -> set[int]:
-        """Return the pids of those that may be the wrapper of an attempt, by their command lines."""
+        """Return the pids of processes that may be the wrapper of an attempt, by their command lines."""
         if not procfs.is_there():
             return {each.pid for each in self._entries}  # pragma: no cover - only where there is no /proc
         name = os.fsencode(attempt.rpartition("/")[2])
         return {each.pid for each in self._entries if (procfs.attempt_among(each.words) or b"").endswith(name)}
 
     def holders(self, attempt: str) -> set[int]:
-        """Return the pids of those that hold the lock of an attempt."""
+        """Return the pids of processes that hold the lock of an attempt."""
         return {each.pid for each in self._entries if attempt_locks.is_among(each.locks, attempt)}
 
     def heirs(self, attempt: str) -> set[int]:
-        """Return the pids of those that have an attempt in their environment, as all have that it starts."""
+        """Return the pids of processes with an attempt in their environment, which its children inherit."""
         return {each.pid for each in self._entries if procfs.is_attempt(each.pid, each.attempt, attempt)}
 
     def writers(self, attempt: str) -> set[int]:
-        """Return the pids of those whose standard output or error is the log of an attempt."""
+        """Return the pids of processes whose standard output or error is the log of an attempt."""
         try:
             status = os.lstat(attempt + ".log")
         except FileNotFoundError:
@@ -69,13 +69,13 @@ class ProcessTable:
 
 
 class SharedTable:
-    """Readings of the table for many who search at the same time."""
+    """Readings of the table, shared by concurrent searches."""
 
     def __init__(self) -> None:
         self._last: ProcessTable | None = None
 
     async def read(self) -> ProcessTable:
-        """Return a table that is read after this is called, and is the same for all who call it meanwhile."""
+        """Return a table that is read after this call; concurrent calls get the same one."""
         before = self._last
         await anyio.sleep(0)
         if self._last is None or self._last is before:
@@ -87,11 +87,11 @@ def read() -> ProcessTable:
     """Read the table.
 
     Raises:
-        OSError: no more files can be opened just now.
+        OSError: no more files can be opened for now.
     """
     sees_pids = procfs.sees_pids()
     entries: dict[int, Entry] = {}
-    # Twice: a process may have forked, and ended, before its turn came.
+    # Twice: a process may have forked and ended before it was read.
     for _ in range(2):
         for pid in procfs.all_pids():
             if pid not in entries:

@@ -11,7 +11,7 @@ from aqueue.errors import EXHAUSTED
 from aqueue.processes import stat_fields
 
 _NOT_OURS: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""The errors of /proc for a process that is gone, or another user's; not those where files have run out."""
+"""The errors of /proc for a process that is gone or another user's, but not for a lack of open files."""
 
 Identity = tuple[int, int]
 """The device and inode of a file."""
@@ -21,9 +21,9 @@ _STARTED: Final = 19
 
 
 def named_attempt(pid: int) -> bytes | None:
-    """Return the path of the attempt that a wrapper has on its command line; None if no wrapper is to be seen."""
+    """Return the path of the attempt on the command line of a wrapper; None if it is not a wrapper."""
     named = attempt_among(command_line(pid))
-    # A fork of the wrapper that has not yet become the command looks the same, but leads no group.
+    # A fork of the wrapper that has not yet become the command looks the same, but does not lead a group.
     return named if named is not None and group_of(pid) == pid else None
 
 
@@ -33,7 +33,7 @@ def attempt_among(words: list[bytes]) -> bytes | None:
 
 
 def command_line(pid: int) -> list[bytes]:
-    """Return the words of a command line; none if the process is gone, or about to be."""
+    """Return the words of a command line; none if the process is gone or ending."""
     try:
         line = _read(pid, "cmdline")
     except _NOT_OURS:
@@ -42,7 +42,7 @@ def command_line(pid: int) -> list[bytes]:
 
 
 def environment_of(pid: int) -> dict[bytes, bytes]:
-    """Return the variables that a process was started with; none if they cannot be seen."""
+    """Return the variables that a process was started with; none if they cannot be read."""
     try:
         return dict(each.partition(b"=")[::2] for each in _read(pid, "environ").split(b"\0"))
     except _NOT_OURS:
@@ -50,9 +50,9 @@ def environment_of(pid: int) -> dict[bytes, bytes]:
 
 
 def open_files(pid: int) -> dict[str, str]:
-    """Return where each descriptor of a process leads, as that process sees it; none if they cannot be seen.
+    """Return the path of each descriptor, as the process sees it; none if they cannot be read.
 
-    To ask a file itself may take long where it is on a network; for most the link is enough.
+    Only links are read: to query a file on a network may take long.
     """
     directory = f"/proc/{pid}/fd"
     links = {}
@@ -66,15 +66,15 @@ def open_files(pid: int) -> dict[str, str]:
 
 
 def identity_of(pid: int, descriptor: str) -> Identity | None:
-    """Return the identity of an open file; None if it cannot be told.
+    """Return the identity of an open file; None if unknown.
 
     Raises:
-        OSError: no more files can be opened just now.
+        OSError: no more files can be opened for now.
     """
     try:
         status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
     except OSError as error:
-        # A file system that no longer answers, such as one whose server is gone, tells nothing of an attempt.
+        # A file system that does not answer, such as one whose server is gone, reveals nothing.
         if error.errno in EXHAUSTED:
             raise
         return None
@@ -82,7 +82,7 @@ def identity_of(pid: int, descriptor: str) -> Identity | None:
 
 
 def is_locked_and_inherited(pid: int, descriptor: str) -> bool:
-    """Return True if a file is open with a lock of flock(2) on it, and stays open in what the process starts."""
+    """Return True if an open file has a flock(2) lock, and children inherit it."""
     try:
         text = _read(pid, f"fdinfo/{descriptor}").decode()
     except _NOT_OURS:
@@ -92,7 +92,7 @@ def is_locked_and_inherited(pid: int, descriptor: str) -> bool:
 
 
 def command_pid(wrapper: int) -> int:
-    """Return the pid of the command that a wrapper runs; the wrapper's own where that cannot be told."""
+    """Return the pid of the command that a wrapper runs; the wrapper's own if unknown."""
     try:
         children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
     except OSError:
@@ -117,7 +117,7 @@ def session_of(pid: int) -> int | None:
 
 
 def sees_pids() -> bool:
-    """Return True if the pids in /proc are those of this process's own namespace."""
+    """Return True if /proc shows the pids of this process's own namespace."""
     try:
         return Path("/proc/self").readlink().name == str(os.getpid())
     except OSError:
@@ -126,12 +126,12 @@ def sees_pids() -> bool:
 
 @cache
 def own_namespace() -> str | None:
-    """Return the name of the pid namespace of this process; None where there are none."""
+    """Return the name of the pid namespace of this process; None if the system has none."""
     return namespace_of("self")
 
 
 def namespace_of(pid: "int | str") -> str | None:
-    """Return the name of the pid namespace of a process; None if it cannot be seen."""
+    """Return the name of the pid namespace of a process; None if it cannot be read."""
     try:
         return str(Path(f"/proc/{pid}/ns/pid").readlink())
     except _NOT_OURS:
@@ -147,13 +147,13 @@ class Numbers(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a process stands among others.
+    """The numbers, the start and the state of a process.
 
     Attributes:
         here: its numbers in the namespace of this process.
         own: its numbers in its own namespace.
-        started: in ticks since the machine was started.
-        state: one letter.
+        started: its start in clock ticks since boot.
+        state: its state as one letter.
     """
 
     here: Numbers
@@ -163,12 +163,12 @@ class Standing(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Return True if it is not just waiting to be reaped."""
+        """Return True if it is not a zombie."""
         return self.state not in "ZX"
 
 
 def standing(pid: int) -> Standing | None:
-    """Return where a process stands; None if it is gone."""
+    """Return the numbers, start and state of a process; None if it is gone."""
     try:
         lines = _read(pid, "status").decode(errors="replace").splitlines()
         fields = stat_fields(pid)
@@ -182,7 +182,7 @@ def standing(pid: int) -> Standing | None:
 
 
 def is_attempt(pid: int, path: str, attempt: str) -> bool:
-    """Return True if a path leads a process to an attempt, be it over another mount."""
+    """Return True if a path, as the process sees it, is that of an attempt, even across another mount."""
     (runs, *name), (own_runs, *own_name) = path.rsplit("/", 2), attempt.rsplit("/", 2)
     if name != own_name or not runs.startswith("/"):
         return False
@@ -208,12 +208,12 @@ def group_has_members(group: int) -> bool:
 
 
 def is_there() -> bool:
-    """Return True if this system has a /proc that tells of processes."""
+    """Return True if this system has a /proc with processes."""
     return Path("/proc/self/stat").exists()
 
 
 def all_pids() -> list[int]:
-    """Return the pids of all processes that can be seen."""
+    """Return the pids of all visible processes."""
     try:
         return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names only
     except FileNotFoundError:  # pragma: no cover - only where there is no /proc

@@ -1,7 +1,7 @@
-"""Reasons why a program did not start, from its file: a shell says "not found" even of files that exist.
+"""Reasons why a program did not start: a shell says "not found" even for files that exist.
 
-A script with Windows line ends, or one whose interpreter is missing, is such a file. A shell's complaint names the
-file; what is wrong with it is looked up here, after the attempt is over.
+Examples are a script with Windows line endings, or one whose interpreter is missing. The shell's error message
+names the file; after the attempt is over, the file is examined here.
 """
 
 import os
@@ -16,7 +16,7 @@ from aqueue.executors.command import A_LIST, is_line
 from aqueue.folder import no_links
 
 NOT_STARTED: Final = (126, 127)
-"""The exit codes of a shell that could not start a program."""
+"""The exit codes with which a shell reports that a program could not start."""
 
 _COMPLAINT: Final = re.compile(
     r"(?:^|: )(?P<what>[^:\n]+): (?:"
@@ -36,7 +36,7 @@ _ELF: Final = b"\x7fELF"
 
 
 def tail(log: Path) -> str:
-    """Return the end of an output, in which a complaint would be; empty where there is none."""
+    """Return the end of an output, where an error message of the shell would be; empty if there is no output."""
     try:
         with open(log, "rb", opener=no_links.opener) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
@@ -46,22 +46,22 @@ def tail(log: Path) -> str:
 
 
 def named(log_tail: str) -> str | None:
-    """Return the program that the last complaint in an output names; None if there is none."""
+    """Return the program named in the last error message of a shell; None if there is no such message."""
     found = _COMPLAINT.findall(log_tail)
     if not found:
         return None
     name = str(found[-1]).strip(" \t").removeprefix("$").strip(_QUOTES)
-    # env and bash write it like this, other shells as it is.
+    # env and bash escape a carriage return; other shells print it.
     return f"{name.removesuffix(chr(92) + 'r')}\r" if name.endswith("\\r") else name
 
 
 def is_misread(log_tail: str) -> bool:
-    """Return True if an output has what interpreters say of an option in the first line of a script."""
+    """Return True if an interpreter complained about an option in the first line of a script."""
     return _WRONG_OPTION.search(log_tail) is not None
 
 
 def explain_option(command: str | Sequence[str], working_dir: str, path: str) -> str | None:
-    """Say which script ends the options of its interpreter with a carriage return; takes what `explain` takes."""
+    """Return the message for a script whose interpreter options end with a carriage return; args as `explain`."""
     for word in _words(command):
         script = _find(word, working_dir, path)
         shebang = _shebang(script) if script else None
@@ -71,16 +71,16 @@ def explain_option(command: str | Sequence[str], working_dir: str, path: str) ->
 
 
 def explain(name: str, command: str | Sequence[str], working_dir: str, path: str) -> str | None:
-    """Say why a program was not started.
+    """Return why a program did not start.
 
     Args:
-        name: of the program, as a shell has complained of it.
-        command: the task's; one of its words may be the script whose interpreter is meant.
-        working_dir: where it was started.
-        path: the directories in which programs are looked for.
+        name: the name of the program in the shell's error message.
+        command: the command of the task; a word of it may be a script whose interpreter is missing.
+        working_dir: the directory in which it was started.
+        path: the directories that are searched for programs.
 
     Returns:
-        None if it is not there, or nothing is wrong with it.
+        the reason; None if the program does not exist, or nothing is wrong with it.
     """
     if file := _find(name, working_dir, path):
         return _about(name, file)
@@ -88,57 +88,57 @@ def explain(name: str, command: str | Sequence[str], working_dir: str, path: str
         script = _find(word, working_dir, path)
         shebang = _shebang(script) if script else None
         if script and shebang and name in _interpreters(shebang):
-            return _windows(word, shebang) or f"{word} begins with #!{shebang}, and there is no {name} in PATH"
+            return _windows(word, shebang) or f"{word} begins with #!{shebang}, but {name} is not in PATH"
     if name.endswith("\r"):
-        return f"command not found: {name[:-1]}\\r: a script of it has Windows line ends"
+        return f"command not found: {name[:-1]}\\r: a script has Windows line endings"
     if not isinstance(command, str) and is_line(command) and name == command[0]:
         return f"there is no program {name!r}: {A_LIST}"
     return None
 
 
 def _about(name: str, file: Path) -> str | None:
-    """Say what is wrong with the file of a program, if that can be told."""
+    """Return what is wrong with the file of a program; None if unknown."""
     if file.is_dir():
         return f"{name} is a directory"
     shebang = _shebang(file)
     if not os.access(file, os.X_OK):
         other = f", or start it with {shebang.split()[0]}" if shebang and not _windows(name, shebang) else ""
-        return f"{name} is not executable; `chmod +x {shlex.quote(name)}` makes it so{other}"
+        return f"{name} is not executable; run `chmod +x {shlex.quote(name)}`{other}"
     if os.statvfs(file).f_flag & os.ST_NOEXEC:
-        return f"{name} lies on a file system that is mounted noexec"
+        return f"{name} is on a file system that is mounted noexec"
     if shebang is None:
         if not _beginning(file).startswith(_ELF):
             return None
-        return f"{name} is not a program for this machine, or the loader that it needs is not there"
+        return f"{name} is not a program for this machine, or its loader is missing"
     if windows := _windows(name, shebang):
         return windows
     interpreter = Path(*shebang.split()[:1])
     if interpreter.is_absolute() and not interpreter.exists():
-        return f"{name} begins with #!{shebang}, and there is no {interpreter}"
+        return f"{name} begins with #!{shebang}, but {interpreter} does not exist"
     return None
 
 
 def _windows(name: str, shebang: str) -> str | None:
     if not shebang.endswith("\r"):
         return None
-    mend = f"`sed -i 's/\\r$//' {shlex.quote(name)}` mends that"
-    return f"{name} begins with #!{shebang[:-1]}\\r: it has Windows line ends; {mend}"
+    fix = f"to fix it, run `sed -i 's/\\r$//' {shlex.quote(name)}`"
+    return f"{name} begins with #!{shebang[:-1]}\\r: it has Windows line endings; {fix}"
 
 
 def _interpreters(shebang: str) -> Iterable[str]:
-    """Return what a complaint about the interpreter of a script may name, the carriage return included."""
+    """Return the names that an error message about an interpreter may contain, with the carriage return."""
     return shebang.lstrip(" \t").replace("\t", " ").split(" ")
 
 
 def _shebang(file: Path) -> str | None:
-    """Return the first line of a script after its `#!`; None if it is none."""
+    """Return the first line of a script after its `#!`; None if the file is not a script."""
     first, _, _ = _beginning(file).partition(b"\n")
     return first[2:].decode(errors="replace").strip(" \t") if first.startswith(b"#!") else None
 
 
 def _beginning(file: Path) -> bytes:
     try:
-        # A pipe, or a file that somebody has a lease on, would keep the server waiting.
+        # A pipe, or a file with a lease on it, would block the server.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
@@ -151,7 +151,7 @@ def _beginning(file: Path) -> bytes:
 
 
 def _find(name: str, working_dir: str, path: str) -> Path | None:
-    """Return the file that a shell means by the name of a program, though it may not be fit to be started."""
+    """Return the file that a shell finds for a program, executable or not."""
     if not name or "\0" in name:
         return None
     if "/" in name:

@@ -1,10 +1,10 @@
-"""Gives a command the variables that a shell would not have handed on as they are, and becomes the command.
+"""A script that restores variables which a shell would have changed, and then becomes the command.
 
-A script that the wrapper runs in place of the command, where there are such variables; see `handover`:
+The wrapper runs it in place of the command if there are such variables; see `handover`:
 
     python -I -S restore.py PROGRAM ARGUMENT...
 
-It imports nothing of aqueue, and as little else as it can.
+It imports nothing from aqueue, and as little else as possible.
 """
 
 import errno
@@ -13,16 +13,16 @@ import signal
 import sys
 
 GIVEN = b"AQUEUE_GIVEN_"
-"""The prefix of variables whose value is the name and the value of another one."""
+"""The prefix of variables whose value is the name and value of another variable."""
 
 _BY_PYTHON = b"LC_CTYPE"
-"""Python sets this one for itself where nothing says which language to speak."""
+"""The variable that Python sets itself if no locale is set."""
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
 def restored(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the environment as it was before it was handed over."""
+    """Return the environment with the restored variables."""
     before = {}
     given = {}
     for name, value in environment.items():
@@ -35,10 +35,10 @@ def restored(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def become(words: list[str], environment: dict[bytes, bytes]) -> int:
-    """Run a program in place of this one, as a shell would.
+    """Replace this process by a program, as a shell does with exec.
 
     Returns:
-        the exit code of a shell that cannot start it.
+        the exit code of a shell that cannot start the program.
     """
     try:
         try:
@@ -55,7 +55,7 @@ def become(words: list[str], environment: dict[bytes, bytes]) -> int:
 
 
 if __name__ == "__main__":
-    # Python ignores the first two, and what is ignored stays so in the command.
+    # Python ignores the first two, and the command would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     sys.exit(become(sys.argv[1:], restored(dict(os.environb))))

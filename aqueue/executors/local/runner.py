@@ -1,4 +1,4 @@
-"""One attempt's life: spawn or adopt, wait, stop if need be, and say how it ended."""
+"""The life of one attempt: start or adopt it, wait, stop it if necessary, and return its outcome."""
 
 import contextlib
 import math
@@ -23,20 +23,20 @@ from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 
 _FENCE_PATIENCE: Final = 2.0
-"""Seconds after which what there was no room, file or process for is tried again."""
+"""The seconds before an action that failed for lack of room, files or processes is tried again."""
 
 
 class Runner:
-    """Sees one attempt of a run through.
+    """The supervisor of one attempt of a run.
 
     Args:
         run: as claimed; `run.attempt` says which attempt.
-        environment: the server's, over which the task's goes.
+        environment: the server's environment; the task's variables override it.
         grace: seconds between SIGTERM and SIGKILL.
-        by_uuid: whether the command is told UUIDs of its GPUs rather than indices.
-        open_files: how many files the command may have open; None: as many as this process.
-        report: takes what a person should know.
-        processes: the process table, if others search in it at the same time.
+        by_uuid: whether the command gets the UUIDs of its GPUs instead of indices.
+        open_files: the limit on the command's open files; None: that of this process.
+        report: is called with events for the user.
+        processes: the process table, if it is shared with other searches.
         spawn: starts the process.
     """
 
@@ -73,36 +73,36 @@ class Runner:
         self._failure: Outcome | None = None
         self._is_ending = False
         self.has_company = False
-        """True if another run was in its working directory at the same time, and may have written there, too."""
+        """True if another run used its working directory at the same time, and may have written there."""
 
     @property
     def working_dir(self) -> str | None:
-        """Return where it runs; None if that is a checkout of its own."""
+        """Return the directory in which it runs; None if it has its own checkout."""
         return None if self.run.task.isolate else self.run.task.working_dir
 
     @property
     def pid(self) -> int | None:
-        """Return the pid of the process that was launched; None if there is none."""
+        """Return the pid of the started process; None if there is none."""
         return None if self._process is None else self._process.pid
 
     def stop(self, why: str) -> None:
-        """Have the attempt stopped: the process and all of its group."""
+        """Stop the attempt: the process and its whole group."""
         if self._why_stopped is None and not self._is_disowned:
             self._why_stopped = why
             if self._scope is not None:
                 self._scope.cancel()
 
     def disown(self) -> None:
-        """Leave the attempt alone, because another server sees it through now."""
+        """Leave the attempt to another server, which supervises it now."""
         self._is_disowned = True
         if self._scope is not None:
             self._scope.deadline = math.inf
 
     def launch(self) -> bool:
-        """Start the attempt, and return at once; what comes of it, `see_through` says.
+        """Start the attempt, and return at once; `see_through` returns its outcome.
 
         Returns:
-            True if there is a process.
+            True if a process was started.
         """
         try:
             self._folder.make_run_dir(self.run.id)
@@ -121,7 +121,7 @@ class Runner:
                 open_files=self._open_files,
             )
         except attempt_locks.HeldError:
-            # Another server has taken it for one of its own, or looks at it to do so.
+            # Another server has adopted the attempt, or is about to.
             self._failure = self._outcomes.of(End.NEVER_STARTED)
         except OSError as error:
             self._failure = self._outcomes.of_failed_launch(error)
@@ -130,25 +130,25 @@ class Runner:
         return self._process is not None
 
     async def see_through(self) -> Outcome:
-        """Wait until the attempt that was launched is over, and stop it when it is time to."""
+        """Wait until the started attempt is over, and stop it when requested or timed out."""
         if self._process is None:
             outcome = self._failure or self._outcomes.of(End.NEVER_STARTED)
         else:
             with self._process as launched:
                 outcome = await self._to_its_end(partial(self._see_through, launched))
         if outcome.end is End.NEVER_STARTED and outcome.why and not self._is_disowned:
-            # Nobody else starts this attempt, so there is nothing that its fence would have to keep away.
+            # Nobody else starts this attempt, so its fence is not needed.
             attempt_files.remove(self._attempt)
         return outcome
 
     async def end(self) -> None:
-        """End all there is of an attempt that cannot be seen through."""
+        """End all processes of an attempt that cannot be supervised."""
         if self._process is not None:
             with contextlib.suppress(OSError):
                 await self._process.end_group(self._grace)
 
     async def adopt(self, boot: str) -> Outcome:
-        """See an attempt of an earlier server through, or find out how it ended.
+        """Supervise an attempt of an earlier server, or find out how it ended.
 
         Args:
             boot: the boot of the machine in which that server was started.
@@ -160,8 +160,8 @@ class Runner:
         try:
             return await _patiently(partial(self._cleared, outcome))
         except OSError as error:
-            # It has ended as it has, whatever becomes of what it left.
-            self._tell(f"left what cannot be looked at: {error}")
+            # A failed cleanup does not change the outcome.
+            self._warn(f"left files that cannot be read or removed: {error}")
             return outcome
 
     async def _cleared(self, outcome: Outcome) -> Outcome:
@@ -172,20 +172,20 @@ class Runner:
     async def _adopt(self, boot: str) -> Outcome:
         has_closed = await self._close_fence()
         search = adoption.Adoption(
-            self._attempt, self._grace, self._is_to_end, self._tell, self._processes, has_closed=has_closed
+            self._attempt, self._grace, self._is_to_end, self._warn, self._processes, has_closed=has_closed
         )
         while isinstance(found := await search.settle(), Process):
             with found:
                 outcome = await self._see_through(found)
             if outcome.end is not End.LOST:
                 return outcome
-            # Its wrapper was killed: what is left of it must be gone before it is started again.
+            # Its wrapper was killed: its leftover processes must be gone before the run starts again.
         if found == Fence(None, None):
             return self._outcomes.of(End.NEVER_STARTED)
         return await self._over_with_its_group(found, boot)
 
     async def _over_with_its_group(self, fence: Fence, boot: str) -> Outcome:
-        """End what an attempt has left behind; or all of it but the wrapper, before it is started again."""
+        """End the leftover processes of an attempt whose wrapper is gone, and return the outcome."""
         if fence.pid is not None:
             table = await self._processes.read()
             for group in remains.groups_of(remains.find_group(self._attempt, fence, table)):
@@ -201,18 +201,18 @@ class Runner:
             return math.inf
         return self.run.started_at + self.run.task.timeout - self._clock.now()
 
-    def _tell(self, text: str) -> None:
+    def _warn(self, text: str) -> None:
         self._report(Notice(f"run {self.run.id} {text}", urgent=True))
 
     async def _close_fence(self) -> bool:
-        """Make the fence of an attempt that has none; return True if there was none."""
+        """Create the fence of an attempt if it has none; return True if it had none."""
         while True:
             try:
-                # Whoever claimed it may be about to make it, and to start it there.
+                # The server that claimed the run may be about to create this directory, and start the run.
                 self._folder.make_run_dir(self.run.id)
                 return attempt_files.close_fence(self._attempt)
             except OSError:
-                # On a full disk, or where no directory can be, it cannot be told yet whether it ever began.
+                # On a full disk, or if there is no directory, it is not yet known whether the attempt ever began.
                 if self._why_stopped is not None:
                     return False
                 await anyio.sleep(_FENCE_PATIENCE)
@@ -222,10 +222,10 @@ class Runner:
             if self._why_stopped is not None:
                 self._scope.cancel()
             await self._ended(running)
-        # Whatever becomes of what it left behind: there is nothing to stop or to time out any more.
+        # There is nothing left to stop or to time out, even if leftover processes remain.
         self._scope = None
         if running.has_ended() and not self._is_ending:
-            # Perhaps by itself in the last moment, or while this server slept.
+            # It may have ended by itself at the last moment, or while this server was suspended.
             return await self._over(running, running.reap())
         self._is_ending = True
         await running.end_group(self._grace)
@@ -242,7 +242,7 @@ class Runner:
             await running.ended()
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(log_keeping.keep_within, limit, self._attempt, lambda: self._is_disowned, self._tell)
+            tasks.start_soon(log_keeping.keep_within, limit, self._attempt, lambda: self._is_disowned, self._warn)
             await running.ended()
             tasks.cancel_scope.cancel()
 
@@ -256,9 +256,9 @@ class Runner:
 
 
 async def _patiently(do: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Do something again for as long as there are no files, or no memory, left to do it with.
+    """Retry an action for as long as it fails for lack of files, processes or memory.
 
-    To take a run for lost then would be to run it twice; to take it for failed, to forget how it ended.
+    If the run counted as lost then, it would run twice; if it counted as failed, its outcome would be lost.
     """
     while True:
         try:

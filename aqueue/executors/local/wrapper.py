@@ -1,7 +1,7 @@
-"""The shell script that runs around every command, and what its exit codes mean.
+"""The shell script that runs around every command, and the meaning of its exit codes.
 
-It keeps the fence (see `process`), writes the command's output and exit code down, and does what has to be done in
-the working directory right before and after the command: whoever does that has to outlive the server.
+It maintains the fence (see `process`), records the command's output and exit code, and does the work right before
+and after the command, such as reading metrics.json: that must not depend on the server, which may die.
 """
 
 import shlex
@@ -11,28 +11,28 @@ from typing import Final
 from aqueue.isolation.plan import PROGRAM
 
 FENCED: Final = 123
-"""The wrapper's exit code when it ran nothing, because there was a fence already."""
+"""The wrapper's exit code when it ran nothing, because a fence already existed."""
 
 NO_FENCE: Final = 119
-"""The same, where there was no room to make the fence or the log."""
+"""The exit code when there was no room for the fence or the log."""
 
 NO_WORKING_DIR: Final = 122
 """The wrapper's exit code when it could not enter the working directory."""
 
 NO_CHECKOUT: Final = 121
-"""The wrapper's exit code when it could not have the checkout that the command was to run in."""
+"""The wrapper's exit code when the checkout for the command could not be made."""
 
 NO_ROOM: Final = 120
-"""The same, where the disk is full."""
+"""The exit code when the disk was too full for the checkout."""
 
 NO_PROCESS: Final = 118
-"""The wrapper's exit code when it could not have a process for the command."""
+"""The wrapper's exit code when no process could be created for the command."""
 
 REFUSALS: Final = (NO_PROCESS, NO_ROOM, NO_CHECKOUT, NO_WORKING_DIR)
-"""The exit codes behind which a wrapper that did not run the command says why."""
+"""The exit codes that the wrapper, if it did not run the command, records with a reason."""
 
 UNFINISHED: Final = "unfinished"
-"""The remark behind the command's exit code where there was no process to save its outputs with."""
+"""The remark after the command's exit code when no process could be created to save its outputs."""
 
 _MAX_METRICS: Final = (1 << 20) + 1
 
@@ -40,14 +40,14 @@ _IDENTITY: Final = (
     "$(stat -L -c '%i %y %s' metrics.json 2>/dev/null || stat -L -f '%i %Fm %z' metrics.json 2>/dev/null)"
 )
 
-# For the file of that suffix: the command has put a link in its place, or in that of the run's directory.
+# True if the command replaced the file with that suffix, or the run's directory, by a symbolic link.
 _IS_LINKED: Final = '{{ [ -h "$1{}" ] || [ -h "${{1%/*}}" ]; }}'
 
 _NO_METRICS: Final = """\
-echo "aqueue: metrics.json was not read, as no process could be had for that" >>"$1.log"; echo "$2" >>"$1.pid\""""
+echo "aqueue: metrics.json was not read, because no process could be created" >>"$1.log"; echo "$2" >>"$1.pid\""""
 
-# A subshell takes the wrapper's parent, the server, for its own, unless it is told that the wrapper is. Where it
-# cannot be told, as in bash, another shell runs the command.
+# In a subshell, PPID is still the wrapper's parent, the server, unless it is set anew. Where it cannot be set, as
+# in bash, another shell runs the command.
 _BE_PARENT: Final = "command unset PPID && PPID=$$"
 
 _HAVE_PARENT: Final = """\
@@ -55,14 +55,14 @@ _HAVE_PARENT: Final = """\
 $1"' "$0" "$@"; }"""
 
 
-# $1 is the path of the attempt's files, $2 the working directory, $3 what makes the wrapper's environment the
-# command's (see `handover`), the rest what to run. The wrapper ignores what its group is told to do by catching
-# it: unlike an ignored signal, a caught one has its default effect again in the command. A second shell for the
-# command would cost as much time as all the rest. The log is opened for the command alone, as shells say
-# "Terminated" and the like; and before the fence, so that on a full disk nothing has begun. `true`, because a
-# shell may exit when a redirection of `:` or `exec` fails. Variables have names that are aqueue's own, as a shell
-# command sees them. A metrics.json that was there before and is as it was then is of another run; GNU and BSD ask
-# for that in different words. A shell that cannot fork exits with its trap for that.
+# $1 is the path of the attempt's files, $2 the working directory, $3 the commands that restore the environment
+# (see `handover`), and the rest is what to run. The wrapper ignores signals to its group by catching them: unlike
+# an ignored signal, a caught one has its default action again in the command. A second shell for the command would
+# take as long as everything else together. The log is opened only for the command, because shells print messages
+# such as "Terminated"; and it is opened before the fence, so that on a full disk nothing has begun. `true` is used
+# because a shell may exit when a redirection of `:` or `exec` fails. Variables are named AQUEUE_…, because a shell
+# command sees them. A metrics.json that is unchanged since before the command belongs to another run; GNU and BSD
+# stat have different options for that. A shell that cannot fork exits through its EXIT trap.
 def _wrapper(before: str = "", after: str = "", at_worst: str = _NO_METRICS) -> str:
     return f"""\
 true >>"$1.log" || exit {NO_FENCE}
@@ -98,23 +98,23 @@ def script(*, has_plan: bool, open_files: int | None) -> str:
     """Return the wrapper of an attempt.
 
     Args:
-        has_plan: whether there is a plan for a checkout, or for what to do with outputs; see `checkout`.
-        open_files: how many files the command may have open; None: as many as the server.
+        has_plan: whether there is a plan for a checkout or for outputs; see `checkout`.
+        open_files: the limit on the command's open files; None: that of the server.
     """
     text = with_plan() if has_plan else PLAIN
     if open_files is None:
         return text
-    # Before all others: it lets the command have so many files open.
+    # The first line, so that the limit applies to the command.
     return f"ulimit -S -n {open_files if open_files >= 0 else 'unlimited'} 2>/dev/null\n{text}"
 
 
 PLAIN: Final = _wrapper()
-"""The wrapper of an attempt that has no plan."""
+"""The wrapper of an attempt without a plan."""
 
 
 @cache
 def with_plan() -> str:
-    """Return the wrapper of an attempt with a plan: a program makes its checkout and saves its outputs."""
+    """Return the wrapper of an attempt with a plan; a program makes its checkout and saves its outputs."""
     program = shlex.join(PROGRAM)
     make = f"""\
 AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")

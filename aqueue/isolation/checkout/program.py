@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         case ["finish", attempt, exit_code]:
             return _finish(attempt, int(exit_code))
         case _:
-            _say("usage: make ATTEMPT | finish ATTEMPT EXIT_CODE")
+            _write_line("usage: make ATTEMPT | finish ATTEMPT EXIT_CODE")
             return FAILED
 
 
@@ -34,27 +34,27 @@ def _make(attempt: str) -> int:
         # The plan's time marks the start of the command: it has not written files that are older.
         os.utime(attempt + ".plan")
     except (CheckoutError, signals.Stopped) as error:
-        _say(str(error))
+        _write_line(str(error))
         return error.exit_code
     except OSError as error:
-        _say(f"the checkout cannot be made: {reason(error)}")
+        _write_line(f"the checkout cannot be made: {reason(error)}")
         return exit_code_for(error)
     return 0
 
 
 def _finish(attempt: str, exit_code: int) -> int:
-    # Signals are for the command; the outputs that it made before them are copied all the same.
+    # Signals are meant for the command; its outputs are copied anyway.
     signals.ignore()
     try:
         plan = Plan(attempt)
         save_metrics(plan, attempt)
-        return 0 if finish(plan, exit_code, lambda line: _say(f"aqueue: {line}")) else FAILED
+        return 0 if finish(plan, exit_code, lambda line: _write_line(f"aqueue: {line}")) else FAILED
     except CheckoutError as error:
-        _say(f"aqueue: {error}")
+        _write_line(f"aqueue: {error}")
         return FAILED
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     """Write a line to standard output, if it can be written."""
     with contextlib.suppress(OSError):
         os.write(1, line.replace("\n", "?").encode(errors="replace") + b"\n")

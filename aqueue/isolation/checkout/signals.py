@@ -14,7 +14,7 @@ class Stopped(BaseException):
 
 
 def raise_stopped() -> None:
-    """Have the first of the signals raise `Stopped`, and ignore all after it."""
+    """Raise `Stopped` at the first of the signals, and ignore all later ones."""
     for number in _SIGNALS:
         signal.signal(number, _stop)
 

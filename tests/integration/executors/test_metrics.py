@@ -111,8 +111,8 @@ def test_what_is_wrong_is_said_and_the_rest_is_read(left: Left) -> None:
     found, wrong = left.read()
     assert found == {"b": 1}
     assert wrong == (
-        "metrics.json is no JSON: Expecting ',' delimiter in line 1, column 8; "
-        "there is no name=value in the line 'AQUEUE_METRIC loss = 0.5'"
+        "metrics.json is not JSON: Expecting ',' delimiter in line 1, column 8; "
+        "the line 'AQUEUE_METRIC loss = 0.5' has no name=value"
     )
 
 

@@ -20,7 +20,7 @@ Why = Callable[..., Awaitable[str]]
 
 BASH = shutil.which("bash")
 SHELLS = [None, *([BASH] if BASH else [])]
-WINDOWS = "it has Windows line ends; `sed -i 's/\\r$//' {0}` mends that"
+WINDOWS = "it has Windows line endings; to fix it, run `sed -i 's/\\r$//' {0}`"
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_so_is_one_whose_interpreter_env_looks_for(write: Write, why: Why,
 async def test_so_is_one_that_a_shell_reads(write: Write, why: Why, shell: str | None) -> None:
     write("run.sh", "train\r\n")
     said = await why(f"{shell or 'sh'} run.sh")
-    assert said == "command not found: train\\r: a script of it has Windows line ends"
+    assert said == "command not found: train\\r: a script has Windows line endings"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -96,28 +96,26 @@ async def test_an_interpreter_that_is_missing_is_named(
     write: Write, why: Why, command: str | tuple[str, ...], shell: str | None
 ) -> None:
     write("run.py", "#! /opt/none/python -u\n")
-    expected = "./run.py begins with #!/opt/none/python -u, and there is no /opt/none/python"
+    expected = "./run.py begins with #!/opt/none/python -u, but /opt/none/python does not exist"
     assert await why(command, shell=shell) == expected
 
 
 async def test_so_is_one_that_env_does_not_find(write: Write, why: Why) -> None:
     write("run.py", "#!/usr/bin/env nosuchpython\n")
     said = await why("exec ./run.py --fast")
-    assert said == "./run.py begins with #!/usr/bin/env nosuchpython, and there is no nosuchpython in PATH"
+    assert said == "./run.py begins with #!/usr/bin/env nosuchpython, but nosuchpython is not in PATH"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_a_script_that_is_not_executable_is_called_so(write: Write, why: Why, shell: str | None) -> None:
     write("run me.sh", "#!/bin/sh\n", 0o644)
     said = await why("'./run me.sh'", shell=shell)
-    assert said == (
-        "./run me.sh is not executable; `chmod +x './run me.sh'` makes it so, or start it with /bin/sh"
-    )
+    assert said == ("./run me.sh is not executable; run `chmod +x './run me.sh'`, or start it with /bin/sh")
 
 
 async def test_so_is_a_file_of_which_nobody_knows_what_starts_it(write: Write, why: Why) -> None:
     write("data", "1\n", 0o644)
-    assert await why(("./data",)) == "./data is not executable; `chmod +x ./data` makes it so"
+    assert await why(("./data",)) == "./data is not executable; run `chmod +x ./data`"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -135,7 +133,7 @@ async def test_a_program_of_another_machine_is_called_so(write: Write, why: Why,
     (tmp_path / "prog").write_bytes(shell[:at] + b"/xx-" + shell[at + 4 :])
     (tmp_path / "prog").chmod(0o755)
     said = await why(("./prog", "-c", "true"))
-    assert said == "./prog is not a program for this machine, or the loader that it needs is not there"
+    assert said == "./prog is not a program for this machine, or its loader is missing"
 
 
 async def test_a_program_in_the_path_of_the_task_is_looked_at(write: Write, why: Why, tmp_path: Path) -> None:
@@ -152,7 +150,7 @@ async def test_what_is_all_right_is_not_blamed(write: Write, why: Why, code: int
 
 async def test_a_pipe_in_the_place_of_a_program_keeps_nobody_waiting(why: Why, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "run", 0o644)
-    assert await why(("./run",)) == "./run is not executable; `chmod +x ./run` makes it so"
+    assert await why(("./run",)) == "./run is not executable; run `chmod +x ./run`"
 
 
 @pytest.mark.parametrize(
