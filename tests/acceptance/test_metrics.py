@@ -60,7 +60,7 @@ def test_what_is_wrong_with_metrics_is_said_in_the_output_and_is_no_failure(plac
     (row,) = place.ls()
     assert (row["state"], row["metrics"]) == ("succeeded", {"a": 1})
     assert "metrics.json is not JSON" in place.output(row)
-    assert "there is no name=value in the line 'AQUEUE_METRIC acc = 1'" in place.output(row)
+    assert "the line 'AQUEUE_METRIC acc = 1' has no name=value" in place.output(row)
 
 
 # Listed
