@@ -6,9 +6,9 @@ from aqueue.executors.base import Executor
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Queue
 from aqueue.model.outcome import End
-from aqueue.model.run import Run, State
+from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
-from aqueue.model.task import Retries
+from aqueue.model.task import Retries, Task
 from aqueue.policy.limits import Limits
 from aqueue.store.attempts import Handle
 from tests.integration.server.by_hand import ByHand
@@ -142,7 +142,9 @@ async def test_each_of_two_servers_adopts_what_its_executor_has_started(folder: 
     ):
         runs = {}
         for executor in ("local", "slurm"):
-            one.add(executor, queue=executor)
+            # Nobody is woken, so that neither server claims it.
+            task = Task(name=executor, command="true", working_dir="/", queue=executor)
+            one.store.submissions.add(task, one.clock.now(), trigger=Trigger.MANUAL)
             (runs[executor],) = one.store.claims.claim(
                 "gone", Limits(jobs=2, serves=[executor]), 1.0, executor=executor
             ).runs
