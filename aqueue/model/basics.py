@@ -1,4 +1,4 @@
-"""What is said of runs and servers in places that cannot wait for the records to be imported. Pure."""
+"""Words and numbers about runs and servers, for modules that must not import the records. Pure."""
 
 # As in `typing`, which takes a while to import.
 TYPE_CHECKING = False

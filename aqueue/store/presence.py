@@ -14,7 +14,7 @@ _ALL: "Final" = "SELECT id, pid, heartbeat_at, leaving FROM servers ORDER BY sta
 
 
 class Presence:
-    """What shows of a server that it is there.
+    """The signs that a server is running.
 
     Attributes:
         id: names the file that it keeps locked while it lives.

@@ -13,7 +13,7 @@ import msgspec
 from aqueue.executors.attempt_files import Fence, read_fence
 from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local.parking import Parking
-from aqueue.executors.local.process import Process
+from aqueue.executors.local.process import Launch, Process
 from aqueue.folder.layout import Folder
 from tests.waiting import eventually
 
@@ -21,13 +21,13 @@ DYING_SERVER = """\
 import json, os, sys
 from pathlib import Path
 from aqueue.executors.local.parking import Parking
-from aqueue.executors.local.process import spawn
+from aqueue.executors.local.process import Launch, spawn
 attempt, working_dir, arguments, environment, state = json.load(sys.stdin)
 if state:
     parking = Parking(Path(state), environment)
     parking.fill()
     spawn = parking.spawn
-print(spawn(attempt, working_dir, arguments, environment).pid)
+print(spawn(Launch(attempt, working_dir, arguments, environment)).pid)
 sys.stdout.flush()
 os._exit(9)
 """
@@ -96,7 +96,7 @@ class Attempts:
         if self._state:
             self.parking.fill()
         process = self.parking.spawn(
-            path, self._directory(working_dir), _arguments(command, params), _whole(environment)
+            Launch(path, self._directory(working_dir), _arguments(command, params), _whole(environment))
         )
         started = Started(path, process.pid, process)
         self._started.append(started)

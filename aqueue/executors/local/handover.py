@@ -110,8 +110,11 @@ def _restoring(count: int) -> str:
 @lru_cache(256)
 def _special(names: tuple[str, ...]) -> list[str]:
     """Return the names that do not pass through a shell unchanged. Most runs have the same ones."""
-    own = (*_SETTABLE, *_SHELLS_OWN)
-    return [name for name in names if name in own or _is_for_programs(name) or not _can_pass(name)]
+    return [name for name in names if _is_special(name)]
+
+
+def _is_special(name: str) -> bool:
+    return name in _SETTABLE or name in _SHELLS_OWN or _is_for_programs(name) or not _can_pass(name)
 
 
 def _is_for_programs(name: str) -> bool:
@@ -133,4 +136,4 @@ def _can_be_named(name: str) -> bool:
 def _can_be_changed(name: str) -> bool:
     """Return True if no shell gives the variable a meaning, so that a script can set and unset it."""
     is_bashs = name.startswith("BASH") or name in _BASHS_OWN
-    return _can_be_named(name) and not is_bashs and not _special((name,))
+    return _can_be_named(name) and not is_bashs and not _is_special(name)

@@ -14,12 +14,12 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from aqueue.executors.local import attempt_locks, handover, process, wrapper
-from aqueue.executors.local.process import Process
+from aqueue.executors.local import attempt_locks, handover, process
+from aqueue.executors.local.process import Launch, Prepared, Process
 
 _DIRECTORY: Final = "parked"
 
@@ -52,23 +52,16 @@ class ParkedShell:
         lock = attempt_locks.take(name)
         if lock is None:
             raise OSError(f"no lock can be taken in {name}")
-        try:
+        with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
+            always.callback(os.close, lock)
+            on_failure.callback(attempt_locks.remove, name)
             reading, self._writing = os.pipe()
-            try:
-                script = [f". /dev/fd/{_PIPE}", "/bin/sh", name]
-                actions = [(os.POSIX_SPAWN_DUP2, reading, _PIPE)]
-                self.pid = process.spawn_shell(script, environment, lock, actions)
-            except OSError:
-                os.close(self._writing)
-                raise
-            finally:
-                os.close(reading)
-        except OSError:
-            attempt_locks.remove(name)
-            raise
-        finally:
-            os.close(lock)
-        os.set_blocking(self._writing, False)
+            always.callback(os.close, reading)
+            on_failure.callback(os.close, self._writing)
+            os.set_blocking(self._writing, False)
+            script = [f". /dev/fd/{_PIPE}", "/bin/sh", name]
+            self.pid = process.spawn_shell(script, environment, lock, [(os.POSIX_SPAWN_DUP2, reading, _PIPE)])
+            on_failure.pop_all()
 
     def start(self, attempt: str, script: bytes) -> bool:
         """Run the script of an attempt; return False if that fails and the shell was ended."""
@@ -126,46 +119,29 @@ class Parking:
         except (OSError, attempt_locks.HeldError):
             self.pause()
 
-    def spawn(
-        self,
-        attempt: str,
-        working_dir: str,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        *,
-        has_plan: bool = False,
-        open_files: int | None = None,
-    ) -> Process:
+    def spawn(self, launch: Launch) -> Process:
         """Start an attempt as `process.spawn` does, in a parked shell if one is suitable."""
-        if self._shells:
-            given = handover.hand_over(environment, os.environ, working_dir, arguments)
-            script = self._script(
-                wrapper.script(has_plan=has_plan, open_files=open_files),
-                given.environment,
-                [attempt, working_dir, given.restoring, *given.arguments],
-            )
-            if script is not None:
-                shell = self._shells.pop()
-                if shell.start(attempt, script):
-                    return Process(shell.pid, child=True)
-                self.pause()
-        return process.spawn(
-            attempt, working_dir, arguments, environment, has_plan=has_plan, open_files=open_files
-        )
+        prepared = launch.prepared()
+        script = self._script(prepared) if self._shells else None
+        if script is not None:
+            shell = self._shells.pop()
+            if shell.start(launch.attempt, script):
+                return Process(shell.pid, child=True)
+            self.pause()
+        return process.spawn_prepared(launch.attempt, prepared)
 
     def close(self) -> None:
         """End the parked shells."""
         while self._shells:
             self._shells.pop().end()
 
-    def _script(self, text: str, environment: Mapping[str, str], arguments: Sequence[str]) -> bytes | None:
+    def _script(self, prepared: Prepared) -> bytes | None:
         """Return the script for a parked shell; None if the attempt needs a new shell."""
-        exporting = handover.difference(self._environment, environment)
+        exporting = handover.difference(self._environment, prepared.environment)
         if exporting is None:
             return None
-        script = os.fsencode(
-            f"{{ exec {_PIPE}<&-\n{exporting}\nset -- {' '.join(map(shlex.quote, arguments))}\n{text}}}\n"
-        )
+        arguments = " ".join(map(shlex.quote, prepared.arguments))
+        script = os.fsencode(f"{{ exec {_PIPE}<&-\n{exporting}\nset -- {arguments}\n{prepared.script}}}\n")
         return None if len(script) > _MAX_SCRIPT or b"\0" in script else script
 
     def pause(self) -> None:

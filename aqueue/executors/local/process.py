@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 import anyio
 
@@ -115,36 +115,70 @@ class Process:
         await end_group(self.pid, grace)
 
 
-def spawn(
-    attempt: str,
-    working_dir: str,
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    *,
-    has_plan: bool = False,
-    open_files: int | None = None,
-) -> Process:
-    """Start an attempt.
+class Launch(NamedTuple):
+    """The start of an attempt.
 
-    This accesses neither the working directory nor the program; the wrapper does that later.
-
-    Args:
+    Attributes:
         attempt: the path of the attempt's files, without their suffixes; its directory must exist.
         working_dir: the absolute path of the directory in which the command runs.
         arguments: the program and its arguments; or `wrapper.OWN_SHELL`, a shell command and its params.
         environment: the complete environment of the command.
         has_plan: whether there is a plan for a checkout or for outputs; see `checkout`.
         open_files: the limit on the command's open files; None: that of this process.
+    """
+
+    attempt: str
+    working_dir: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    has_plan: bool = False
+    open_files: int | None = None
+
+    def prepared(self) -> "Prepared":
+        """Return what a shell needs to run the wrapper."""
+        given = handover.hand_over(self.environment, os.environ, self.working_dir, self.arguments)
+        return Prepared(
+            wrapper.script(has_plan=self.has_plan, open_files=self.open_files),
+            [self.attempt, self.working_dir, given.restoring, *given.arguments],
+            given.environment,
+        )
+
+
+class Prepared(NamedTuple):
+    """A shell's script, arguments and environment, so that it runs the wrapper of an attempt.
+
+    Attributes:
+        script: the wrapper.
+        arguments: the script's.
+        environment: the shell's.
+    """
+
+    script: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+
+Spawn = Callable[[Launch], Process]
+"""A way to start an attempt, as `spawn` is."""
+
+
+def spawn(launch: Launch) -> Process:
+    """Start an attempt.
+
+    This accesses neither the working directory nor the program; the wrapper does that later.
 
     Raises:
         attempt_locks.HeldError: it is already running.
         OSError: it cannot be started, for instance because the arguments are too long.
     """
-    script = wrapper.script(has_plan=has_plan, open_files=open_files)
-    own, restoring, arguments = handover.hand_over(environment, os.environ, working_dir, arguments)
+    return spawn_prepared(launch.attempt, launch.prepared())
+
+
+def spawn_prepared(attempt: str, prepared: Prepared) -> Process:
+    """Start an attempt in a new shell; as `spawn`."""
     lock = attempt_locks.take(attempt)
     try:
-        pid = spawn_shell([script, "/bin/sh", attempt, working_dir, restoring, *arguments], own, lock)
+        pid = spawn_shell([prepared.script, "/bin/sh", *prepared.arguments], prepared.environment, lock)
     finally:
         if lock is not None:
             os.close(lock)
@@ -179,22 +213,6 @@ def spawn_shell(
         setsigmask=(),
         setsigdef=_ALL_SIGNALS,
     )
-
-
-class Spawn(Protocol):
-    """A way to start an attempt."""
-
-    def __call__(
-        self,
-        attempt: str,
-        working_dir: str,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        *,
-        has_plan: bool = False,
-        open_files: int | None = None,
-    ) -> Process:
-        """Start an attempt, as `spawn` does."""
 
 
 def find(attempt: str, fence: Fence, candidates: Iterable[int] | None = None) -> Process | None:

@@ -14,7 +14,7 @@ from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import adoption, attempt_locks, log_keeping, process, procfs, remains
 from aqueue.executors.local.cleanup import clean_up
 from aqueue.executors.local.outcomes import NO_PROCESS_ERRORS, Outcomes
-from aqueue.executors.local.process import Process, Spawn
+from aqueue.executors.local.process import Launch, Process, Spawn
 from aqueue.executors.local.process_table import SharedTable
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
@@ -112,13 +112,9 @@ class Runner:
             variables = command.environment(
                 self.run, self._environment, self._folder, directory, by_uuid=self._by_uuid
             )
+            arguments = command.arguments(self.run.task, variables)
             self._process = self._spawn(
-                self._attempt,
-                directory,
-                command.arguments(self.run.task, variables),
-                variables,
-                has_plan=has_plan,
-                open_files=self._open_files,
+                Launch(self._attempt, directory, arguments, variables, has_plan, self._open_files)
             )
         except attempt_locks.HeldError:
             # Another server has adopted the attempt, or is about to.

@@ -20,7 +20,7 @@ from pathlib import Path
 from aqueue.executors.local import process
 from aqueue.folder.server_locks import ServerLock
 presence = ServerLock.announce(Path(sys.argv[1]))
-run = process.spawn(sys.argv[2], "/", ["sleep", "300"], {"PATH": "/usr/bin:/bin"})
+run = process.spawn(process.Launch(sys.argv[2], "/", ["sleep", "300"], {"PATH": "/usr/bin:/bin"}))
 print(presence.id, run.pid, flush=True)
 if sys.stdin.read() == "release":
     presence.release()

@@ -17,6 +17,7 @@ from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local import attempt_locks
 from aqueue.executors.local.executor import LocalExecutor
 from aqueue.executors.local.parking import ParkedShell, Parking
+from aqueue.executors.local.process import Launch
 from aqueue.executors.local.procfs import named_attempt
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
@@ -82,7 +83,7 @@ async def test_variables_that_the_server_has_and_a_command_has_not_are_gone(fold
     parking = Parking(folder.state, {"PATH": os.environ["PATH"], "SECRET": "x"})
     parking.fill()
     arguments = [OWN_SHELL, 'echo "${SECRET-none}"; env']
-    with parking.spawn(path, "/", arguments, {"PATH": os.environ["PATH"], "MINE": "1"}) as process:
+    with parking.spawn(Launch(path, "/", arguments, {"PATH": os.environ["PATH"], "MINE": "1"})) as process:
         assert await process.wait() == 0
     parking.close()
     none, *variables = Path(path + ".log").read_text().splitlines()

@@ -14,7 +14,7 @@ import pytest
 
 from aqueue.executors.attempt_files import read_fence
 from aqueue.executors.local.attempt_locks import inherited_descriptor, is_held
-from aqueue.executors.local.process import spawn
+from aqueue.executors.local.process import Launch, spawn
 from aqueue.executors.local.wrapper import FENCED, NO_FENCE, NO_WORKING_DIR
 from aqueue.folder.layout import Folder
 from tests.integration.attempts import Attempts
@@ -165,7 +165,7 @@ async def test_nothing_runs_where_the_log_cannot_be_opened(attempts: Attempts, t
 
 def test_arguments_that_are_too_long_are_an_error_at_once(attempts: Attempts, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long"):
-        spawn(attempts.path(), str(tmp_path), ["true", "x" * (1 << 22)], {})
+        spawn(Launch(attempts.path(), str(tmp_path), ["true", "x" * (1 << 22)], {}))
 
 
 async def test_standard_input_is_empty(attempts: Attempts) -> None:
