@@ -35,7 +35,7 @@ class Changes(Protocol):
         """Wait for changes and return them; None if anything may have changed.
 
         Raises:
-            OSError: watching has failed, for instance on a name that is not UTF-8.
+            OSError: watching has failed, for instance on a name that is not UTF-8, or a path is gone.
         """
 
     def close(self) -> None:
@@ -67,7 +67,8 @@ class InotifyChanges:
             with anyio.move_on_after(max(self._next_at - time.monotonic(), 0)) as pause:
                 await anyio.wait_readable(self._bell)
             if not pause.cancelled_caught:
-                self._bell.clear()
+                if self._bell.clear():
+                    raise FileNotFoundError("a watched path is gone")
                 self._wait_for(_QUIET, *_ASK_AGAIN)
             elif self._pauses:
                 self._wait_for(*self._pauses)

@@ -3,8 +3,9 @@
 import contextlib
 import ctypes
 import os
+import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 # From <sys/inotify.h>: the same events that watchfiles reports.
@@ -13,6 +14,10 @@ _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x40, 0x80,
 _EVENTS: Final = (
     _MODIFY | _ATTRIB | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF
 )
+_UNMOUNT, _OVERFLOW, _IGNORED = 0x2000, 0x4000, 0x8000
+_LOST: Final = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _OVERFLOW | _IGNORED
+_HEADER: Final = struct.Struct("iIII")
+"""The fields of an event before its name: watch, mask, cookie, and the length of the name."""
 _AT_ONCE: Final = 1 << 16
 
 
@@ -43,10 +48,15 @@ class Doorbell:
         """Return the descriptor. It becomes readable when something changes."""
         return self._descriptor
 
-    def clear(self) -> None:
-        """Discard pending events, so that the descriptor becomes readable only for a later change."""
+    def clear(self) -> bool:
+        """Discard pending events, so that the descriptor becomes readable only for a later change.
+
+        Returns:
+            True if a path is no longer watched: it was removed, even if it is there again, or renamed.
+        """
         with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, _AT_ONCE)
+            return any(mask & _LOST for mask in _masks(os.read(self._descriptor, _AT_ONCE)))
+        return False
 
     def close(self) -> None:
         """Close the instance. Calling it again is safe."""
@@ -57,6 +67,14 @@ class Doorbell:
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             self.close()
+
+
+def _masks(events: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(events):
+        _, mask, _, length = _HEADER.unpack_from(events, at)
+        yield mask
+        at += _HEADER.size + length
 
 
 def _checked(result: int, about: str) -> int:

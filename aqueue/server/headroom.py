@@ -14,8 +14,6 @@ DISK_FULL_PAUSE: Final = 1.0
 
 _AGAIN: Final = "there is room again: runs start again"
 
-_CHECK_SECONDS = 0.1
-
 
 class Headroom:
     """The resources for starting runs; reports when they run out and when they are back.
@@ -37,16 +35,14 @@ class Headroom:
         self._report = report
         self._is_short = False
         self._trials = Trials()
-        self._check_at = -math.inf
+        self._short_until = -math.inf
         self._publish = publish
         self._published = ""
 
     def has_room(self) -> bool:
-        """Return True if there is room to start a run; checked once in `_CHECK_SECONDS`."""
-        now = self._clock.monotonic()
-        if now < self._check_at:
-            return not self._is_short
-        self._check_at = now + _CHECK_SECONDS
+        """Return True if there is room to start a run."""
+        if self._clock.monotonic() < self._short_until:
+            return False
         if why := self._shortage():
             self.report_shortage(why)
         else:
@@ -55,7 +51,7 @@ class Headroom:
 
     def report_shortage(self, why: str) -> None:
         """Record and report a shortage: no run is started for a while."""
-        self._check_at = self._clock.monotonic() + DISK_FULL_PAUSE
+        self._short_until = self._clock.monotonic() + DISK_FULL_PAUSE
         self._publish_change(why)
         if not self._is_short:
             self._is_short = True

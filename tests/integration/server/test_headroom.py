@@ -3,7 +3,7 @@
 import math
 
 from aqueue.model.events import Event, Notice
-from aqueue.server.headroom import Headroom
+from aqueue.server.headroom import DISK_FULL_PAUSE, Headroom
 from tests.clock import SetClock
 
 
@@ -49,3 +49,16 @@ def test_whoever_asks_is_told_why_nothing_is_started_until_something_is() -> Non
     room.block("the database is locked")
     room.unblock()
     assert told[2:] == ["the database is locked", ""]
+
+
+def test_a_disk_that_fills_up_is_noticed_before_the_next_start_and_checked_again_after_a_pause() -> None:
+    clock = SetClock()
+    shortage = [""]
+    room = Headroom(lambda: shortage[0], clock, lambda *_: None)
+    assert room.has_room()
+    shortage[0] = "the disk is full"
+    assert not room.has_room()
+    shortage[0] = ""
+    assert not room.has_room()
+    clock.time += DISK_FULL_PAUSE
+    assert room.has_room()
