@@ -30,7 +30,7 @@ def is_rung(bell: Doorbell) -> bool:
     return bool(select.select([bell], [], [], 0)[0])
 
 
-def test_an_entry_that_appears_and_disappears_rings_and_the_path_stays_watched(bell: Doorbell, watched: Path) -> None:
+def test_an_entry_that_appears_and_disappears_rings(bell: Doorbell, watched: Path) -> None:
     assert not is_rung(bell)
     (watched / "a name with an odd length").mkdir()
     (watched / "x").touch()
