@@ -49,7 +49,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "tags": ", ".join(found.task.tags),
         "trigger": str(found.trigger),
         "due": tables.local(found.scheduled_for),
-        "asks for": described(found.task.demand) if found.task.demand else "",
+        "asks for": described(found.task.gpu_request) if found.task.gpu_request else "",
         "gpus": _labels(found.gpus),
         "pid": views.pid(found, folder),
         "created": tables.local(found.created_at),

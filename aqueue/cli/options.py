@@ -93,7 +93,7 @@ NAME_TYPE = _Name()
 GPUS_TYPE = _Gpus()
 
 
-def demand_options(command: F) -> F:
+def gpu_options(command: F) -> F:
     """Give a command the options `--gpus` and `--gpu-memory`, as `gpus` and `gpu_memory`; None: not given."""
     command = click.option(
         "--gpu-memory", type=_Size(), metavar="SIZE", help="Free memory required on each GPU, such as 20GiB."

@@ -11,9 +11,9 @@ from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
     DURATION,
     NAME_TYPE,
-    demand_options,
     directory_option,
     experiment_options,
+    gpu_options,
 )
 from aqueue.cli.output import note, report, report_queued, say
 from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
@@ -70,7 +70,7 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
     "--tags", metavar="TAGS", default="", callback=_tags, help="Tags, separated by commas: key=value or key."
 )
 @click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
-@demand_options
+@gpu_options
 @experiment_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_file)
 def add(
@@ -125,7 +125,7 @@ def add(
     callback=_tags,
     help="Tags to add, separated by commas: key=value or key.",
 )
-@demand_options
+@gpu_options
 @experiment_options
 @param_options
 @click.option(

@@ -13,7 +13,7 @@ from aqueue.model.run import ENDED, Attempt, Run, State
 from aqueue.store.database import snapshot
 from aqueue.store.store import Store
 
-_LOOK_AGAIN: Final = 5.0
+_RECHECK_SECONDS: Final = 5.0
 
 
 class Kind(StrEnum):
@@ -98,4 +98,4 @@ def _events(folder: Folder, watcher: Watcher, wait_for_news: Callable[[float], N
             with snapshot(connection, folder):
                 found = watcher.look(Store(connection))
             yield from found
-            wait_for_news(_LOOK_AGAIN)
+            wait_for_news(_RECHECK_SECONDS)

@@ -22,7 +22,7 @@ from aqueue.units import counted
 
 T = TypeVar("T")
 
-_LOOK_AGAIN: Final = 5.0
+_RECHECK_SECONDS: Final = 5.0
 
 
 class Progress(NamedTuple):
@@ -89,7 +89,7 @@ def wait(
                 why = _read(connection, folder, partial(unattended, where=folder, ids=left))
                 progress = progress._replace(unserved=why)
             yield progress
-            seconds = min(_LOOK_AGAIN, deadline - time.monotonic())
+            seconds = min(_RECHECK_SECONDS, deadline - time.monotonic())
             if seconds <= 0:
                 which = ", ".join(map(str, sorted(left)))
                 raise WaitTimeoutError(f"runs that have not ended after {timeout} s: {which}")
@@ -171,7 +171,7 @@ def _follow(
             ):
                 tell(why)
             has_told = True
-            wait_for_more(_LOOK_AGAIN)
+            wait_for_more(_RECHECK_SECONDS)
 
 
 def _waited_for(store: Store, written: Sequence[str], group: str | None) -> set[int]:

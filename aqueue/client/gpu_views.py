@@ -101,7 +101,9 @@ def gpu_as_json(gpu: Gpu, board: Allocator, waiting: Iterable[_Waiting], config:
             }
             for process in gpu.processes
         ],
-        "waiting": [id_ for id_, queue, demand in waiting if _may_have(gpu, board, queue, demand, config)],
+        "waiting": [
+            id_ for id_, queue, gpu_request in waiting if _may_have(gpu, board, queue, gpu_request, config)
+        ],
     }
 
 
@@ -115,11 +117,11 @@ def _state(gpu: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> s
     return "shared" if runs else "free"
 
 
-def _may_have(gpu: Gpu, board: Allocator, queue: str, demand: GpuRequest, config: Config) -> bool:
+def _may_have(gpu: Gpu, board: Allocator, queue: str, gpu_request: GpuRequest, config: Config) -> bool:
     """Return True if a run of that queue could be given this GPU one day."""
     confinement = limits_of(config).confinement(queue)
     allowed = within(board.all_gpus, confinement)
-    if lacks(demand, allowed) is not None:
+    if lacks(gpu_request, allowed) is not None:
         return False
-    wanted = resolved(allowed, demand.ids)[0] if demand.ids else allowed
-    return gpu in wanted and (gpu.total is None or gpu.total >= (demand.memory or 0))
+    wanted = resolved(allowed, gpu_request.ids)[0] if gpu_request.ids else allowed
+    return gpu in wanted and (gpu.total is None or gpu.total >= (gpu_request.memory or 0))

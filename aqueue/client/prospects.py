@@ -36,7 +36,7 @@ def unattended(store: Store, where: Folder, ids: Collection[int]) -> str | None:
 
 def lacking(store: Store, config: Config, task: Task) -> str | None:
     """Return why a task will not get the GPUs that it asks for, as far as a server has seen; None if it may."""
-    look = store.gpus.reading() if task.demand else None
-    if look is not None and task.demand is not None and (why := never(task.demand, look, config.gpus)):
+    look = store.gpus.reading() if task.gpu_request else None
+    if look is not None and task.gpu_request is not None and (why := never(task.gpu_request, look, config.gpus)):
         return f"{task.name} {why}"
     return None

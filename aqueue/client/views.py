@@ -109,7 +109,7 @@ def run_in_full_as_json(
     """
     return run_as_json(run, waiting_for, folder) | {
         "command": run.task.command,
-        "asks_for": msgspec.to_builtins(run.task.demand),
+        "asks_for": msgspec.to_builtins(run.task.gpu_request),
         "working_dir": run.task.working_dir,
         "log_limit": run.task.log_limit,
         "after": [other.id for other in after] or None,

@@ -95,7 +95,7 @@ def board_of(store: Store, server: Server, limits: Limits) -> Allocator:
 
 
 def _waits_for_gpus(run: Run) -> bool:
-    return run.state is State.QUEUED and run.task.demand is not None
+    return run.state is State.QUEUED and run.task.gpu_request is not None
 
 
 def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed | Blocked]:
@@ -112,9 +112,11 @@ def _shortages(store: Store, server: Server, limits: Limits) -> dict[Key, Placed
 
 
 def _its_gpus(run: Run, limits: Limits, servers: Sequence[dict[Key, Placed | Blocked]]) -> str | None:
-    demand = run.task.demand
+    gpu_request = run.task.gpu_request
     found = [
-        board[key] for board in servers if demand and (key := (demand, limits.confinement(run.queue))) in board
+        board[key]
+        for board in servers
+        if gpu_request and (key := (gpu_request, limits.confinement(run.queue))) in board
     ]
     blocked = [one for one in found if isinstance(one, Blocked)]
     if len(blocked) < len(found) or not blocked:

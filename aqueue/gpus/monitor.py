@@ -64,15 +64,15 @@ class GpuMonitor:
 
     def expect(self, run: int, task: Task) -> None:
         """Remember an accepted run, to warn if it requests more GPUs than there are."""
-        if task.demand is not None:
-            self._accepted.setdefault(task.demand, []).append((run, task.name))
+        if task.gpu_request is not None:
+            self._accepted.setdefault(task.gpu_request, []).append((run, task.name))
 
     def warn(self, reading: GpuReading | None, rules: Rules) -> None:
         """Report the accepted runs that request more than the machine has."""
         if reading is None or not self._accepted or not self._is_fresh(reading):
             return
-        for demand, runs in self._accepted.items():
-            if why := never(demand, reading, rules):
+        for gpu_request, runs in self._accepted.items():
+            if why := never(gpu_request, reading, rules):
                 (run, name), more = runs[0], len(runs) - 1
                 which = f"run {run} {name}" + (f" (and {more} more like it)" if more else "")
                 self._report(Notice(f"{which} {why}", urgent=True))

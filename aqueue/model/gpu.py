@@ -135,9 +135,9 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
     is_without_driver: bool = False
 
 
-def text_of(demand: GpuRequest | None) -> str:
+def text_of(gpu_request: GpuRequest | None) -> str:
     """Return a request as text: equal requests give equal texts; None gives an empty text."""
-    return msgspec.json.encode(demand).decode() if demand else ""
+    return msgspec.json.encode(gpu_request).decode() if gpu_request else ""
 
 
 def within(gpus: Iterable[Gpu], ids: Sequence[GpuId] | None) -> list[Gpu]:

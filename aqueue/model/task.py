@@ -169,7 +169,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.isolate is None else (self.working_dir, self.isolate)
 
     @property
-    def demand(self) -> GpuRequest | None:
+    def gpu_request(self) -> GpuRequest | None:
         """Return the GPUs it requests; None if it requests none."""
         if not self.gpus:
             return None

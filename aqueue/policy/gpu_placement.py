@@ -69,7 +69,7 @@ class Allocator:
         """Return when the latest reading began; None if there is none."""
         return self._reading.began_at if self._reading is not None else None
 
-    def place(self, run: int, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> Placed | Blocked:
+    def place(self, run: int, request: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> Placed | Blocked:
         """Allocate the GPUs a run requests, or reserve those of them that are free.
 
         Args:
@@ -77,18 +77,18 @@ class Allocator:
         """
         if self._reading is None:
             return Blocked(needs_reading=True)
-        if why := self.lack(demand, confined_to):
+        if why := self.lack(request, confined_to):
             return Blocked(lack=why)
         usable = within(self.gpus, confined_to)
-        eligible = resolved(usable, demand.ids)[0] if demand.ids else large_enough(usable, demand)
-        obstacles = [self._obstacle(gpu, demand) for gpu in eligible]
+        eligible = resolved(usable, request.ids)[0] if request.ids else large_enough(usable, request)
+        obstacles = [self._obstacle(gpu, request) for gpu in eligible]
         free = [gpu for gpu, obstacle in zip(eligible, obstacles, strict=True) if obstacle is None]
-        if len(free) >= demand.count:
-            return self._give(run, demand, free)
+        if len(free) >= request.count:
+            return self._give(run, request, free)
         found = {gpu.key: obstacle for gpu, obstacle in zip(eligible, obstacles, strict=True) if obstacle}
         coming = [gpu for gpu in eligible if gpu.key in found and found[gpu.key].is_ours]
-        if len(free) + len(coming) >= demand.count:
-            self._reserve(run, demand, free, coming)
+        if len(free) + len(coming) >= request.count:
+            self._reserve(run, request, free, coming)
         return Blocked(obstacles=tuple(found.values()))
 
     def add_reservation(self, slot: Reservation) -> None:
@@ -104,9 +104,11 @@ class Allocator:
             )
         )
 
-    def reservations_for(self, run: int, priority: int, demand: GpuRequest) -> list[Reservation]:
+    def reservations_for(self, run: int, priority: int, request: GpuRequest) -> list[Reservation]:
         """Return the reservations for a run: a slot of each suitable GPU, since any may become free first."""
-        return [Reservation(priority, run, gpu.key, gpu.label, demand.memory) for gpu in self._wanted.get(run, ())]
+        return [
+            Reservation(priority, run, gpu.key, gpu.label, request.memory) for gpu in self._wanted.get(run, ())
+        ]
 
     def leases_on(self, gpu: Gpu) -> list[Lease]:
         """Return the taken slots of a GPU."""
@@ -145,7 +147,7 @@ class Allocator:
         # A time in the future means that the clock was set back.
         return gpu.is_declared or freed_at <= began_at or freed_at > self._now
 
-    def _obstacle(self, gpu: Gpu, demand: GpuRequest) -> Obstacle | None:
+    def _obstacle(self, gpu: Gpu, request: GpuRequest) -> Obstacle | None:
         if gpu.error is not None:
             return Obstacle(lambda: f"GPU {gpu.label} {gpu.error}")
         taken = tuple(self._leases[gpu.key])
@@ -155,9 +157,9 @@ class Allocator:
             return None
         if not self._rules.share_with_others and (foreign := self.foreign_use(gpu)):
             return Obstacle(lambda: foreign)
-        if demand.memory is None:
+        if request.memory is None:
             return None
-        return self._shortage(gpu, taken, demand.memory)
+        return self._shortage(gpu, taken, request.memory)
 
     def _shortage(self, gpu: Gpu, taken: Sequence[Lease], memory: int) -> Obstacle | None:
         left = self._left(gpu)
@@ -185,67 +187,67 @@ class Allocator:
         has = sum(process.memory or 0 for process in gpu.processes or () if process.run == lease.run)
         return max(0, lease.memory - has)
 
-    def _give(self, run: int, demand: GpuRequest, free: Sequence[Gpu]) -> Placed | Blocked:
-        chosen = self._choose(demand, free)
+    def _give(self, run: int, request: GpuRequest, free: Sequence[Gpu]) -> Placed | Blocked:
+        chosen = self._choose(request, free)
         age = self._now - (self._reading.ended_at if self._reading else 0.0)
         if any(not gpu.is_declared for gpu in chosen) and (
             not -FRESH_SECONDS <= age <= FRESH_SECONDS or not all(map(self._is_current, chosen))
         ):
             # No later run may get them before there is a fresh reading.
-            self._reserve(run, demand, chosen)
+            self._reserve(run, request, chosen)
             return Blocked(needs_reading=True)
-        self._take(run, demand, chosen)
+        self._take(run, request, chosen)
         return Placed(tuple(chosen))
 
-    def _reserve(self, run: int, demand: GpuRequest, free: Sequence[Gpu], coming: Sequence[Gpu] = ()) -> None:
+    def _reserve(self, run: int, request: GpuRequest, free: Sequence[Gpu], coming: Sequence[Gpu] = ()) -> None:
         """Reserve free GPUs for a waiting run.
 
         Args:
             coming: those it can use once our runs on them end.
         """
         self._wanted[run] = [*free, *coming]
-        self._take(run, demand, free, is_reserved=True)
+        self._take(run, request, free, is_reserved=True)
         # If it waits for memory, no later run may take a slot that is left.
-        for gpu in coming[: demand.count - len(free)]:
+        for gpu in coming[: request.count - len(free)]:
             while len(self._leases[gpu.key]) < self._rules.slots:
-                self._take(run, demand, [gpu], is_reserved=True)
+                self._take(run, request, [gpu], is_reserved=True)
 
-    def _take(self, run: int, demand: GpuRequest, gpus: Iterable[Gpu], *, is_reserved: bool = False) -> None:
+    def _take(self, run: int, request: GpuRequest, gpus: Iterable[Gpu], *, is_reserved: bool = False) -> None:
         for gpu in gpus:
             lease = Lease(
                 run=run,
                 key=gpu.key,
                 label=gpu.label,
-                memory=demand.memory,
+                memory=request.memory,
                 started_at=self._now,
                 is_reserved=is_reserved,
             )
             self._leases[gpu.key].append(lease)
 
-    def _choose(self, demand: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
+    def _choose(self, request: GpuRequest, free: Sequence[Gpu]) -> list[Gpu]:
         """Return the best GPUs: close to each other, then by best fit of memory or longest idle time."""
 
         def preference(gpu: Gpu) -> tuple[float, ...]:
-            if demand.memory is not None and (left := self._left(gpu)) is not None:
+            if request.memory is not None and (left := self._left(gpu)) is not None:
                 return (left, *_place(gpu))
             return (len(self._leases[gpu.key]), self._freed_at.get(gpu.key, 0.0), *_place(gpu))
 
-        if len(free) == demand.count:
+        if len(free) == request.count:
             return list(free)
         ranked = sorted(free, key=preference)
-        if demand.count == 1:
+        if request.count == 1:
             return ranked[:1]
-        return sorted(nearest(ranked, demand.count), key=_place)
+        return sorted(nearest(ranked, request.count), key=_place)
 
-    def lack(self, demand: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> str:
+    def lack(self, request: GpuRequest, confined_to: Sequence[GpuId] | None = None) -> str:
         """Return why no such GPUs exist here; empty if they do, or if there is no reading yet.
 
         Args:
             confined_to: the only GPUs that the run's queue may use; None: all.
         """
-        if self._reading is None or not lacks(demand, within(self.gpus, confined_to)):
+        if self._reading is None or not lacks(request, within(self.gpus, confined_to)):
             return ""
-        return why_not_here(demand, self._reading, self._rules, self.gpus, confined_to)
+        return why_not_here(request, self._reading, self._rules, self.gpus, confined_to)
 
 
 def with_doubts(reading: GpuReading, previous: GpuReading | None, allocator: Allocator) -> GpuReading:

@@ -17,36 +17,36 @@ def known_gpus(reading: GpuReading | None, rules: Rules) -> list[Gpu]:
     return [Gpu(key=str(id_), index=id_, is_declared=True) for id_ in rules.devices if isinstance(id_, int)]
 
 
-def lacks(demand: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
+def lacks(request: GpuRequest, gpus: Sequence[Gpu]) -> str | None:
     """Return why these GPUs can never satisfy a request; None if they can."""
-    if demand.ids:
-        gpus, missing = resolved(gpus, demand.ids)
+    if request.ids:
+        gpus, missing = resolved(gpus, request.ids)
         if missing:
             return f"asks for {listed_gpus(map(str, missing))}, but there {plural(len(missing), 'is', 'are')} none"
-    if len(gpus) < demand.count:
-        return f"asks for {described(demand)}, but there {_are(len(gpus))}"
-    if demand.memory is not None and any(gpu.is_declared for gpu in gpus):
-        return f"asks for {described(demand)}, but the size of a GPU is unknown without NVML"
-    large = large_enough(gpus, demand)
-    if len(large) >= demand.count:
+    if len(gpus) < request.count:
+        return f"asks for {described(request)}, but there {_are(len(gpus))}"
+    if request.memory is not None and any(gpu.is_declared for gpu in gpus):
+        return f"asks for {described(request)}, but the size of a GPU is unknown without NVML"
+    large = large_enough(gpus, request)
+    if len(large) >= request.count:
         return None
     if large:
         return (
-            f"asks for {described(demand)}, but only {len(large)} {'is' if len(large) == 1 else 'are'} that large"
+            f"asks for {described(request)}, but only {len(large)} {'is' if len(large) == 1 else 'are'} that large"
         )
-    return f"asks for {described(demand)}, but the largest has {spell_size(max(gpu.total or 0 for gpu in gpus))}"
+    return f"asks for {described(request)}, but the largest has {spell_size(max(gpu.total or 0 for gpu in gpus))}"
 
 
-def never(demand: GpuRequest, reading: GpuReading, rules: Rules) -> str | None:
+def never(request: GpuRequest, reading: GpuReading, rules: Rules) -> str | None:
     """Return why a request cannot be satisfied by the GPUs of this machine; None if it can."""
     gpus = known_gpus(reading, rules)
     if reading.problem is not None and not gpus:
         return f"waits for GPUs: {reading.problem}"
-    return lacks(demand, gpus)
+    return lacks(request, gpus)
 
 
 def why_not_here(
-    demand: GpuRequest,
+    request: GpuRequest,
     reading: GpuReading,
     rules: Rules,
     own: Sequence[Gpu],
@@ -58,25 +58,25 @@ def why_not_here(
         own: the GPUs of this server; those of them that the queue may use are not enough.
         confined_to: the only GPUs that the queue may use; None: all.
     """
-    if why := never(demand, reading, rules):
+    if why := never(request, reading, rules):
         return why
     of_queue = within(known_gpus(reading, rules), confined_to)
-    if lacks(demand, of_queue):
-        return f"asks for {described(demand)}, but its queue may use {_listed(of_queue)}"
-    return f"waits for a server with {described(demand)}; this one has {_listed(within(own, confined_to))}"
+    if lacks(request, of_queue):
+        return f"asks for {described(request)}, but its queue may use {_listed(of_queue)}"
+    return f"waits for a server with {described(request)}; this one has {_listed(within(own, confined_to))}"
 
 
-def large_enough(gpus: Sequence[Gpu], demand: GpuRequest) -> list[Gpu]:
+def large_enough(gpus: Sequence[Gpu], request: GpuRequest) -> list[Gpu]:
     """Return the GPUs with at least the requested memory, or of unknown size."""
-    return [gpu for gpu in gpus if gpu.total is None or gpu.total >= (demand.memory or 0)]
+    return [gpu for gpu in gpus if gpu.total is None or gpu.total >= (request.memory or 0)]
 
 
-def described(demand: GpuRequest) -> str:
+def described(request: GpuRequest) -> str:
     """Return a request in words."""
-    memory = "" if demand.memory is None else f" with {spell_size(demand.memory)}"
-    if demand.ids:
-        return f"{listed_gpus(map(str, demand.ids))}{memory}"
-    return f"{counted(demand.count, 'GPU')}{memory}"
+    memory = "" if request.memory is None else f" with {spell_size(request.memory)}"
+    if request.ids:
+        return f"{listed_gpus(map(str, request.ids))}{memory}"
+    return f"{counted(request.count, 'GPU')}{memory}"
 
 
 def _listed(gpus: Sequence[Gpu]) -> str:

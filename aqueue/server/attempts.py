@@ -92,13 +92,13 @@ class Attempts:
         holder = object()
         if refused := self._slots.take(holder, run, is_direct=is_direct):
             raise RefusedError(run, refused)
-        self._see_through(self._executor.start(run), holder, tasks)
+        self._wait(self._executor.start(run), holder, tasks)
 
     def adopt(self, run: Run, handle: str | None, boot: str, tasks: anyio.abc.TaskGroup) -> None:
         """Take over an attempt of a server that is gone; see `Executor.adopt`."""
         holder = object()
         self._slots.take_anyway(holder, run)
-        self._see_through(self._executor.adopt(run, handle, boot), holder, tasks)
+        self._wait(self._executor.adopt(run, handle, boot), holder, tasks)
         if handle is not None:
             del self._without_handle[holder]
 
@@ -134,7 +134,7 @@ class Attempts:
                 self._without_handle.pop(holder, None)
                 self._slots.give_back(holder)
 
-    def _see_through(self, attempt: Attempt, holder: object, tasks: anyio.abc.TaskGroup) -> None:
+    def _wait(self, attempt: Attempt, holder: object, tasks: anyio.abc.TaskGroup) -> None:
         self._active[holder] = self._without_handle[holder] = attempt
         tasks.start_soon(self._collect, attempt, holder)
 

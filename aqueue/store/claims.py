@@ -29,7 +29,7 @@ _IS_LEAVING_IS_READY: Final = (
     "SELECT EXISTS (SELECT 1 FROM servers WHERE id = ? AND leaving IS NOT NULL),"
     f" EXISTS (SELECT 1 FROM runs WHERE {_READY})"
 )
-_ASKS_FOR_GPUS: Final = "SELECT EXISTS (SELECT 1 FROM heads WHERE demand > '')"
+_ASKS_FOR_GPUS: Final = "SELECT EXISTS (SELECT 1 FROM heads WHERE gpu_request > '')"
 
 
 class Claims:

@@ -18,7 +18,7 @@ _BELIEVED_SECONDS: Final = 60.0
 LINES: Final = "heads"
 """The table with the first run of each line."""
 
-DIRECT: Final = f"(SELECT queue, demand, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
+DIRECT: Final = f"(SELECT queue, gpu_request, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
 """All direct runs, which stand in no line, in place of `heads`."""
 
 _WITH_GPUS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
@@ -28,12 +28,13 @@ _RESERVATIONS: Final = (
 )
 _QUEUED: Final = "SELECT id FROM runs WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))"
 _WAITING: Final = (
-    f"SELECT id, queue, demand FROM runs INDEXED BY runs_in_line WHERE {IN_LINE} AND demand <> '' ORDER BY id"
+    "SELECT id, queue, gpu_request FROM runs INDEXED BY runs_in_line"
+    f" WHERE {IN_LINE} AND gpu_request <> '' ORDER BY id"
 )
-_DEMANDS: Final = (
-    "WITH RECURSIVE found (demand) AS (SELECT min(demand) FROM {lines} UNION ALL"
-    " SELECT (SELECT min(demand) FROM {lines} WHERE demand > found.demand) FROM found"
-    " WHERE found.demand IS NOT NULL) SELECT demand FROM found WHERE demand IS NOT NULL"
+_GPU_REQUESTS: Final = (
+    "WITH RECURSIVE found (gpu_request) AS (SELECT min(gpu_request) FROM {lines} UNION ALL"
+    " SELECT (SELECT min(gpu_request) FROM {lines} WHERE gpu_request > found.gpu_request) FROM found"
+    " WHERE found.gpu_request IS NOT NULL) SELECT gpu_request FROM found WHERE gpu_request IS NOT NULL"
 )
 _FREE: Final = (
     "INSERT INTO gpus (key, freed_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET freed_at = excluded.freed_at"
@@ -114,9 +115,12 @@ class Gpus:
             key=lambda reservation: (reservation.priority, reservation.run),
         )
 
-    def demands(self, direct: bool = False) -> list[str]:
+    def gpu_requests(self, direct: bool = False) -> list[str]:
         """Return the GPU requests of startable runs as text, each once."""
-        return [demand for (demand,) in self._execute(_DEMANDS.format(lines=DIRECT if direct else LINES))]
+        return [
+            gpu_request
+            for (gpu_request,) in self._execute(_GPU_REQUESTS.format(lines=DIRECT if direct else LINES))
+        ]
 
     def waiting(self) -> list[tuple[int, str, GpuRequest]]:
         """Return id, queue and request of each run in line that requests GPUs, by id."""

@@ -36,7 +36,7 @@ MIGRATIONS: "Final" = (
         direct INTEGER NOT NULL DEFAULT 0,
         -- Its request for GPUs, as text; empty for none. The runs of a queue with the same request are a line:
         -- when the first cannot have its GPUs, none of them can.
-        demand TEXT NOT NULL DEFAULT '',
+        gpu_request TEXT NOT NULL DEFAULT '',
         -- The GPUs that it has, or had in the attempt that ended it.
         gpus TEXT,
         -- Its group, and the commit of its code, as its task says.
@@ -56,7 +56,8 @@ MIGRATIONS: "Final" = (
         UNIQUE (run_id, name)
     );
     CREATE INDEX runs_named ON runs (name);
-    CREATE INDEX runs_in_line ON runs (queue, demand, priority, id) WHERE state = 'queued' AND ready_at IS NULL;
+    CREATE INDEX runs_in_line ON runs (queue, gpu_request, priority, id)
+        WHERE state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
     CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
@@ -95,23 +96,25 @@ MIGRATIONS: "Final" = (
     -- The first run of each line: so a claim costs the same however many wait, in one queue or in many.
     CREATE TABLE heads (
         queue TEXT NOT NULL,
-        demand TEXT NOT NULL,
+        gpu_request TEXT NOT NULL,
         priority INTEGER NOT NULL,
         run INTEGER NOT NULL,
-        PRIMARY KEY (queue, demand)
+        PRIMARY KEY (queue, gpu_request)
     ) WITHOUT ROWID;
-    CREATE INDEX heads_in_order ON heads (demand, priority, run, queue);
+    CREATE INDEX heads_in_order ON heads (gpu_request, priority, run, queue);
     CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
     BEGIN
-        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
-            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+        INSERT INTO heads (queue, gpu_request, priority, run)
+            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.id)
+            ON CONFLICT (queue, gpu_request) DO UPDATE SET priority = excluded.priority, run = excluded.run
             WHERE (excluded.priority, excluded.run) < (priority, run);
     END;
     CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
         WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
     BEGIN
-        INSERT INTO heads (queue, demand, priority, run) VALUES (NEW.queue, NEW.demand, NEW.priority, NEW.id)
-            ON CONFLICT (queue, demand) DO UPDATE SET priority = excluded.priority, run = excluded.run
+        INSERT INTO heads (queue, gpu_request, priority, run)
+            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.id)
+            ON CONFLICT (queue, gpu_request) DO UPDATE SET priority = excluded.priority, run = excluded.run
             WHERE (excluded.priority, excluded.run) < (priority, run);
     END;
     -- The next head is searched for only where the line has lost its head.
@@ -119,12 +122,13 @@ MIGRATIONS: "Final" = (
         WHEN OLD.state = 'queued' AND OLD.ready_at IS NULL
             AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
     BEGIN
-        DELETE FROM heads WHERE queue = OLD.queue AND demand = OLD.demand AND run = OLD.id;
-        INSERT INTO heads (queue, demand, priority, run)
-            SELECT queue, demand, priority, id
-            FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM heads WHERE queue = OLD.queue AND demand = OLD.demand))
-                CROSS JOIN runs
-            WHERE queue = OLD.queue AND demand = OLD.demand AND state = 'queued' AND ready_at IS NULL
+        DELETE FROM heads WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request AND run = OLD.id;
+        INSERT INTO heads (queue, gpu_request, priority, run)
+            SELECT queue, gpu_request, priority, id
+            FROM (SELECT 1 WHERE NOT EXISTS (
+                SELECT 1 FROM heads WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request
+            )) CROSS JOIN runs
+            WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request AND state = 'queued' AND ready_at IS NULL
             ORDER BY priority, id LIMIT 1;
     END;
     CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;

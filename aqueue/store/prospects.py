@@ -19,7 +19,7 @@ from aqueue.store.servers import Servers
 
 _MAX_REASONS: Final = 5
 _STARTABLE: Final = "state = 'queued' AND ready_at IS NOT :not_yet"
-_KIND: Final = "queue, demand, direct, state = 'running'"
+_KIND: Final = "queue, gpu_request, direct, state = 'running'"
 _ROOTS: Final = f"""
 WITH RECURSIVE sets (id) AS (
     SELECT prerequisites FROM runs WHERE state = 'queued' AND ready_at = :not_yet AND {{which}}
@@ -36,9 +36,9 @@ SELECT DISTINCT {_KIND} FROM sets
 
 
 _STARTABLE_KINDS: Final = (
-    "SELECT queue, demand, 0, 0 FROM heads"
-    f" UNION SELECT queue, demand, 1, 0 FROM runs WHERE direct AND {IN_LINE}"
-    " UNION SELECT queue, demand, direct, 0 FROM runs"
+    "SELECT queue, gpu_request, 0, 0 FROM heads"
+    f" UNION SELECT queue, gpu_request, 1, 0 FROM runs WHERE direct AND {IN_LINE}"
+    " UNION SELECT queue, gpu_request, direct, 0 FROM runs"
     " WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at < ?"
 )
 _LEAVE_IF_NOT_WANTED: Final = "UPDATE servers SET leaving = ? WHERE id = ? AND leaving IS NULL AND wanted_at = ?"
@@ -50,13 +50,13 @@ class Kind(NamedTuple):
     """A kind of runs that can start under the same conditions.
 
     Attributes:
-        demand: the GPUs they request, as text; empty for none.
+        gpu_request: the GPUs they request, as text; empty for none.
         direct: whether they start although queues are disabled.
         is_running: whether they are running, so that something will happen by itself.
     """
 
     queue: str
-    demand: str
+    gpu_request: str
     direct: bool
     is_running: bool
 
@@ -122,8 +122,8 @@ class Prospects:
         reasons = []
         for run, line in zip(runs, self._queues.lines(runs, [here], limits.queues), strict=True):
             why = waiting_for(run, line, limits, now)
-            if why is None and run.task.demand is not None:
-                why = allocator.lack(run.task.demand, limits.confinement(run.queue))
+            if why is None and run.task.gpu_request is not None:
+                why = allocator.lack(run.task.gpu_request, limits.confinement(run.queue))
             reasons.append(f"run {run.id} {run.name} is left" + (f": {why}" if why else ""))
         more = (
             [f"{count - len(reasons)} more are left; `aqueue ls` shows why each waits"]
@@ -190,7 +190,7 @@ class Prospects:
             if not serving and if_unserved and (kind.direct or not limits.disabled_by):
                 return True
             for server in serving:
-                key = (server.id, kind.demand, limits.confinement(kind.queue))
+                key = (server.id, kind.gpu_request, limits.confinement(kind.queue))
                 if key not in known:
                     known[key] = self._has_gpus_for(kind, server, limits, now)
                 if known[key] and (kind.direct or not server.disabled_by):
@@ -199,14 +199,14 @@ class Prospects:
 
     def _has_gpus_for(self, kind: Kind, server: Server, limits: Limits, now: float) -> bool:
         """Return False if a server is known to lack the GPUs that runs of this kind request."""
-        if not kind.demand:
+        if not kind.gpu_request:
             return True
         reading = self._gpus.reading([server.id])
         # An installed driver that fails now may recover by itself.
         if reading is None or (reading.problem is not None and not reading.is_without_driver):
             return True
-        demand = msgspec.json.decode(kind.demand, type=GpuRequest)
-        return not _allocator_of(server, reading, limits, now).lack(demand, limits.confinement(kind.queue))
+        gpu_request = msgspec.json.decode(kind.gpu_request, type=GpuRequest)
+        return not _allocator_of(server, reading, limits, now).lack(gpu_request, limits.confinement(kind.queue))
 
 
 def _allocator_of(server: Server, reading: GpuReading | None, limits: Limits, now: float) -> Allocator:

@@ -29,7 +29,7 @@ _UNMET: Final = (
     "SELECT id FROM prerequisite_runs AS p JOIN runs ON id = run"
     f" WHERE p.prerequisites = ? AND NOT {IS_OVER} ORDER BY id LIMIT 4"
 )
-_COUNT_IN_LINE: Final = f"SELECT count(*) FROM runs WHERE {IN_LINE} AND queue = ? AND demand = ?"
+_COUNT_IN_LINE: Final = f"SELECT count(*) FROM runs WHERE {IN_LINE} AND queue = ? AND gpu_request = ?"
 _OF_SERVED: Final = (
     "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND {served}),"
     " EXISTS (SELECT 1 FROM heads WHERE {served})"
@@ -48,7 +48,7 @@ _OUTLOOK: Final = _OF_SERVED.format(served="1") + _OF_ALL
 _OUTLOOK_OF_SOME: Final = _OF_SERVED.format(served="queue IN (SELECT value FROM json_each(:queues))") + _OF_ALL
 
 Counted = dict[tuple[str, str, int], tuple[int, int]]
-"""For each line, by queue, demand and priority: the last counted run, and how many are ahead of it."""
+"""For each line, by queue, GPU request and priority: the last counted run, and how many are ahead of it."""
 
 
 class Outlook(NamedTuple):
@@ -181,12 +181,12 @@ class Queues:
         Only the runs between one and the next are counted, so that no part of a long queue is read twice.
         """
         ahead: dict[int, int] = {}
-        for queue, demand, priority, id_ in sorted(
-            (run.queue, text_of(run.task.demand), run.priority, run.id)
+        for queue, gpu_request, priority, id_ in sorted(
+            (run.queue, text_of(run.task.gpu_request), run.priority, run.id)
             for run in runs
             if run.state is State.QUEUED and run.ready_at is None
         ):
-            line = queue, demand, priority
+            line = queue, gpu_request, priority
             if line not in counted or counted[line][0] > id_:
                 (before,) = self._execute(f"{_COUNT_IN_LINE} AND priority < ?", line).fetchone()
                 counted[line] = 0, before

@@ -76,7 +76,7 @@ class Submissions:
             scheduled_for=scheduled_for,
             schedule=schedule,
             direct=direct,
-            demand=text_of(task.demand),
+            gpu_request=text_of(task.gpu_request),
             group=task.group,
             code=task.snapshot.commit if task.snapshot else None,
             prerequisites=prerequisites,

@@ -26,7 +26,7 @@ _FEW: Final = 8
 
 _NO_GPUS: Final = Placed(())
 
-_demand_decoder = msgspec.json.Decoder(GpuRequest)
+_request_decoder = msgspec.json.Decoder(GpuRequest)
 
 
 class Supply(NamedTuple):
@@ -93,36 +93,36 @@ class Turns:
         self._openings = self._find_openings()
 
     def __iter__(self) -> Iterator[Turn]:
-        for demand in Gpus(self._transaction).demands(self._direct):
-            if demand or not self._is_preview:
-                self._push_first(demand)
+        for gpu_request in Gpus(self._transaction).gpu_requests(self._direct):
+            if gpu_request or not self._is_preview:
+                self._push_first(gpu_request)
         while self._firsts:
-            priority, run, queue, demand = heappop(self._firsts)
+            priority, run, queue, gpu_request = heappop(self._firsts)
             if self._openings.include(queue):
                 self._reserve_for_those_before(priority, run)
-                yield self._turn(priority, run, queue, demand)
-            self._push_first(demand)
+                yield self._turn(priority, run, queue, gpu_request)
+            self._push_first(gpu_request)
 
-    def _turn(self, priority: int, run: int, queue: str, demand: str) -> Turn:
+    def _turn(self, priority: int, run: int, queue: str, gpu_request: str) -> Turn:
         confinement = self._limits.confinement(queue)
-        asked = _demand_decoder.decode(demand) if demand else None
+        asked = _request_decoder.decode(gpu_request) if gpu_request else None
         found = _NO_GPUS if asked is None else self._allocator.place(run, asked, confinement)
         if isinstance(found, Placed) or (found.needs_reading and self._keeps_slots):
             self._usage.add(queue, self._limits)
             self._openings = self._find_openings()
         if isinstance(found, Blocked) or self._is_preview:
             if confinement is None:
-                self._given_up.add(demand)
+                self._given_up.add(gpu_request)
             else:
-                self._closed[demand].add(queue)
+                self._closed[gpu_request].add(queue)
         return Turn(priority, run, queue, asked, found)
 
-    def _push_first(self, demand: str) -> None:
+    def _push_first(self, gpu_request: str) -> None:
         """Add the first run with this request in the open queues to `_firsts`."""
-        only = self._confined if demand in self._given_up else None
-        left = self._openings.without(self._closed[demand], only)
-        if left.any and (first := first_in_line(self._transaction, demand, left, self._lines)):
-            heappush(self._firsts, (*first, demand))
+        only = self._confined if gpu_request in self._given_up else None
+        left = self._openings.without(self._closed[gpu_request], only)
+        if left.any and (first := first_in_line(self._transaction, gpu_request, left, self._lines)):
+            heappush(self._firsts, (*first, gpu_request))
 
     def _reserve_for_those_before(self, priority: int, run: int) -> None:
         """Withhold the GPUs that other servers reserve for runs ahead of this one."""
@@ -139,13 +139,14 @@ class Turns:
 
 
 def first_in_line(
-    transaction: sqlite3.Connection, demand: str, openings: Openings, lines: str = LINES
+    transaction: sqlite3.Connection, gpu_request: str, openings: Openings, lines: str = LINES
 ) -> tuple[int, int, str] | None:
     """Return priority, id and queue of the first run with this request in the open queues."""
     is_open, queues = _condition(openings)
     found: tuple[int, int, str] | None = transaction.execute(
-        f"SELECT priority, run, queue FROM {lines} WHERE demand = ? AND {is_open} ORDER BY priority, run LIMIT 1",
-        (demand, *queues),
+        f"SELECT priority, run, queue FROM {lines}"
+        f" WHERE gpu_request = ? AND {is_open} ORDER BY priority, run LIMIT 1",
+        (gpu_request, *queues),
     ).fetchone()
     return found
 

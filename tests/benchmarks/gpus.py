@@ -49,7 +49,7 @@ def choice(bench: Bench, many: int) -> None:
     bench.row(
         f"choosing among {GPUS} GPUs for {many:,} waiting runs",
         f"median {ms(statistics.median(taken))}, at most {ms(max(taken))}",
-        "40 kinds of demand, each run in a queue of its own",
+        "40 kinds of gpu_request, each run in a queue of its own",
         "under 5 ms",
     )
 

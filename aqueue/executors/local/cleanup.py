@@ -22,11 +22,12 @@ _SHARED: Final = (
 )
 
 
-async def clean_up(outcome: Outcome, folder: Folder, *, has_company: bool) -> Outcome:
+async def clean_up(outcome: Outcome, folder: Folder, *, shares_directory: bool) -> Outcome:
     """Clean up what an attempt could not, and return its outcome with its metrics.
 
     Args:
-        has_company: whether another run used its working directory at the same time, and may have written there.
+        shares_directory: whether another run used its working directory at the same time, and may have
+            written there.
 
     Raises:
         OSError: its files cannot be read or removed.
@@ -38,7 +39,7 @@ async def clean_up(outcome: Outcome, folder: Folder, *, has_company: bool) -> Ou
         return outcome
     if run.task.log_limit is not None:
         await log_keeping.settle(run.task.log_limit, attempt)
-    return msgspec.structs.replace(outcome, metrics=await _measured(attempt, has_company=has_company))
+    return msgspec.structs.replace(outcome, metrics=await _measured(attempt, shares_directory=shares_directory))
 
 
 async def _finish_plan(outcome: Outcome, folder: Folder, attempt: str) -> None:
@@ -58,9 +59,9 @@ async def _finish_plan(outcome: Outcome, folder: Folder, attempt: str) -> None:
         await in_thread(partial(plan.finish, attempt, code), abandon_on_cancel=True)
 
 
-async def _measured(attempt: str, *, has_company: bool) -> dict[str, Metric]:
+async def _measured(attempt: str, *, shares_directory: bool) -> dict[str, Metric]:
     """Return the metrics of an attempt; problems with them are appended to its output, where users look."""
-    notes = [_SHARED] if has_company and _remove(attempt + ".metrics.json") else []
+    notes = [_SHARED] if shares_directory and _remove(attempt + ".metrics.json") else []
     size = metrics.output_size(attempt)
     if size > metrics.LARGE:
         found, problem = await in_thread(partial(metrics.read, attempt, size))

@@ -26,7 +26,7 @@ class LocalAttempt:
     """The process of one attempt, as the server sees it.
 
     Args:
-        see_through: waits for the end of the attempt that the runner started or adopted.
+        wait: waits for the end of the attempt that the runner started or adopted.
         handle: its handle, if already known.
         over: is called when this server no longer manages the attempt.
     """
@@ -34,20 +34,20 @@ class LocalAttempt:
     def __init__(
         self,
         runner: Runner,
-        see_through: Callable[[], Awaitable[Outcome]],
+        wait: Callable[[], Awaitable[Outcome]],
         handle: str | None,
         over: Callable[[Runner], None],
     ) -> None:
         self.run = runner.run
         self.handle = handle
         self._runner = runner
-        self._see_through = see_through
+        self._wait = wait
         self._over = over
 
     async def outcome(self) -> Outcome:
         """Wait until the process and its group are gone, and return the outcome."""
         try:
-            return await self._see_through()
+            return await self._wait()
         except Exception:
             await self._runner.end()
             raise
@@ -111,10 +111,10 @@ class LocalExecutor:
         runner = self._new_runner(run)
         runner.launch()
         handle = None if runner.pid is None else str(runner.pid)
-        return LocalAttempt(runner, partial(self._see_through, runner), handle, self._running.discard)
+        return LocalAttempt(runner, partial(self._wait, runner), handle, self._running.discard)
 
-    async def _see_through(self, runner: Runner) -> Outcome:
-        outcome = await runner.see_through()
+    async def _wait(self, runner: Runner) -> Outcome:
+        outcome = await runner.wait()
         if outcome.end is End.NEVER_STARTED:
             # A parked shell may be the cause, so the next attempts use none for a while.
             self._parking.pause()
@@ -136,7 +136,7 @@ class LocalExecutor:
     def others_are_serving(self) -> None:
         """Mark all attempts of this server: runs of other servers may use the same directories."""
         for runner in self._running:
-            runner.has_company = True
+            runner.shares_directory = True
 
     def _new_runner(self, run: Run) -> Runner:
         config = self._config()
@@ -154,6 +154,6 @@ class LocalExecutor:
         )
         for other in self._running:
             if other.working_dir == runner.working_dir is not None:
-                other.has_company = runner.has_company = True
+                other.shares_directory = runner.shares_directory = True
         self._running.add(runner)
         return runner

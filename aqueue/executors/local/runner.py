@@ -72,7 +72,7 @@ class Runner:
         self._process: Process | None = None
         self._failure: Outcome | None = None
         self._is_ending = False
-        self.has_company = False
+        self.shares_directory = False
         """True if another run used its working directory at the same time, and may have written there."""
 
     @property
@@ -99,7 +99,7 @@ class Runner:
             self._scope.deadline = math.inf
 
     def launch(self) -> bool:
-        """Start the attempt, and return at once; `see_through` returns its outcome.
+        """Start the attempt, and return at once; `wait` returns its outcome.
 
         Returns:
             True if a process was started.
@@ -125,13 +125,13 @@ class Runner:
             self._failure = self._outcomes.of(End.FAILED_TO_START, why=f"cannot be started: {error}")
         return self._process is not None
 
-    async def see_through(self) -> Outcome:
+    async def wait(self) -> Outcome:
         """Wait until the started attempt is over, and stop it when requested or timed out."""
         if self._process is None:
             outcome = self._failure or self._outcomes.of(End.NEVER_STARTED)
         else:
             with self._process as launched:
-                outcome = await self._to_its_end(partial(self._see_through, launched))
+                outcome = await self._to_its_end(partial(self._wait_for, launched))
         if outcome.end is End.NEVER_STARTED and outcome.why and not self._is_disowned:
             # Nobody else starts this attempt, so its fence is not needed.
             attempt_files.remove(self._attempt)
@@ -151,8 +151,8 @@ class Runner:
         """
         return await self._to_its_end(partial(self._adopt, boot))
 
-    async def _to_its_end(self, see_through: Callable[[], Awaitable[Outcome]]) -> Outcome:
-        outcome = await _patiently(see_through)
+    async def _to_its_end(self, wait: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        outcome = await _patiently(wait)
         try:
             return await _patiently(partial(self._cleared, outcome))
         except OSError as error:
@@ -163,7 +163,7 @@ class Runner:
     async def _cleared(self, outcome: Outcome) -> Outcome:
         if self._is_disowned:
             return outcome
-        return await clean_up(outcome, self._folder, has_company=self.has_company)
+        return await clean_up(outcome, self._folder, shares_directory=self.shares_directory)
 
     async def _adopt(self, boot: str) -> Outcome:
         has_closed = await self._close_fence()
@@ -172,7 +172,7 @@ class Runner:
         )
         while isinstance(found := await search.settle(), Process):
             with found:
-                outcome = await self._see_through(found)
+                outcome = await self._wait_for(found)
             if outcome.end is not End.LOST:
                 return outcome
             # Its wrapper was killed: its leftover processes must be gone before the run starts again.
@@ -213,7 +213,7 @@ class Runner:
                     return False
                 await anyio.sleep(_FENCE_PATIENCE)
 
-    async def _see_through(self, running: Process) -> Outcome:
+    async def _wait_for(self, running: Process) -> Outcome:
         with anyio.move_on_after(self._seconds_left()) as self._scope:
             if self._why_stopped is not None:
                 self._scope.cancel()

@@ -163,7 +163,7 @@ def test_a_direct_run_gets_its_cards_where_queues_are_disabled(machine: Machine)
     task = Task(name="due", command="true", working_dir="/", gpus=1)
     ids = [machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True) for _ in range(3)]
     machine.add("waits", gpus=1)
-    assert machine.store.gpus.demands(direct=True) == ['{"count":1}']
+    assert machine.store.gpus.gpu_requests(direct=True) == ['{"count":1}']
     off: dict[str, Any] = {"disabled_by": "so", "jobs": 1}
     assert not machine.take(view=NO_VIEW, **off).runs
     assert machine.take(view=NO_VIEW, **off).needs_reading

@@ -47,15 +47,15 @@ DEMANDS: list[tuple[int | tuple[GpuId, ...] | None, int | None]] = [
     ((7,), None),
 ]
 TASKS = st.builds(
-    lambda demand, queue, priority, limit: Task(
+    lambda gpu_request, queue, priority, limit: Task(
         name="task",
         command="true",
         working_dir="/",
         queue=queue,
         priority=priority,
         retries=Retries(limit=limit),
-        gpus=demand[0],
-        gpu_memory=demand[1],
+        gpus=gpu_request[0],
+        gpu_memory=gpu_request[1],
     ),
     st.sampled_from(DEMANDS),
     st.sampled_from(["a", "b", "c", "lane"]),
@@ -204,23 +204,23 @@ class Cards(RuleBasedStateMachine):
         self.store.runs.forget([run.id for run in self.runs(*ENDED)])
 
     def _is_possible(self, run: Run) -> bool:
-        demand = run.task.demand
-        return demand is None or any(
-            len(self._usable(demand, run.queue, server)) >= demand.count for server in self.up
+        gpu_request = run.task.gpu_request
+        return gpu_request is None or any(
+            len(self._usable(gpu_request, run.queue, server)) >= gpu_request.count for server in self.up
         )
 
-    def _usable(self, demand: GpuRequest, queue: str, server: str) -> set[int]:
+    def _usable(self, gpu_request: GpuRequest, queue: str, server: str) -> set[int]:
         """The cards that a run may get from a server, if nothing else is on them."""
         usable = set(range(self.cards))
         confinements = [
             *SERVERS[server],
             *([LANE.gpus] if queue == "lane" else []),
-            *([demand.ids] if demand.ids else []),
+            *([gpu_request.ids] if gpu_request.ids else []),
         ]
         for ids in confinements:
             assert ids is not None
             usable &= {int(str(id_).removeprefix("GPU-")) for id_ in ids}
-        return usable if (demand.memory or 0) <= TOTAL else set()
+        return usable if (gpu_request.memory or 0) <= TOTAL else set()
 
     def _comes_up(self, server: str) -> None:
         record = Server(
@@ -280,13 +280,13 @@ class Cards(RuleBasedStateMachine):
     @invariant()
     def every_run_has_the_cards_that_it_asked_for_while_it_runs(self) -> None:
         for run in self.runs(State.RUNNING):
-            demand = run.task.demand
+            gpu_request = run.task.gpu_request
             indices = {int(card.label) for card in run.gpus}
-            if demand is None:
+            if gpu_request is None:
                 assert not indices
                 continue
-            assert len(indices) == len(run.gpus) == demand.count
-            assert indices <= self._usable(demand, run.queue, self.giver[run.id, run.attempt])
+            assert len(indices) == len(run.gpus) == gpu_request.count
+            assert indices <= self._usable(gpu_request, run.queue, self.giver[run.id, run.attempt])
         for run in self.runs(State.QUEUED):
             assert not run.gpus
 
@@ -301,10 +301,10 @@ class Cards(RuleBasedStateMachine):
     def each_line_has_its_first_at_its_head(self) -> None:
         first: dict[tuple[str, str], int] = {}
         for run in sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id)):
-            text = msgspec.json.encode(run.task.demand).decode() if run.task.demand else ""
+            text = msgspec.json.encode(run.task.gpu_request).decode() if run.task.gpu_request else ""
             first.setdefault((run.queue, text), run.id)
-        heads = self.connection.execute("SELECT queue, demand, run FROM heads")
-        assert {(queue, demand): run for queue, demand, run in heads} == first
+        heads = self.connection.execute("SELECT queue, gpu_request, run FROM heads")
+        assert {(queue, gpu_request): run for queue, gpu_request, run in heads} == first
 
 
 TestCards = Cards.TestCase

@@ -126,22 +126,23 @@ def test_runs_that_wait_say_why_in_the_order_of_their_turns(machine: Machine) ->
 # What there is to be asked
 
 
-def test_each_demand_of_those_in_line_is_known_once(machine: Machine) -> None:
-    assert machine.store.gpus.demands() == []
+def test_each_gpu_request_of_those_in_line_is_known_once(machine: Machine) -> None:
+    assert machine.store.gpus.gpu_requests() == []
     for number, gpus in enumerate([1, (2, "GPU-77"), None, 1, 0]):
         machine.add(f"t{number}", gpus=gpus)
     machine.add("x", gpus=1, gpu_memory=5)
     machine.add("held", gpus=7, hold=True)
     expected = ["", '{"count":1}', '{"count":1,"memory":5}', '{"count":2,"ids":[2,"GPU-77"]}']
-    assert machine.store.gpus.demands() == sorted(expected)
-    assert machine.store.gpus.demands(direct=True) == []
+    assert machine.store.gpus.gpu_requests() == sorted(expected)
+    assert machine.store.gpus.gpu_requests(direct=True) == []
     machine.take()
-    assert machine.store.gpus.demands() == expected[2:]
+    assert machine.store.gpus.gpu_requests() == expected[2:]
 
 
 def heads(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
     return {
-        (queue, demand): run for queue, demand, run in connection.execute("SELECT queue, demand, run FROM heads")
+        (queue, gpu_request): run
+        for queue, gpu_request, run in connection.execute("SELECT queue, gpu_request, run FROM heads")
     }
 
 
@@ -194,10 +195,10 @@ def fill(connection: sqlite3.Connection, runs: int, queue: str | None) -> None:
     for number in range(runs):
         task = Task(name=f"t{number}", command="true", working_dir="/", gpus=(1, 2, 9)[number % 3])
         text = msgspec.json.encode(task).decode()
-        rows.append((task.name, queue or task.name, text, text_of(task.demand)))
+        rows.append((task.name, queue or task.name, text, text_of(task.gpu_request)))
     connection.execute("BEGIN")
     connection.executemany(
-        "INSERT INTO runs (name, run_id, queue, priority, state, trigger, task, created_at, demand)"
+        "INSERT INTO runs (name, run_id, queue, priority, state, trigger, task, created_at, gpu_request)"
         " VALUES (?, 'id', ?, 1, 'queued', 'manual', ?, 1.0, ?)",
         rows,
     )

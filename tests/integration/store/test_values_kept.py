@@ -26,7 +26,7 @@ async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
     (run,) = book.claim()
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 5.0)
     assert runner.launch()
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 0)
     book.store.lifecycle.finish(outcome, "server")
     content = folder.log(run.id, run.attempt).read_text()

@@ -26,7 +26,7 @@ def error_in(lines: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("lines", "demand"),
+    ("lines", "gpu_request"),
     [
         ("", None),
         ("gpus: 0", None),
@@ -51,9 +51,9 @@ def error_in(lines: str) -> tuple[str, str]:
     ],
 )
 def test_a_task_asks_for_so_many_cards_or_for_these_and_for_so_much_memory_on_each(
-    lines: str, demand: GpuRequest | None
+    lines: str, gpu_request: GpuRequest | None
 ) -> None:
-    assert one(lines).demand == demand
+    assert one(lines).gpu_request == gpu_request
 
 
 def test_a_task_that_wants_no_gpu_is_another_than_one_that_says_nothing_of_gpus() -> None:
@@ -137,7 +137,7 @@ def test_a_task_that_says_nothing_of_gpus_may_say_which_it_sees(lines: str) -> N
 
 def test_what_all_tasks_see_gives_way_to_what_one_asks_for() -> None:
     defaults = Defaults(name="train", working_dir="/", base="/", env={"CUDA_VISIBLE_DEVICES": "3"})
-    assert one("gpus: 1", defaults).demand == GpuRequest(1)
+    assert one("gpus: 1", defaults).gpu_request == GpuRequest(1)
 
 
 def test_the_error_is_that_of_the_document_in_which_it_is() -> None:

@@ -127,8 +127,8 @@ SCENES = machines().flatmap(lambda machine: st.builds(Scene, st.just(machine), q
 
 def may_have(machine: Machine, asked: Asked, card: Gpu, taken: Sequence[Lease]) -> bool:
     """Whether a run may have a slot of the card beside these, said in the plainest way."""
-    demand, confined_to = asked
-    for ids in [*machine.owns, demand.ids or None, confined_to]:
+    gpu_request, confined_to = asked
+    for ids in [*machine.owns, gpu_request.ids or None, confined_to]:
         if ids is not None and not any(id_ in (card.label, card.index, card.key) for id_ in ids):
             return False
     if card.error is not None or len(taken) >= machine.rules.slots:
@@ -139,7 +139,7 @@ def may_have(machine: Machine, asked: Asked, card: Gpu, taken: Sequence[Lease]) 
             return False
         if any(process.run not in runs for process in card.processes or ()):
             return False
-    if demand.memory is None:
+    if gpu_request.memory is None:
         return True
     if card.free is None:
         return False
@@ -148,7 +148,7 @@ def may_have(machine: Machine, asked: Asked, card: Gpu, taken: Sequence[Lease]) 
         has = sum(process.memory or 0 for process in card.processes or () if process.run == lease.run)
         if lease.memory is not None and NOW - lease.started_at <= MINUTE:
             free -= max(0, lease.memory - has)
-    return free >= demand.memory
+    return free >= gpu_request.memory
 
 
 @given(SCENES)
@@ -157,26 +157,28 @@ def test_what_is_given_may_be_given_and_what_may_be_given_is_given(scene: Scene)
     machine = scene.machine
     board = machine.board()
     for run, asked in enumerate(scene.asked, start=1):
-        demand, _ = asked
+        gpu_request, _ = asked
         before = {card.key: list(board.leases_on(card)) for card in machine.cards}
         free = [card for card in machine.cards if may_have(machine, asked, card, before[card.key])]
         found = board.place(run, *asked)
         after = {card.key: list(board.leases_on(card)) for card in machine.cards}
         changed = {key for key in after if after[key] != before[key]}
         if isinstance(found, Placed):
-            event("a run is given several cards" if demand.count > 1 else "a run is given a card")
+            event("a run is given several cards" if gpu_request.count > 1 else "a run is given a card")
             keys = [card.key for card in found.gpus]
-            assert len({*keys}) == len(keys) == demand.count
+            assert len({*keys}) == len(keys) == gpu_request.count
             assert {*keys} == changed
             assert all(card in free for card in found.gpus)
-            assert all(any(id_ in (label_or_index(card), card.key) for card in found.gpus) for id_ in demand.ids)
+            assert all(
+                any(id_ in (label_or_index(card), card.key) for card in found.gpus) for id_ in gpu_request.ids
+            )
             new = [lease for key in keys for lease in after[key] if lease not in before[key]]
             assert [(lease.run, lease.memory, lease.is_reserved) for lease in new] == [
-                (run, demand.memory, False)
-            ] * demand.count
+                (run, gpu_request.memory, False)
+            ] * gpu_request.count
         else:
             event("a run is not given any")
-            assert len(free) < demand.count
+            assert len(free) < gpu_request.count
             assert found.reason
             assert not found.needs_reading
             assert all(lease.is_reserved for key in changed for lease in after[key] if lease.run == run)
@@ -259,15 +261,15 @@ class Work:
         del self.running[run]
 
 
-def wait_of(work: Work, demand: GpuRequest) -> None:
+def wait_of(work: Work, gpu_request: GpuRequest) -> None:
     """A run comes that needs this, with others behind it without end: it starts once all before it have ended."""
     taken = work.data.draw(st.integers(0, len(work.sizes) * work.rules.slots))
     work.start_others(work.board(), taken)
     before: list[int] = work.data.draw(st.permutations(sorted(work.running)))
     while True:
         board = work.board()
-        if isinstance(found := board.place(1, demand), Placed):
-            assert len(found.gpus) == demand.count
+        if isinstance(found := board.place(1, gpu_request), Placed):
+            assert len(found.gpus) == gpu_request.count
             return
         assert before, "all that ran when it came have ended, and still it does not start"
         work.start_others(board, 30)

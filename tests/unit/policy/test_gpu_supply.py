@@ -48,7 +48,7 @@ def test_a_machine_without_a_driver_says_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("demand", "why"),
+    ("gpu_request", "why"),
     [
         (needs(), None),
         (needs(3), None),
@@ -65,10 +65,10 @@ def test_a_machine_without_a_driver_says_that() -> None:
         (needs_these("0:1"), "asks for GPU 0:1, but there is none"),
     ],
 )
-def test_cards_that_are_lacking_are_named(demand: GpuRequest, why: str | None) -> None:
+def test_cards_that_are_lacking_are_named(gpu_request: GpuRequest, why: str | None) -> None:
     sizes = (8, 24, 80)
     machine = [a_card(index, size, total=size * GIB) for index, size in enumerate(sizes)]
-    assert lacks(demand, machine) == why
+    assert lacks(gpu_request, machine) == why
 
 
 def test_a_card_of_unknown_size_may_be_large_enough() -> None:

@@ -335,7 +335,7 @@ def test_the_exit_code_of_a_child_is_its_own_whatever_becomes_of_its_fence(
 
     async def run() -> Any:
         assert runner.launch()
-        seeing = asyncio.create_task(runner.see_through())
+        seeing = asyncio.create_task(runner.wait())
         await eventually_async(legacy.is_ready)
         _garble(legacy.fence, text)
         (tmp_path / "go").touch()
@@ -380,7 +380,7 @@ async def test_a_fence_that_another_server_has_closed_does_not_read_as_a_full_di
     assert attempt_files.close_fence(legacy.path)
     sleeper = Runner(legacy.run, legacy.folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
     assert sleeper.launch()
-    outcome = await sleeper.see_through()
+    outcome = await sleeper.wait()
     assert (outcome.end, outcome.why) == (End.NEVER_STARTED, "")
 
 
@@ -389,7 +389,7 @@ async def test_a_run_that_cannot_make_its_fence_says_so(new_legacy: NewLegacy) -
     legacy.folder.log(legacy.run.id, legacy.run.attempt).mkdir()
     runner = Runner(legacy.run, legacy.folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
     assert runner.launch()
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert outcome.end is End.NEVER_STARTED
     assert "cannot make its files" in outcome.why
 

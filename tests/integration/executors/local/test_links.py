@@ -46,7 +46,7 @@ async def test_an_attempt_writes_to_files_of_its_own_where_there_were_links(
     folder: Folder, connection: sqlite3.Connection, mine: Path, suffix: str
 ) -> None:
     runner = launched(connection, folder, "echo ready; echo '{\"loss\": 1}' >metrics.json", suffix, mine)
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code, outcome.metrics) == (End.EXITED, 0, {"loss": 1})
     assert mine.read_text() == MINE
     assert folder.log(outcome.run.id, 1).read_text() == "ready\n"
@@ -61,7 +61,7 @@ async def test_an_attempt_writes_to_a_directory_of_its_own_where_there_was_a_lin
     folder.run_dir(run.id).symlink_to(other)
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
     assert runner.launch()
-    assert (await runner.see_through()).end is End.EXITED
+    assert (await runner.wait()).end is End.EXITED
     assert list(other.iterdir()) == []
     assert folder.log(run.id, 1).read_text() == "ready\n"
 
@@ -73,9 +73,9 @@ async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_file(
     command = f'echo \'{{"x": []}}\' >metrics.json; ln -sf "$PWD/mine" "$AQUEUE_RUN_DIR/attempt-1{suffix}"; exit 7'
     run = claimed(connection, folder, command=command)
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
-    runner.has_company = True
+    runner.shares_directory = True
     assert runner.launch()
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
     assert mine.read_text() == MINE
 
@@ -92,7 +92,7 @@ async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_directo
     run = claimed(connection, folder, command=command)
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
     assert runner.launch()
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
     assert [file.read_text() for file in files] == [MINE] * 3
     assert len(list(other.iterdir())) == 3

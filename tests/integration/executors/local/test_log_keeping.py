@@ -40,7 +40,7 @@ class Life:
 
     async def ends(self) -> Outcome:
         self.runner.launch()
-        return await self.runner.see_through()
+        return await self.runner.wait()
 
     @property
     def output(self) -> str:

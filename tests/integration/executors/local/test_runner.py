@@ -35,7 +35,7 @@ class Life:
 
     async def ends(self) -> Outcome:
         self.runner.launch()
-        return await self.runner.see_through()
+        return await self.runner.wait()
 
     @property
     def output(self) -> str:
@@ -212,7 +212,7 @@ async def test_an_attempt_that_is_stopped_before_it_is_waited_for_ends_at_once(n
     life = new_life("sleep 300")
     life.runner.launch()
     life.runner.stop("cancelled")
-    assert (await life.runner.see_through()).end is End.STOPPED
+    assert (await life.runner.wait()).end is End.STOPPED
 
 
 async def test_what_a_command_leaves_behind_is_ended_and_its_exit_code_kept(new_life: NewLife) -> None:

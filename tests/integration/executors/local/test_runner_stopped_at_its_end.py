@@ -25,7 +25,7 @@ async def test_a_stop_in_the_moment_of_its_end_does_no_harm_where_it_has_left_so
     run = claimed(connection, folder, command="(trap '' TERM; sleep 60; :) & sleep 0.2")
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 0.1)
     runner.launch()
-    seen = asyncio.create_task(runner.see_through())
+    seen = asyncio.create_task(runner.wait())
     fence = folder.log(run.id, run.attempt).with_suffix(".pid")
     await eventually_async(lambda: fence.exists() and fence.read_text())
     pid = int(fence.read_text().split()[0])

@@ -137,7 +137,7 @@ async def test_a_command_that_exits_as_a_wrapper_without_a_process_has_failed(
     run = claimed(connection, folder, command=f"exit {wrapper.NO_PROCESS}")
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, grace=1.0)
     assert runner.launch()
-    outcome = await runner.see_through()
+    outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, wrapper.NO_PROCESS)
 
 
@@ -163,7 +163,7 @@ async def test_a_wrapper_that_is_killed_before_its_first_act_never_began_and_lea
         assert runner.launch()
         assert runner._process is not None
         os.kill(runner._process.pid, signal.SIGKILL)
-        outcome = await runner.see_through()
+        outcome = await runner.wait()
         if not Path(folder.attempt(number, 1) + ".log").exists():
             assert outcome.end is End.NEVER_STARTED
             assert not (tmp_path / "ran").exists()
@@ -182,7 +182,7 @@ async def test_how_an_attempt_ended_is_found_out_once_files_can_be_opened_again(
     )
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, grace=1.0)
     assert runner.launch()
-    ending = asyncio.create_task(runner.see_through())
+    ending = asyncio.create_task(runner.wait())
     await asyncio.sleep(0)
     (tmp_path / "go").touch()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
