@@ -1,4 +1,4 @@
-"""Whether the package is fit to be given away: `python -m tests.package DIST`.
+"""Check that the package is fit to be published: `python -m tests.package DIST`.
 
 Looks into the wheel and the sdist in DIST, and installs the wheel into an environment that has nothing else.
 """

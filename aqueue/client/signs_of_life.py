@@ -1,4 +1,4 @@
-"""Who starts what is queued: servers that are up, and those that give no sign of life. `aqueue add` imports it."""
+"""Servers that start queued runs: those that are up, and those without a sign of life. `aqueue add` imports it."""
 
 from collections.abc import Iterable, Sequence
 

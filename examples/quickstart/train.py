@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 Point = tuple[float, float, int]
-"""Where it lies, and which of the moons it belongs to: 0 or 1."""
+"""Its position, and the moon it belongs to: 0 or 1."""
 
 DIVERGED = 75
 """The exit code that tells the queue to try once more."""
@@ -36,7 +36,7 @@ class Network:
         self.bias = 0.0
 
     def outputs(self, x: float, y: float) -> tuple[list[float], float]:
-        """What each unit says of a point, and how likely it belongs to moon 1."""
+        """Return the output of each unit for a point, and the probability that it belongs to moon 1."""
         said = [math.tanh(a * x + b * y + c) for a, b, c in self.units]
         total = self.bias + sum(weight * value for weight, value in zip(self.out, said, strict=True))
         return said, 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))

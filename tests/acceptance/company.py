@@ -18,7 +18,7 @@ _LONG = 1.5 * STALE_AFTER
 
 
 class Company:
-    """What happens to servers; each such thing says whether it was possible.
+    """Accidents of servers; each returns True if it was possible.
 
     Attributes:
         random: chooses to whom.
@@ -43,7 +43,7 @@ class Company:
         return self.up + self.leaving
 
     def records(self) -> list[Record]:
-        """What the servers that live say of themselves."""
+        """Return the stored rows of the servers that live."""
         pids = {server.process.pid for server in self.servers if server.process.poll() is None}
         return [record for record in self.witness.read_servers() if record.pid in pids]
 
@@ -96,6 +96,6 @@ class Company:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether all threads of a process are."""
+    """Return True if all threads of a process are."""
     stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
     return {stat.rpartition(") ")[2][0] for stat in stats} == {"T"}

@@ -11,7 +11,7 @@ from tests.acceptance.driving import Place
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and hands that on to all that it starts."""
+    """Restore Ctrl-C: what a shell starts in the background ignores it, and hands that on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -36,7 +36,7 @@ class Server:
 
     @property
     def text(self) -> str:
-        """What it has printed so far."""
+        """Return the output so far."""
         return self.output.read_text()
 
     def says(self, text: str, times: int = 1, seconds: float = 10.0) -> None:
@@ -230,7 +230,7 @@ class Place:
         return any(state in states for (state,) in found)
 
     def output(self, row: Row) -> str:
-        """What the last attempt of a run has written."""
+        """Return the output of a run's last attempt."""
         return Path(row["log"]).read_text()
 
     def appears(self, name: str, seconds: float = 10.0) -> Path:
@@ -293,7 +293,7 @@ class Place:
 
 
 def leads_session(pid: str) -> bool:
-    """Whether a process leads a session of its own."""
+    """Return True if a process leads a session of its own."""
     try:
         return 0 < int(pid) == os.getsid(int(pid))
     except (OSError, ValueError):
@@ -301,7 +301,7 @@ def leads_session(pid: str) -> bool:
 
 
 def watches(pid: int) -> bool:
-    """Whether a process waits for changes of files."""
+    """Return True if a process waits for changes of files."""
     descriptors = Path(f"/proc/{pid}/fd")
     try:
         return any(os.readlink(path) == "anon_inode:inotify" for path in descriptors.iterdir())

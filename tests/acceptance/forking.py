@@ -32,7 +32,7 @@ from typing import Final
 import aqueue
 
 _SCRIPTS: Final = ("aqueue.__main__", "aqueue.executors.local.restore", "aqueue.isolation.checkout.__main__")
-"""What runs by itself."""
+"""The code of a program that runs by itself."""
 
 _LARGEST_REQUEST: Final = 1 << 20
 _LINKERS: Final = "LD_"
@@ -79,7 +79,7 @@ class Forked:
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a process with this environment is the same if it is forked."""
+    """Return True if a process with this environment may be forked instead of started."""
     changed = {key for key, _ in environment.items() ^ os.environ.items()}
     return not any(key.startswith(_READ_AT_START) for key in changed)
 

@@ -14,7 +14,7 @@ from tests.nvml.fake import FakeCards
 from tests.waiting import eventually
 
 UNSEEN = "error {} nvmlDeviceGetComputeRunningProcesses NOT_SUPPORTED"
-"""What to say of a card whose processes cannot be seen."""
+"""The words for a card whose processes cannot be seen."""
 
 TOLD = 'echo "$CUDA_DEVICE_ORDER|$CUDA_VISIBLE_DEVICES|$NVIDIA_VISIBLE_DEVICES|$AQUEUE_GPUS"'
 """A command that writes what it is told of its cards."""
@@ -47,12 +47,12 @@ def card(index: int, **fields: object) -> str:
 
 
 def told(place: Place, name: str) -> list[str]:
-    """What the only run of that name, whose command was `TOLD`, was told of its cards."""
+    """Return what the only run of that name, whose command was `TOLD`, was told of its cards."""
     return place.output(place.rows()[name]).strip().split("|")
 
 
 def seen(place: Place) -> dict[str, Any]:
-    """What `aqueue gpus` knows."""
+    """Return the JSON of `aqueue gpus`."""
     found: dict[str, Any] = json.loads(place.run("gpus", "--json"))
     return found
 
@@ -100,7 +100,7 @@ def probes(place: Place) -> list[int]:
 
 
 class Ledger:
-    """Which run had which cards, in the order in which it happened."""
+    """Return the cards of each run, in the order in which they were given."""
 
     def __init__(self, place: Place) -> None:
         self._place = place

@@ -114,7 +114,7 @@ class ClockedPlace(Place):
         return {made.due: state for made, state in self._made() if (made.name, made.trigger) == (name, trigger)}
 
     def count(self) -> int:
-        """How many runs schedules have made so far."""
+        """Return the number of runs that schedules have made so far."""
         ((count,),) = self._query("SELECT count(*) FROM runs WHERE scheduled_for IS NOT NULL")
         return int(count)
 
@@ -123,14 +123,14 @@ class ClockedPlace(Place):
         eventually(lambda: self.count() >= count)
 
     def lateness(self, name: str) -> float:
-        """How many seconds late the newest run of a schedule was started."""
+        """Return by how many seconds the newest run of a schedule was late."""
         ((seconds,),) = self._query(
             "SELECT started_at - scheduled_for FROM runs WHERE name = ? ORDER BY id DESC LIMIT 1", name
         )
         return float(seconds)
 
     def schedules(self) -> dict[str, Row]:
-        """What `aqueue schedules` says of each."""
+        """Return the JSON of `aqueue schedules`, by name."""
         rows: list[Row] = json.loads(self.run("schedules", "--json"))
         found = {row["name"]: row for row in rows}
         assert len(found) == len(rows)

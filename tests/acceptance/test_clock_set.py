@@ -21,7 +21,7 @@ def place(tmp_path: Path) -> Iterator[ClockedPlace]:
 
 
 def took(place: ClockedPlace, name: str) -> str:
-    """What `ls` says a run took, as CSV has it: in seconds."""
+    """Return how long a run took, in seconds, from the CSV of `ls`."""
     header, *rows = (line.split(",") for line in place.run("ls", "--csv").splitlines())
     return next(row[header.index("took")] for row in rows if name in row)
 

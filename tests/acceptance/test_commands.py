@@ -1,4 +1,4 @@
-"""What all commands have in common: how they name runs, find the folder, fail, and are completed."""
+"""The common ground of all commands: naming runs, finding the folder, errors, and completion."""
 
 import json
 import os
@@ -163,7 +163,7 @@ def test_ctrl_c_is_silent_and_at_once(place: Place, arguments: list[str]) -> Non
 
 
 def complete(kind: str, place: Place, typed: str) -> list[str]:
-    """What a shell gets to offer after `aqueue …`."""
+    """Return what a shell offers after `aqueue …`."""
     words = f"aqueue {typed}"
     last = typed.rpartition(" ")[2]
     position = last if kind == "fish" else str(words.count(" "))

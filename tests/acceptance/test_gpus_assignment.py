@@ -1,4 +1,4 @@
-"""Which cards runs get, for how long, and what their commands are told of them."""
+"""The cards that runs get, for how long, and what their commands are told of them."""
 
 import json
 

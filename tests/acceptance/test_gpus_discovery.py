@@ -1,4 +1,4 @@
-"""Whatever is wrong with the driver or a card is said in a plain sentence, and stops nothing else."""
+"""A fault of the driver or of a card is reported in a plain sentence, and stops nothing else."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What others do on a card keeps our runs off it, as long as it goes on and no longer."""
+"""Processes of others on a card keep our runs off it, as long as they go on and no longer."""
 
 import os
 

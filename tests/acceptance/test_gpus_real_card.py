@@ -1,4 +1,4 @@
-"""What only a real card can show; without one these tests are skipped, and say so."""
+"""Tests that need a real card; without one they are skipped, and say so."""
 
 import json
 import subprocess

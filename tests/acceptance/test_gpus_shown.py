@@ -1,4 +1,4 @@
-"""What `gpus`, `status` and `show` say of cards and of the runs that have or want them."""
+"""The output of `gpus`, `status` and `show` about cards, and about runs that have or want them."""
 
 import json
 import os

@@ -38,7 +38,7 @@ class Project(Repository):
         return self.git("for-each-ref", "--format=%(refname)", "refs/aqueue").split()
 
     def noticed(self) -> list[str]:
-        """What is there that should not be: worktrees, locks, changes of the index and of the working tree."""
+        """Return unwanted leftovers: worktrees, locks, changes of the index and of the working tree."""
         git_dir = self.path / ".git"
         strange = [str(path) for path in git_dir.rglob("*.lock")]
         strange += self.git("worktree", "list").splitlines()[1:]

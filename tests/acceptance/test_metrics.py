@@ -1,4 +1,4 @@
-"""What runs measure, at a glance: stored, listed, compared and drawn."""
+"""Metrics of runs: stored, listed, compared and drawn."""
 
 import csv
 import io

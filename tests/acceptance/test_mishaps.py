@@ -1,4 +1,4 @@
-"""What people and their disks do to a server; it must neither die of it nor run anything twice."""
+"""Mishaps of people and disks: a server neither dies of them nor runs anything twice."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Whatever people do to queues, and whatever becomes of servers: limits and order hold, and each run runs once.
+"""Random acts of people, and deaths of servers: limits and order hold, and each run runs once.
 
 AQUEUE_CHAOS_SECONDS says for how long, and AQUEUE_CHAOS_SEED repeats the choices of an earlier time. Without them
 it takes one round, of the same choices each time.
@@ -203,7 +203,7 @@ class Queues(Company, RuleBasedStateMachine):
         return self.random.choice(["high", "low", "low"]), self.random.choice([BRIEF, PATIENT, PATIENT, PATIENT])
 
     def did(self, run: Run, *command: str) -> bool:
-        """Whether it was done to a run that was queued a moment ago; if not, it must have been started since."""
+        """Return True if it was done to a run that was queued a moment ago; else it has started since."""
         done = self.place.ask(*command)
         assert done.returncode == 0 or self.witness.read_runs()[run.id].attempt > run.attempt, done
         return done.returncode == 0

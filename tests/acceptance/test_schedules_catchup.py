@@ -1,4 +1,4 @@
-"""What was due while no server was up becomes a run, once, whatever happens."""
+"""Times that were due while no server was up get one run each, whatever happens."""
 
 import random
 import signal

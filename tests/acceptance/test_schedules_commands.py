@@ -1,4 +1,4 @@
-"""What commands say of schedules and do with them, and when a server with some may go."""
+"""Commands about schedules, and the exit of a server with schedules."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What `status` and `schedules` show when not all is well."""
+"""The output of `status` and `schedules` when not all is well."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ def place(tmp_path: Path) -> Iterator[ClockedPlace]:
 
 
 def status(place: ClockedPlace) -> str:
-    """What `status` says of schedules."""
+    """Return the lines of `status` about schedules."""
     (line,) = (line for line in place.run("status").splitlines() if "schedule" in line and "rejected" not in line)
     return line
 

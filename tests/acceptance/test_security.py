@@ -1,4 +1,4 @@
-"""Who may queue, and what must not be told: tasks run with this user's rights."""
+"""Permission to queue runs, and secrecy: tasks run with this user's rights."""
 
 import grp
 import os

@@ -62,7 +62,7 @@ def reported(servers: tuple[Server, ...], text: str) -> int:
 
 
 def peak(place: Place) -> int:
-    """How many runs there were at the same time, by the lines `+1 …` and `-1 …` that they have written."""
+    """Return the most runs at the same time, by the lines `+1 …` and `-1 …` that they have written."""
     steps = [int(line.split()[0]) for line in place.lines("count")]
     return max(sum(steps[:end]) for end in range(len(steps) + 1))
 

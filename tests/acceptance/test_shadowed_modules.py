@@ -10,7 +10,7 @@ from tests.acceptance.driving import Place
 
 NAMES = ("random", "queue", "click", "signal", "json", "yaml", "sqlite3", "shutil", "anyio", "sitecustomize")
 IMPORTED_BEFORE_ANY_MODULE = ("types", "typing", "aqueue")
-"""What `python -m` itself imports, or looks for, from the current directory."""
+"""The modules that `python -m` itself imports, or searches for, from the current directory."""
 
 
 def shadow(place: Place, names: tuple[str, ...]) -> None:

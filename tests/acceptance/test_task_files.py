@@ -16,7 +16,7 @@ pytestmark = pytest.mark.at_length
 
 
 def seconds(row: Row) -> float:
-    """How long the last attempt of a run took."""
+    """Return the duration of a run's last attempt."""
     started, finished = (datetime.fromisoformat(row[key]) for key in ("started_at", "finished_at"))
     return (finished - started).total_seconds()
 

@@ -1,4 +1,4 @@
-"""What lies in a directory that nobody has made an aqueue folder of is neither run nor moved."""
+"""Files in a directory that is no aqueue folder are neither run nor moved."""
 
 import pytest
 

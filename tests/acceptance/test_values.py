@@ -1,4 +1,4 @@
-"""What is written is what a command gets, what people are shown, and, with its type, what scripts are told."""
+"""A value in a task file reaches the command, people and, with its type, scripts as it is written."""
 
 import csv
 

@@ -20,7 +20,7 @@ NO_SERVER = "no server is running; `aqueue serve` starts one"
 
 
 def waits_for(place: Place, name: str) -> str:
-    """What the only run of that name is said to wait for, everywhere the same; empty if for nothing."""
+    """Return the reason that the only run of that name waits, everywhere the same; empty for none."""
     row = place.rows()[name]
     waiting_for = row["waiting_for"] or ""
     shown = "waiting      " + waiting_for.removeprefix("waits ")

@@ -1,4 +1,4 @@
-"""Where the kernel gives out no watch, everything goes on, once a second, and the server says so."""
+"""A server without inotify: everything goes on, once a second, and it says so."""
 
 import shutil
 import subprocess

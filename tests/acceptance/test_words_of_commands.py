@@ -1,4 +1,4 @@
-"""Which words of a command line are whose: options, the command that is queued, files, params."""
+"""The words of a command line: options, the queued command, files, params."""
 
 import shlex
 import subprocess
@@ -177,7 +177,7 @@ def test_the_usage_says_where_params_go(place: Place) -> None:
 
 
 def test_subprocesses_see_no_difference(place: Place) -> None:
-    """What is typed without dashes runs as it is typed."""
+    """Assert that a command without dashes runs as it is typed."""
     place.init()
     place.run("add", "-n", "mine", "printf", "%s|", "-n", "--", "--gpus")
     place.drain()

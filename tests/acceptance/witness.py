@@ -69,7 +69,7 @@ class Witness:
         self._check_order(in_line(before))
 
     def every_slot_is_used(self) -> bool:
-        """Whether no run waits in a configured queue that has a slot for it."""
+        """Return True if no run waits in a configured queue that has a slot for it."""
         count = Counter((run.queue, run.state) for run in self.read_runs().values())
         return all(
             count[queue, State.RUNNING] >= slots or not count[queue, State.QUEUED]
@@ -77,7 +77,7 @@ class Witness:
         )
 
     def lines(self) -> list[str]:
-        """What runs have written: `begin` or `end`, their id, their queue."""
+        """Return the lines that runs have written: `begin` or `end`, their id, their queue."""
         text = self._ledger.read_text() if self._ledger.exists() else ""
         return text.rpartition("\n")[0].splitlines()
 
@@ -97,7 +97,7 @@ class Witness:
             return store.servers.all()
 
     def is_store_locked(self) -> bool:
-        """Whether somebody is in the middle of a transaction, and stays there."""
+        """Return True if somebody is in the middle of a transaction, and stays there."""
         with closing(sqlite3.connect(self._folder.database, timeout=0.3, isolation_level=None)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""How fast aqueue is on this machine: `python -m tests.benchmarks` prints a table.
+"""The speed of aqueue on this machine: `python -m tests.benchmarks` prints a table.
 
 Machines differ and are noisy, so each figure stands beside what bare processes, or task-spooler where it is
 installed, do in the same run. Nothing passes or fails here.

@@ -1,4 +1,4 @@
-"""What every benchmark uses: folders with servers, waiting, clocks, and the table that the figures go into."""
+"""Tools for all benchmarks: folders with servers, waiting, clocks, and the table of figures."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ from aqueue.store.store import Store
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
 SCRIPT = str(Path(sysconfig.get_path("scripts"), "aqueue"))
-"""What a person types, in the environment of this Python."""
+"""The command that a person types, in the environment of this Python."""
 
 DEADLINE = 300.0
 

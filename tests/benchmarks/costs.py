@@ -1,4 +1,4 @@
-"""What aqueue costs: a server that has nothing to do, and a command."""
+"""The costs of an idle server and of a command."""
 
 import sys
 import time

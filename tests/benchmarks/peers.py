@@ -32,7 +32,7 @@ def starters(bench: Bench) -> Iterator[tuple[str, AbstractContextManager[Submit]
 
 
 def rates(bench: Bench) -> Iterator[tuple[str, float]]:
-    """How many `true` each runs in a second, two at a time, with its name."""
+    """Return the number of `true` that each runs in a second, two at a time, with its name."""
     yield "bare loop", _rate(_loop)
     yield "xargs -P2", _rate(lambda: _pipe(["xargs", "-P2", "-I{}", "true"]))
     if shutil.which("parallel"):

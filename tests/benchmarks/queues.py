@@ -72,7 +72,7 @@ def put(folder: Folder, count: int, command: str, priority: Priority = Priority.
 
 
 def rate(folder: Folder, after: int, count: int) -> float:
-    """How many of the first `count` runs after an id were over in a second."""
+    """Return how many of the first `count` runs after an id ended in a second."""
     until(lambda: folder.count("attempts", f"run > {after}") >= count)
     attempts = folder.query(f"SELECT started_at, finished_at FROM attempts WHERE run > {after}")
     began, ended = min(start for start, _ in attempts), sorted(end for _, end in attempts)[count - 1]
@@ -80,7 +80,7 @@ def rate(folder: Folder, after: int, count: int) -> float:
 
 
 def ask(folder: Folder) -> list[tuple[str, float]]:
-    """How long commands take, each as a whole."""
+    """Return the durations of whole commands."""
     queued = folder.query("SELECT name || ':' || run_id FROM runs WHERE queue = 'q1' AND state = 'queued'")
     middle = [name for (name,) in queued[len(queued) // 4 :][:TIMES]]
     asked = {

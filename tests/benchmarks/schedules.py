@@ -1,4 +1,4 @@
-"""How punctual schedules are, what a thousand of them cost a server, and how soon what was missed is queued."""
+"""The punctuality and cost of schedules, and the time until missed runs are queued."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the integration tests share: a real folder and database, and real processes that are cleared away."""
+"""The fixtures of the integration tests: a real folder and database, and real processes that are cleared away."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def plan(connection: sqlite3.Connection, folder: Folder) -> Plan:
 
 @pytest.fixture
 def parked() -> bool:
-    """Whether attempts start in parked shells; files of tests that look at both have a fixture of their own."""
+    """Have attempts start in new shells, not in parked ones; tests of both override this."""
     return False
 
 

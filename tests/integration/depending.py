@@ -170,7 +170,7 @@ class Chain:
         return int(number)
 
     def check(self) -> None:
-        """What is remembered of prerequisites agrees with the runs."""
+        """Assert that the stored prerequisites agree with the runs."""
         wrong = self._connection.execute(
             "SELECT p.id, p.unmet, count(r.id) FROM prerequisites AS p"
             " LEFT JOIN prerequisite_runs AS m ON m.prerequisites = p.id"

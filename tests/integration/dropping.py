@@ -54,12 +54,12 @@ class Taker:
 
     @property
     def names(self) -> list[str]:
-        """What the taken tasks are called."""
+        """Return the names of the taken tasks."""
         return [task.name for file in self.taken for task in tasks_of(file)]
 
     @property
     def commands(self) -> Sequence[object]:
-        """What the taken tasks run."""
+        """Return the commands of the taken tasks."""
         return [task.command for file in self.taken for task in tasks_of(file)]
 
     def _asked_for_config(self) -> Config:

@@ -10,7 +10,7 @@ from aqueue.executors import long_logs
 
 
 def taken(file: Path) -> int:
-    """How many bytes of a file are not in a hole."""
+    """Return the number of bytes of a file that are not in a hole."""
     descriptor, size, found, end = os.open(file, os.O_RDONLY), file.stat().st_size, 0, 0
     try:
         with contextlib.suppress(OSError):

@@ -67,6 +67,6 @@ def names(news: Sequence[ScheduleFile]) -> list[tuple[str, list[str]]]:
 
 
 def rejected(folder: Folder) -> dict[str, str]:
-    """What is in `rejected/`, by its path in there."""
+    """Return the contents of the files in `rejected/`, by their paths in it."""
     root = folder.rejected
     return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}

@@ -27,7 +27,7 @@ DISABLED = Limits(jobs=1000, disabled_by="aqueue.yaml")
 
 
 def at(minutes: float) -> float:
-    """That many minutes after the test began."""
+    """Return the time so many minutes after the test began."""
     return BEGIN + 60.0 * minutes
 
 

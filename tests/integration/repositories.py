@@ -71,7 +71,7 @@ class Repository:
         return snapshot
 
     def files_of(self, commit: str) -> dict[str, str]:
-        """What a commit has, by its path."""
+        """Return the contents of a commit's files, by path."""
         names = self.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0")[:-1]
         return {name: self.git("cat-file", "blob", f"{commit}:{name}") for name in names}
 
@@ -131,11 +131,11 @@ class Attempt:
 
     @property
     def making(self) -> list[str]:
-        """What makes the checkout."""
+        """Return the command that makes the checkout."""
         return [*PROGRAM, "make", str(self.path)]
 
     def finishing(self, exit_code: int) -> list[str]:
-        """What clears the checkout away after a command with that exit code."""
+        """Return the command that removes the checkout after a command with this exit code."""
         return [*PROGRAM, "finish", str(self.path), str(exit_code)]
 
     def make(self) -> None:

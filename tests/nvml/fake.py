@@ -64,7 +64,7 @@ class FakeCards:
         self.say(*left)
 
     def calls(self) -> list[str]:
-        """What was called so far, each as `PID FUNCTION` or `PID FUNCTION CARD`."""
+        """Return the calls so far, each as `PID FUNCTION` or `PID FUNCTION CARD`."""
         return self._calls.read_text().splitlines() if self._calls.exists() else []
 
     @staticmethod

@@ -177,7 +177,7 @@ class QueuesWorld(World):
         self.leaving.add(server)
 
     def _can_go_on(self, run: Run) -> bool:
-        """Whether something happens to a run without a person."""
+        """Return True if something happens to a run without a person."""
         configured = self.configured.get(run.queue)
         is_paused = run.queue in self.paused or (configured is not None and configured.paused)
         is_startable = not is_paused and self.disabled_by is None
@@ -234,7 +234,7 @@ class QueuesWorld(World):
         self.beliefs += [(server, run) for run in given]
 
     def _next_in_line(self, server: str) -> list[Run]:
-        """Which runs a server is to get, said in the plainest way."""
+        """Return the runs that a server is to get, computed in the plainest way."""
         everywhere = Counter(run.queue for run in self.running())
         jobs = sum(run.server == server and run.queue not in self.configured for run in self.running())
         runs: list[Run] = []

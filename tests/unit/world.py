@@ -100,7 +100,7 @@ class World:
         return found
 
     def possible(self) -> list[str]:
-        """What can happen now; what is said more than once is likelier."""
+        """Return the possible acts; one that is listed more than once is likelier."""
         happenings = ["time_passes", "runs_are_forgotten"]
         if len(self.runs()) < 8:
             happenings += ["tasks_are_queued"] * 4

@@ -48,7 +48,7 @@ class Scene:
         self._patch = patch
 
     def both(self, arguments: list[str], before: Callable[[Folder], object] = nothing) -> tuple[Done, bool]:
-        """What came of it, the same either way, and whether it went the quick way."""
+        """The result of an `add`, the same either way, and whether it went the quick way."""
         quickly: list[int | None] = []
 
         def quick_first() -> int:

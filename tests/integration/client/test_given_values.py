@@ -1,4 +1,4 @@
-"""What a program gives to a client is checked before anything is written, by the rules of a task file."""
+"""A client checks what it is given before it writes anything, by the rules of a task file."""
 
 from pathlib import Path
 from typing import Any

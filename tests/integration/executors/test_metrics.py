@@ -1,4 +1,4 @@
-"""What an attempt measured, from the files that it leaves."""
+"""The metrics of an attempt, read from the files that it leaves."""
 
 import os
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Which servers are up: as the kernel knows it, not as they say."""
+"""Servers that are up, as the kernel knows it, not as they say."""
 
 import fcntl
 import os

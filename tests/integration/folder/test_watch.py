@@ -296,7 +296,7 @@ def links():
 
 
 def printed(folder: Folder, script: str, *, prefix: Sequence[str] = _IN_NAMESPACE) -> list[str]:
-    """What a script prints that may set the limits of inotify."""
+    """Return the output of a script that may set the limits of inotify."""
     if prefix is _IN_NAMESPACE and (
         not shutil.which("unshare")
         or subprocess.run(

@@ -1,4 +1,4 @@
-"""What links in the folder lead to is watched, too: the configuration, and schedule files."""
+"""Targets of links in the folder are watched, too: the configuration, and schedule files."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.integration.folder.hints import SECONDS, hints_about, is_everything, 
 
 @pytest.fixture
 def target(folder: Folder) -> Path:
-    """What the configuration is a link to, over another link."""
+    """The file that the configuration links to, over another link."""
     path = folder.parent / "v1" / "real.yaml"
     path.parent.mkdir()
     path.write_text("jobs: 1\n")

@@ -1,4 +1,4 @@
-"""How good files come in: half-written, in pieces, by rename, in place, many at once; each is taken once."""
+"""Good files, half-written, in pieces, by rename, in place, many at once: each is taken once."""
 
 import os
 import time

@@ -19,7 +19,7 @@ BAD = "comand: 'true'\n"
 
 
 def error_of(folder: Folder, taker: Taker, name: str) -> str:
-    """What is said of a file that was dropped as `name`, once it is rejected; others are taken as ever."""
+    """Return the error of a file dropped as `name`, once it is rejected; others are taken as ever."""
     (folder.path / "good.yaml").write_text(GOOD)
     taker.settle()
     assert taker.names == ["good"]

@@ -24,7 +24,7 @@ def target(folder: Folder) -> Path:
 
 
 def error_of(folder: Folder, taker: Taker) -> str:
-    """What is said of `x.yaml`, which is rejected."""
+    """Return the error of `x.yaml`, which is rejected."""
     taker.settle()
     assert taker.taken == []
     assert not os.path.lexists(folder.path / "x.yaml")

@@ -1,4 +1,4 @@
-"""What a crash between two steps of accepting leaves behind, and what the next server makes of it."""
+"""Recovery by the next server after a crash between any two steps of accepting a file."""
 
 import os
 import sqlite3

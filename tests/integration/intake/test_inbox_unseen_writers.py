@@ -1,4 +1,4 @@
-"""Where others may write to a file unseen, it is taken once it has been quiet."""
+"""A file that others may write to unseen is taken once it has been quiet."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What is written to a file just when it is taken is taken, too; a run keeps what it was made of."""
+"""Text written to a file while it is taken is taken, too; a run keeps what it was made of."""
 
 import fcntl
 import os

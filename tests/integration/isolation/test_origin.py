@@ -1,4 +1,4 @@
-"""Which directory of the user's a checkout stands for."""
+"""The user's directory that a checkout stands for."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whether there is room for a run to be started, as far as that shows only when one is."""
+"""Headroom that shows only when a run is started."""
 
 import math
 

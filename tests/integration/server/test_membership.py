@@ -1,4 +1,4 @@
-"""Who else serves a folder, as one of its servers finds out."""
+"""A server learns of the other servers of its folder."""
 
 import math
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ class Machine(Book):
         return self.store.claims.claim(server, known, self.now, GpuView(self.look()) if view is None else view)
 
     def given(self, server: str = "me", **limits: Any) -> dict[int, list[str]]:
-        """What each run that starts now is given."""
+        """Return the GPUs of each run that starts now."""
         return {run.id: labels(run) for run in self.take(server, **limits).runs}
 
     def end(self, run: Run | int, end: End = End.EXITED, code: int | None = 0, server: str = "me") -> Run:

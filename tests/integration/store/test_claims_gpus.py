@@ -1,4 +1,4 @@
-"""Which GPUs a claim gives to which runs, by queues, servers and limits."""
+"""The GPUs that a claim gives to runs, by queues, servers and limits."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""Whatever servers, people and strangers do: no slot is given twice, and whoever can have cards gets them."""
+"""Random acts of servers, people and strangers: no slot is given twice, and a run that can have GPUs gets them."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What a claim makes of a reading of the GPUs: a fresh one, a stale one, or none."""
+"""Claims with a fresh, a stale, or no reading of the GPUs."""
 
 from aqueue.model.claim import NO_VIEW, ClaimResult, GpuView
 from aqueue.model.gpu import GpuReading

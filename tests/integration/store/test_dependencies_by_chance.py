@@ -1,4 +1,4 @@
-"""Whatever comes after what, and whatever people and servers do: nothing starts too early, nothing waits for ever.
+"""Random prerequisites, and random acts of people and servers: nothing starts too early, nothing waits for ever.
 
 Beside the store a plain model is kept of the same runs. Where the store counts, it looks at all of them.
 """
@@ -46,7 +46,7 @@ class Node:
         self.had_ended = ""
 
     def is_open(self, known: Collection["Node"]) -> bool:
-        """Whether all that it comes after is over; what was forgotten is."""
+        """Return True if all prerequisites of a run have ended or were forgotten."""
         return all(one.state in OVER for one in self.before if one in known)
 
     def is_doomed(self, known: Collection["Node"]) -> bool:
@@ -84,7 +84,7 @@ class Model:
                 self.wait_again_for([node])
 
     def can_be_retried(self, names: Collection[str]) -> bool:
-        """Whether all can, if those come first that the others come after."""
+        """Return True if all can be retried, prerequisites first."""
         good = {*names}
         while True:
             still = {name for name in good if not self._is_blocked(self.nodes[name], good)}
@@ -103,7 +103,7 @@ class Model:
         )
 
     def _returns(self, node: Node, again: Collection[Node]) -> bool:
-        """Whether it waits again if those are retried."""
+        """Return True if a run waits again once those are retried."""
         before = [one for one in node.before if one in self.known]
         queued = [one for one in before if one in again or self._returns(one, again)]
         bad = {one for one in before if one.state in ("failed", "aborted")}

@@ -1,4 +1,4 @@
-"""What people do to runs that come after others, and to those that they come after."""
+"""Cancels, holds and retries of runs with prerequisites, and of the prerequisites."""
 
 import sqlite3
 

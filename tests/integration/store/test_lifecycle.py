@@ -1,4 +1,4 @@
-"""What happens to a run in the store under a server: it comes in, is claimed, ends, or is adopted."""
+"""The life of a run in the store: it comes in, is claimed, ends, or is adopted."""
 
 import sqlite3
 import threading

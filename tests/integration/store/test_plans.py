@@ -35,7 +35,7 @@ def run_of(store: Store, id_: int) -> Run:
 
 
 def plans(connection: sqlite3.Connection, statements: Sequence[str]) -> set[tuple[str, str]]:
-    """What SQLite does for each of them, step by step."""
+    """Return the query plan of each statement, step by step."""
     return {
         (statement, row[3])
         for statement in statements

@@ -1,4 +1,4 @@
-"""What people ask the store, and what it forgets."""
+"""Queries of the store by people, and pruning."""
 
 import sqlite3
 from typing import Any

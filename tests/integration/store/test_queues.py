@@ -1,4 +1,4 @@
-"""What the store gives out of queues that are configured, paused or served alone, and what is taken off them."""
+"""Claims from queues that are configured, paused or served alone, and removals from them."""
 
 import sqlite3
 import threading

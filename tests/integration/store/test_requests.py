@@ -1,4 +1,4 @@
-"""What people do to runs: name them, cancel, hold, release and retry them."""
+"""Requests about runs: naming, cancelling, holding, releasing and retrying them."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Whatever clocks, servers, files and people do: each due time has its run, once, and no other time has one."""
+"""Random acts of clocks, servers, files and people: each due time has one run, and no other time has any."""
 
 import math
 
@@ -24,7 +24,7 @@ LIVE = 1.0
 
 
 class Known(msgspec.Struct):
-    """What there is to be known of a schedule; all times are minutes.
+    """The model of a schedule; all times are in minutes.
 
     Attributes:
         step: it is due whenever the minutes can be divided by that; None once it has ended.
@@ -53,7 +53,7 @@ class Known(msgspec.Struct):
         self.pending = (self.pending[0] if self.pending else max(self.handled, self.since), now)
 
     def due(self, after: float, until: float) -> set[float]:
-        """What is due after a moment, up to and with another."""
+        """Return the due times after a moment, up to and including another."""
         assert self.step is not None
         first = int(after // self.step) + 1
         return {float(number * self.step) for number in range(first, int(until // self.step) + 1)}
@@ -179,7 +179,7 @@ class Times(RuleBasedStateMachine):
             pass
 
     def decide(self, name: str) -> None:
-        """What was missed is made up for by what is in force."""
+        """Make up for missed times with the versions in force."""
         known = self.known[name]
         if known.pending is None or self.limits is None or known.is_paused:
             return

@@ -1,4 +1,4 @@
-"""What schedules have missed: which times are made up for, each exactly once, and how they stand in line."""
+"""Missed times of schedules: some are made up for, each exactly once, and in order."""
 
 import random
 from collections.abc import Iterator

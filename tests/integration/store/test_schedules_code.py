@@ -1,4 +1,4 @@
-"""What is due and isolated: no run of it is made before its code is kept, and then each is made once."""
+"""Due schedules with isolation: no run is made before its code is kept, and then each is made once."""
 
 from typing import Any
 

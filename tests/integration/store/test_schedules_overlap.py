@@ -1,4 +1,4 @@
-"""What becomes of a due time while earlier runs of its schedule are not over."""
+"""Due times while earlier runs of their schedule go on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a schedule submits: sweeps, and runs that come after others, as a file that is dropped at each due time."""
+"""The submissions of a schedule: sweeps and prerequisites, as a file that is dropped at each due time has them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the store knows of servers: who is up, what others ask of them, and who takes over from whom."""
+"""The stored servers: those that are up, requests to them, and takeovers."""
 
 import sqlite3
 

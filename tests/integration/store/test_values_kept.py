@@ -1,4 +1,4 @@
-"""How a value is written survives the store and a retry, and is what a real command gets."""
+"""The spelling of a value survives the store and a retry, and reaches a real command."""
 
 import os
 import sqlite3
@@ -22,7 +22,7 @@ NAMED = {f"P{index}": text for index, text in enumerate(SPELLINGS) if text not i
 
 
 async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
-    """What the command sees of the one run that is queued, or queued again."""
+    """Return what the command of the only queued run sees."""
     (run,) = book.claim()
     runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 5.0)
     assert runner.launch()

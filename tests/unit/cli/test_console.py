@@ -1,4 +1,4 @@
-"""What a server prints of what happens."""
+"""The lines that a server prints about events."""
 
 import sys
 import time

@@ -45,7 +45,7 @@ class Terminal(io.StringIO):
 
 
 def on_terminal(columns: int, patch: pytest.MonkeyPatch, show: Callable[[], object]) -> str:
-    """What a terminal of so many columns is sent."""
+    """Return the output for a terminal of so many columns."""
     with patch.context() as context:
         context.setattr(sys, "stdout", terminal := Terminal())
         context.setenv("TERM", "xterm-256color")

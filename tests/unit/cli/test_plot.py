@@ -42,7 +42,7 @@ def texts(svg: str) -> list[str]:
 
 
 def lines(svg: str) -> list[int]:
-    """How many points each of the lines through medians goes through."""
+    """Return the number of points of each line through medians."""
     found = re.findall(r'<path d="([^"]*)"[^>]*stroke: #0072b2; stroke-width: 1.6', svg)
     return [len(path.split("L")) for path in found]
 

@@ -1,4 +1,4 @@
-"""What is given behind `--` reaches a task, or is refused with what was probably meant."""
+"""Params behind `--` reach a task, or are refused with the nearest name."""
 
 import pytest
 

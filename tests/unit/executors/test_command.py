@@ -16,12 +16,12 @@ FOLDER = Folder(Path("/srv/queue"))
 
 
 def seen_by(task: Task, base: dict[str, str] | None = None, **changes: Any) -> dict[str, str]:
-    """What the command of a first attempt sees."""
+    """Return the environment of the command of a first attempt."""
     return environment(a_run(task, id=42, **changes), base or {}, FOLDER, "/work")
 
 
 def words_of(task: Task, base: dict[str, str] | None = None, **changes: Any) -> list[str]:
-    """What is started as the first attempt."""
+    """Return the command that is started as the first attempt."""
     return arguments(task, seen_by(task, base, **changes))
 
 

@@ -1,4 +1,4 @@
-"""How much of an output is searched for metrics, and that this makes no difference to what is found."""
+"""The part of an output that is searched for metrics: all of them are found."""
 
 import re
 from itertools import cycle, islice

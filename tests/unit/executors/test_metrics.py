@@ -1,4 +1,4 @@
-"""What counts as a metric, in a metrics.json and in an output."""
+"""Values that count as metrics, in a metrics.json and in an output."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which file system a device number is, and whether everybody who writes to it can be seen."""
+"""The file system of a device number: on some, not all writers can be seen."""
 
 import pytest
 

@@ -55,7 +55,7 @@ def mistyped(text: str, chance: random.Random) -> str:
 
 
 def complaint(text: str) -> str:
-    """What is said of a text, as a task file and as a configuration."""
+    """Return the errors of a text, as a task file and as a configuration."""
     said = ""
     for parse in (lambda: task_file.parse(text, "f", DEFAULTS), lambda: config_file.parse(text.encode(), "f")):
         try:

@@ -1,4 +1,4 @@
-"""What task files say of GPUs."""
+"""Task files with keys about GPUs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever servers, people and crashes do in whatever order: what must hold of runs holds."""
+"""Random acts of servers, people and crashes: the invariants of runs hold."""
 
 from collections import Counter
 

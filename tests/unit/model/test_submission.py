@@ -1,4 +1,4 @@
-"""What is requested together: the tasks of a request, and which of its runs a name means."""
+"""Submissions of several tasks, and the runs that a name means among them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever the sweep: how many combinations there are, in what order, which are left out and which are added."""
+"""Random sweeps: the number and order of combinations, those left out and those added."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Which GPUs a run is given, and in which order those that are free are used."""
+"""The GPUs that a run is given, and the order in which free ones are used."""
 
 from collections.abc import Sequence
 

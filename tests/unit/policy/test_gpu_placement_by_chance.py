@@ -1,4 +1,4 @@
-"""Whatever the machine and whoever asks: what a board gives away may be given, and nobody waits for ever."""
+"""Random machines and requests: only free GPUs are given, and nobody waits for ever."""
 
 import itertools
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ Asked = tuple[GpuRequest, list[GpuId] | None]
 
 @st.composite
 def questions(draw: st.DrawFn, machine: Machine) -> list[Asked]:
-    """What runs ask for, one after another, each with the cards that its queue may use."""
+    """Return requests of runs, one after another, each with the cards that its queue may use."""
     cards, asked = machine.cards, []
     masks = st.integers(1, (1 << len(cards)) - 1)
     for count, memory, has_ids, is_confined in draw(st.lists(QUESTIONS, min_size=1, max_size=8)):
@@ -126,7 +126,7 @@ SCENES = machines().flatmap(lambda machine: st.builds(Scene, st.just(machine), q
 
 
 def may_have(machine: Machine, asked: Asked, card: Gpu, taken: Sequence[Lease]) -> bool:
-    """Whether a run may have a slot of the card beside these, said in the plainest way."""
+    """Return True if a run may have a slot of the card beside these, computed in the plainest way."""
     gpu_request, confined_to = asked
     for ids in [*machine.owns, gpu_request.ids or None, confined_to]:
         if ids is not None and not any(id_ in (card.label, card.index, card.key) for id_ in ids):

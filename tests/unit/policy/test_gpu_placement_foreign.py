@@ -85,7 +85,7 @@ def test_a_card_is_used_again_once_it_is_free_again() -> None:
 
 
 def looked_at(times: int, *, leases: Sequence[Lease] = (), ignore: int = 500 << 20, **changes: Any) -> GpuReading:
-    """What comes of as many looks in a row at a card whose processes cannot be seen."""
+    """Return the results of several readings in a row of a card whose processes cannot be seen."""
     last: GpuReading | None = None
     for number in range(times):
         look = GpuReading(

@@ -1,4 +1,4 @@
-"""Which GPUs there are, and the words for those that are lacking."""
+"""The GPUs that there are, and the words for those that are lacking."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What waits where queues are disabled: runs that are started all the same, and all others."""
+"""Disabled queues: some runs start all the same, all others wait."""
 
 from typing import Any
 

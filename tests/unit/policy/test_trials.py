@@ -1,4 +1,4 @@
-"""How many runs may go on after one could not be started."""
+"""The number of runs that may go on after one could not be started."""
 
 import math
 

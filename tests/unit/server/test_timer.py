@@ -1,4 +1,4 @@
-"""What is due at some time."""
+"""The timer: it wakes for what is due, and for nothing else."""
 
 import math
 from collections.abc import Callable

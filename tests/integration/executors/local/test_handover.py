@@ -1,4 +1,4 @@
-"""What a command is given reaches it whole, and neither breaks the shell around it nor changes what that does."""
+"""Arguments and variables reach a command whole, and do not affect the shell around it."""
 
 import os
 import shutil

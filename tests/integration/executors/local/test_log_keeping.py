@@ -1,4 +1,4 @@
-"""What becomes of a log that has a limit: while its run goes on, at its end, and under the next server."""
+"""A log with a limit: during its run, at its end, and under the next server."""
 
 import asyncio
 import ctypes

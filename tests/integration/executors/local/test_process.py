@@ -1,4 +1,4 @@
-"""How a command is run: its directory, environment, output, exit code, signals and open files."""
+"""The process of a command: its directory, environment, output, exit code, signals and open files."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What has lost its wrapper is ended before its attempt counts as lost, whatever it has shed of its marks."""
+"""Processes without their wrapper are ended before their attempt counts as lost, even with some marks shed."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a runner makes of an attempt of a server that is gone: never started, alive, over, or lost."""
+"""A runner adopts an attempt of a server that is gone: never started, alive, over, or lost."""
 
 import asyncio
 import os

@@ -27,7 +27,7 @@ def add_filter(repository: Repository, command: str) -> None:
 
 
 def on_small_disk(mounted: Path, command: list[str], code: int) -> list[str]:
-    """What a command prints for which there is a disk of one MiB, followed by what is on it then."""
+    """Return the output of a command on a disk of one MiB, followed by a list of the files on it."""
     if not shutil.which("unshare"):
         pytest.skip("there is no unshare to mount a small disk with")
     script = 'disk=$1; shift; mount -t tmpfs -o size=1m none "$disk" && echo mounted && "$@"; code=$?; ls "$disk"'
@@ -41,7 +41,7 @@ def on_small_disk(mounted: Path, command: list[str], code: int) -> list[str]:
 
 
 def without_privileges() -> list[str]:
-    """What a command begins with that is not to get past the modes of files, even if this is root."""
+    """Return the start of a command that obeys the modes of files, even as root."""
     if os.geteuid():
         return []
     if not shutil.which("setpriv"):

@@ -30,7 +30,7 @@ def test_without_a_plan_nothing_is_done(attempt: Attempt) -> None:
 
 @pytest.fixture
 def stuck(repository: Repository, run_dir: Path) -> Iterator[tuple[Attempt, subprocess.Popen[bytes]]]:
-    """What has begun to make a checkout, and got stuck in the middle of it."""
+    """A process that is stuck in the middle of making a checkout."""
     add_filter(repository, f"touch '{run_dir}/stuck'; exec sleep 300")
     attempt = Attempt(run_dir, repository.path, repository.take())
     with subprocess.Popen(attempt.making, stdout=subprocess.PIPE, start_new_session=True) as process:

@@ -1,4 +1,4 @@
-"""What is said of a program that could not be started."""
+"""The errors of programs that could not be started."""
 
 from pathlib import Path
 
