@@ -8,6 +8,7 @@ import msgspec
 
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State
+from aqueue.policy import error_lines
 from aqueue.units import spell
 
 MAX_LOSSES: Final = 3
@@ -37,6 +38,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _STOPPING = (signal.SIGTERM, signal.SIGKILL)
+_FAULTS: Final = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP)
+"""The signals that a process causes itself, often after it has printed why."""
 
 
 def judge(outcome: Outcome) -> Verdict:
@@ -63,7 +66,7 @@ def explain(outcome: Outcome, log_tail: str = "") -> str:
 
     Args:
         outcome: the outcome of an attempt that exited, timed out or failed to start.
-        log_tail: the end of its output, in which shells report a command not found.
+        log_tail: the end of its output.
     """
     if outcome.end is End.TIMED_OUT:
         return f"timed out after {spell(outcome.run.task.timeout or 0)}"
@@ -71,9 +74,12 @@ def explain(outcome: Outcome, log_tail: str = "") -> str:
         return outcome.why
     if outcome.exit_code == 127 and (found := _NOT_FOUND.findall(log_tail)):
         return f"command not found: {found[-1].strip()}"
+    found_line = error_lines.find(error_lines.lines_of(log_tail))
     if outcome.signal is not None:
-        return f"killed by {signal.Signals(outcome.signal).name}"
-    return f"exit code {outcome.exit_code}"
+        killed = f"killed by {signal.Signals(outcome.signal).name}"
+        is_told = found_line is not None and found_line.is_error and outcome.signal in _FAULTS
+        return f"{killed}: {found_line.text}" if found_line is not None and is_told else killed
+    return f"exit code {outcome.exit_code}" + (f": {found_line.text}" if found_line else "")
 
 
 def _failed(outcome: Outcome) -> Verdict:

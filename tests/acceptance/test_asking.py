@@ -125,7 +125,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     told = [
         (attempt["number"], attempt["exit_code"], attempt["signal"], attempt["reason"]) for attempt in attempts
     ]
-    assert told == [(1, 2, None, "exit code 2"), (2, 1, None, "exit code 1"), (3, 0, None, None)]
+    assert told == [(1, 2, None, "exit code 2: 1"), (2, 1, None, "exit code 1: 2"), (3, 0, None, None)]
     words = place.show("2")
     assert (words["command"], words["working_dir"]) == (["sh", "-c", "kill -TERM $$"], "/")
     (attempt,) = words["attempts"]

@@ -37,7 +37,7 @@ def test_a_run_lives_on_and_the_next_server_adopts_it(place: Place) -> None:
     assert (row["state"], row["pid"], row["attempt"]) == ("running", pid, 1)
     place.path("go").touch()
     row = place.becomes("long", "failed")
-    assert (row["exit_code"], row["reason"], row["attempt"]) == (3, "exit code 3", 1)
+    assert (row["exit_code"], row["reason"], row["attempt"]) == (3, "exit code 3: two", 1)
     assert place.output(row) == "one\ntwo\n"
     assert place.lines("ledger") == ["begun"]
 

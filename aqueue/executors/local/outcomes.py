@@ -24,6 +24,9 @@ from aqueue.policy.retry import explain
 NO_PROCESS_ERRORS: Final = (errno.EAGAIN, *EXHAUSTED)
 """The errors for a temporary lack of processes, open files or memory."""
 
+_SHELL_ERROR: Final = 2000
+"""The number of characters at the end of an output among which an error message of the shell is expected."""
+
 _LOST_RESTARTED: Final = "the machine was restarted"
 _LOST_KILLED: Final = "its process was killed while no server was running"
 _LOST_GARBLED: Final = "{}.pid, which holds its exit code, was changed"
@@ -49,9 +52,8 @@ class Outcomes:
         outcome = Outcome(run=self._run, end=end, at=self._clock.now(), exit_code=code, why=why)
         if end is End.EXITED and code:
             tail = program_errors.tail(self._folder.log(self._run.id, self._run.attempt))
-            found = self._not_started(code, tail)
-            otherwise = explain(outcome, tail) if code in program_errors.NOT_STARTED else ""
-            return msgspec.structs.replace(outcome, why=found or otherwise)
+            found = self._not_started(code, tail[-_SHELL_ERROR:])
+            return msgspec.structs.replace(outcome, why=found or explain(outcome, tail))
         return outcome
 
     def of_failed_launch(self, error: OSError) -> Outcome:

@@ -30,16 +30,17 @@ _COMPLAINT: Final = re.compile(
 _WRONG_OPTION: Final = re.compile(
     r"(?:illegal|invalid|unknown|unrecognized) option|cannot open \r|\r: No such file", re.IGNORECASE
 )
+_TAIL: Final = 1 << 13
 _QUOTES: Final = "'\u2018\u2019`\""
 _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
 
 
 def tail(log: Path) -> str:
-    """Return the end of an output, where an error message of the shell would be; empty if there is no output."""
+    """Return the end of an output, where error messages would be; empty if there is no output."""
     try:
         with open(log, "rb", opener=no_links.opener) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             return file.read().decode(errors="replace")
     except OSError:
         return ""

@@ -164,11 +164,33 @@ def test_a_command_that_the_shell_did_not_find_is_named(log: str) -> None:
 
 
 def test_a_command_that_says_not_found_with_another_exit_code_is_believed_by_its_exit_code() -> None:
-    assert explain(Outcome(run=a_run(), end=End.EXITED, at=0.0, exit_code=1), "x: not found") == "exit code 1"
+    outcome = Outcome(run=a_run(), end=End.EXITED, at=0.0, exit_code=1)
+    assert explain(outcome, "x: not found") == "exit code 1: x: not found"
 
 
 def test_exit_code_127_without_a_word_of_the_shell_is_told_as_it_is() -> None:
-    assert explain(Outcome(run=a_run(), end=End.EXITED, at=0.0, exit_code=127), "bye") == "exit code 127"
+    assert explain(Outcome(run=a_run(), end=End.EXITED, at=0.0, exit_code=127)) == "exit code 127"
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "words"),
+    [
+        (
+            1,
+            "epoch 3\nTraceback (most recent call last):\n  File …\nValueError: bad\n",
+            "exit code 1: ValueError: bad",
+        ),
+        (3, "epoch 3\n", "exit code 3: epoch 3"),
+        (134, "terminate called\n  what():  no such file\n", "killed by SIGABRT: what():  no such file"),
+        (139, "epoch 3\n", "killed by SIGSEGV"),
+        (137, "error: could not be cached\n", "killed by SIGKILL"),
+    ],
+)
+def test_the_reason_of_a_failure_has_the_line_of_the_output_that_tells_why(
+    code: int, log: str, words: str
+) -> None:
+    outcome = Outcome(run=a_run(), end=End.EXITED, at=0.0, exit_code=code)
+    assert explain(outcome, log) == words
 
 
 def test_a_better_explanation_that_is_known_already_is_kept() -> None:

@@ -73,7 +73,7 @@ async def test_a_script_that_finds_an_option_wrong_itself_is_left_alone(
     write: Write, why: Why, first: str
 ) -> None:
     write("run.sh", f"{first}echo invalid option; exit 2\n")
-    assert await why(("./run.sh", "x")) == ""
+    assert await why(("./run.sh", "x")) == "exit code 2: invalid option"
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
