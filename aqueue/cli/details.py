@@ -11,7 +11,8 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
-from aqueue.client import views
+from aqueue.client import details
+from aqueue.client.views.runs import details_as_json
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Run
 from aqueue.model.values import Value, plain_text
@@ -28,9 +29,9 @@ _MAX_NAMED = 5
 def show(directory: str | None, run: str, as_json: bool) -> None:
     """Show the details of a run."""
     folder = find_folder(directory)
-    seen = views.show(folder, run, print_warning)
+    seen = details.details_of(folder, run, print_warning)
     if as_json:
-        tables.print_json(seen.as_json())
+        tables.print_json(details_as_json(seen))
         return
     found, attempts, wait, after = seen.run, seen.attempts, seen.wait, seen.after
     command = found.task.command
@@ -51,11 +52,11 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "due": tables.local(found.scheduled_for),
         "asks for": described(found.task.gpu_request) if found.task.gpu_request else "",
         "gpus": _labels(found.gpus),
-        "pid": views.pid(found, folder),
+        "pid": details.pid(found, folder),
         "created": tables.local(found.created_at),
         "started": tables.local(found.started_at),
         "finished": tables.local(found.finished_at),
-        "log": views.log(found, folder),
+        "log": details.log(found, folder),
         "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
         "metrics": _pairs(found.metrics),
     }
@@ -69,7 +70,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         where = f"  on {listed_gpus(gpu.label for gpu in attempt.gpus)}" if attempt.gpus else ""
         say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
     for attempt in attempts:
-        if path := views.checkout(found, attempt.number, folder):
+        if path := details.checkout(found, attempt.number, folder):
             say(path, head=click.style("checkout     ", bold=True))
 
 

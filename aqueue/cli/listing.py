@@ -14,10 +14,11 @@ from aqueue.cli.options import COUNT, F, directory_option
 from aqueue.cli.output import say, spooled_output
 from aqueue.cli.plain_table import Table
 from aqueue.client import columns as tabulating
-from aqueue.client.listing import Chosen, ids_of, slices_as_json
+from aqueue.client.listing import Chosen, ids_of
 from aqueue.client.prospects import unseen
 from aqueue.client.session import config_or_default, present, reading
 from aqueue.client.untaken import untaken
+from aqueue.client.views.runs import slices_as_json
 from aqueue.client.wait_reasons import Waits, waits
 from aqueue.folder import rejected
 from aqueue.folder.layout import Folder
@@ -121,8 +122,7 @@ def _print_as_json(folder: Folder, chosen: Chosen, key: str | None, limit: int |
     """Print the runs as JSON, however many there are."""
     with spooled_output() as put, reading(folder) as store:
         ids = ids_of(store, chosen, key, limit)
-        slices = slices_as_json(store, folder, ids, print_warning)
-        for piece in tables.json_of_slices(slices):
+        for piece in tables.json_of_slices(slices_as_json(store, folder, ids, print_warning)):
             put(piece)
 
 

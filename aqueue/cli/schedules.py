@@ -9,9 +9,11 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
-from aqueue.client import schedule_views
+from aqueue.client import due_times
+from aqueue.client.schedules import all_schedules
 from aqueue.client.session import config_or_default, now, reading
 from aqueue.client.untaken import Kind, untaken
+from aqueue.client.views.schedules import schedules_as_json
 from aqueue.folder.rejected import IN_FORCE
 from aqueue.model.run import Run
 from aqueue.model.schedule import Overlap, StoredSchedule
@@ -25,13 +27,13 @@ def schedules(directory: str | None, as_json: bool) -> None:
     """Show schedules and when they are due."""
     folder = find_folder(directory)
     with reading(folder) as store:
-        if as_json:
-            tables.print_json(schedule_views.all_as_json(store))
-            return
-        found = [(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
+        found = all_schedules(store)
         refused = [one for one in untaken(store, folder, config_or_default(folder)) if one.kind is Kind.REFUSED]
+    if as_json:
+        tables.print_json(schedules_as_json(found))
+        return
     for stored, last in found:
-        say(f"  {schedule_views.in_words(stored.schedule)}", head=click.style(stored.name, bold=True))
+        say(f"  {due_times.in_words(stored.schedule)}", head=click.style(stored.name, bold=True))
         for label, text in _facts(stored, last):
             say(f"  {label:<8} {text}")
     told = {stored.file for stored, _ in found if stored.error is not None}
@@ -53,7 +55,7 @@ def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]
         never = "once a server is running" if is_due else "never again"
         yield (
             "next",
-            ", ".join(schedule_views.at_home(schedule, due) for due in schedule_views.upcoming(stored)) or never,
+            ", ".join(due_times.at_home(schedule, due) for due in due_times.upcoming(stored)) or never,
         )
     if last is not None:
         why = f": {last.reason}" if last.reason else ""

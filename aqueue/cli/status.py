@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -15,7 +14,8 @@ from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.cli.plain_table import Table
 from aqueue.client.session import now
-from aqueue.client.status import take_status
+from aqueue.client.status import QueueState, take_status
+from aqueue.client.views.status import status_as_json
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
@@ -34,9 +34,9 @@ def status(directory: str | None, as_json: bool) -> None:
     from aqueue.cli.gpus import one_line
 
     folder = find_folder(directory)
-    seen = take_status(folder, print_warning, with_schedules=as_json)
+    seen = take_status(folder, print_warning)
     if as_json:
-        tables.print_json(seen.as_json())
+        tables.print_json(status_as_json(seen))
         return
     for server, hindrance in seen.servers:
         say(_described(server, seen.config.stale_after, seen.moment, hindrance))
@@ -49,7 +49,7 @@ def status(directory: str | None, as_json: bool) -> None:
     for line in untaken_files.in_full(folder, seen.not_taken, *seen.rejected):
         say(line)
     if seen.schedules:
-        say(_next_schedule(seen.schedules))
+        say(_next_schedule([state.stored for state in seen.schedules]))
     for gpu in seen.gpus:
         say(one_line(gpu))
     if seen.gpus and (age := now() - seen.gpus_seen_at) > _OLD_LOOK:
@@ -60,30 +60,38 @@ def status(directory: str | None, as_json: bool) -> None:
     table = Table(["queue", "running", "queued", "held", "slots"])
     shown_rows = _together(seen.queues)
     for queue in shown_rows[:_MAX_ROWS]:
-        notes = [] if queue["configured"] else ["not configured"]
-        notes += ["paused"] if queue["paused"] else []
-        slots = str(queue["max_concurrency"]) + (f" ({', '.join(notes)})" if notes else "")
-        table.add_row(*(str(queue[key]) for key in ("name", "running", "queued", "held")), slots)
+        notes = [] if queue.configured else ["not configured"]
+        notes += ["paused"] if queue.paused else []
+        slots = str(queue.max_concurrency) + (f" ({', '.join(notes)})" if notes else "")
+        table.add_row(queue.name, str(queue.running), str(queue.queued), str(queue.held), slots)
     tables.print_table(table)
     if len(shown_rows) > _MAX_ROWS:
         say(f"{len(shown_rows) - _MAX_ROWS} more queues; --json shows them", err=True)
 
 
-def _together(queues: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _together(queues: Sequence[QueueState]) -> list[QueueState]:
     """Return the queues, those of the runs of a sweep in one row: each of them has one to itself."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, QueueState] = {}
     numbers: Counter[str] = Counter()
     for queue in queues:
-        stem, _, number = queue["name"].rpartition("-")
-        if queue["configured"] or queue["paused"] or not stem or not number.isdigit():
-            rows[queue["name"]] = queue
+        stem, _, number = queue.name.rpartition("-")
+        if queue.configured or queue.paused or not stem or not number.isdigit():
+            rows[queue.name] = queue
             continue
         name = f"{stem}-*"
         numbers[name] += 1
-        before = rows.get(name, queue)
-        counts = {key: before[key] + queue[key] for key in ("running", "queued", "held", "max_concurrency")}
-        rows[name] = queue if name not in rows else queue | counts | {"name": f"{name} ({numbers[name]} queues)"}
+        rows[name] = _sum(rows[name], queue, f"{name} ({numbers[name]} queues)") if name in rows else queue
     return list(rows.values())
+
+
+def _sum(one: QueueState, other: QueueState, name: str) -> QueueState:
+    return other._replace(
+        name=name,
+        max_concurrency=one.max_concurrency + other.max_concurrency,
+        running=one.running + other.running,
+        queued=one.queued + other.queued,
+        held=one.held + other.held,
+    )
 
 
 def _described(server: Server, stale_after: float, moment: float, hindrance: str) -> str:
@@ -111,7 +119,7 @@ def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:
     parts = [f"{counted(len(schedules), 'schedule')}"]
     due = [one for one in schedules if one.next_due is not None]
     if due:
-        from aqueue.client.schedule_views import at_home
+        from aqueue.client.due_times import at_home
 
         first = min(due, key=lambda one: (one.next_due or 0.0, one.name))
         moment = first.next_due or 0.0

@@ -229,10 +229,10 @@ def _print_sweep(submission: "Submission") -> None:
 
 
 def _print_next_times(schedule: "Schedule") -> None:
-    from aqueue.client import schedule_views
+    from aqueue.client import due_times
 
-    say(f"  {schedule.name}: {schedule_views.in_words(schedule)}")
-    for moment in schedule_views.next_times(schedule, now(), _NEXT_TIMES) or ["never: the time has passed"]:
+    say(f"  {schedule.name}: {due_times.in_words(schedule)}")
+    for moment in due_times.next_times(schedule, now(), _NEXT_TIMES) or ["never: the time has passed"]:
         say(f"    {moment}")
 
 

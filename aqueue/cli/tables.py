@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from aqueue.cli.plain_table import GAP, WIDTH, Cell, Table, lines_of
-from aqueue.client.views import seconds
 from aqueue.model.run import Run, State
 from aqueue.units import spell
 from aqueue.visible import visible_json
@@ -80,5 +79,5 @@ def local(moment: float | None) -> str:
 
 def took(run: Run, now: float) -> str:
     """Return how long the last attempt took, or has taken so far."""
-    time = seconds(run, now)
+    time = run.lasted(now)
     return "" if time is None else spell(time)

@@ -90,28 +90,32 @@ class Client(Queueing):
 
     def describe(self, run: RunLike) -> dict[str, Any]:
         """Return all facts about a run, in the form of `aqueue show --json`."""
-        from aqueue.client import views
+        from aqueue.client.details import details_of
+        from aqueue.client.views.runs import details_as_json
 
-        return views.show(self._folder, written(run), self._warn).as_json()
+        return details_as_json(details_of(self._folder, written(run), self._warn))
 
     def status(self) -> dict[str, Any]:
         """Return servers, queues, GPUs and schedules, in the form of `aqueue status --json`."""
         from aqueue.client.status import take_status
+        from aqueue.client.views.status import status_as_json
 
-        return take_status(self._folder, self._warn).as_json()
+        return status_as_json(take_status(self._folder, self._warn))
 
     def gpus(self) -> dict[str, Any]:
         """Return the GPUs of this machine, in the form of `aqueue gpus --json`."""
-        from aqueue.client import gpu_views
+        from aqueue.client.gpus import read_gpus
+        from aqueue.client.views.gpus import gpus_as_json
 
-        return gpu_views.read_gpus(self._folder, self._warn).as_json()
+        return gpus_as_json(read_gpus(self._folder, self._warn))
 
     def schedules(self) -> list[dict[str, Any]]:
         """Return the schedules, in the form of `aqueue schedules --json`."""
-        from aqueue.client import schedule_views
+        from aqueue.client.schedules import all_schedules
+        from aqueue.client.views.schedules import schedules_as_json
 
         with reading(self._folder) as store:
-            return schedule_views.all_as_json(store)
+            return schedules_as_json(all_schedules(store))
 
     def log(self, run: RunLike, attempt: int | None = None) -> Log:
         r"""Return the output of a run.

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from aqueue.client import views
 from aqueue.errors import RunError
 from aqueue.model.run import Run
 from aqueue.model.values import Scalar, Spelled, Value, is_number, plain_text, stands_for
@@ -160,7 +159,7 @@ def facts_of(runs: Sequence[Run], why: Sequence[str | None], now: float) -> list
 
 
 def _facts(run: Run, now: float) -> tuple[Scalar, ...]:
-    seconds = views.seconds(run, now)
+    seconds = run.lasted(now)
     return run.id, run.name, run.queue, str(run.state), None if seconds is None else round(seconds, 3)
 
 

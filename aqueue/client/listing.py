@@ -1,12 +1,10 @@
-"""Lists of runs in an order, also as JSON, however many there are."""
+"""Lists of runs in an order."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import TypedDict
 
-from aqueue.client import columns, views
-from aqueue.client.session import Warn, present, resolve_all
-from aqueue.client.wait_reasons import Waits
-from aqueue.folder.layout import Folder
+from aqueue.client import columns
+from aqueue.client.session import present, resolve_all
 from aqueue.model.run import State
 from aqueue.store.store import Store
 
@@ -37,14 +35,3 @@ def ids_of(store: Store, chosen: Chosen, key: str | None = None, limit: int | No
     if key is None:
         return ids
     return columns.in_order(ids, columns.columns_of(store.runs.each(ids), present(store)), key)[:limit]
-
-
-def slices_as_json(store: Store, folder: Folder, ids: Sequence[int], warn: Warn) -> Iterator[list[dict[str, Any]]]:
-    """Return runs as `ls --json` has them, some at a time.
-
-    Args:
-        warn: is told of an error in the configuration.
-    """
-    known = Waits(store, folder, warn)
-    for runs in store.runs.in_slices(ids):
-        yield [views.run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]

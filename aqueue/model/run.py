@@ -101,6 +101,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}
     took: float | None = None
 
+    def lasted(self, now: float) -> float | None:
+        """Return the seconds that its last attempt took, or has taken so far; None if it waits for one."""
+        if self.started_at is None or self.state in (State.QUEUED, State.HELD):
+            return None
+        if self.state is not State.RUNNING:
+            return self.took
+        return max(now - self.started_at, 0.0)
+
     def __repr__(self) -> str:
         """Return the run in a line, without its task: variables may be secrets."""
         reason = f", reason={self.reason!r}" if self.reason else ""

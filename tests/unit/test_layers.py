@@ -152,6 +152,17 @@ def test_only_the_command_line_knows_how_to_print(path: Path) -> None:
     assert not {name.partition(".")[0] for _, name in imports_of(path)} & {"click", "rich"}
 
 
+@pytest.mark.parametrize("path", [path for path in MODULES if package_of(path) == "cli"], ids=name_of)
+def test_the_command_line_prints_as_json_only_what_the_views_of_the_client_make(path: Path) -> None:
+    views = {name.rpartition(".")[2] for _, name in imports_of(path) if name.startswith("aqueue.client.views.")}
+    printed = {
+        ast.unparse(node.args[0].func if isinstance(node.args[0], ast.Call) else node.args[0])
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("print_json", "json_of_slices"))
+    }
+    assert printed <= views
+
+
 @pytest.mark.parametrize("package", [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()])
 def test_a_package_says_what_it_is_for_and_what_to_read_first(package: Path) -> None:
     said = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""

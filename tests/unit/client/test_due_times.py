@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aqueue.client.schedule_views import in_zone
+from aqueue.client.due_times import in_zone
 
 
 @pytest.mark.parametrize(

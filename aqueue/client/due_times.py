@@ -1,23 +1,14 @@
-"""Schedules in words for people, and as JSON for scripts."""
+"""The times of schedules in words for people."""
 
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
-from typing import Any
 
-from aqueue.client import views
 from aqueue.client.session import now
-from aqueue.model.run import Run
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.policy import cron as times
 from aqueue.policy import cron_syntax
-from aqueue.store.store import Store
 
 _SHOWN = 3
-
-
-def all_as_json(store: Store) -> list[dict[str, Any]]:
-    """Return all schedules as `schedules --json` and `status --json` have them."""
-    return [_as_json(stored, store.schedules.last_run(stored.name)) for stored in store.schedules.all()]
 
 
 def in_words(schedule: Schedule) -> str:
@@ -70,31 +61,3 @@ def upcoming(stored: StoredSchedule) -> list[float]:
         return list(islice(times.due_times(stored.schedule, max(stored.handled_until, now())), _SHOWN))
     except times.NOT_UNDERSTOOD:
         return []
-
-
-def _as_json(stored: StoredSchedule, last: Run | None) -> dict[str, Any]:
-    schedule = stored.schedule
-    return {
-        "name": stored.name,
-        "file": stored.file,
-        "schedule": schedule.expressions or None,
-        "at": views.iso(schedule.at),
-        "timezone": schedule.timezone,
-        "in_words": in_words(schedule),
-        "next": [views.iso(due) for due in upcoming(stored)],
-        "last_run": last
-        and {
-            "id": last.id,
-            "run_id": last.run_id,
-            "scheduled_for": views.iso(last.scheduled_for),
-            "state": last.state,
-            "reason": last.reason,
-            "finished_at": views.iso(last.finished_at),
-        },
-        "catchup_window": schedule.catchup_window or None,
-        "overlap": schedule.overlap,
-        "queue": schedule.task.queue or schedule.name,
-        "missed": stored.missed,
-        "paused": stored.paused,
-        "error": stored.error,
-    }

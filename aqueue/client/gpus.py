@@ -1,9 +1,8 @@
-"""GPUs as JSON for scripts: as they are now, or as a server saw them last."""
+"""GPUs, and who uses them or waits for them: as they are now, or as a server saw them last."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from aqueue.client import views
 from aqueue.client.session import Warn, config_or_default, now, reading
 from aqueue.client.wait_reasons import limits_of, waits
 from aqueue.folder.layout import Folder
@@ -19,27 +18,43 @@ _MAX_WAITING = 3
 _Waiting = tuple[int, str, GpuRequest]
 
 
-class Seen(NamedTuple):
+class GpuUse(NamedTuple):
+    """A GPU and its use.
+
+    Attributes:
+        state: `free`, `shared`, `full`, `foreign` or `failed`.
+        why: its error, or what uses it besides our runs; None if there is neither.
+        seen_at: when it was looked at.
+        slots: how many runs it may have at a time.
+        runs: the ids of the runs that have it.
+        waiting: the ids of the queued runs that could be given it.
+    """
+
+    gpu: Gpu
+    state: str
+    why: str | None
+    seen_at: float | None
+    slots: int
+    runs: list[int]
+    waiting: list[int]
+
+
+class GpusOfMachine(NamedTuple):
     """The GPUs of this machine as they are now.
 
     Attributes:
         problem: why they cannot be seen; None if they can.
-        gpus: as `gpus --json` has them.
         waiting: the first runs that wait for some, and why; None: it is next.
         more_waiting: how many others do.
     """
 
     problem: str | None
-    gpus: list[dict[str, Any]]
+    gpus: list[GpuUse]
     waiting: list[tuple[Run, str | None]]
     more_waiting: int
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what `gpus --json` prints."""
-        return {"problem": self.problem, "gpus": self.gpus}
 
-
-def read_gpus(folder: Folder, warn: Warn) -> Seen:
+def read_gpus(folder: Folder, warn: Warn) -> GpusOfMachine:
     """Look at the GPUs of this machine.
 
     Args:
@@ -60,51 +75,32 @@ def read_gpus(folder: Folder, warn: Warn) -> Seen:
         waiting = store.gpus.waiting()
         first = [run for id_, _, _ in waiting[:_MAX_WAITING] if (run := store.runs.get(id_))]
         why = waits(store, folder, first, warn)
-    gpus = [gpu_as_json(gpu, board, waiting, config) for gpu in board.all_gpus]
-    return Seen(reading_now.problem, gpus, [*zip(first, why, strict=True)], max(len(waiting) - _MAX_WAITING, 0))
+    gpus = [_use(gpu, board, waiting, config) for gpu in board.all_gpus]
+    more = max(len(waiting) - _MAX_WAITING, 0)
+    return GpusOfMachine(reading_now.problem, gpus, [*zip(first, why, strict=True)], more)
 
 
-def stored_gpus_as_json(store: Store, config: Config) -> tuple[list[dict[str, Any]], float]:
+def stored_gpus(store: Store, config: Config) -> tuple[list[GpuUse], float]:
     """Return the GPUs as a server saw them last, and when that was; none if none has looked."""
     look = store.gpus.reading()
     board = store.gpus.allocator(look, limits_of(config), now())
     if look is None or not board.all_gpus:
         return [], 0.0
     waiting = store.gpus.waiting()
-    return [gpu_as_json(gpu, board, waiting, config) for gpu in board.all_gpus], look.began_at
+    return [_use(gpu, board, waiting, config) for gpu in board.all_gpus], look.began_at
 
 
-def gpu_as_json(gpu: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> dict[str, Any]:
-    """Return a GPU as `gpus --json` and `status --json` have it. Memory is in bytes."""
+def _use(gpu: Gpu, board: Allocator, waiting: Iterable[_Waiting], config: Config) -> GpuUse:
     runs = [lease.run for lease in board.leases_on(gpu)]
-    return {
-        "index": gpu.index,
-        "instance": gpu.instance,
-        "uuid": None if gpu.is_declared else gpu.key,
-        "name": gpu.name or None,
-        "memory_total": gpu.total,
-        "memory_free": gpu.free,
-        "state": _state(gpu, board, runs, config),
-        "seen_at": views.iso(board.seen_at),
-        "why": gpu.error or board.foreign_use(gpu),
-        "slots": config.gpus.slots,
-        "runs": runs,
-        "processes": None
-        if gpu.processes is None
-        else [
-            {
-                "pid": process.pid,
-                "memory": process.memory,
-                "user": process.user or None,
-                "name": process.name or None,
-                "run": process.run,
-            }
-            for process in gpu.processes
-        ],
-        "waiting": [
-            id_ for id_, queue, gpu_request in waiting if _may_have(gpu, board, queue, gpu_request, config)
-        ],
-    }
+    return GpuUse(
+        gpu=gpu,
+        state=_state(gpu, board, runs, config),
+        why=gpu.error or board.foreign_use(gpu),
+        seen_at=board.seen_at,
+        slots=config.gpus.slots,
+        runs=runs,
+        waiting=[id_ for id_, queue, request in waiting if _may_have(gpu, board, queue, request, config)],
+    )
 
 
 def _state(gpu: Gpu, board: Allocator, runs: Sequence[int], config: Config) -> str:

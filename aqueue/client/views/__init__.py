@@ -1,0 +1,1 @@
+"""JSON for scripts, made of records: of every command, and nowhere else. Read `runs` first."""

@@ -1,0 +1,40 @@
+"""The status of a folder as JSON."""
+
+from typing import Any
+
+from aqueue.client.status import Status
+from aqueue.client.views.gpus import gpu_as_json
+from aqueue.client.views.times import iso
+from aqueue.model.server import Server
+
+
+def status_as_json(status: Status) -> dict[str, Any]:
+    """Return what `status --json` prints."""
+    # Imported here: cron expressions take a while to import.
+    from aqueue.client.views.schedules import schedules_as_json
+
+    count, newest = status.rejected
+    return {
+        "servers": [_server(server, hindrance) for server, hindrance in status.servers],
+        "queues": [queue._asdict() for queue in status.queues],
+        "gpus": [*map(gpu_as_json, status.gpus)],
+        "schedules": schedules_as_json(status.schedules),
+        "not_taken": [{"file": one.file, "reason": one.reason} for one in status.not_taken],
+        "rejected": {"count": count, "newest": newest and {"file": newest.file, "reason": newest.reason}},
+    }
+
+
+def _server(server: Server, hindrance: str) -> dict[str, Any]:
+    return {
+        "id": server.id,
+        "pid": server.pid,
+        "jobs": server.max_jobs,
+        "started_at": iso(server.started_at),
+        "heartbeat_at": iso(server.heartbeat_at),
+        "queues": server.queues,
+        "gpus": server.owns[0] if server.owns else None,
+        "leaving": server.leaving,
+        "disabled_by": server.disabled_by,
+        "hindered_by": hindrance or None,
+        "log": server.log,
+    }
