@@ -10,6 +10,7 @@ disk may have no room for a new one.
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Self
@@ -18,7 +19,7 @@ import anyio
 
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, handover, wrapper
-from aqueue.executors.local.procfs import all_pids, group_has_members, is_wrapper
+from aqueue.executors.local.procfs import all_pids, command_pid, group_has_members, is_wrapper
 from aqueue.processes import is_alive
 from aqueue.threads import in_thread
 
@@ -29,6 +30,12 @@ Naming all of them is fastest: for each signal that is not named, the C library 
 one. Computed once, because that takes a third as long as a spawn.
 """
 
+
+_YOUTH: Final = 0.5
+"""The seconds that a wrapper has to fork its command before a signal is sent anyway."""
+
+_STEP: Final = 0.005
+"""The seconds between two checks of that."""
 
 FileAction = tuple[int, int, int]
 
@@ -45,6 +52,7 @@ class Process:
         self._has_ended = False
         self._code: int | None = None
         self._descriptor: int | None = None
+        self._old_at = time.monotonic() + _YOUTH if child else 0.0
         if hasattr(os, "pidfd_open"):
             try:
                 self._descriptor = os.pidfd_open(pid)
@@ -100,8 +108,6 @@ class Process:
         return self._code
 
     def _wait_in_thread(self) -> None:
-        import time
-
         if self._child:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         while is_alive(self.pid):
@@ -112,7 +118,17 @@ class Process:
 
         Call it after `wait` to end leftover processes, or before to stop the command as well.
         """
+        await self._command_begun()
         await end_group(self.pid, grace)
+
+    async def _command_begun(self) -> None:
+        """Wait until a new wrapper has forked its command: until then it catches signals meant for the command."""
+        while time.monotonic() < self._old_at and not self.has_ended():
+            if command_pid(self.pid) != self.pid:
+                # The fork, too, catches signals until it has reset its traps.
+                await anyio.sleep(_STEP)
+                return
+            await anyio.sleep(_STEP)
 
 
 class Launch(NamedTuple):

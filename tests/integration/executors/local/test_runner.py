@@ -215,6 +215,16 @@ async def test_an_attempt_that_is_stopped_before_it_is_waited_for_ends_at_once(n
     assert (await life.runner.wait()).end is End.STOPPED
 
 
+@pytest.mark.parametrize("milliseconds", [0.5 * step for step in range(24)])
+async def test_a_signal_just_after_the_start_reaches_the_command(new_life: NewLife, milliseconds: float) -> None:
+    life = new_life("sleep 300", grace=60.0)
+    life.runner.launch()
+    await asyncio.sleep(milliseconds / 1000)
+    life.runner.stop("cancelled")
+    async with asyncio.timeout(20):
+        assert (await life.runner.wait()).end is End.STOPPED
+
+
 async def test_what_a_command_leaves_behind_is_ended_and_its_exit_code_kept(new_life: NewLife) -> None:
     life = new_life("sleep 300 & echo $!; exit 3")
     outcome = await life.ends()
