@@ -57,6 +57,9 @@ class AqueueError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message
+
     def problems(self) -> list[tuple[str, str]]:
         """Return each problem with its hint."""
         return [(self.message, self.hint)]

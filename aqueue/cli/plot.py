@@ -11,6 +11,7 @@ import msgspec
 
 from aqueue.cli.columns import shown
 from aqueue.client.columns import distinct
+from aqueue.client.compare import Point, by_x
 from aqueue.errors import AqueueError, RunError
 from aqueue.model.values import Scalar, is_number
 
@@ -60,14 +61,7 @@ class Series(msgspec.Struct, frozen=True):
     """
 
     name: str
-    points: Sequence[tuple[Scalar, float]]
-
-    def by_x(self) -> dict[Scalar, list[float]]:
-        """Return the values of y for each x."""
-        found: dict[Scalar, list[float]] = {x: [] for x in distinct(x for x, _ in self.points)}
-        for x, y in self.points:
-            found[x].append(y)
-        return found
+    points: Sequence[Point]
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +144,7 @@ def _draw(picture: Picture, axes: Axes, logarithmic: str) -> None:
     is_scattered = len(xs) > _FEW and count < 2 * len(xs)
     dots: list[Any] = []
     for index, series in enumerate(picture.series):
-        colour, medians = _COLOURS[index], {x: median(ys) for x, ys in series.by_x().items()}
+        colour, medians = _COLOURS[index], {x: median(ys) for x, ys in by_x(series.points).items()}
         place = _places(xs, index, len(picture.series))
         dots += axes.plot(
             [place[x] for x, _ in series.points], [y for _, y in series.points], "o", color=colour,

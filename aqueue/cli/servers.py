@@ -26,10 +26,7 @@ def init(directory: str) -> None:
     """Create a folder (default: ./queue)."""
     where = folder_to_create(directory, default="queue")
     is_new = not where.state.exists()
-    where.create()
-    from aqueue.store import database
-
-    database.connect(where).close()
+    session.create(where)
     shown = os.path.relpath(where.path)
     report(f"{shown}/ is ready: drop *.yaml files into it, and run `aqueue serve{_named(where, shown)}`")
     if is_new and (fate := fate_of_files(where)):

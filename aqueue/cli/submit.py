@@ -1,7 +1,6 @@
 """The commands that queue runs, and the one that checks task files."""
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -18,11 +17,11 @@ from aqueue.cli.options import (
 from aqueue.cli.output import note, report, report_queued, say
 from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
 from aqueue.client import submit
-from aqueue.client.session import config_in_force, environment, now, refuse_if_disabled
+from aqueue.client.session import environment, now
 from aqueue.client.submit import Wishes
 from aqueue.errors import FileError, UsageError
 from aqueue.model.run import Trigger
-from aqueue.model.task import Task, parse_tags
+from aqueue.model.task import parse_tags
 from aqueue.model.values import plain_text
 from aqueue.units import counted
 
@@ -88,14 +87,10 @@ def add(
     with the PATH, VIRTUAL_ENV and CONDA_PREFIX of this shell.
     """
     _check_words(command)
-    folder = find_folder(directory)
-    config = config_in_force(folder, print_warning)
-    refuse_if_disabled(config)
-    words = command if len(command) > 1 else command[0]
+    folder, words = find_folder(directory), command if len(command) > 1 else command[0]
     env = _variables(variables)
-    request = submit.command(config, words, wishes, env=env, timeout=timeout, hold=hold)
-    submitted = submit.submit(folder, config, [[request]], print_warning)
-    _print_warnings(submitted, [request.task], "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
+    submitted = submit.add(folder, words, wishes, print_warning, env=env, timeout=timeout, hold=hold)
+    _print_warnings(submitted, "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     (id_,) = submitted.all_ids()
     report_queued(id_)
 
@@ -157,21 +152,20 @@ def enqueue(
     run for each combination: 'lr=[0.1,0.01]' 'seed=range(1,5)'.
     """
     # Imported here: `add` reads no file.
-    from aqueue.client import named_files
+    from aqueue.client.enqueue import enqueue as enqueue_files
     from aqueue.client.params import params_in
 
-    folder = find_folder(directory)
-    config = config_in_force(folder, print_warning)
-    refuse_if_disabled(config)
-    params = params_in(*given)
-    with named_files.all_or_none(files):
-        requests, doubts = named_files.requests_in(
-            folder, config, files, wishes, params, run_id=run_id, working_dir=default_working_dir or "."
-        )
-        trigger = Trigger(trigger_type)
-        submitted = submit.submit(folder, config, requests, print_warning, trigger=trigger, run_id=run_id)
-    tasks = [one.task for of_file in requests for one in of_file]
-    _print_warnings(submitted, tasks, "or set it under `env` in the file", doubts)
+    submitted = enqueue_files(
+        find_folder(directory),
+        files,
+        wishes,
+        params_in(*given),
+        print_warning,
+        trigger=Trigger(trigger_type),
+        run_id=run_id,
+        default_dir=default_working_dir or ".",
+    )
+    _print_warnings(submitted, "or set it under `env` in the file")
     written = [*map(str, submitted.all_ids())]
     report("\n".join(written), f"queued as {', '.join(written[:_MAX_IDS])}{' …' * (len(written) > _MAX_IDS)}")
 
@@ -236,19 +230,16 @@ def _print_next_times(schedule: "Schedule") -> None:
         say(f"    {moment}")
 
 
-def _print_warnings(
-    submitted: submit.Submitted, tasks: Sequence[Task], other_way: str, doubts: Sequence[str] = ()
-) -> None:
+def _print_warnings(submitted: submit.Submitted, other_way: str) -> None:
     """Print warnings about a submission.
 
     Args:
         other_way: how to pass CUDA_VISIBLE_DEVICES of this shell on to the run.
-        doubts: warnings about the files.
     """
     note(submitted.unserved)
-    for doubt in (*submitted.doubts, *doubts):
+    for doubt in submitted.doubts:
         print_warning(doubt)
-    for task in tasks:
+    for task in submitted.tasks():
         if (chosen := submit.ignores_our_gpus(task)) is not None:
             from shlex import quote
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aqueue.client.listing import Chosen, ids_of
-from aqueue.client.options import RunLike, name_of, number_of, runs_in, seconds_of, states_in, text_of, written
+from aqueue.client.options import (
+    RunLike,
+    name_of,
+    number_of,
+    path_of,
+    runs_in,
+    seconds_of,
+    states_in,
+    text_of,
+    written,
+)
 from aqueue.client.queueing import Queueing
 from aqueue.client.results import Log, Runs
 from aqueue.client.session import newest_of_each, reading, resolve_all
-from aqueue.errors import RunError
+from aqueue.errors import RunError, UsageError
 from aqueue.model.run import Run, State
 
 if TYPE_CHECKING:
+    from aqueue.client.check import Checked
+    from aqueue.client.compare import Comparison
     from aqueue.client.events import RunEvent
 
 
@@ -61,21 +74,81 @@ class Client(Queueing):
         >>> [row["lr"] for row in queue.runs(group="train", sort="lr").table()]
         [0.01, 0.1]
         """
-        chosen = Chosen(
-            states=states_in(states),
-            queue=text_of("queue", queue),
-            tag=text_of("tag", tag),
-            group=text_of("group", group),
-        )
+        chosen = _chosen(states, queue, tag, group)
         key, most = text_of("sort", sort), number_of("limit", limit, 1)
         with reading(self._folder) as store:
             return Runs(store.runs.each(ids_of(store, chosen, key, most)))
+
+    def ls(
+        self,
+        *,
+        states: State | str | Iterable[State | str] = (),
+        queue: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the runs that match all conditions, in the form of `aqueue ls --json`; see `runs`."""
+        from aqueue.client.views.runs import slices_as_json
+
+        chosen = _chosen(states, queue, tag, group)
+        key, most = text_of("sort", sort), number_of("limit", limit, 1)
+        with reading(self._folder) as store:
+            slices = slices_as_json(store, self._folder, ids_of(store, chosen, key, most), self._warn)
+            return [row for rows in slices for row in rows]
+
+    def compare(
+        self, x: str, y: str, by: str | None = None, *, group: str | None = None, tag: str | None = None
+    ) -> Comparison:
+        """Compare a metric of runs, whose `table()` has a row for each value of x.
+
+        Args:
+            x: a param, metric or column.
+            y: a metric, or another number.
+            by: a param, metric or column; makes rows of their own for each of its values.
+            group: compare only the runs of this group.
+            tag: compare only the runs with this tag: `key=value`, or `key` for any value of it.
+
+        Raises:
+            RunError: no run has both x and y.
+
+        >>> runs = queue.enqueue({"name": "t", "command": "echo $lr"}, params={"lr": [0.1, 0.01]}, group="lrs")
+        >>> queue.compare("lr", "id", group="lrs").table()[0]["runs"]
+        1
+        """
+        from aqueue.client.compare import compare
+
+        keys = [text_of(key, text) for key, text in (("x", x), ("y", y))]
+        if None in keys:
+            raise UsageError("x and y are missing", "name a param, a metric or a column as each of them")
+        group, tag = text_of("group", group), text_of("tag", tag)
+        return compare(self._folder, x, y, text_of("by", by), self._warn, group=group, tag=tag)
+
+    def check(self, file: str | os.PathLike[str]) -> Checked:
+        """Check a task file, or an `aqueue.yaml`, and return what it asks for; queue nothing.
+
+        Raises:
+            FileError: it has errors.
+
+        >>> from pathlib import Path
+        >>> _ = Path("train.yaml").write_text("command: python train.py")
+        >>> [task.name for task in queue.check("train.yaml").tasks]
+        ['train']
+        """
+        from aqueue.client.check import check
+
+        return check(path_of("file", file))
 
     def run(self, run: RunLike) -> Run:
         """Return a run as it is now.
 
         Raises:
             RunError: there is none, or several are meant.
+
+        >>> run = queue.add("true", name="train")
+        >>> queue.run(f"train:{run.run_id}").id == queue.run(run.run_id).id == queue.run("train").id == run.id
+        True
         """
         with reading(self._folder) as store:
             return store.runs.resolve(written(run))
@@ -176,3 +249,14 @@ class Client(Queueing):
         from aqueue.client.events import events
 
         return events(self._folder)
+
+
+def _chosen(
+    states: State | str | Iterable[State | str], queue: str | None, tag: str | None, group: str | None
+) -> Chosen:
+    return Chosen(
+        states=states_in(states),
+        queue=text_of("queue", queue),
+        tag=text_of("tag", tag),
+        group=text_of("group", group),
+    )

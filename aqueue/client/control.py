@@ -58,7 +58,7 @@ class Control(Handle):
         Raises:
             QueueError: the queue is empty.
         """
-        return queues.dequeue(self._folder, _queue(queue), None if run is None else written(run)).run
+        return queues.dequeue(self._folder, _name("queue", queue), None if run is None else written(run)).run
 
     def prune(self, keep: float | str | None = None) -> int:
         """Delete old finished runs, and return how many.
@@ -72,7 +72,7 @@ class Control(Handle):
 
     def pause(self, queue: str) -> None:
         """Pause a queue: start no more of its runs until it is resumed. Running ones go on."""
-        queues.pause(self._folder, _queue(queue))
+        queues.pause(self._folder, _name("queue", queue))
 
     def resume(self, queue: str) -> bool:
         """Resume a queue; return True if it was paused.
@@ -80,18 +80,18 @@ class Control(Handle):
         Raises:
             QueueError: it is paused in `aqueue.yaml`, too.
         """
-        resumed = queues.resume(self._folder, _queue(queue), self._warn)
+        resumed = queues.resume(self._folder, _name("queue", queue), self._warn)
         if resumed.error is not None:
             raise resumed.error
         return resumed.was_paused
 
     def pause_schedule(self, name: str) -> None:
         """Pause a schedule: it makes no runs until it is resumed, nor any later for the times in between."""
-        queues.pause_schedule(self._folder, name)
+        queues.pause_schedule(self._folder, _name("name", name))
 
     def resume_schedule(self, name: str) -> bool:
         """Resume a schedule; return True if it was paused."""
-        return queues.resume_schedule(self._folder, name)
+        return queues.resume_schedule(self._folder, _name("name", name))
 
     # Servers
 
@@ -183,9 +183,9 @@ class Control(Handle):
             yield pid
 
 
-def _queue(queue: str) -> str:
-    if (name := name_of("queue", queue)) is None:
-        raise invalid("queue", queue, "the name of a queue")
+def _name(key: str, given: str) -> str:
+    if (name := name_of(key, given)) is None:
+        raise invalid(key, given, "a name")
     return name
 
 

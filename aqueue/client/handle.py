@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from aqueue.client import session
+from aqueue.client.options import path_of
 from aqueue.client.results import Runs
 from aqueue.client.session import Warn, find_folder, folder_to_create, reading
 from aqueue.model.run import Run
@@ -25,7 +27,7 @@ class Handle:
     """A folder; see `Client`."""
 
     def __init__(self, directory: str | os.PathLike[str], *, warn: Warn = _warn) -> None:
-        self._open(find_folder(os.fspath(directory)), warn)
+        self._open(find_folder(path_of("directory", directory)), warn)
 
     def _open(self, folder: Folder, warn: Warn) -> None:
         self._folder = folder
@@ -49,11 +51,8 @@ class Handle:
         Raises:
             FolderError: it is not safe to use.
         """
-        from aqueue.store import database
-
-        folder = folder_to_create(os.fspath(directory))
-        folder.create()
-        database.connect(folder).close()
+        folder = folder_to_create(path_of("directory", directory))
+        session.create(folder)
         created = cls.__new__(cls)
         created._open(folder, warn)
         return created

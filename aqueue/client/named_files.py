@@ -3,8 +3,7 @@
 import os
 import shlex
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from aqueue.client.params import Params
 from aqueue.client.session import environment
 from aqueue.client.session import working_dir as working_dir_now
 from aqueue.client.submit import Wishes, after_something, with_wishes
-from aqueue.errors import AqueueError, FileError, UsageError
+from aqueue.errors import FileError, UsageError
 from aqueue.folder import trust
 from aqueue.folder.layout import Folder
 from aqueue.model.basics import is_name
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
     from aqueue.formats.task_file import Content
 
 _SUFFIXES = (".yaml", ".yml")
-
-
-@contextmanager
-def all_or_none(files: Sequence[str]) -> Iterator[None]:
-    """Add to an error in one of several files that nothing was queued."""
-    try:
-        yield
-    except AqueueError as error:
-        if len(files) > 1:
-            error.message += "; nothing was queued"
-        raise
 
 
 def requests_in(
@@ -65,9 +53,12 @@ def requests_in(
 
 
 def requests_of(
-    config: Config, mapping: Mapping[str, object], wishes: Wishes, given: Params
+    config: Config, mapping: Mapping[str, object], wishes: Wishes, given: Params, *, working_dir: str = "."
 ) -> tuple[list[list[Submission]], list[str]]:
     """Return the submissions of a mapping in the form of a task file, and warnings.
+
+    Args:
+        working_dir: the default working directory.
 
     Raises:
         FileError: the mapping has an error.
@@ -76,10 +67,12 @@ def requests_of(
     # Imported here: what only reads files needs none of it.
     from aqueue.formats import given_tasks, task_file
 
-    here, text = str(working_dir_now()), given_tasks.as_text(mapping)
+    here, text = working_dir_now(), given_tasks.as_text(mapping)
     name = wishes.get("name")
     # A missing name is told last, since a mistyped key may be why it is missing.
-    defaults = config.task_defaults(name=name or given_tasks.FILE, queue=None, working_dir=here, base=here)
+    defaults = config.task_defaults(
+        name=name or given_tasks.FILE, queue=None, working_dir=str(here / working_dir), base=str(here)
+    )
     content = task_file.parse(text, given_tasks.FILE, defaults)
     if name is None and mapping.get("name") is None:
         raise UsageError("'name' is missing", "add one to the mapping, or give name='…'")

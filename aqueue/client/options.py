@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict, TypeVar
 
 from aqueue import units
@@ -10,7 +12,7 @@ from aqueue.client.submit import Wishes
 from aqueue.errors import UsageError
 from aqueue.model.basics import is_name
 from aqueue.model.gpu import MAX_GPUS, check_ids
-from aqueue.model.run import Run, State
+from aqueue.model.run import Run, State, Trigger
 from aqueue.model.task import check_tags
 
 T = TypeVar("T")
@@ -98,6 +100,42 @@ def states_in(states: State | str | Iterable[State | str]) -> list[State]:
     expected = f"some of {', '.join(State)}"
     listed = [states] if isinstance(states, str) else checked("states", list, states, expected)
     return [checked("states", State, state, expected) for state in listed]
+
+
+def trigger_of(trigger: str) -> Trigger:
+    """Return the trigger that is recorded for runs.
+
+    Raises:
+        UsageError: it is none that may be given.
+    """
+    given = [str(one) for one in Trigger if one is not Trigger.FILE]
+    if trigger not in given:
+        raise invalid("trigger", trigger, f"one of {', '.join(given)}")
+    return Trigger(trigger)
+
+
+def directory_of(key: str, directory: str | os.PathLike[str]) -> str:
+    """Return the path of a directory that exists.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = path_of(key, directory)
+    if not Path(path).is_dir():
+        raise UsageError(f"{key}: there is no directory {path}", "create it, or name another")
+    return path
+
+
+def path_of(key: str, path: str | os.PathLike[str]) -> str:
+    """Return a path as text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise invalid(key, path, "a path")
+    return text
 
 
 def name_of(key: str, name: str | None) -> str | None:

@@ -200,24 +200,39 @@ def _has(request: Submission, param: str) -> bool:
     return param in request.task.params or (request.sweep is not None and param in request.sweep.axes)
 
 
-def params_of(values: Mapping[str, object], samples: int | None = None, seed: int | None = None) -> Params:
+def params_of(
+    values: Mapping[str, object],
+    samples: int | None = None,
+    seed: int | None = None,
+    *,
+    new: Mapping[str, object] | None = None,
+    arguments: Sequence[str] = (),
+) -> Params:
     """Return the params given by a program. A list, tuple or range has several values.
+
+    Args:
+        new: more of them, which the files do not have.
+        arguments: positional params.
 
     Raises:
         UsageError: a param is not valid.
     """
     named: dict[str, Value] = {}
     axes: dict[str, Axis] = {}
-    if not isinstance(values, Mapping):
-        raise UsageError(f"params: {values!r} is not valid", "expected a mapping of names and values")
-    for key, value in values.items():
+    added = {} if new is None else new
+    for given in (values, added):
+        if not isinstance(given, Mapping):
+            raise UsageError(f"params: {given!r} is not valid", "expected a mapping of names and values")
+    for key, value in (*values.items(), *added.items()):
         if not isinstance(key, str) or PARAM.fullmatch(key) is None or not is_param(key):
             raise UsageError(f"{key!r} cannot be a param", "use letters, digits and '_', and not AQUEUE_…")
+        if key in named or key in axes:
+            raise UsageError(f"{key} is given twice", "give it in `params` or in `new`")
         if isinstance(value, list | tuple | range):
             axes[key] = tuple(plain_of(key, one) for one in value)
         else:
             named[key] = plain_of(key, value)
-    return Params(named, axes, (), samples, seed)
+    return Params(named, axes, tuple(arguments), samples, seed, frozenset(added))
 
 
 def plain_of(key: str, value: object) -> Value:

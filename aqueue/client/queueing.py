@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from aqueue.client import submit as submitting
 from aqueue.client.control import Control
-from aqueue.client.options import Options, RunLike, flag_of, invalid, number_of, seconds_of, wishes_of
+from aqueue.client.options import (
+    Options,
+    RunLike,
+    directory_of,
+    flag_of,
+    invalid,
+    name_of,
+    number_of,
+    path_of,
+    seconds_of,
+    trigger_of,
+    wishes_of,
+)
 from aqueue.client.params import params_of, plain_of
 from aqueue.client.results import Runs
-from aqueue.client.session import config_in_force, refuse_if_disabled, working_dir
 from aqueue.errors import UsageError
 from aqueue.model.run import Run
-from aqueue.model.submission import Submission
 from aqueue.model.task import Task
 from aqueue.model.values import plain_text
 
-if TYPE_CHECKING:
-    from aqueue.model.config import Config
+Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Task | Mapping[str, object]
+"""The sources of runs: task files, a task, or a mapping with the keys of a task file."""
 
 
 class Queueing(Control):
@@ -85,17 +95,26 @@ class Queueing(Control):
             isolate=isolate,
         )
         wishes, seconds = wishes_of(options), seconds_of("timeout", timeout)
-        is_held = flag_of("hold", hold)
-        config = config_in_force(self._folder, self._warn)
-        request = submitting.command(config, words, wishes, env=variables, timeout=seconds, hold=is_held)
-        (run,) = self._submit(config, [[given.applied_to(request, [request])]])
+        submitted = submitting.add(
+            self._folder,
+            words,
+            wishes,
+            self._warn,
+            env=variables,
+            timeout=seconds,
+            hold=flag_of("hold", hold),
+            params=given,
+        )
+        (run,) = self._runs_of(submitted)
         return run
 
     def enqueue(
         self,
-        source: str | os.PathLike[str] | Task | Mapping[str, object],
+        source: Source,
         *,
         params: Mapping[str, object] | None = None,
+        new: Mapping[str, object] | None = None,
+        arguments: Sequence[object] = (),
         samples: int | None = None,
         seed: int | None = None,
         name: str | None = None,
@@ -108,23 +127,31 @@ class Queueing(Control):
         after: RunLike | Iterable[RunLike] = (),
         after_any: bool = False,
         isolate: bool = False,
+        run_id: str | None = None,
+        default_working_dir: str | os.PathLike[str] = ".",
+        trigger: str = "manual",
     ) -> Runs:
-        """Queue the runs of a task file, a `Task`, or a mapping with the keys of a task file; all or none.
+        """Queue the runs of task files, a `Task`, or a mapping with the keys of a task file; all or none.
 
         Options that are given replace what the source says; `tags` and `after` are added to it. Their values are
         those of `add`.
 
         Args:
-            source: the path of a task file, a `Task`, or a mapping.
+            source: the path of a task file or a list of several, a `Task`, or a mapping.
             params: replace those of the source; several values of one make a run for each combination.
+            new: params that the source does not have.
+            arguments: positional params: `$1`, `$2` … of a shell command.
             samples: pick this many combinations at random.
             seed: another number makes another pick.
+            run_id: of the only run.
+            default_working_dir: the working directory of tasks that do not set one.
+            trigger: recorded as the trigger of the runs, such as `webhook`.
 
         >>> runs = queue.enqueue({"name": "train", "command": "echo $lr"}, params={"lr": [0.1, 0.01]})
         >>> [(run.name, run.task.params) for run in runs]
         [('train-1', {'lr': 0.1}), ('train-2', {'lr': 0.01})]
         """
-        from aqueue.client import named_files
+        from aqueue.client.enqueue import enqueue
 
         options = Options(
             name=name,
@@ -139,30 +166,44 @@ class Queueing(Control):
             isolate=isolate,
         )
         wishes = wishes_of(options)
-        given = params_of(params or {}, number_of("samples", samples, 1), number_of("seed", seed, 0))
-        config, doubts = config_in_force(self._folder, self._warn), list[str]()
-        if isinstance(source, Task):
-            from aqueue.formats import given_tasks
+        given = params_of(
+            params or {},
+            number_of("samples", samples, 1),
+            number_of("seed", seed, 0),
+            new=new,
+            arguments=[_text("arguments", value) for value in arguments],
+        )
+        submitted = enqueue(
+            self._folder,
+            _source(source),
+            wishes,
+            given,
+            self._warn,
+            trigger=trigger_of(trigger),
+            run_id=name_of("run_id", run_id),
+            default_dir=directory_of("default_working_dir", default_working_dir),
+        )
+        return self._runs_of(submitted)
 
-            task = given_tasks.read(source, str(working_dir()))
-            request = submitting.after_something(submitting.with_wishes(wishes)(Submission(task=task)))
-            requests = [[given.applied_to(request, [request])]]
-        elif isinstance(source, Mapping):
-            requests, doubts = named_files.requests_of(config, source, wishes, given)
-        elif isinstance(source, str | os.PathLike):
-            requests, doubts = named_files.requests_in(self._folder, config, [os.fspath(source)], wishes, given)
-        else:
-            raise invalid("source", source, "the path of a task file, a Task, or a mapping")
-        for doubt in doubts:
-            self._warn(doubt)
-        return self._submit(config, requests)
-
-    def _submit(self, config: Config, requests: Sequence[Sequence[Submission]]) -> Runs:
-        refuse_if_disabled(config)
-        submitted = submitting.submit(self._folder, config, requests, self._warn)
+    def _runs_of(self, submitted: submitting.Submitted) -> Runs:
         for doubt in submitted.doubts:
             self._warn(doubt)
         return self._of_ids(submitted.all_ids())
+
+
+def _source(source: Source) -> Sequence[str] | Mapping[str, object] | Task:
+    """Return what is to be queued, with files as a list of their paths.
+
+    Raises:
+        UsageError: it is nothing that can be queued.
+    """
+    if isinstance(source, Task | Mapping):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return [path_of("source", source)]
+    if isinstance(source, Sequence) and source and not isinstance(source, bytes):
+        return [path_of("source", file) for file in source]
+    raise invalid("source", source, "the path of a task file, a list of such paths, a Task, or a mapping")
 
 
 def _words(command: str | Sequence[object]) -> str | list[str]:

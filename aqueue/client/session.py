@@ -232,6 +232,12 @@ def find_folder(directory: str | None) -> Folder:
     return folder.find(of_run, {}, here)
 
 
+def create(where: Folder) -> None:
+    """Create a folder, and its store; do nothing to one that exists."""
+    where.create()
+    database.connect(where).close()
+
+
 def folder_to_create(directory: str | None, default: str | None = None) -> Folder:
     """Return the folder to use, which may not exist yet.
 

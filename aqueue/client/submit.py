@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import msgspec
 
 from aqueue.client import command_task, place
 from aqueue.client.prospects import lacking, unserved
-from aqueue.client.session import Warn, changing, environment, keep_code, now, working_dir
+from aqueue.client.session import (
+    Warn,
+    changing,
+    config_in_force,
+    environment,
+    keep_code,
+    now,
+    refuse_if_disabled,
+    working_dir,
+)
 from aqueue.errors import UsageError
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
@@ -16,6 +25,9 @@ from aqueue.model.gpu import GPU_VARIABLES, GpuId
 from aqueue.model.run import Trigger
 from aqueue.model.submission import Accepted, Submission, run_ids
 from aqueue.model.task import VARIABLE, Isolation, Priority, Task
+
+if TYPE_CHECKING:
+    from aqueue.client.params import Params
 
 
 class Wishes(TypedDict, total=False):
@@ -56,6 +68,10 @@ class Submitted(NamedTuple):
     accepted: list[Accepted]
     unserved: str | None
     doubts: list[str]
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks of the submissions."""
+        return [one.submission.task for one in self.accepted]
 
     def all_ids(self) -> list[int]:
         """Return the ids of all runs, in their order."""
@@ -98,14 +114,41 @@ def submit(
         return Submitted(accepted, unserved(store, folder), [text for text in doubts if text is not None])
 
 
+def add(
+    folder: Folder,
+    words: str | Sequence[str],
+    wishes: Wishes,
+    warn: Warn,
+    *,
+    env: Mapping[str, str],
+    timeout: float | None,
+    hold: bool,
+    params: "Params | None" = None,
+) -> Submitted:
+    """Queue one run of a command; see `command`.
+
+    Args:
+        warn: is told of an error in the configuration.
+
+    Raises:
+        QueueError: queues are disabled.
+    """
+    config = config_in_force(folder, warn)
+    refuse_if_disabled(config)
+    request = command(config, words, wishes, env=env, timeout=timeout, hold=hold)
+    if params is not None:
+        request = params.applied_to(request, [request])
+    return submit(folder, config, [[request]], warn)
+
+
 def command(
     config: Config,
     words: str | Sequence[str],
     wishes: Wishes,
     *,
-    env: Mapping[str, str] | None = None,
-    timeout: float | None = None,
-    hold: bool = False,
+    env: Mapping[str, str],
+    timeout: float | None,
+    hold: bool,
 ) -> Submission:
     """Return what asks for one run of a command, in this directory and with the PATH of this environment.
 
@@ -117,14 +160,13 @@ def command(
         UsageError: some of it excludes the rest.
         FolderError: this directory is not there any more.
     """
-    variables = env or {}
     gpus = _gpus(wishes)
     task = Task(
         **command_task.fields(
             words,
             name=wishes.get("name"),
             working_dir=str(working_dir()),
-            env=place.carried() | {**variables},
+            env=place.carried() | {**env},
             queue=wishes.get("queue"),
         ),
         priority=Priority.of(wishes.get("priority") or "low"),
@@ -139,7 +181,7 @@ def command(
         **gpus,
     )
     for variable in GPU_VARIABLES if wishes.get("gpus") is not None or wishes.get("gpu_memory") else ():
-        if variable in variables:
+        if variable in env:
             raise UsageError(
                 f"--env {variable} and --gpus cannot be used together", "aqueue sets it to the GPUs of the run"
             )

@@ -190,6 +190,7 @@ def test_what_json_says_on_the_command_line_is_told_as_plain_values(queue: Clien
         (queue.status(), ["status"]),
         (queue.schedules(), ["schedules"]),
         (queue.gpus(), ["gpus"]),
+        (queue.ls(), ["ls"]),
     ):
         printed = subprocess.run([*ask, *verb, "--json"], capture_output=True, check=True).stdout
         assert msgspec.json.decode(printed) == msgspec.json.decode(msgspec.json.encode(told))
