@@ -39,7 +39,7 @@ class PathState(msgspec.Struct):
         next_check: when to check again, on the monotonic clock; None: when it changes.
         stays_as: its signature when it was left in place.
         missing_since: when it was first missing, perhaps only because an editor is saving it.
-        is_refused: True if the store refused its content.
+        refused_since: when the store first refused its content; None if it did not.
         reported_as: its signature when we reported that it cannot be taken.
     """
 
@@ -47,7 +47,7 @@ class PathState(msgspec.Struct):
     next_check: float | None = None
     stays_as: Signature | None = None
     missing_since: float | None = None
-    is_refused: bool = False
+    refused_since: float | None = None
     reported_as: Signature | None = None
 
 

@@ -146,7 +146,7 @@ class Inbox:
             # A file refused because of a taken name may be valid now.
             path = self._paths.absolute(file.name)
             for refused in self._refused():
-                self._settling.state_of(refused).is_refused = False
+                self._settling.state_of(refused).refused_since = None
                 if refused != path:
                     self._settling.recheck_in(refused, 0.0)
 
@@ -154,9 +154,12 @@ class Inbox:
         """Record that the store has refused the content of a schedule file."""
         path = self._paths.absolute(file.name)
         state = self._settling.state_of(path)
-        if not state.is_refused:
-            # Files that swap names are refused one by one, but accepted when they are checked together.
-            state.is_refused = True
+        now = time.monotonic()
+        if state.refused_since is None:
+            state.refused_since = now
+        if now < state.refused_since + RECHECK_SECONDS or self.is_in_doubt:
+            # Files that swap names are refused one by one, but accepted when they are checked together. And the
+            # file that has the name may be about to go.
             for refused in self._refused():
                 self._settling.recheck_in(refused, RECHECK_SECONDS)
             return
@@ -235,4 +238,4 @@ class Inbox:
 
     def _refused(self) -> list[str]:
         """Return the schedule files that the store refused at their last check."""
-        return [path for path, state in self._settling.states.items() if state.is_refused]
+        return [path for path, state in self._settling.states.items() if state.refused_since is not None]

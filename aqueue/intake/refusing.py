@@ -60,7 +60,7 @@ class Refusals:
             self._schedule_files.add_error(path, error)
             return
         self._schedule_files.paths.pop(path, None)
-        self._settling.state_of(path).is_refused = False
+        self._settling.state_of(path).refused_since = None
         if self._config().disabled_by is not None:
             self._settling.stay(path, seen.signature)
         else:

@@ -79,7 +79,7 @@ def test_names_may_go_round(place: ClockedPlace) -> None:
 def test_a_file_that_is_copied_and_then_deleted_leaves_its_schedule_to_the_copy(place: ClockedPlace) -> None:
     place.drop("a.yaml", ONE)
     server = place.serve_at("12:00")
-    # Not by a shell: where much goes on, three processes take so long that the copy is refused for good.
+    # Not by a shell: on a busy machine, its three processes could take so long that the copy is rejected.
     shutil.copy(place.folder / "a.yaml", place.folder / "b.yaml")
     time.sleep(0.03)
     (place.folder / "a.yaml").unlink()
