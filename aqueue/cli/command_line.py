@@ -13,70 +13,42 @@ from aqueue.cli.output import say
 from aqueue.errors import AqueueError, advice, is_without_process
 from aqueue.loading import without_collection
 
-_COMMANDS = {
-    "init": ("servers", "Create a folder."),
-    "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
-    "start": ("servers", "Start a server in the background."),
-    "stop": ("servers", "Stop the servers after running tasks finish."),
-    "add": ("submit", "Queue one command."),
-    "enqueue": ("submit", "Queue the tasks of files."),
-    "dequeue": ("queues", "Remove a run from a queue."),
-    "check": ("submit", "Check task files without queueing them."),
-    "ls": ("listing", "List runs."),
-    "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
-    "status": ("status", "Show servers, queues, GPUs and schedules."),
-    "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
-    "schedules": ("schedules", "Show schedules and when they are due."),
-    "show": ("details", "Show the details of a run."),
-    "logs": ("follow", "Show the output of a run."),
-    "wait": ("follow", "Wait until runs end."),
-    "cancel": ("runs", "Stop running runs and remove queued ones."),
-    "retry": ("runs", "Queue finished runs again."),
-    "hold": ("runs", "Keep queued runs from starting."),
-    "release": ("runs", "Let held runs start."),
-    "pause": ("queues", "Pause a queue or a schedule."),
-    "resume": ("queues", "Resume a queue or a schedule."),
-    "prune": ("runs", "Delete old finished runs."),
+_SECTIONS = {
+    "Queue runs": {
+        "add": ("submit", "Queue one command."),
+        "enqueue": ("submit", "Queue the tasks of files."),
+        "check": ("submit", "Check task files without queueing them."),
+    },
+    "See runs": {
+        "ls": ("listing", "List runs."),
+        "status": ("status", "Show servers, queues, GPUs and schedules."),
+        "show": ("details", "Show the details of a run."),
+        "logs": ("follow", "Show the output of a run."),
+        "wait": ("follow", "Wait until runs end."),
+        "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
+        "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),
+        "schedules": ("schedules", "Show schedules and when they are due."),
+    },
+    "Change runs": {
+        "cancel": ("runs", "Stop running runs and remove queued ones."),
+        "retry": ("runs", "Queue finished runs again."),
+        "hold": ("runs", "Keep queued runs from starting."),
+        "release": ("runs", "Let held runs start."),
+        "prune": ("runs", "Delete old finished runs."),
+        "dequeue": ("queues", "Remove a run from a queue."),
+        "pause": ("queues", "Pause a queue or a schedule."),
+        "resume": ("queues", "Resume a queue or a schedule."),
+    },
+    "Run a server": {
+        "init": ("servers", "Create a folder."),
+        "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
+        "start": ("servers", "Start a server in the background."),
+        "stop": ("servers", "Stop the servers after running tasks finish."),
+    },
 }
+"""All commands, each with its module and a line of help, in the sections of `--help`."""
 
-
-_ELSEWHERE: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("run", "submit"), ("add", "enqueue")),
-    **dict.fromkeys(("ps", "list", "jobs"), ("ls",)),
-    **dict.fromkeys(("rm", "remove", "delete"), ("cancel", "prune")),
-    "kill": ("cancel",),
-    "log": ("logs",),
-    "tail": ("logs -f",),
-    "up": ("start",),
-    "down": ("stop",),
-    "help": ("--help",),
-}
-"""Commands of other tools, each with our nearest ones."""
-
-
-def _suggestions(word: str) -> tuple[str, ...]:
-    """Return the commands that an unknown word may mean: those that it abbreviates or misspells."""
-    if word in _ELSEWHERE:
-        return _ELSEWHERE[word]
-    begun = [verb for verb in _COMMANDS if len(word) > 2 and verb.startswith(word)]
-    return tuple(begun or [verb for verb in _COMMANDS if _is_typo(word, verb)])
-
-
-def _is_typo(word: str, verb: str) -> bool:
-    """Return True for one letter too many, too few or wrong, or two in the wrong order.
-
-    >>> _is_typo("stauts", "status"), _is_typo("lgs", "logs"), _is_typo("run", "prune")
-    (True, True, False)
-    """
-    if len(word) < len(verb):
-        word, verb = verb, word
-    if len(word) > len(verb):
-        return any(word[:at] + word[at + 1 :] == verb for at in range(len(word)))
-    wrong = [at for at in range(len(word)) if word[at] != verb[at]]
-    if len(wrong) < 2:
-        return True
-    first, last = wrong[0], wrong[-1]
-    return last == first + 1 and word[first] + word[last] == verb[last] + verb[first]
+_COMMANDS = {verb: command for section in _SECTIONS.values() for verb, command in section.items()}
 
 
 class _Commands(click.Group):
@@ -90,18 +62,25 @@ class _Commands(click.Group):
             return None
         with without_collection():
             module = import_module(f"aqueue.cli.{_COMMANDS[cmd_name][0]}")
+            from aqueue.cli.examples import examples_of
         command: click.Command = getattr(module, "list_" if cmd_name == "ls" else cmd_name)
+        command.epilog = examples_of(cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in _COMMANDS.items()])
+        widest = max(map(len, _COMMANDS))
+        for section, commands in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(verb.ljust(widest), text) for verb, (_, text) in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            meant = " or ".join(f"'{verb}'" for verb in _suggestions(args[0].lower()))
+            # Imported here: only a mistake needs it.
+            from aqueue.cli.suggestions import suggestions
+
+            meant = " or ".join(f"'{verb}'" for verb in suggestions(args[0].lower(), [*_COMMANDS]))
             hint = f"did you mean {meant}?" if meant else "`aqueue --help` lists the commands"
             raise click.UsageError(f"there is no command '{args[0]}'\n{hint}")
         return super().resolve_command(ctx, args)

@@ -1,6 +1,7 @@
 """Shell completion of queues, schedules, runs and groups."""
 
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -50,6 +51,18 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     except Exception:
         return []
     return [group for group in groups if group.startswith(incomplete)]
+
+
+def queue_option(text: str, **attributes: Any) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `-u`, as `queue` unless an attribute says otherwise.
+
+    Args:
+        attributes: further ones of the option.
+    """
+    name = attributes.pop("name", "queue")
+    return click.option(
+        "-u", "--queue", name, metavar="NAME", shell_complete=complete_queue, help=text, **attributes
+    )
 
 
 def group_option(text: str) -> Callable[[F], F]:

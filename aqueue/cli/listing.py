@@ -7,7 +7,7 @@ import click
 
 from aqueue.cli import tables
 from aqueue.cli import untaken as untaken_files
-from aqueue.cli.completion import complete_queue, group_option
+from aqueue.cli.completion import group_option, queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, F, directory_option
@@ -42,9 +42,7 @@ def _choice_options(command: F) -> F:
         for state in State
     ]
     chosen += [
-        click.option(
-            "--queue", metavar="NAME", shell_complete=complete_queue, help="Show only runs in this queue."
-        ),
+        queue_option("Show only runs in this queue."),
         click.option(
             "--tag", metavar="TAG", help="Show only runs with this tag: key=value, or key for any value."
         ),

@@ -16,16 +16,19 @@ _MAX_COUNT = 2**31 - 1
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Count(click.ParamType[int]):
+class _Whole(click.ParamType[int]):
     name = "number"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             number = int(value)
         except ValueError:
-            number = 0
-        if not 1 <= number <= _MAX_COUNT:
-            self.fail(f"'{value}' is not a whole number from 1 to {_MAX_COUNT}", param, ctx)
+            number = -1
+        if not self._least <= number <= _MAX_COUNT:
+            self.fail(f"'{value}' is not a whole number from {self._least} to {_MAX_COUNT}", param, ctx)
         return number
 
 
@@ -84,8 +87,11 @@ class _Size(click.ParamType[int]):
             self.fail(f"'{value}' is not {SIZE}", param, ctx)
 
 
-COUNT = _Count()
+COUNT = _Whole(1)
 """A whole number from 1."""
+
+NUMBER = _Whole(0)
+"""A whole number from 0."""
 
 DURATION = _Duration()
 IDLE_TIMEOUT = _IdleTimeout()
@@ -129,6 +135,15 @@ def experiment_options(command: F) -> F:
         callback=split,
         help="Start after these runs succeed; may be repeated.",
     )(command)
+
+
+def name_option(text: str, *others: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `-n`, as `name`.
+
+    Args:
+        others: further spellings.
+    """
+    return click.option("-n", *others, "--name", "name", type=NAME_TYPE, metavar="NAME", help=text)
 
 
 def directory_option(command: F) -> F:

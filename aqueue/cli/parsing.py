@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
-from aqueue.cli.options import COUNT, F
+from aqueue.cli.options import COUNT, NUMBER, F
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -84,7 +84,7 @@ def param_options(command: F) -> F:
             "--new", metavar="K=V", multiple=True, help="Add a param that the files do not have; may be repeated."
         ),
         click.option("--samples", type=COUNT, metavar="N", help="Run N combinations, picked at random."),
-        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed for --samples (default: 0)."),
+        click.option("--seed", type=NUMBER, metavar="N", help="Seed for --samples (default: 0)."),
     )
     with_options: Any = with_params
     for option in reversed(options):

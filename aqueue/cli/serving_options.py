@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import click
 
+from aqueue.cli.completion import queue_option
 from aqueue.cli.options import COUNT, GPUS_TYPE, IDLE_TIMEOUT, NAME_TYPE, F, refuse_both
 from aqueue.client.servers import Serving
 
@@ -52,11 +53,6 @@ def _split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...])
     return tuple(NAME_TYPE.convert(name, param, ctx) for name in names) or None
 
 
-_queue_option = click.option(
-    "--queue",
-    "queues",
-    multiple=True,
-    metavar="NAME",
-    callback=_split,
-    help="Serve only this queue; may be repeated.",
+_queue_option = queue_option(
+    "Serve only this queue; may be repeated.", name="queues", multiple=True, callback=_split
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from aqueue.cli.completion import queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
@@ -13,6 +14,7 @@ from aqueue.cli.options import (
     directory_option,
     experiment_options,
     gpu_options,
+    name_option,
 )
 from aqueue.cli.output import note, report, report_queued, say
 from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
@@ -48,12 +50,8 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
 
 @click.command(cls=WordsOfACommand)
 @directory_option
-@click.option(
-    "-n", "--name", type=NAME_TYPE, metavar="NAME", help="Name of the task (default: made from the command)."
-)
-@click.option(
-    "-u", "--queue", type=NAME_TYPE, metavar="NAME", help="Queue of the run (default: one named after the task)."
-)
+@name_option("Name of the task (default: made from the command).")
+@queue_option("Queue of the run (default: one named after the task).", type=NAME_TYPE)
 @click.option(
     "--priority", type=click.Choice(["high", "low"]), default="low", help="high runs start first (default: low)."
 )
@@ -104,12 +102,8 @@ def add(
     metavar="RUN_ID",
     help="RUN_ID of the run; unique among the runs of its name.",
 )
-@click.option(
-    "-N", "--name", type=NAME_TYPE, metavar="NAME", help="Name of the task, instead of the one in the file."
-)
-@click.option(
-    "-u", "--queue", type=NAME_TYPE, metavar="NAME", help="Queue of the runs, instead of the one in the file."
-)
+@name_option("Name of the task, instead of the one in the file.", "-N")
+@queue_option("Queue of the runs, instead of the one in the file.", type=NAME_TYPE)
 @click.option(
     "--priority", type=click.Choice(["high", "low"]), help="Priority of the runs, instead of the one in the file."
 )

@@ -1,0 +1,43 @@
+"""The examples on the help page of each command."""
+
+from collections.abc import Mapping
+from typing import Final
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "add": (
+        "aqueue add python train.py --lr 0.1",
+        "aqueue add -n train -u gpu --gpus 1 --timeout 4h 'python train.py > out.txt'",
+    ),
+    "enqueue": (
+        "aqueue enqueue train.yaml",
+        "aqueue enqueue -u gpu train.yaml -- 'lr=[0.1,0.01]' 'seed=range(1,5)'",
+    ),
+    "check": ("aqueue check train.yaml queue/aqueue.yaml",),
+    "ls": ("aqueue ls --failed --limit 10", "aqueue ls --group train --metrics --sort -accuracy"),
+    "status": ("aqueue status --json",),
+    "show": ("aqueue show 42",),
+    "logs": ("aqueue logs -f 42",),
+    "wait": ("aqueue wait 41 42", "aqueue wait --group train"),
+    "compare": ("aqueue compare --group train -x lr -y accuracy --by seed",),
+    "gpus": ("aqueue gpus",),
+    "schedules": ("aqueue schedules",),
+    "cancel": ("aqueue cancel 42", "aqueue cancel --group train"),
+    "retry": ("aqueue retry 42", "aqueue retry --group train --failed"),
+    "hold": ("aqueue hold 42",),
+    "release": ("aqueue release 42",),
+    "prune": ("aqueue prune --keep 7d",),
+    "dequeue": ("aqueue dequeue gpu",),
+    "pause": ("aqueue pause gpu", "aqueue pause --schedule nightly"),
+    "resume": ("aqueue resume gpu",),
+    "init": ("aqueue init",),
+    "serve": ("aqueue serve -j 2", "aqueue serve --drain"),
+    "start": ("aqueue start -j 2 --idle-timeout never",),
+    "stop": ("aqueue stop",),
+}
+
+
+def examples_of(verb: str) -> str:
+    """Return the examples of a command as the end of its help page."""
+    examples = EXAMPLES[verb]
+    lines = ["\b", "Example:" if len(examples) == 1 else "Examples:", *(f"  {example}" for example in examples)]
+    return "\n".join(lines)
