@@ -4,7 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT]i?B?|B)?", re.ASCII | re.IGNORECASE)
+# Patterns that JavaScript understands, too: they are also those of the JSON Schema.
+SIZE_PATTERN: Final = r"\s*(\d+(?:\.\d+)?) ?([KMGTkmgt][iI]?[bB]?|[bB])?\s*"
+DURATION_PATTERN: Final = r"\d+(?:\.\d+)?|(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?"
+
+_SIZE = re.compile(SIZE_PATTERN, re.ASCII)
 
 _MAX: Final = 1 << 60
 
@@ -26,11 +30,11 @@ def parse_size(written: str | float) -> int:
     >>> parse_size("20GiB"), parse_size("1.5M")
     (21474836480, 1572864)
     """
-    match = _SIZE.fullmatch(str(written).strip())
+    match = _SIZE.fullmatch(str(written))
     if isinstance(written, bool) or match is None:
         raise ValueError(written)
-    unit = (match["unit"] or "B")[0].upper()
-    size = float(match["number"]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1))
+    unit = (match[2] or "B")[0].upper()
+    size = float(match[1]) * (1 if unit == "B" else 1024 ** (_UNITS.index(unit) + 1))
     if size > _MAX:
         raise ValueError(written)
     return round(size)
@@ -49,7 +53,7 @@ def spell_size(size: int) -> str:
     return f"{size} B"
 
 
-_WRITTEN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?", re.ASCII)
+_DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -65,13 +69,15 @@ def parse(written: str | float) -> float:
     >>> parse("1h30m")
     5400.0
     """
-    if isinstance(written, str) and not re.fullmatch(r"\d+(\.\d+)?", written, re.ASCII):
-        match = _WRITTEN.fullmatch(written)
-        if not written or match is None:
-            raise ValueError(written)
-        seconds = sum(float(value) * _SECONDS[unit] for unit, value in match.groupdict("0").items())
-    else:
+    match = _DURATION.fullmatch(written) if isinstance(written, str) else None
+    if match and any(match.groups()):
+        seconds = sum(
+            float(count) * size for count, size in zip(match.groups("0"), _SECONDS.values(), strict=True)
+        )
+    elif match or not isinstance(written, str):
         seconds = float(written)
+    else:
+        raise ValueError(written)
     if isinstance(written, bool) or not 0 <= seconds < float("inf"):
         raise ValueError(written)
     return seconds

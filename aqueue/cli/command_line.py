@@ -18,6 +18,7 @@ _SECTIONS = {
         "add": ("submit", "Queue one command."),
         "enqueue": ("submit", "Queue the tasks of files."),
         "check": ("submit", "Check task files without queueing them."),
+        "schema": ("schema", "Print the JSON Schema of task files, for editors."),
     },
     "See runs": {
         "ls": ("listing", "List runs."),

@@ -13,6 +13,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "aqueue enqueue -u gpu train.yaml -- 'lr=[0.1,0.01]' 'seed=range(1,5)'",
     ),
     "check": ("aqueue check train.yaml queue/aqueue.yaml",),
+    "schema": ("aqueue schema config", "aqueue schema --vscode"),
     "ls": ("aqueue ls --failed --limit 10", "aqueue ls --group train --metrics --sort -accuracy"),
     "status": ("aqueue status --json",),
     "show": ("aqueue show 42",),

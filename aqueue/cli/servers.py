@@ -27,6 +27,10 @@ def init(directory: str) -> None:
     where = folder_to_create(directory, default="queue")
     is_new = not where.state.exists()
     session.create(where)
+    # Imported here because YAML is slow to import.
+    from aqueue.client import schemas
+
+    schemas.write(where)
     shown = os.path.relpath(where.path)
     report(f"{shown}/ is ready: drop *.yaml files into it, and run `aqueue serve{_named(where, shown)}`")
     if is_new and (fate := fate_of_files(where)):

@@ -1,80 +1,107 @@
 """The keys of `aqueue.yaml` → configuration, every error with file, line and column."""
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from aqueue import units
 from aqueue.errors import FileError
 from aqueue.formats import log_keys, mistakes, yaml_records
+from aqueue.formats import written_types as types
 from aqueue.formats.schedule_keys import is_timezone
-from aqueue.formats.task_keys import NAME, Duration
+from aqueue.formats.task_keys import NAME
 from aqueue.formats.variable_keys import check_variables
+from aqueue.formats.written_types import Duration
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.model.basics import is_name
 from aqueue.model.config import Config, Queue, Rules
 from aqueue.model.gpu import GPUS, GpuId, check_ids
 from aqueue.model.task import Retries
-from aqueue.model.values import Scalar, Value, plain_text
+from aqueue.model.values import plain_text
 from aqueue.units import SIZE, parse_size
 
 _LENGTH = "a length of time such as 10s, 5m or 1h30m"
 _FROM_ONE = "a number from 1 upwards"
+_SLOTS = f"{_FROM_ONE} (`paused: true` starts no runs)"
 _TRUTH = "true or false"
 
 
 class _Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
-    interval: Annotated[Duration, _LENGTH] = "5s"
-    stale_after: Annotated[Duration | None, _LENGTH] = None
+    interval: Annotated[Duration, _LENGTH, "The time between two signs of life of a server; 0.1s at least."] = "5s"
+    stale_after: Annotated[Duration | None, _LENGTH, "The time without one after which others take over."] = None
 
 
 class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
-    env: Annotated[dict[str, Value], "keys and plain values, such as {OMP_NUM_THREADS: 4}"] = {}
-    timeout: Annotated[Duration | None, _LENGTH] = None
-    retries: Annotated[int, "a number from 0 upwards"] = 0
-    log: Annotated[log_keys.WrittenLog | None, log_keys.LOG] = None
+    env: Annotated[
+        types.Environment,
+        "keys and plain values, such as {OMP_NUM_THREADS: 4}",
+        "Environment variables of all tasks.",
+    ] = {}
+    timeout: Annotated[Duration | None, _LENGTH, "The longest time for an attempt; 0: no limit."] = None
+    retries: Annotated[types.FromZero, "a number from 0 upwards", "How often to try again after a failure."] = 0
+    log: Annotated[log_keys.WrittenLog | None, log_keys.LOG, log_keys.USE] = None
 
 
 class _History(msgspec.Struct, forbid_unknown_fields=True):
-    keep: Annotated[Duration, _LENGTH] = "30d"
+    keep: Annotated[Duration, _LENGTH, "How long to keep runs that are over."] = "30d"
 
 
 class _Gpus(msgspec.Struct, forbid_unknown_fields=True):
-    slots: Annotated[int, _FROM_ONE] = 1
-    share_with_others: Annotated[bool, _TRUTH] = False
-    ignore_memory: Annotated[int | str, SIZE] = "500MiB"
-    ids: Annotated[Scalar, "index or uuid"] = "index"
-    devices: Annotated[list[int | str] | None, GPUS] = None
+    slots: Annotated[types.FromOne, _FROM_ONE, "The most runs on a GPU at a time."] = 1
+    share_with_others: Annotated[bool, _TRUTH, "Also use GPUs that others are using."] = False
+    ignore_memory: Annotated[types.Size, SIZE, "Memory in use on a GPU that counts as none."] = "500MiB"
+    ids: Annotated[Literal["index", "uuid"], "index or uuid", "The ids of GPUs that commands get."] = "index"
+    devices: Annotated[types.GpuIds | None, GPUS, "The only GPUs to use; default: all that are found."] = None
 
 
 class _Queue(msgspec.Struct, forbid_unknown_fields=True):
-    name: Annotated[Value, NAME]
-    max_concurrency: Annotated[int | None, _FROM_ONE] = None
+    name: Annotated[types.Name, NAME]
+    max_concurrency: Annotated[types.FromOne | None, _SLOTS, "The most runs at a time; default: 1."] = None
     # Dagu's deprecated name for it, which wins there where both are given, and so here.
-    max_active_runs: Annotated[int | None, _FROM_ONE] = None
-    wait_for_running: Annotated[bool, _TRUTH] = False
-    paused: Annotated[bool, _TRUTH] = False
-    gpus: Annotated[list[int | str] | None, GPUS] = None
+    max_active_runs: Annotated[types.FromOne | None, _SLOTS, "The old name of max_concurrency."] = None
+    wait_for_running: Annotated[bool, _TRUTH, "Start a run only while no other, in any queue, is running."] = False
+    paused: Annotated[bool, _TRUTH, "Start no runs."] = False
+    gpus: Annotated[types.GpuIds | None, GPUS, "The only GPUs for its runs."] = None
 
 
 class _Queues(msgspec.Struct, forbid_unknown_fields=True):
-    enabled: Annotated[bool, _TRUTH] = True
-    config: Annotated[list[_Queue], "a list such as - {name: batch, max_concurrency: 2}"] = []
+    enabled: Annotated[bool, _TRUTH, "With false, nothing but schedules is queued or started."] = True
+    config: Annotated[
+        list[_Queue], "a list such as - {name: batch, max_concurrency: 2}", "Queues with limits of their own."
+    ] = []
 
 
-class _Keys(msgspec.Struct, forbid_unknown_fields=True):
-    queues: Annotated[_Queues, "{enabled: true, config: […]}"] = msgspec.field(default_factory=_Queues)
-    jobs: Annotated[int, _FROM_ONE] = 1
-    idle_timeout: Annotated[Duration, f"never, or {_LENGTH}"] = "never"
-    heartbeat: Annotated[_Heartbeat, "{interval: 5s, stale_after: 30s}"] = msgspec.field(
-        default_factory=_Heartbeat
+class Keys(msgspec.Struct, forbid_unknown_fields=True):
+    """The keys of `aqueue.yaml` as they are written."""
+
+    queues: Annotated[_Queues, "{enabled: true, config: […]}", "The queues."] = msgspec.field(
+        default_factory=_Queues
     )
-    grace: Annotated[Duration, _LENGTH] = "10s"
-    defaults: Annotated[_Defaults, "{env: {}, timeout: 4h, retries: 0}"] = msgspec.field(default_factory=_Defaults)
-    history: Annotated[_History, "{keep: 30d}"] = msgspec.field(default_factory=_History)
-    gpus: Annotated[_Gpus, "{slots: 1, share_with_others: false}"] = msgspec.field(default_factory=_Gpus)
-    timezone: Annotated[str, "local, or a timezone such as Europe/Berlin"] = "local"
+    jobs: Annotated[
+        types.FromOne,
+        _FROM_ONE,
+        "The most runs at a time in all queues that are not configured; `-j` overrides it.",
+    ] = 1
+    idle_timeout: Annotated[
+        types.OptionalDuration, f"never, or {_LENGTH}", "Servers exit after so long without work."
+    ] = "never"
+    heartbeat: Annotated[_Heartbeat, "{interval: 5s, stale_after: 30s}", "Signs of life of servers."] = (
+        msgspec.field(default_factory=_Heartbeat)
+    )
+    grace: Annotated[Duration, _LENGTH, "The time between SIGTERM and SIGKILL."] = "10s"
+    defaults: Annotated[_Defaults, "{env: {}, timeout: 4h, retries: 0}", "For tasks that do not say."] = (
+        msgspec.field(default_factory=_Defaults)
+    )
+    history: Annotated[_History, "{keep: 30d}", "What `aqueue prune` leaves."] = msgspec.field(
+        default_factory=_History
+    )
+    gpus: Annotated[_Gpus, "{slots: 1, share_with_others: false}", "How GPUs are used."] = msgspec.field(
+        default_factory=_Gpus
+    )
+    timezone: Annotated[
+        str, "local, or a timezone such as Europe/Berlin", "The timezone of schedules that name none."
+    ] = "local"
 
 
 def parse(text: str, file: str) -> Config:
@@ -102,17 +129,10 @@ def _config(document: Document) -> Config:
     if isinstance(document.value, dict) and "paths" in document.value:
         hint = "name the folder with --dir or AQUEUE_DIR; that is what Dagu's queue_dir is here"
         raise document.error("unknown key 'paths'", hint, at=("paths",), key=True)
-    written = yaml_records.convert(document, _Keys)
+    written = yaml_records.convert(document, Keys)
     queues, warnings = _queues(document, written.queues.config)
     check_variables(document, ("defaults", "env"), written.defaults.env)
     interval, stale_after = _heartbeat(document, written.heartbeat)
-    for at, number, least in (
-        (("jobs",), written.jobs, 1),
-        (("defaults", "retries"), written.defaults.retries, 0),
-        (("gpus", "slots"), written.gpus.slots, 1),
-    ):
-        if number < least:
-            raise _wrong(document, at, number)
     if written.timezone != "local" and not is_timezone(written.timezone):
         raise _wrong(document, ("timezone",), written.timezone)
     idle_timeout = None if written.idle_timeout == "never" else written.idle_timeout
@@ -160,10 +180,6 @@ def _queues(document: Document, written: list[_Queue]) -> tuple[dict[str, Queue]
             raise _wrong(document, (*at, "name"), name)
         if name in queues:
             raise document.error(f"queue {name} is configured twice", "keep one of them", at=(*at, "name"))
-        for key in ("max_concurrency", "max_active_runs"):
-            number = getattr(queue, key)
-            if number is not None and number < 1:
-                raise _wrong(document, (*at, key), number, "to start none of its runs, set paused: true")
         if queue.max_active_runs is not None:
             old.append(name)
         queues[name] = Queue(
@@ -183,8 +199,6 @@ def _rules(document: Document, written: _Gpus) -> Rules:
         ignore_memory = parse_size(written.ignore_memory)
     except ValueError:
         raise _wrong(document, ("gpus", "ignore_memory"), written.ignore_memory) from None
-    if written.ids not in ("index", "uuid"):
-        raise _wrong(document, ("gpus", "ids"), written.ids)
     return Rules(
         slots=written.slots,
         share_with_others=written.share_with_others,
@@ -215,5 +229,5 @@ def _seconds(document: Document, at: Path, length: Duration | None) -> float | N
         raise _wrong(document, at, length) from None
 
 
-def _wrong(document: Document, at: Path, value: object, hint: str = "") -> FileError:
-    return yaml_records.unexpected(document, _Keys, at, value, hint)
+def _wrong(document: Document, at: Path, value: object) -> FileError:
+    return yaml_records.unexpected(document, Keys, at, value)

@@ -10,7 +10,7 @@ import msgspec
 
 from aqueue.errors import FileError, UsageError
 from aqueue.formats import names, run_keys, yaml_records, yaml_text
-from aqueue.formats.task_keys import Keys
+from aqueue.formats.task_keys import HOME, Keys
 from aqueue.formats.variable_keys import check_variables
 from aqueue.formats.yaml_document import Document
 from aqueue.model.config import Defaults
@@ -65,7 +65,7 @@ def read(task: Task, directory: str) -> Task:
     try:
         (node,) = yaml_text.compose(text, FILE)
         document = Document(FILE, node, text)
-        written = yaml_records.convert(document, Keys, home=("working_dir",))
+        written = yaml_records.convert(document, Keys, home=HOME)
         made = run_keys.task(document, written, Defaults(name=None, working_dir=directory, base=directory))
         check_variables(document, ("base_env",), {**task.base_env})
         made = msgspec.structs.replace(made, **{field: getattr(task, field) for field in _KEPT})

@@ -22,16 +22,14 @@ def isolation(document: Document, written: Keys) -> Isolation | None:
     value = written.isolate
     if value is None or value is False:
         return None
-    if value == "git":
-        return Isolation()
-    if not isinstance(value, WrittenIsolation):
+    if value is True:
         raise wrong(document, ("isolate",), value)
-    if value.keep not in list(Keep):
-        raise wrong(document, ("isolate", "keep"), value.keep)
+    if not isinstance(value, WrittenIsolation):
+        return Isolation()
     copy, link = (
         paths(document, ("isolate", key), listed) for key, listed in (("copy", value.copy), ("link", value.link))
     )
-    return Isolation(copy=copy, link=link, keep=Keep(str(value.keep))) if value.git else None
+    return Isolation(copy=copy, link=link, keep=Keep(value.keep)) if value.git else None
 
 
 def outputs(document: Document, written: Keys) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from aqueue.formats.written_types import Size
 from aqueue.units import parse_size
 
 LEAST: Final = 64 << 10
@@ -12,11 +13,16 @@ LEAST: Final = 64 << 10
 LOG: Final = "{limit: 1GiB}"
 """The value the key expects, in words."""
 
+USE: Final = "How much output of an attempt to keep."
+"""The purpose of the key."""
+
 
 class WrittenLog(msgspec.Struct, forbid_unknown_fields=True):
     """The key as it is written."""
 
-    limit: Annotated[int | str, "a size from 64KiB upwards such as 1GiB, or 0 for no limit"]
+    limit: Annotated[
+        Size, "a size from 64KiB upwards such as 1GiB, or 0 for no limit", "Keep the head and the tail of more."
+    ]
 
 
 def parse(written: WrittenLog) -> int | None:

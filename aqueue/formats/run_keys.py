@@ -10,7 +10,7 @@ from aqueue.formats.variable_keys import check_variables
 from aqueue.formats.yaml_document import Document
 from aqueue.model.basics import is_name
 from aqueue.model.config import Defaults
-from aqueue.model.gpu import GPU_VARIABLES, MAX_GPUS, GpuId, check_ids
+from aqueue.model.gpu import GPU_VARIABLES, GpuId, check_ids
 from aqueue.model.task import Priority, Retries, Task, check_tags, parse_tags
 from aqueue.model.values import Value, is_number, plain_text, stands_for
 from aqueue.units import parse_size
@@ -29,8 +29,6 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
     for key, value in (("name", name), ("queue", queue)):
         if value is not None and not is_name(value):
             raise wrong(document, (key,), value)
-    if written.priority not in ("high", "low"):
-        raise wrong(document, ("priority",), written.priority)
     shell = None if written.shell is None else plain_text(written.shell)
     if shell is not None and (not shell.startswith("/") or "\0" in shell):
         raise wrong(document, ("shell",), shell)
@@ -42,7 +40,7 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
         command=_command(document, written.command),
         working_dir=_directory(document, written.working_dir, defaults),
         queue=queue,
-        priority=Priority.of(str(written.priority)),
+        priority=Priority.of(written.priority),
         params=written.params,
         base_env=defaults.env,
         env={key: plain_text(value) for key, value in written.env.items()},
@@ -72,8 +70,6 @@ def _gpus(document: Document, written: Keys) -> dict[str, Any]:
         gpus = check_ids(written.gpus) if isinstance(written.gpus, list) else written.gpus
     except ValueError:
         raise wrong(document, ("gpus",), written.gpus) from None
-    if isinstance(gpus, int) and not 0 <= gpus <= MAX_GPUS:
-        raise wrong(document, ("gpus",), gpus)
     if gpus == 0 and size:
         raise document.error("gpu_memory: gpus is 0", "leave one of them out", at=("gpu_memory",), key=True)
     if gpus is None and size:
@@ -132,16 +128,7 @@ def _retries(document: Document, written: int | WrittenRetries | None, default: 
     if written is None:
         return default
     if isinstance(written, int):
-        if written < 0:
-            raise wrong(document, ("retries",), written)
         return Retries(limit=written)
-    if written.limit < 0:
-        raise wrong(document, ("retries", "limit"), written.limit)
-    if not 1 <= written.backoff < float("inf"):
-        raise wrong(document, ("retries", "backoff"), written.backoff)
-    for index, code in enumerate(written.exit_codes):
-        if not 0 <= code <= 255:
-            raise wrong(document, ("retries", "exit_codes", index), code)
     return Retries(
         limit=written.limit,
         delay=seconds(document, ("retries", "delay"), written.delay) or 0.0,

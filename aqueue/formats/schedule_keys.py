@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
-from aqueue.formats.task_keys import Keys, seconds, wrong
+from aqueue.formats.task_keys import GOES_WITH, Keys, seconds, wrong
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.formats.yaml_records import words_of
 from aqueue.formats.yaml_values import describe
@@ -34,24 +34,21 @@ def read(document: Document, written: Keys, submission: Submission, timezone: st
         FileError: at the first error.
     """
     if written.schedule is None and written.at is None:
-        for key in ("timezone", "catchup_window", "overlap"):
-            if getattr(written, key) is not None:
+        for key, others in GOES_WITH.items():
+            if "schedule" in others and getattr(written, key) is not None:
                 hint = "add 'schedule' or 'at', or leave it out"
                 raise document.error(f"'{key}' is for a task with a schedule", hint, at=(key,), key=True)
         return None
     if written.schedule is not None and written.at is not None:
         raise document.error("'at' and 'schedule' exclude each other", "keep one of them", at=("at",), key=True)
     timezone = _timezone(document, timezone if written.timezone is None else written.timezone)
-    overlap = Overlap.ALL if written.overlap is None else written.overlap
-    if overlap not in list(Overlap):
-        raise wrong(document, ("overlap",), overlap)
     return Schedule(
         submission=submission,
         timezone=timezone,
         expressions=_expressions(document, written.schedule),
         at=None if written.at is None else _moment(document, written.at, timezone),
         catchup_window=seconds(document, ("catchup_window",), written.catchup_window) or 0.0,
-        overlap=Overlap(str(overlap)),
+        overlap=Overlap(written.overlap or "all"),
     )
 
 

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aqueue.errors import FileError
 from aqueue.formats.lookalikes import meant_by
-from aqueue.formats.task_keys import Keys, wrong
+from aqueue.formats.task_keys import GOES_WITH, Keys
+from aqueue.formats.written_types import ONE_LEVEL_UP
 from aqueue.formats.yaml_calls import CALL
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.formats.yaml_values import describe
 from aqueue.model.basics import is_name
 from aqueue.model.schedule import Schedule
 from aqueue.model.submission import Submission
-from aqueue.model.task import MAX_COMBINATIONS, is_param
+from aqueue.model.task import is_param
 from aqueue.model.values import Value
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _MAPPINGS: Final = "a list of params, such as [{lr: 0.1, seed: 1}]"
 
 _LONGEST_WITH_TIME: Final = 64 - len("-20270115T081000.123456Z")
 
-_ONE_LEVEL_UP: Final = ("samples", "after", "needs", "after_any", "isolate", "outputs")
-
 
 def sweep(document: Document, written: Keys) -> "Sweep | None":
     """Return the sweep of a task; None if it has none.
@@ -35,8 +34,8 @@ def sweep(document: Document, written: Keys) -> "Sweep | None":
         FileError: at the first error.
     """
     if written.matrix is None:
-        for key in ("samples", "seed"):
-            if getattr(written, key) is not None:
+        for key, others in GOES_WITH.items():
+            if "matrix" in others and getattr(written, key) is not None:
                 raise document.error(
                     f"'{key}' is for a task with a matrix",
                     "add the params and their values: matrix: …",
@@ -48,12 +47,12 @@ def sweep(document: Document, written: Keys) -> "Sweep | None":
     from aqueue.model.sweep import Sweep
 
     for key in written.matrix:
-        if key in _ONE_LEVEL_UP:
+        if key in ONE_LEVEL_UP:
             at = ("matrix", key)
             raise document.error(
                 f"matrix: '{key}' is not a param", "put it one level up, beside 'matrix'", at=at, key=True
             )
-    found = Sweep(
+    return Sweep(
         axes={
             key: _axis(document, key, values)
             for key, values in written.matrix.items()
@@ -64,11 +63,6 @@ def sweep(document: Document, written: Keys) -> "Sweep | None":
         samples=written.samples,
         seed=written.seed,
     )
-    if found.seed is not None and found.seed < 0:
-        raise wrong(document, ("seed",), found.seed)
-    if found.samples is not None and not 1 <= found.samples <= MAX_COMBINATIONS:
-        raise wrong(document, ("samples",), found.samples)
-    return found
 
 
 def check_places(document: Document) -> None:

@@ -19,7 +19,7 @@ from aqueue.formats import (
     yaml_records,
 )
 from aqueue.formats import names as names_in_tasks
-from aqueue.formats.task_keys import Keys
+from aqueue.formats.task_keys import HOME, Keys
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.model.config import Defaults
 from aqueue.model.schedule import Schedule
@@ -125,7 +125,7 @@ def _entry(defaults: Defaults, document: Document) -> tuple[Document, Submission
     sweep_keys.check_places(document)
     empty_values.check(document)
     param_keys.check(document)
-    written = yaml_records.convert(document, Keys, home=("working_dir",))
+    written = yaml_records.convert(document, Keys, home=HOME)
     task = run_keys.task(document, written, defaults)
     request = dependency_keys.request(document, written, task)
     schedule = schedule_keys.read(document, written, request, defaults.timezone)

@@ -1,88 +1,165 @@
-"""The keys of a task file, with their types and the values they expect."""
+"""The keys of a task file, with their types, what they expect and what they are for.
 
-from typing import Annotated, Any
+The reader and the JSON Schema are both made of these declarations.
+"""
+
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from aqueue import units
 from aqueue.errors import FileError
 from aqueue.formats import log_keys, yaml_records
+from aqueue.formats import written_types as types
+from aqueue.formats.written_types import Duration
 from aqueue.formats.yaml_document import Document, Path
-from aqueue.model.gpu import GPUS
+from aqueue.model.gpu import GPUS, MAX_GPUS
 from aqueue.model.task import MAX_COMBINATIONS
-from aqueue.model.values import Scalar, Value, plain_text
+from aqueue.model.values import Value, plain_text
 from aqueue.units import SIZE
-
-Duration = int | float | str
 
 NAME = "1 to 64 letters, digits, '_', '.' or '-'"
 _LENGTH = "a length of time such as 90, 90s, 1h30m or 2d12h"
 _WITHIN = "a list of paths within the working directory"
 _TRUTH = "true or false"
 
+HOME: Final = ("working_dir",)
+"""The keys for which `~` is a directory."""
+
+GOES_WITH: Final = {
+    **dict.fromkeys(("samples", "seed"), ("matrix",)),
+    **dict.fromkeys(("timezone", "catchup_window", "overlap"), ("schedule", "at")),
+}
+"""The keys that are for tasks with one of certain others."""
+
 
 class WrittenIsolation(msgspec.Struct, forbid_unknown_fields=True):
     """The key `isolate` as it is written."""
 
-    git: Annotated[bool, _TRUTH]
-    copy: Annotated[Value | list[Value], _WITHIN] = None
-    link: Annotated[Value | list[Value], _WITHIN] = None
-    keep: Annotated[Scalar, "always, failed or never"] = "failed"
+    git: Annotated[bool, _TRUTH, "Run in a checkout of the code as it was when the run was queued."]
+    copy: Annotated[
+        types.Within | list[types.Within], _WITHIN, "What git does not know, to be copied into the checkout."
+    ] = None
+    link: Annotated[
+        types.Within | list[types.Within], _WITHIN, "What git does not know, to be linked into the checkout."
+    ] = None
+    keep: Annotated[
+        Literal["always", "failed", "never"], "always, failed or never", "The checkouts to keep after their end."
+    ] = "failed"
 
 
 class WrittenRetries(msgspec.Struct, forbid_unknown_fields=True):
     """The key `retries` as it is written."""
 
-    limit: Annotated[int, "a number from 0 upwards"]
-    delay: Annotated[Duration, _LENGTH] = 0
-    backoff: Annotated[float, "a number from 1 upwards"] = 1
-    max_delay: Annotated[Duration | None, _LENGTH] = None
-    exit_codes: Annotated[list[int], "a list of exit codes, 0 to 255"] = []
+    limit: Annotated[types.FromZero, "a number from 0 upwards", "How many times to try again."]
+    delay: Annotated[Duration, _LENGTH, "The time before the first retry."] = 0
+    backoff: Annotated[
+        Annotated[float, Meta(ge=1)], "a number from 1 upwards", "The factor from one delay to the next."
+    ] = 1
+    max_delay: Annotated[Duration | None, _LENGTH, "The longest delay."] = None
+    exit_codes: Annotated[
+        list[Annotated[int, Meta(ge=0, le=255)]],
+        "a list of exit codes, 0 to 255",
+        "Try again only after these; default: all but 0.",
+    ] = []
 
 
 class Keys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The keys of a task as they are written."""
 
-    command: Annotated[Value | list[Value], "a shell command, or a list of a program and its arguments"]
-    name: Annotated[Value, NAME] = None
-    queue: Annotated[Value, NAME] = None
-    priority: Annotated[Scalar, "high or low"] = "low"
-    params: Annotated[dict[str, Value], "keys and plain values, such as {lr: 0.1}"] = {}
-    env: Annotated[dict[str, Value], "keys and plain values, such as {OMP_NUM_THREADS: 4}"] = {}
-    working_dir: Annotated[Value, "a directory"] = None
-    shell: Annotated[Value, "the path of a shell, such as /bin/bash"] = None
-    timeout: Annotated[Duration | None, _LENGTH] = None
-    log: Annotated[log_keys.WrittenLog | None, log_keys.LOG] = None
+    command: Annotated[
+        types.Command,
+        "a shell command, or a list of a program and its arguments",
+        "Run by /bin/sh; a list, without.",
+    ]
+    name: Annotated[types.Name, NAME, "Default: the name of the file without .yaml."] = None
+    queue: Annotated[
+        types.Name, NAME, "Default: the sub-folder of the file, else a queue of its own, named as the task."
+    ] = None
+    priority: Annotated[Literal["high", "low"], "high or low", "High goes before low."] = "low"
+    params: Annotated[
+        types.Params,
+        "keys and plain values, such as {lr: 0.1}",
+        "Environment variables; ${lr} in lists and `env`.",
+    ] = {}
+    env: Annotated[
+        types.Environment, "keys and plain values, such as {OMP_NUM_THREADS: 4}", "Further environment variables."
+    ] = {}
+    working_dir: Annotated[types.Text, "a directory", "Relative to the directory in which the folder lies."] = None
+    shell: Annotated[
+        types.ShellPath, "the path of a shell, such as /bin/bash", "Runs the command instead of /bin/sh."
+    ] = None
+    timeout: Annotated[Duration | None, _LENGTH, "The longest time for an attempt; 0: no limit."] = None
+    log: Annotated[log_keys.WrittenLog | None, log_keys.LOG, log_keys.USE] = None
     retries: Annotated[
-        int | WrittenRetries | None,
+        types.FromZero | WrittenRetries | None,
         "a number, or {limit: 2, delay: 10s, backoff: 2, max_delay: 5m, exit_codes: [1, 75]}",
+        "How often, and when, to try again after a failure.",
     ] = None
-    requeue: Annotated[bool, _TRUTH] = True
-    tags: Annotated[Value | list[Value], "a list of key=value or key"] = ""
-    hold: Annotated[bool, _TRUTH] = False
-    gpus: Annotated[int | list[int | str] | None, f"a number of GPUs, or {GPUS}"] = None
-    gpu_memory: Annotated[int | str | None, SIZE] = None
-    group: Annotated[Value, NAME] = None
+    requeue: Annotated[bool, _TRUTH, "Run it again if it is lost with the machine."] = True
+    tags: Annotated[
+        Value | list[types.Tag], "a list of key=value or key", "By which runs can be found: `aqueue ls --tag`."
+    ] = ""
+    hold: Annotated[bool, _TRUTH, "Do not start it before `aqueue release`."] = False
+    gpus: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_GPUS)] | types.GpuIds | None,
+        f"a number of GPUs, or {GPUS}",
+        "The GPUs of an attempt; 0 hides all.",
+    ] = None
+    gpu_memory: Annotated[types.Size | None, SIZE, "Free memory that each GPU must have."] = None
+    group: Annotated[
+        types.Name, NAME, "Runs that belong together; default for a matrix: the name of the task."
+    ] = None
     matrix: Annotated[
-        dict[str, Any] | None,
+        types.Matrix | None,
         "params with all of their values, such as {lr: [0.1, 0.01], seed: range(1, 5)}",
+        "A run for each combination.",
     ] = None
-    samples: Annotated[int | None, f"how many combinations to pick, 1 to {MAX_COMBINATIONS}"] = None
-    seed: Annotated[int | None, "a whole number from 0 upwards"] = None
-    after: Annotated[Value | list[Value], "a list of runs or groups, such as [train-1, 42, group:train]"] = None
-    needs: Annotated[Value | list[Value], "a list of names of tasks in the same file"] = None
-    after_any: Annotated[bool, _TRUTH] = False
+    samples: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_COMBINATIONS)] | None,
+        f"how many combinations to pick, 1 to {MAX_COMBINATIONS}",
+        "Run only so many combinations, picked at random.",
+    ] = None
+    seed: Annotated[
+        types.FromZero | None, "a whole number from 0 upwards", "The same seed picks the same samples."
+    ] = None
+    after: Annotated[
+        types.Texts,
+        "a list of runs or groups, such as [train-1, 42, group:train]",
+        "Start once these have succeeded.",
+    ] = None
+    needs: Annotated[
+        types.Texts, "a list of names of tasks in the same file", "Start once these have succeeded."
+    ] = None
+    after_any: Annotated[
+        bool, _TRUTH, "Start once those of `after` and `needs` are over, also if they failed."
+    ] = False
     isolate: Annotated[
-        bool | str | WrittenIsolation | None, "git, or {git: true, copy: [.env], link: [data], keep: failed}"
+        bool | Literal["git"] | WrittenIsolation | None,
+        "git, or {git: true, copy: [.env], link: [data], keep: failed}",
+        "Run in a checkout of the code as it was when the run was queued.",
     ] = None
-    outputs: Annotated[Value | list[Value], _WITHIN] = None
+    outputs: Annotated[
+        types.Within | list[types.Within], _WITHIN, "Paths and patterns to copy to the run's folder at the end."
+    ] = None
     schedule: Annotated[
-        str | list[str] | None, 'an expression such as "0 2 * * *" or @daily, or a list of them'
+        types.Crons | None,
+        'an expression such as "0 2 * * *" or @daily, or a list of them',
+        "Run whenever it is due; the file stays in the folder.",
     ] = None
-    at: Annotated[str | None, "a time such as 2026-12-24T18:00:00+01:00"] = None
-    timezone: Annotated[str | None, "the name of a timezone, such as Europe/Berlin"] = None
-    catchup_window: Annotated[Duration | None, "a length of time such as 12h or 2d12h"] = None
-    overlap: Annotated[Scalar, "all, skip or latest"] = None
+    at: Annotated[types.Moment | None, "a time such as 2026-12-24T18:00:00+01:00", "Run once at this time."] = None
+    timezone: Annotated[
+        str | None, "the name of a timezone, such as Europe/Berlin", "The timezone of `schedule` and `at`."
+    ] = None
+    catchup_window: Annotated[
+        Duration | None, "a length of time such as 12h or 2d12h", "Make up for due times missed within this time."
+    ] = None
+    overlap: Annotated[
+        Literal["all", "skip", "latest"] | None,
+        "all, skip or latest",
+        "With an earlier run not over: run anyway, skip, or replace what waits.",
+    ] = None
 
 
 def wrong(document: Document, at: Path, value: Any) -> FileError:

@@ -1,7 +1,7 @@
 """A document → a record of its keys, or errors for what does not fit.
 
-A record is a msgspec struct: its fields are the keys that there may be. The type of each is annotated with what
-the key expects, in words: `jobs: Annotated[int, "a number from 1 upwards"]`.
+A record is a msgspec struct: its fields are the keys that there may be. The type of each is annotated with the
+expected value and, for some, the purpose: `jobs: Annotated[int, "a number from 1 upwards", "The most runs."]`.
 """
 
 import difflib
@@ -76,8 +76,13 @@ def words_of(kind: type[msgspec.Struct]) -> Mapping[str, str]:
     for name, annotation in _fields(kind).items():
         if (inner := _record_in(annotation)) is not None:
             words |= {f"{name}.{key}": said for key, said in words_of(inner).items()}
-        words[name] = annotation.__metadata__[0]
+        words[name] = texts_of(annotation)[0]
     return words
+
+
+def texts_of(annotation: Any) -> list[str]:
+    """Return the texts of a field's type: the value it expects, and its purpose if that is said."""
+    return [text for text in annotation.__metadata__ if isinstance(text, str)]
 
 
 def _no_mapping(document: Document, kind: type[msgspec.Struct]) -> FileError:

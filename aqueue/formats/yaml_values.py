@@ -6,7 +6,7 @@ and `2026-11-22` are text, as written.
 
 import math
 import re
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -14,11 +14,12 @@ from aqueue.model.values import Scalar, Spelled, Value, spelled
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
-_LITERALS = {
+LITERALS: Final = {
     "true": True, "True": True, "TRUE": True, "yes": True, "Yes": True, "on": True, "On": True,
     "false": False, "False": False, "FALSE": False, "no": False, "No": False, "off": False, "Off": False,
     "null": None, "Null": None, "NULL": None, "~": None, "": None,
 }  # fmt: skip
+"""The words that are not text: those of YAML 1.1, of which `y` and `n` are left out, as they are names, too."""
 
 
 def value_of(node: yaml.ScalarNode) -> Value:
@@ -38,8 +39,8 @@ def parse_value(text: str) -> Value:
 
 def parse_scalar(text: str) -> Scalar:
     """Return the plain value of unquoted text."""
-    if text in _LITERALS:
-        return _LITERALS[text]
+    if text in LITERALS:
+        return LITERALS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     number = float(text) if _FLOAT.fullmatch(text) else math.inf

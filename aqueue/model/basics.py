@@ -20,6 +20,9 @@ STALE_AFTER: "Final" = 30.0
 MAX_NAME: "Final" = 64
 """The number of characters a name may have."""
 
+NAME_PATTERN: "Final" = rf"(?!\.{{1,2}}$)[A-Za-z0-9_.-]{{1,{MAX_NAME}}}"
+"""The same as `is_name`, as a pattern of a whole text for JSON Schema."""
+
 _OF_NAMES: "Final" = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 

@@ -12,7 +12,8 @@ import msgspec
 GpuId = int | str
 """A GPU as users write it: its index, or the beginning of its UUID."""
 
-_ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
+GPU_ID: Final = re.compile(r"(0|[1-9]\d{0,3})(:\d{1,3})?|(GPU|MIG)-[A-Za-z0-9/_-]+", re.ASCII)
+"""The valid ids."""
 
 GPU_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 """The variables by which CUDA and containers select GPUs."""
@@ -154,7 +155,7 @@ def check_ids(ids: Sequence[GpuId]) -> tuple[GpuId, ...]:
     if not ids or len({str(id_) for id_ in ids}) < len(ids):
         raise ValueError(ids)
     for id_ in ids:
-        if isinstance(id_, bool) or not _ID.fullmatch(str(id_)):
+        if isinstance(id_, bool) or not GPU_ID.fullmatch(str(id_)):
             raise ValueError(id_)
     return tuple(int(id_) if str(id_).isdigit() else id_ for id_ in ids)
 
@@ -179,7 +180,7 @@ def parse_ids(written: str) -> tuple[GpuId, ...]:
     ids: list[GpuId] = []
     for word in written.split(","):
         word = word.strip()
-        if not _ID.fullmatch(word):
+        if not GPU_ID.fullmatch(word):
             break
         ids.append(int(word) if word.isdigit() else word)
     return tuple(ids)

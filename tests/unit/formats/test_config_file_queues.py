@@ -24,7 +24,7 @@ queues:
       max_concurrency: 3
 """
 NUMBER = "expected a number from 1 upwards"
-PAUSED = "to start none of its runs, set paused: true"
+SLOTS = f"{NUMBER} (`paused: true` starts no runs)"
 NAME = "queues.config.name: expected 1 to 64 letters, digits, '_', '.' or '-', got"
 BATCH = "a list such as - {name: batch, max_concurrency: 2}"
 ENABLED = "AQUEUE_QUEUE_ENABLED"
@@ -120,13 +120,13 @@ def test_one_warning_names_all_queues_with_the_old_name() -> None:
             " got [0, 0]",
             "",
         ),
-        (one("max_concurrency: 0"), f"1:46: queues.config.max_concurrency: {NUMBER}, got 0", PAUSED),
-        (one("max_concurrency: -1"), f"1:46: queues.config.max_concurrency: {NUMBER}, got -1", PAUSED),
-        (one("max_active_runs: 0"), f"1:46: queues.config.max_active_runs: {NUMBER}, got 0", PAUSED),
+        (one("max_concurrency: 0"), f"1:46: queues.config.0.max_concurrency: {SLOTS}, got 0", ""),
+        (one("max_concurrency: -1"), f"1:46: queues.config.0.max_concurrency: {SLOTS}, got -1", ""),
+        (one("max_active_runs: 0"), f"1:46: queues.config.0.max_active_runs: {SLOTS}, got 0", ""),
         (
             one("max_concurrency: 2, max_active_runs: 0"),
-            f"1:66: queues.config.max_active_runs: {NUMBER}, got 0",
-            PAUSED,
+            f"1:66: queues.config.0.max_active_runs: {SLOTS}, got 0",
+            "",
         ),
         (
             "queues: {}\npaths:\n  queue_dir: /var/queue",

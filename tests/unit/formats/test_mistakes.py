@@ -145,7 +145,7 @@ heartbeat: {interval: 5s, stale_after: 1s}
     expected = [
         "c:1:7: jobs: expected",
         "c:2:8: grace: expected",
-        "c:5:34: queues.config.max_concurrency: expected",
+        "c:5:34: queues.config.0.max_concurrency: expected",
         "c:6:14: queues.config.name: expected",
         "c:6:19: unknown key 'max_concurency'",
         "c:6:35: queues.config.1.max_concurrency: expected",

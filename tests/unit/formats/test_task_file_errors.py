@@ -134,7 +134,7 @@ LINES = [
      "known keys: limit, delay, backoff, max_delay, exit_codes"),
     (
         "retries: {limit: 1, exit_codes: [1, 256]}",
-        "37: retries.exit_codes: expected a list of exit codes, 0 to 255, got 256",
+        "37: retries.exit_codes.1: expected a list of exit codes, 0 to 255, got 256",
         "",
     ),
     (
