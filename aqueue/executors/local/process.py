@@ -19,7 +19,7 @@ import anyio
 
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import attempt_locks, handover, wrapper
-from aqueue.executors.local.procfs import all_pids, command_pid, group_has_members, is_wrapper
+from aqueue.executors.local.procfs import all_pids, catches, command_pid, group_has_members, is_wrapper
 from aqueue.processes import is_alive
 from aqueue.threads import in_thread
 
@@ -31,11 +31,11 @@ one. Computed once, because that takes a third as long as a spawn.
 """
 
 
-_YOUTH: Final = 0.5
+_YOUTH: Final = 1.0
 """The seconds that a wrapper has to fork its command before a signal is sent anyway."""
 
 _STEP: Final = 0.005
-"""The seconds between two checks of that."""
+"""The seconds between two checks of a new wrapper."""
 
 FileAction = tuple[int, int, int]
 
@@ -124,9 +124,9 @@ class Process:
     async def _command_begun(self) -> None:
         """Wait until a new wrapper has forked its command: until then it catches signals meant for the command."""
         while time.monotonic() < self._old_at and not self.has_ended():
-            if command_pid(self.pid) != self.pid:
-                # The fork, too, catches signals until it has reset its traps.
-                await anyio.sleep(_STEP)
+            forked = command_pid(self.pid)
+            # The fork, too, catches the signal until it has reset its traps.
+            if forked != self.pid and not catches(forked, signal.SIGTERM):
                 return
             await anyio.sleep(_STEP)
 

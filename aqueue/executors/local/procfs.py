@@ -100,6 +100,16 @@ def command_pid(wrapper: int) -> int:
     return int(children[0]) if children else wrapper
 
 
+def catches(pid: int, number: int) -> bool:
+    """Return True if a process catches the signal with this number."""
+    try:
+        lines = _read(pid, "status").splitlines()
+    except _NOT_OURS:
+        return False
+    caught = next((line.split()[1] for line in lines if line.startswith(b"SigCgt:")), b"0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def group_of(pid: int) -> int | None:
     """Return the process group of a process; None if it is gone."""
     try:
