@@ -57,6 +57,7 @@ def environment(
 ) -> dict[str, str]:
     """Return the complete environment of a run's command.
 
+    Python commands write their output at once, unless `PYTHONUNBUFFERED` is set otherwise in `base` or the task.
     Each entry of `env` may refer to params, to variables already in the environment, and to entries above it.
 
     Args:
@@ -68,7 +69,8 @@ def environment(
         UnknownNameError: an entry has a `${NAME}` that is neither a param nor a variable.
     """
     task = run.task
-    variables = dict(base)
+    # Without it, Python keeps what is printed to a file for itself, and the log looks empty for minutes.
+    variables = {"PYTHONUNBUFFERED": "1", **base}
     if task.isolate is not None:
         # Imported here: only these runs need it.
         from aqueue.isolation.checkout.git import REPOSITORY_VARIABLES

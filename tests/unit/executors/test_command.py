@@ -74,6 +74,16 @@ def test_params_go_over_the_environment_of_the_server_and_env_over_both() -> Non
     assert (seen["A"], seen["B"], seen["C"]) == ("1", "2", "0")
 
 
+def test_python_commands_write_at_once_unless_the_task_or_the_server_says_otherwise() -> None:
+    assert seen_by(a_task())["PYTHONUNBUFFERED"] == "1"
+    for task, base in (
+        (a_task(), {"PYTHONUNBUFFERED": ""}),
+        (a_task(env={"PYTHONUNBUFFERED": ""}), {}),
+        (a_task(base_env={"PYTHONUNBUFFERED": ""}), {"PYTHONUNBUFFERED": "1"}),
+    ):
+        assert seen_by(task, base)["PYTHONUNBUFFERED"] == ""
+
+
 def test_params_are_variables_as_text() -> None:
     seen = seen_by(a_task(params={"lr": 0.1, "steps": 5, "fast": True, "none": None, "text": "a b"}))
     assert [seen[name] for name in ("lr", "steps", "fast", "none", "text")] == ["0.1", "5", "true", "", "a b"]
@@ -157,6 +167,7 @@ def test_the_command_is_told_which_run_it_is() -> None:
         "AQUEUE_ATTEMPT": "3",
         "AQUEUE_RUN_DIR": "/srv/queue/.aqueue/runs/42",
         "PWD": "/work",
+        "PYTHONUNBUFFERED": "1",
     }
 
 
