@@ -70,4 +70,5 @@ def _facts(stored: StoredSchedule, last: Run | None) -> Iterator[tuple[str, str]
         yield "overlap", str(schedule.overlap)
     yield "file", str(stored.file)
     if stored.error is not None:
-        yield "error", "; ".join([*stored.error.splitlines(), IN_FORCE])
+        is_in_force = stored.next_due is not None or stored.paused
+        yield "error", "; ".join([*stored.error.splitlines(), *([IN_FORCE] if is_in_force else [])])

@@ -10,6 +10,7 @@ from aqueue.client.actions import Which
 from aqueue.client.handle import Handle
 from aqueue.client.options import RunLike, flag_of, invalid, name_of, runs_in, seconds_of, written
 from aqueue.client.results import Runs
+from aqueue.client.session import require
 from aqueue.errors import UsageError
 from aqueue.model.run import Run
 
@@ -130,6 +131,7 @@ class Control(Handle):
             gpus=gpus,
             verbose=verbose,
         )
+        require(self._folder)
         return servers.start(self._folder, given, self._warn).pid
 
     def stop(self, *, kill: bool = False) -> None:

@@ -15,6 +15,8 @@ def in_words(schedule: Schedule) -> str:
     """Return when a schedule is due."""
     if schedule.at is not None:
         return f"Once, {at_home(schedule, schedule.at)}"
+    if not schedule.expressions:
+        return "Never"
     try:
         words = "; ".join(map(cron_syntax.in_words, schedule.expressions))
     except times.NOT_UNDERSTOOD:

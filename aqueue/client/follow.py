@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from aqueue.client.prospects import unattended
-from aqueue.client.session import Warn, newest_of_each, opened, resolve_all
+from aqueue.client.session import Warn, newest_of_each, opened, resolve_all, watch_for_removal
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError, WaitTimeoutError
 from aqueue.executors import long_logs
@@ -237,12 +237,21 @@ def _pieces(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes
 
 
 def news_of(folder: Folder, *more: Path) -> Callable[[float], None]:
-    """Return a function that waits until something has changed, or so many seconds, since it was called last."""
+    """Return a function that waits until something has changed, or so many seconds, since it was called last.
+
+    It raises FolderError if the folder was removed.
+    """
     # Imported here: what has ended already is told without it.
     from aqueue.folder.watch_files import watch_files
 
     folder.notify_clients()
-    return watch_files([str(folder.client_bell), *map(str, more)])
+    check, wait_for_change = watch_for_removal(folder), watch_files([str(folder.client_bell), *map(str, more)])
+
+    def wait_for_news(seconds: float) -> None:
+        wait_for_change(seconds)
+        check()
+
+    return wait_for_news
 
 
 def _read(connection: sqlite3.Connection, folder: Folder, ask: Callable[[Store], T]) -> T:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypedDict, TypeVar
+from typing import Any, Final, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from aqueue import units
 from aqueue.client.submit import Wishes
@@ -15,6 +17,7 @@ from aqueue.model.gpu import MAX_GPUS, check_ids
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.task import check_tags
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Checked = TypeVar("Checked")
 
@@ -39,6 +42,27 @@ class Options(TypedDict):
     after: RunLike | Iterable[RunLike]
     after_any: bool
     isolate: bool
+
+
+class UnknownOptionError(UsageError, TypeError):
+    """A keyword that a method does not have."""
+
+
+def with_known_options(method: Callable[P, T]) -> Callable[P, T]:
+    """Refuse a keyword that a method does not have, and name the one that was probably meant."""
+    known = [*signature(method).parameters]
+
+    @wraps(method)
+    def checked_method(*args: P.args, **options: P.kwargs) -> T:
+        for option in options.keys() - {*known}:
+            from aqueue.formats.placeholders import nearest
+
+            near = nearest(option, known)
+            hint = f"did you mean {near}?" if near else f"the options are {', '.join(known[2:])}"
+            raise UnknownOptionError(f"{method.__name__}: there is no option {option}", hint)
+        return method(*args, **options)
+
+    return checked_method
 
 
 def wishes_of(options: Options) -> Wishes:

@@ -20,6 +20,7 @@ from aqueue.client.options import (
     seconds_of,
     trigger_of,
     wishes_of,
+    with_known_options,
 )
 from aqueue.client.params import params_of, plain_of
 from aqueue.client.results import Runs
@@ -35,6 +36,7 @@ Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | 
 class Queueing(Control):
     """The methods of a client that queue runs."""
 
+    @with_known_options
     def add(
         self,
         command: str | Sequence[object],
@@ -108,6 +110,7 @@ class Queueing(Control):
         (run,) = self._runs_of(submitted)
         return run
 
+    @with_known_options
     def enqueue(
         self,
         source: Source,

@@ -20,6 +20,7 @@ from aqueue.client.session import (
     living_servers,
     now,
     opened,
+    require,
 )
 from aqueue.client.without_room import dismiss_without_room
 from aqueue.errors import AqueueError, DiskFullError
@@ -125,9 +126,9 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
         warn: is told of an error in the configuration.
 
     Raises:
-        AqueueError: the server did not start.
+        AqueueError: the server did not start, or the folder was removed.
     """
-    folder.create()
+    require(folder)
     if serving.idle_timeout is None:
         serving = serving._replace(idle_timeout=math.inf)
     with server_locks.exclusive(folder.state):
@@ -142,6 +143,7 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
 
 def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
     """Ask all servers to exit after running runs end; with `kill`, stop these runs."""
+    require(folder)
     leaving = Leaving.AT_ONCE if kill else Leaving.WHEN_DONE
     servers: list[Server] = []
     # Wait for a server that is just being started.

@@ -67,6 +67,7 @@ def present(store: Store) -> float:
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """Return a connection to the store of a folder, for several transactions."""
+    require(where)
     # A program may resume an iteration in another thread, but never in two at once.
     with closing(database.connect(where, check_same_thread=False, is_durable=True)) as connection:
         yield connection
@@ -86,6 +87,42 @@ def reading(where: Folder) -> Iterator[Store]:
     """Yield a consistent snapshot of the store."""
     with opened(where) as connection, database.snapshot(connection, where):
         yield Store(connection)
+
+
+def require(where: Folder) -> None:
+    """Refuse a folder that was there and is no longer.
+
+    Raises:
+        FolderError: it was removed or moved.
+    """
+    if not where.state.is_dir():
+        raise _removed(where)
+
+
+def watch_for_removal(where: Folder) -> Callable[[], None]:
+    """Return a function that refuses a folder that has been removed or replaced since this call.
+
+    A connection that was open before goes on with what nobody else sees any more.
+    """
+    before = _identity(where)
+
+    def check() -> None:
+        if before is None or _identity(where) != before:
+            raise _removed(where)
+
+    return check
+
+
+def _identity(where: Folder) -> tuple[int, int] | None:
+    try:
+        status = where.database.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _removed(where: Folder) -> FolderError:
+    return FolderError(f"the folder {where.path} was removed or replaced", "if it was moved, name its new place")
 
 
 def living_servers(store: Store, where: Folder) -> list[Server]:

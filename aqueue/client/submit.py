@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import msgspec
@@ -110,8 +111,9 @@ def submit(
                 [*islice(kept, len(of_file))], now(), trigger=trigger, run_id=run_id
             )
         ]
-        doubts = [lacking(store, config, submission.task) for submission in together]
-        return Submitted(accepted, unserved(store, folder), [text for text in doubts if text is not None])
+        lacks = [lacking(store, config, one.task) for one in together]
+        doubts = [doubt for doubt in (*lacks, *map(_without_directory, together)) if doubt is not None]
+        return Submitted(accepted, unserved(store, folder), doubts)
 
 
 def add(
@@ -187,6 +189,14 @@ def command(
             )
     after, after_any = tuple(wishes.get("after", ())), wishes.get("after_any", False)
     return after_something(Submission(task=place.moved_out(task), after=after, after_any=after_any))
+
+
+def _without_directory(request: Submission) -> str | None:
+    """Return that the working directory of a task does not exist; None if it does, or earlier runs may make it."""
+    task = request.task
+    if request.after or request.needs or task.isolate or Path(task.working_dir).is_dir():
+        return None
+    return f"{task.name}: its working directory {task.working_dir} does not exist"
 
 
 def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:

@@ -68,6 +68,8 @@ def read(task: Task, directory: str) -> Task:
         written = yaml_records.convert(document, Keys, home=HOME)
         made = run_keys.task(document, written, Defaults(name=None, working_dir=directory, base=directory))
         check_variables(document, ("base_env",), {**task.base_env})
+        if any(isinstance(argument, str) and "\0" in argument for argument in task.arguments):
+            raise UsageError("arguments: a value cannot have a NUL character in it", "leave it out")
         made = msgspec.structs.replace(made, **{field: getattr(task, field) for field in _KEPT})
         if not task.is_literal:
             names.check(document, Submission(task=made))

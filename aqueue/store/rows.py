@@ -11,6 +11,7 @@ from aqueue.model.gpu import Allocation
 from aqueue.model.run import ENDED, Attempt, Metric, Run, State
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.model.server import Leaving, Server
+from aqueue.model.submission import Submission
 from aqueue.model.task import Task
 
 RUN: Final = ", ".join(Run.__struct_fields__)
@@ -161,7 +162,13 @@ def _task(text: str, name: str) -> Task:
 
 def _stored_schedule(row: Sequence[Any]) -> StoredSchedule:
     fields = dict(zip(StoredSchedule.__struct_fields__, row, strict=True))
-    fields["schedule"] = _schedule_decoder.decode(fields["schedule"])
+    try:
+        fields["schedule"] = _schedule_decoder.decode(fields["schedule"])
+    except msgspec.DecodeError as error:
+        # One that is never due, so that the others go on.
+        task = Task(name=fields["name"], command="", working_dir="/")
+        fields["schedule"] = Schedule(submission=Submission(task=task), timezone="UTC")
+        fields |= {"next_due": None, "error": f"it cannot be read back: {error}; save its file again"}
     fields["paused"] = bool(fields["paused"])
     return StoredSchedule(**fields)
 

@@ -64,6 +64,8 @@ def test_plain_values_are_written_as_a_task_files_are(queue: Client) -> None:
         ({"env": {"A-B": "1"}}, "env: "),
         ({"base_env": {"A": 1}}, "base_env"),
         ({"arguments": (1,)}, "arguments"),
+        ({"arguments": ("a\0b",)}, "arguments: a value cannot have a NUL character"),
+        ({"command": []}, "the command is empty"),
         ({"gpus": "0,1"}, "gpus: .*got '0,1'"),
     ],
     ids=ascii,
@@ -100,3 +102,29 @@ def test_a_mistyped_key_is_told_rather_than_a_missing_name(queue: Client) -> Non
     assert (run.name, run.task.working_dir) == ("t", "/")
     with pytest.raises(AqueueError, match="command: a task file could not have this"):
         queue.enqueue({"name": "t", "command": 1j})
+
+
+def test_an_option_that_there_is_not_is_refused_with_the_one_that_was_meant(queue: Client) -> None:
+    methods: list[tuple[Any, object]] = [(queue.add, "true"), (queue.enqueue, {"name": "t", "command": "true"})]
+    for method, given in methods:
+        with pytest.raises(AqueueError, match="there is no option gpuz") as caught:
+            method(given, gpuz=1)
+        assert caught.value.hint == "did you mean gpus?"
+        assert isinstance(caught.value, TypeError)
+    assert queue.runs() == []
+
+
+@pytest.mark.parametrize("directory", [None, 1, "", "a\0b"], ids=repr)
+def test_what_is_no_folder_is_refused(queue: Client, directory: Any) -> None:
+    for open_ in (Client, Client.create):
+        with pytest.raises(AqueueError, match=r"directory: .* is not valid") as caught:
+            open_(directory)
+        assert caught.value.hint == "expected a path"
+
+
+def test_a_working_directory_that_does_not_exist_is_told_unless_an_earlier_run_may_make_it(queue: Client) -> None:
+    warned: list[str] = []
+    teller = Client(queue.path, warn=warned.append)
+    (first,) = teller.enqueue({"name": "a", "command": "true", "working_dir": "/nope"})
+    teller.enqueue(Task(name="b", command="true", working_dir="/nope"), after=first)
+    assert warned == ["a: its working directory /nope does not exist"]
