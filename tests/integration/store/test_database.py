@@ -201,11 +201,11 @@ def test_a_snapshot_does_not_change_under_its_reader(used: Folder) -> None:
 
 
 def test_a_database_that_somebody_keeps_locked_is_explained(used: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "BUSY_SECONDS", 0.05)
-    greedy, patient = connect(used), connect(used)
+    monkeypatch.setattr(db, "BUSY_SECONDS", 3.0)
+    greedy, patient = connect(used), connect(used, patience=0.05)
     with (
         transaction(greedy, used),
-        pytest.raises(DatabaseError, match="locked") as caught,
+        pytest.raises(DatabaseError, match="locked for 3 s") as caught,
         transaction(patient, used),
     ):
         pass
