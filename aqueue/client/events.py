@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from aqueue.client.follow import news_of
-from aqueue.client.session import opened, reading
+from aqueue.client.session import opened, reading, watch_for_removal
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Attempt, Run, State
 from aqueue.store.database import snapshot
@@ -86,7 +86,7 @@ def _since(run: Run, attempts: Sequence[Attempt], told: int, was_running: bool) 
 
 def events(folder: Folder) -> Iterator[RunEvent]:
     """Return what happens to runs from this call on, as it happens, without an end."""
-    wait_for_news = news_of(folder)
+    wait_for_news = news_of(folder, watch_for_removal(folder))
     with reading(folder) as store:
         watcher = Watcher(store)
     return _events(folder, watcher, wait_for_news)

@@ -75,9 +75,10 @@ def wait(
         WaitTimeoutError: some are left after that time.
     """
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+    refuse_if_removed = watch_for_removal(folder)
     with opened(folder) as connection:
         left = _read(connection, folder, partial(_waited_for, written=written, group=group))
-        wait_for_news, has_told = news_of(folder), False
+        wait_for_news, has_told = news_of(folder, refuse_if_removed), False
         while True:
             progress = _read(connection, folder, partial(_progress, folder=folder, left=left, warn=warn))
             left -= {run.id for run in progress.ended} | {*progress.gone}
@@ -128,18 +129,26 @@ def follow(folder: Folder, run: str, attempt: int | None, warn: Warn, tell: Warn
         RunError: there is no such run or attempt, or nothing to return, not even an empty log.
         StuckError: only a person can have it started.
     """
+    refuse_if_removed = watch_for_removal(folder)
     with opened(folder) as connection:
         found, _ = _resolved(connection, folder, run, attempt)
-        yield from _follow(connection, folder, found, attempt, warn, tell)
+        news = partial(news_of, folder, refuse_if_removed)
+        yield from _follow(connection, folder, found, attempt, news, warn, tell)
 
 
 def _follow(
-    connection: sqlite3.Connection, folder: Folder, run: Run, attempt: int | None, warn: Warn, tell: Warn
+    connection: sqlite3.Connection,
+    folder: Folder,
+    run: Run,
+    attempt: int | None,
+    news: Callable[..., Callable[[float], None]],
+    warn: Warn,
+    tell: Warn,
 ) -> Iterator[bytes]:
     number, position = attempt or max(run.attempt, 1), 0
     directory, watching = folder.run_dir(run.id), False
     has_log, has_told = False, False
-    wait_for_more = news_of(folder)
+    wait_for_more = news()
     while True:
         # Read before the log is: what was written until it was over is all there then.
         current, stuck = _read(connection, folder, partial(_whereabouts, folder=folder, id_=run.id, warn=warn))
@@ -162,7 +171,7 @@ def _follow(
         elif directory.exists() and not watching:
             # Looked at once more before waiting: the watch reports only what comes after it was made.
             watching = True
-            wait_for_more = news_of(folder, directory)
+            wait_for_more = news(directory)
         elif stuck:
             raise StuckError(stuck)
         else:
@@ -236,20 +245,23 @@ def _pieces(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes
         yield found
 
 
-def news_of(folder: Folder, *more: Path) -> Callable[[float], None]:
+def news_of(folder: Folder, refuse_if_removed: Callable[[], None], *more: Path) -> Callable[[float], None]:
     """Return a function that waits until something has changed, or so many seconds, since it was called last.
 
-    It raises FolderError if the folder was removed.
+    Args:
+        refuse_if_removed: raises an error if the folder was removed; called before and after the wait.
+        more: directories that are watched, too.
     """
     # Imported here: what has ended already is told without it.
     from aqueue.folder.watch_files import watch_files
 
     folder.notify_clients()
-    check, wait_for_change = watch_for_removal(folder), watch_files([str(folder.client_bell), *map(str, more)])
+    wait_for_change = watch_files([str(folder.client_bell), *map(str, more)])
 
     def wait_for_news(seconds: float) -> None:
+        refuse_if_removed()
         wait_for_change(seconds)
-        check()
+        refuse_if_removed()
 
     return wait_for_news
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aqueue.client import signs_of_life
 from aqueue.clock import Clock, boot
-from aqueue.errors import AqueueError, FolderError, QueueError, RunError
+from aqueue.errors import AqueueError, DatabaseError, FolderError, QueueError, RunError
 from aqueue.folder import find as folder
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
@@ -67,9 +67,13 @@ def present(store: Store) -> float:
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """Return a connection to the store of a folder, for several transactions."""
-    require(where)
-    # A program may resume an iteration in another thread, but never in two at once.
-    with closing(database.connect(where, check_same_thread=False, is_durable=True)) as connection:
+    try:
+        # A program may resume an iteration in another thread, but never in two at once.
+        connection = database.connect(where, check_same_thread=False, is_durable=True)
+    except DatabaseError:
+        require(where)
+        raise
+    with closing(connection):
         yield connection
 
 
@@ -102,7 +106,7 @@ def require(where: Folder) -> None:
 def watch_for_removal(where: Folder) -> Callable[[], None]:
     """Return a function that refuses a folder that has been removed or replaced since this call.
 
-    A connection that was open before goes on with what nobody else sees any more.
+    Call it before the store is opened: a connection goes on with what nobody else sees any more.
     """
     before = _identity(where)
 
