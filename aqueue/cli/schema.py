@@ -15,8 +15,10 @@ from aqueue.client import schemas
 def schema(directory: str | None, kind: str | None, vscode: bool) -> None:
     """Print the JSON Schema of task files, or of aqueue.yaml, with which editors complete and check them.
 
-    `aqueue init` writes both into .aqueue/. Editors with the YAML language server use the one that the first line
-    of a file names, as in `# yaml-language-server: $schema=queue/.aqueue/task.schema.json`.
+    `aqueue init` writes both into .aqueue/. Editors with the YAML language server use the one that a file names in
+    its first line:
+
+    # yaml-language-server: $schema=queue/.aqueue/task.schema.json
     """
     if not vscode:
         say(schemas.text(kind or "task"))
