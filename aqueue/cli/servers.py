@@ -10,13 +10,14 @@ from aqueue.cli.context import find_folder, folder_to_create
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option, refuse_both
 from aqueue.cli.output import note, report
-from aqueue.cli.serving_options import serving_options
+from aqueue.cli.serving_options import on_stop_option, serving_options
 from aqueue.cli.unclaimed import fate_of_files, folder_to_serve
 from aqueue.client import servers, session
 from aqueue.client.servers import Serving
 from aqueue.errors import FolderError
 from aqueue.folder.layout import Folder
 from aqueue.model.basics import NO_SERVER
+from aqueue.model.server import OnStop
 from aqueue.units import counted
 
 
@@ -53,6 +54,7 @@ def _named(folder: Folder, shown: str) -> str:
     quiet="Print only what needs your attention.",
     verbose="Print more, such as commands and process ids.",
 )
+@on_stop_option(OnStop.DRAIN)
 @click.option("--drain", is_flag=True, help="Exit when no more runs can start; with 1 if a run failed or is left.")
 # For `aqueue start`.
 @click.option("--log", hidden=True)
@@ -63,6 +65,7 @@ def serve(
     serving: Serving,
     is_meant: bool,
     drain: bool,
+    on_stop: OnStop,
     quiet: bool,
     log: str | None,
     ready: int | None,
@@ -71,8 +74,9 @@ def serve(
 
     Without DIR, the folder is the nearest queue/, or a new ./queue.
 
-    The first Ctrl-C starts no more runs and waits for the running ones; the second stops them; the third exits at
-    once, and the runs continue until the next server takes them over.
+    The first Ctrl-C or SIGTERM starts no more runs and waits for the running ones; the second stops them; the
+    third exits at once, and the runs continue until the next server takes them over. With --on-stop, the first
+    SIGTERM does one of the others.
     """
     from functools import partial
 
@@ -89,6 +93,7 @@ def serve(
         idle_timeout=serving.idle_timeout,
         drain=drain,
         ignore_schedules=serving.ignore_schedules,
+        on_stop=on_stop,
         queues=serving.queues,
         gpus=serving.gpus,
         log=log,

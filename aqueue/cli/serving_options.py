@@ -9,6 +9,7 @@ import click
 from aqueue.cli.completion import queue_option
 from aqueue.cli.options import COUNT, GPUS_TYPE, IDLE_TIMEOUT, NAME_TYPE, F, refuse_both
 from aqueue.client.servers import Serving
+from aqueue.model.server import OnStop
 
 _JOBS = "Run at most N tasks at a time, besides those of configured queues (default: 1)."
 
@@ -45,6 +46,17 @@ def serving_options(*, idle_timeout: str, quiet: str, verbose: str) -> Callable[
         return cast("F", with_options)
 
     return give
+
+
+def on_stop_option(default: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--on-stop`, as `on_stop`."""
+    how = "wait for running tasks (drain), let them go on until the next server (leave), or stop them (kill)"
+    return click.option(
+        "--on-stop",
+        type=click.Choice([*OnStop], case_sensitive=False),
+        default=default,
+        help=f"On SIGTERM, {how} (default: {default}).",
+    )
 
 
 def _split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -16,6 +16,17 @@ class Leaving(StrEnum):
     """Stop all runs, and exit."""
 
 
+class OnStop(StrEnum):
+    """The way a server obeys SIGTERM."""
+
+    DRAIN = "drain"
+    """Start no more runs, and exit after those running have ended."""
+    LEAVE = "leave"
+    """Exit, and let the runs go on until the next server takes them over."""
+    KILL = "kill"
+    """Stop all runs, and exit."""
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """A process that serves the folder.
 

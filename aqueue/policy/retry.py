@@ -41,6 +41,21 @@ _STOPPING = (signal.SIGTERM, signal.SIGKILL)
 _FAULTS: Final = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP)
 """The signals that a process causes itself, often after it has printed why."""
 
+_SENT_BY_SHUTDOWN: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+"""The signals that all processes get when a machine or a session ends."""
+
+
+def lost_in_shutdown(outcome: Outcome, why: str) -> Outcome:
+    """Return an outcome as that of a lost attempt if a signal ended it that a shutdown may have sent.
+
+    Args:
+        outcome: the outcome of an attempt that ended while the machine was going down.
+        why: the sign of that.
+    """
+    if outcome.end is not End.EXITED or outcome.signal not in _SENT_BY_SHUTDOWN or outcome.run.cancel is not None:
+        return outcome
+    return msgspec.structs.replace(outcome, end=End.LOST, why=why)
+
 
 def judge(outcome: Outcome) -> Verdict:
     """Decide the next state of a run: ended, or queued for another attempt."""

@@ -1,15 +1,22 @@
 """The active attempts of a server: a task for each, which holds its tokens until its process group is gone."""
 
+import signal
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
+import anyio
 import anyio.abc
 
 from aqueue.clock import Clock
 from aqueue.executors.base import Attempt, Executor
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
+from aqueue.policy.retry import lost_in_shutdown
 from aqueue.server.slots import Slots
 from aqueue.store.attempts import Handle
+
+_SHUTDOWN_SECONDS: Final = 0.5
+"""The time in which a server gets the signal of a shutdown that has ended a run."""
 
 
 class RefusedError(Exception):
@@ -40,6 +47,7 @@ class Attempts:
         self._without_handle: dict[object, Attempt] = {}
         """The active attempts whose handle is not in the store yet."""
         self._handles_in_cycle: list[object] = []
+        self._shutdown = anyio.Event()
         self._ended: list[Outcome] = []
         self._ended_in_cycle: list[Outcome] = []
 
@@ -110,6 +118,10 @@ class Attempts:
         """
         self._has_ended(Outcome(run=run, end=End.NEVER_STARTED, at=self._clock.now(), why=why))
 
+    def begin_shutdown(self) -> None:
+        """Count attempts as lost if a signal ends them from now on: the machine may be going down."""
+        self._shutdown.set()
+
     def stop(self, why: str) -> None:
         """Stop all attempts."""
         for attempt in self._active.values():
@@ -145,10 +157,22 @@ class Attempts:
         except Exception as error:
             why = f"internal error while it ran: {type(error).__name__}: {error}"
             outcome = Outcome(run=attempt.run, end=End.FAILED_TO_START, at=self._clock.now(), why=why)
+        outcome = await self._despite_shutdown(outcome)
         self._slots.give_back(holder)
         self._without_handle.pop(holder, None)
         if self._active.pop(holder, None) is not None:
             self._has_ended(outcome)
+
+    async def _despite_shutdown(self, outcome: Outcome) -> Outcome:
+        """Return an outcome as lost if a shutdown ended the attempt.
+
+        A shutdown signals all processes at once: a run may have ended before this server gets its own signal.
+        """
+        lost = lost_in_shutdown(outcome, f"{outcome.why} while the server was told to stop")
+        if lost is not outcome and outcome.signal != signal.SIGKILL:
+            with anyio.move_on_after(_SHUTDOWN_SECONDS):
+                await self._shutdown.wait()
+        return lost if self._shutdown.is_set() else outcome
 
     def _has_ended(self, outcome: Outcome) -> None:
         self._ended.append(outcome)

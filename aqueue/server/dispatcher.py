@@ -148,6 +148,10 @@ class Dispatcher:
         self.is_draining = True
         self.wake()
 
+    def begin_shutdown(self) -> None:
+        """Count runs as lost if a signal ends them from now on: the machine may be going down."""
+        self._attempts.begin_shutdown()
+
     def stop_runs(self, why: str) -> None:
         """Stop all active attempts."""
         self._attempts.stop(why)

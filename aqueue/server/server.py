@@ -236,6 +236,7 @@ class _Server:
                 obey_signals,
                 self._dispatcher,
                 self._membership,
+                self._settings.options.on_stop,
                 lambda: self._settings.config.grace,
                 self._report,
                 services.cancel_scope.cancel,

@@ -7,7 +7,7 @@ import msgspec
 from aqueue.intake.config_reload import ConfigReload
 from aqueue.model.config import Config
 from aqueue.model.gpu import GpuId, owned
-from aqueue.model.server import Server
+from aqueue.model.server import OnStop, Server
 from aqueue.policy.limits import Limits
 
 
@@ -23,6 +23,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         idle_timeout: seconds; None: as configured.
         drain: exit as soon as no run is running or can start without a user.
         ignore_schedules: whether the idle timeout applies although there are schedules.
+        on_stop: how the server obeys SIGTERM.
         queues: the only queues to serve; None: all.
         gpus: the only GPUs to use; None: all.
         log: the file of its messages; None if they go to its terminal.
@@ -33,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float | None = None
     drain: bool = False
     ignore_schedules: bool = False
+    on_stop: OnStop = OnStop.DRAIN
     queues: tuple[str, ...] | None = None
     gpus: tuple[GpuId, ...] | None = None
     log: str | None = None

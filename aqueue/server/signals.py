@@ -1,21 +1,33 @@
-"""Ctrl-C and SIGTERM: the first drains a server, the second stops its runs, the third leaves them running."""
+"""Ctrl-C and SIGTERM: the first drains a server, the second stops its runs, the third leaves them running.
+
+The first SIGTERM may do one of the others at once: service managers send it, and machines that go down.
+"""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import anyio
 import anyio.abc
 
 from aqueue.model.events import Notice, Report
+from aqueue.model.server import OnStop
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.membership import STOPPED, Membership
 from aqueue.units import counted, plural
+
+_STEPS: Final = {OnStop.DRAIN: 1, OnStop.KILL: 2, OnStop.LEAVE: 3}
+"""The step that SIGTERM takes at least."""
+
+_SHUTDOWN_SECONDS: Final = 0.5
+"""The time that an ending machine needs to signal all processes."""
 
 
 async def obey_signals(
     dispatcher: Dispatcher,
     membership: Membership,
+    on_stop: OnStop,
     grace: Callable[[], float],
     report: Report,
     leave: Callable[[], None],
@@ -25,24 +37,33 @@ async def obey_signals(
     """Obey each Ctrl-C or SIGTERM until the server leaves.
 
     Args:
+        on_stop: how to obey SIGTERM.
         grace: the seconds between SIGTERM and SIGKILL.
         leave: makes the server leave at once.
     """
     with _ignoring_signals_afterwards(), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async with anyio.create_task_group() as tasks:
-            count = 0
-            async for _ in signals:
-                count += 1
-                if count == 1:
+            step = 0
+            async for number in signals:
+                if step == 0:
                     dispatcher.drain()
                     tasks.start_soon(membership.announce_leaving)
+                if number == signal.SIGTERM:
+                    dispatcher.begin_shutdown()
+                    if step == 0 and on_stop is OnStop.LEAVE and dispatcher.running:
+                        # Runs that end with the machine do so now.
+                        await anyio.sleep(_SHUTDOWN_SECONDS)
+                step = max(step + 1, _STEPS[on_stop] if number == signal.SIGTERM else 1)
+                if step == 1:
                     _report_running(dispatcher.running, report)
-                elif count == 2:
-                    report(Notice(f"stopping all runs; those still running after {grace():.0f} s are killed"))
+                elif step == 2:
+                    if dispatcher.running:
+                        report(Notice(f"stopping all runs; those still running after {grace():.0f} s are killed"))
                     dispatcher.stop_runs(STOPPED)
                 else:
-                    report(Notice("the server exits; its runs go on, and the next server takes them over"))
+                    if dispatcher.running:
+                        report(Notice("the server exits; its runs go on, and the next server takes them over"))
                     leave()
                     return
 

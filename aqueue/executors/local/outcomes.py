@@ -19,7 +19,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
 from aqueue.model.task import Task
-from aqueue.policy.retry import explain
+from aqueue.policy.retry import explain, lost_in_shutdown
 
 NO_PROCESS_ERRORS: Final = (errno.EAGAIN, *EXHAUSTED)
 """The errors for a temporary lack of processes, open files or memory."""
@@ -84,12 +84,13 @@ class Outcomes:
         Args:
             boot: the boot of the machine in which its server was started; empty for the current one.
         """
+        restarted = boot and boot != this_boot()
         if fence.exit_code is not None:
             ended_at = attempt_files.ended_at(self._attempt, self._run.started_at, self._clock.now())
-            return msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
+            outcome = msgspec.structs.replace(self._exited(fence.exit_code), at=ended_at)
+            return lost_in_shutdown(outcome, _LOST_RESTARTED) if restarted else outcome
         if fence.is_garbled:
             return self.of(End.LOST, why=_LOST_GARBLED.format(self._attempt))
-        restarted = boot and boot != this_boot()
         return self.of(End.LOST, why=_LOST_RESTARTED if restarted else _LOST_KILLED)
 
     def _no_process(self, why: str) -> Outcome:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import TRANSITIONS, Run, State
 from aqueue.model.task import Retries
-from aqueue.policy.retry import MAX_LOSSES, Verdict, explain, judge
+from aqueue.policy.retry import MAX_LOSSES, Verdict, explain, judge, lost_in_shutdown
 from tests.unit.records import a_run, a_task
 
 
@@ -217,3 +217,27 @@ def test_every_outcome_leads_to_a_state_that_may_follow(
     assert failures <= verdict.failures <= failures + 1
     assert losses <= verdict.losses <= MAX_LOSSES
     assert verdict.reason or verdict.state is State.SUCCEEDED or end is End.NEVER_STARTED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_attempt_that_a_shutdown_ended_is_lost_and_queued_again(number: signal.Signals) -> None:
+    outcome = Outcome(run=a_run(), end=End.EXITED, at=2000.0, exit_code=128 + number)
+    verdict = judge(lost_in_shutdown(outcome, "the machine was restarted"))
+    assert (verdict.state, verdict.reason) == (State.QUEUED, "lost: the machine was restarted; queued again")
+    assert (verdict.failures, verdict.losses) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(run=a_run(), end=End.EXITED, at=2000.0, exit_code=0),
+        Outcome(run=a_run(), end=End.EXITED, at=2000.0, exit_code=1),
+        Outcome(run=a_run(), end=End.EXITED, at=2000.0, exit_code=128 + signal.SIGSEGV),
+        Outcome(run=a_run(), end=End.STOPPED, at=2000.0, exit_code=143, why="cancelled by a person"),
+        Outcome(run=a_run(), end=End.TIMED_OUT, at=2000.0, exit_code=143),
+        Outcome(run=a_run(cancel="cancelled by a person"), end=End.EXITED, at=2000.0, exit_code=143),
+    ],
+    ids=["success", "failure", "fault", "stopped", "timed out", "cancelled"],
+)
+def test_another_end_during_a_shutdown_is_what_it_is(outcome: Outcome) -> None:
+    assert lost_in_shutdown(outcome, "the machine was restarted") is outcome

@@ -194,6 +194,15 @@ async def test_an_attempt_of_an_earlier_boot_is_lost(new_legacy: NewLegacy, dead
     assert "restarted" in outcome.why
 
 
+@pytest.mark.parametrize(("boot", "end"), [("an earlier boot", End.LOST), (HERE, End.EXITED), ("", End.EXITED)])
+async def test_an_attempt_that_a_signal_ended_is_lost_only_if_the_machine_was_restarted(
+    new_legacy: NewLegacy, dead_pid: int, boot: str, end: End
+) -> None:
+    legacy = new_legacy()
+    legacy.had_fence(f"{dead_pid}\n143\n")
+    assert (await legacy.heir.adopt(boot)).end is end
+
+
 @pytest.mark.parametrize("boot", [HERE, "an earlier boot", ""])
 async def test_a_process_that_was_given_the_pid_of_a_lost_attempt_is_left_alone(
     new_legacy: NewLegacy, stranger: int, boot: str
