@@ -24,7 +24,7 @@ _SECTIONS = {
         "ls": ("listing", "List runs."),
         "status": ("status", "Show servers, queues, GPUs and schedules."),
         "show": ("details", "Show the details of a run."),
-        "logs": ("follow", "Show the output of a run."),
+        "logs": ("logs", "Show the output of a run."),
         "wait": ("follow", "Wait until runs end."),
         "compare": ("compare", "Compare a metric of runs, as a table or a plot."),
         "gpus": ("gpus", "Show GPUs, what runs on them, and which runs wait for them."),

@@ -17,7 +17,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "ls": ("aqueue ls --failed --limit 10", "aqueue ls --group train --metrics --sort -accuracy"),
     "status": ("aqueue status --json",),
     "show": ("aqueue show 42",),
-    "logs": ("aqueue logs -f 42",),
+    "logs": ("aqueue logs -f 42", "aqueue logs -n 20 --failed --group train"),
     "wait": ("aqueue wait 41 42", "aqueue wait --group train"),
     "compare": ("aqueue compare --group train -x lr -y accuracy --by seed",),
     "gpus": ("aqueue gpus",),

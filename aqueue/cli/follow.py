@@ -1,6 +1,5 @@
-"""The commands that follow runs."""
+"""The command that waits for runs."""
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -9,12 +8,12 @@ from aqueue.cli import untaken
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
-from aqueue.cli.options import COUNT, directory_option
+from aqueue.cli.options import directory_option
 from aqueue.cli.output import note, say
 from aqueue.client import follow as client
+from aqueue.client.logs import end_of
 from aqueue.client.untaken import left_to_a_person
 from aqueue.model.run import Run, State
-from aqueue.units import spell
 
 _SHOWN = 5
 
@@ -40,11 +39,11 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         for run in progress.ended:
             succeeded = succeeded and run.state is State.SUCCEEDED
             if not quiet:
-                say(_ended(run))
+                say(end_of(run))
         if progress.stuck:
             succeeded = False
             if not quiet:
-                _print_stuck(progress.stuck)
+                print_stuck(progress.stuck)
         note(progress.unserved)
     if not runs and group is None and (left := left_to_a_person(folder)):
         succeeded = False
@@ -54,37 +53,9 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
         raise click.exceptions.Exit(1)
 
 
-def _print_stuck(stuck: Sequence[tuple[Run, str]]) -> None:
+def print_stuck(stuck: Sequence[tuple[Run, str]]) -> None:
+    """Print why runs cannot start without the user."""
     for run, why in stuck[:_SHOWN]:
         say(f"run {run.id} {run.name} cannot start: {why}", err=True)
     if len(stuck) > _SHOWN:
         say(f"{len(stuck) - _SHOWN} more cannot start; `aqueue ls` shows why", err=True)
-
-
-@click.command()
-@directory_option
-@click.argument("run", shell_complete=complete_run)
-@click.option(
-    "-f", "--follow", is_flag=True, help="Follow the output until the run ends, or needs your help to start."
-)
-@click.option("--attempt", type=COUNT, metavar="N", help="Show this attempt (default: the last one).")
-def logs(directory: str | None, run: str, follow: bool, attempt: int | None) -> None:
-    """Show the output of a run."""
-    folder, out = find_folder(directory), sys.stdout.buffer
-    try:
-        for piece in (
-            client.follow(folder, run, attempt, print_warning, note)
-            if follow
-            else client.output(folder, run, attempt)
-        ):
-            out.write(piece)
-            out.flush()
-    except client.StuckError as stuck:
-        _print_stuck(stuck.runs)
-        raise click.exceptions.Exit(1) from None
-
-
-def _ended(run: Run) -> str:
-    after = "" if run.took is None else f" after {spell(run.took)}"
-    why = f": {run.reason}" if run.reason and run.state is not State.SUCCEEDED else ""
-    return f"{run.id} {run.name} {run.state}{after}{why}"

@@ -1,4 +1,4 @@
-"""Following runs: until they are over, or what they write. Woken by the folder's news, not by the clock."""
+"""Waiting for runs until they are over. Woken by the folder's news, not by the clock."""
 
 import math
 import sqlite3
@@ -12,13 +12,10 @@ from aqueue.client.prospects import unattended
 from aqueue.client.session import Warn, newest_of_each, opened, resolve_all, watch_for_removal
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError, WaitTimeoutError
-from aqueue.executors import long_logs
-from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
-from aqueue.model.run import ENDED, Run, State
+from aqueue.model.run import Run, State
 from aqueue.store.database import snapshot
 from aqueue.store.store import Store
-from aqueue.units import counted
 
 T = TypeVar("T")
 
@@ -97,92 +94,6 @@ def wait(
             wait_for_news(seconds)
 
 
-def output(folder: Folder, run: str, attempt: int | None = None) -> Iterator[bytes]:
-    """Return what a run has written so far, in pieces.
-
-    Args:
-        attempt: the number of the attempt that is meant; None: the last.
-
-    Raises:
-        RunError: there is no such run or attempt, or no output.
-    """
-    with opened(folder) as connection:
-        found, number = _resolved(connection, folder, run, attempt)
-    log = folder.log(found.id, number or found.attempt)
-    if found.attempt == 0 and found.state not in ENDED:
-        raise RunError(f"run {found.id} has not been started yet", f"`aqueue logs -f {found.id}` waits for it")
-    if not log.exists() and found.state is not State.RUNNING:
-        raise _no_output(found)
-    for piece, _ in _pieces(log, 0, found.task.log_limit):
-        yield piece
-
-
-def follow(folder: Folder, run: str, attempt: int | None, warn: Warn, tell: Warn) -> Iterator[bytes]:
-    """Return what a run writes, attempt after attempt, until it is over.
-
-    Args:
-        attempt: the number of the only attempt that is meant.
-        warn: is told of an error in the configuration.
-        tell: is told why the run waits for a server, if none is there.
-
-    Raises:
-        RunError: there is no such run or attempt, or nothing to return, not even an empty log.
-        StuckError: only a person can have it started.
-    """
-    refuse_if_removed = watch_for_removal(folder)
-    with opened(folder) as connection:
-        found, _ = _resolved(connection, folder, run, attempt)
-        news = partial(news_of, folder, refuse_if_removed)
-        yield from _follow(connection, folder, found, attempt, news, warn, tell)
-
-
-def _follow(
-    connection: sqlite3.Connection,
-    folder: Folder,
-    run: Run,
-    attempt: int | None,
-    news: Callable[..., Callable[[float], None]],
-    warn: Warn,
-    tell: Warn,
-) -> Iterator[bytes]:
-    number, position = attempt or max(run.attempt, 1), 0
-    directory, watching = folder.run_dir(run.id), False
-    has_log, has_told = False, False
-    wait_for_more = news()
-    while True:
-        # Read before the log is: what was written until it was over is all there then.
-        current, stuck = _read(connection, folder, partial(_whereabouts, folder=folder, id_=run.id, warn=warn))
-        log = folder.log(run.id, number)
-        has_log = has_log or log.exists()
-        for piece, after in _pieces(log, position, run.task.log_limit):
-            yield piece
-            position = after
-        if current is None:
-            if not has_log:
-                raise RunError(f"run {run.id} no longer exists: it was dequeued or pruned")
-            return
-        run = current
-        if run.attempt > number and attempt is None:
-            number, position = number + 1, 0
-        elif run.state in ENDED or run.attempt > number:
-            if not has_log:
-                raise _no_output(run)
-            return
-        elif directory.exists() and not watching:
-            # Looked at once more before waiting: the watch reports only what comes after it was made.
-            watching = True
-            wait_for_more = news(directory)
-        elif stuck:
-            raise StuckError(stuck)
-        else:
-            if not has_told and (
-                why := _read(connection, folder, partial(unattended, where=folder, ids=[run.id]))
-            ):
-                tell(why)
-            has_told = True
-            wait_for_more(_RECHECK_SECONDS)
-
-
 def _waited_for(store: Store, written: Sequence[str], group: str | None) -> set[int]:
     """Return the ids of the runs that are meant."""
     if not written and group is None:
@@ -202,47 +113,6 @@ def _progress(store: Store, folder: Folder, left: set[int], warn: Warn) -> Progr
     runs = [run for run in map(store.runs.get, rest) if run is not None]
     why = waits(store, folder, runs, warn)
     return Progress(ended, gone, [(run, reason or "") for run, reason in zip(runs, why, strict=True)])
-
-
-def _whereabouts(store: Store, folder: Folder, id_: int, warn: Warn) -> tuple[Run | None, list[tuple[Run, str]]]:
-    """Return a run, and, if only a person can have it started, once more with the reason."""
-    run = store.runs.get(id_)
-    # While it runs, there is something new all the time.
-    is_moving = run is None or run.state is State.RUNNING
-    return run, [] if is_moving else _progress(store, folder, {id_}, warn).stuck
-
-
-def _resolved(
-    connection: sqlite3.Connection, folder: Folder, written: str, attempt: int | None
-) -> tuple[Run, int | None]:
-    run = _read(connection, folder, lambda store: store.runs.resolve(written))
-    if attempt is not None and attempt > run.attempt:
-        had = counted(run.attempt, "attempt")
-        raise RunError(f"run {run.id} has only {had}", "choose one of them with --attempt")
-    return run, attempt
-
-
-def _no_output(run: Run) -> RunError:
-    reason = run.reason or "it was pruned"
-    return RunError(f"run {run.id} has no output: {reason}", f"`aqueue show {run.id}` tells more")
-
-
-def _pieces(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes, int]]:
-    """Return what is in a log from a position on, each piece with the position after it; nothing if it is gone."""
-    pieces = long_logs.read(log, position, limit)
-    while True:
-        try:
-            found = next(pieces, None)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if not no_links.is_refused(error):
-                raise
-            message = f"{log} has been replaced by a symbolic link"
-            raise RunError(message, f"`readlink {log}` shows where it leads") from None
-        if found is None:
-            return
-        yield found
 
 
 def news_of(folder: Folder, refuse_if_removed: Callable[[], None], *more: Path) -> Callable[[float], None]:

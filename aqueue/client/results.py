@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from aqueue.client import follow
+from aqueue.client import logs
 from aqueue.client.columns import columns_of
 from aqueue.client.session import Warn, now
 from aqueue.folder.layout import Folder
@@ -53,7 +53,7 @@ class Log:
         Raises:
             RunError: there is no such run or attempt, or no output.
         """
-        return b"".join(follow.output(self._folder, self._run, self._attempt))
+        return b"".join(logs.output(self._folder, self._run, self._attempt))
 
     def text(self) -> str:
         """Return what was written so far; what is no UTF-8 is replaced.
@@ -70,7 +70,11 @@ class Log:
             RunError: there is no such run or attempt, no output, or only a person can have the run started.
         """
         decoder, rest = codecs.getincrementaldecoder("utf-8")(errors="replace"), ""
-        for piece in follow.follow(self._folder, self._run, self._attempt, self._warn, self._warn):
+        for piece in logs.follow(self._folder, self._run, self._attempt, self._warn):
+            if isinstance(piece, logs.Note):
+                if piece.is_warning:
+                    self._warn(piece.text)
+                continue
             *lines, rest = (rest + decoder.decode(piece)).split("\n")
             yield from lines
         rest += decoder.decode(b"", final=True)

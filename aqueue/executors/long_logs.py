@@ -131,6 +131,29 @@ def read(log: Path, position: int, limit: int | None) -> Iterator[tuple[bytes, i
             yield piece, position
 
 
+def start_of_tail(log: Path, lines: int, limit: int | None) -> int:
+    """Return the position of the last lines of a log, at most as far back as to the part left out of it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(log, "rb", opener=no_links.opener) as file:
+        descriptor = file.fileno()
+        gap = None if limit is None else _find(descriptor, limit)
+        first, shift, whole = (0, 0, 0) if gap is None else (gap.tail, gap.end - gap.tail, gap.start)
+        # The end of the last line is no start of another.
+        end = os.fstat(descriptor).st_size - 1
+        while end > first:
+            begin = max(end - _CHUNK, first)
+            at = len(piece := os.pread(descriptor, end - begin, begin))
+            while (at := piece.rfind(b"\n", 0, at)) >= 0:
+                lines -= 1
+                if lines == 0:
+                    return begin + at + 1 + shift
+            end = begin
+        return whole
+
+
 def _piece(descriptor: int, position: int, limit: int | None) -> tuple[bytes, int]:
     if limit is None:
         piece = os.pread(descriptor, _CHUNK, position)

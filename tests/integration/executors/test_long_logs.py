@@ -191,3 +191,33 @@ def test_a_reader_that_falls_behind_is_told_how_much_it_has_missed(writer: Write
 def test_whoever_does_not_know_of_a_limit_reads_the_file(writer: Writer) -> None:
     writer.writes(3 * LIMIT)
     assert read(writer.path, None) == writer.all
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"a", b"a\n", b"a\nb", b"\n\na\n\n", b"a\n" * 70_000, b"x" * 70_000 + b"\ny\n"]
+)
+@pytest.mark.parametrize("count", [1, 2, 3, 69_999, 70_000, 70_001])
+def test_the_last_lines_of_a_log_are_found_from_its_end(tmp_path: Path, text: bytes, count: int) -> None:
+    log = tmp_path / "attempt-1.log"
+    log.write_bytes(text)
+    start = long_logs.start_of_tail(log, count, None)
+    lines = text.split(b"\n")[:-1] if text.endswith(b"\n") else text.split(b"\n")
+    assert text[start:].removesuffix(b"\n") == b"\n".join(lines[-count:])
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_the_last_lines_of_a_shortened_log_are_counted_up_to_what_is_left_out(
+    writer: Writer, is_over: bool
+) -> None:
+    writer.writes(10 * LIMIT)
+    long_logs.trim(str(writer.path), LIMIT)
+    if is_over:
+        long_logs.settle(str(writer.path), LIMIT)
+
+    def tail(count: int) -> bytes:
+        start = long_logs.start_of_tail(writer.path, count, LIMIT)
+        return b"".join(piece for piece, _ in long_logs.read(writer.path, start, LIMIT))
+
+    assert tail(7) == b"\n".join(writer.all.split(b"\n")[-8:])
+    assert tail(10**6).startswith(b"\n[aqueue: ")
+    assert read(writer.path).endswith(tail(10**6))

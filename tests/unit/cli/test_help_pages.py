@@ -49,6 +49,9 @@ def test_an_example_is_a_command_line_that_its_command_takes(verb: str, example:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_short_option_means_the_same_everywhere(verb: str) -> None:
     meanings = {"--name": "-n", "--queue": "-u", "--quiet": "-q", "--verbose": "-v", "--jobs": "-j"}
+    if verb == "logs":
+        # As in tail(1); it names no run.
+        meanings["--tail"] = meanings.pop("--name")
     for param in command(verb).params:
         for long, short in meanings.items():
             assert (short in param.opts) == (long in param.opts), (verb, param.opts)
