@@ -71,6 +71,20 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+class DueTime(msgspec.Struct, frozen=True):
+    """A due time of a schedule, that runs are made for.
+
+    Attributes:
+        schedule: the name of the schedule.
+        at: in seconds since the epoch.
+        direct: whether its runs may start while queues are disabled, without a slot.
+    """
+
+    schedule: str
+    at: float
+    direct: bool = False
+
+
 class KeptCode(msgspec.Struct, frozen=True):
     """Code kept for a due time.
 

@@ -6,31 +6,29 @@ loop then starts the claimed runs, each as its own task (see `attempts`).
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import anyio
 import anyio.abc
 import msgspec
 
-from aqueue.clock import Clock
 from aqueue.errors import BusyError, DiskFullError
 from aqueue.executors.base import Executor
-from aqueue.folder.layout import Folder
 from aqueue.gpus.monitor import GpuMonitor
 from aqueue.gpus.probe import Gpus
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.isolation.pins import Pins
-from aqueue.model.events import Notice, Report
+from aqueue.model.events import Notice
 from aqueue.model.outcome import Outcome
-from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.attempts import Attempts, RefusedError
 from aqueue.server.code_keeper import CodeKeeper
-from aqueue.server.cycle import CheckLiveness, Cycle
+from aqueue.server.context import Callbacks, Context
+from aqueue.server.cycle import Cycle
 from aqueue.server.cycle_input import CycleInput
-from aqueue.server.cycle_result import CycleResult, Liveness
+from aqueue.server.cycle_result import CycleResult
 from aqueue.server.cycle_timing import CycleTiming
 from aqueue.server.deliveries import Deliveries, Delivery
 from aqueue.server.headroom import DISK_FULL_PAUSE, Headroom
@@ -40,7 +38,6 @@ from aqueue.server.result_reporter import ResultReporter
 from aqueue.server.schedules import Scheduler
 from aqueue.server.slots import Slots
 from aqueue.store.queues import Outlook
-from aqueue.store.server_database import Database
 
 _NO_FILES = "the limit on open files allows {} runs at a time; raise `ulimit -n` and restart the server"
 
@@ -49,60 +46,28 @@ class Dispatcher:
     """The loop that starts runs on one server as capacity allows.
 
     Args:
-        server: the server's id.
-        limits: is called in each cycle.
-        check_liveness: returns which servers are up and which are gone; has no side effects.
-        clear_gone: removes the files of servers that are gone, once the store has forgotten them.
         executor: starts claimed runs.
-        slots: the tokens that active attempts hold.
-        after_cycle: is called after each cycle, which may change `next_at`.
-        scheduler: updates schedules and makes due runs.
         pins: keeps the code of due runs.
-        apply_record: receives the store's record of this server when a cycle reads it.
-        leave: is called when an order in the order file asks this server to leave.
-        publish_shortage: receives why no run can be started; empty once runs start again.
-        gpus: reads the machine's GPUs.
     """
 
-    def __init__(
-        self,
-        *,
-        folder: Folder,
-        database: Database,
-        server: str,
-        limits: Callable[[], Limits],
-        check_liveness: CheckLiveness,
-        clear_gone: Callable[[Liveness], None],
-        executor: Executor,
-        slots: Slots,
-        after_cycle: Callable[[], None],
-        scheduler: Scheduler,
-        pins: Pins,
-        apply_record: Callable[[Server], None],
-        leave: Callable[[Leaving], None],
-        publish_shortage: Callable[[str], None],
-        gpus: Gpus,
-        clock: Clock,
-        report: Report,
-    ) -> None:
+    def __init__(self, context: Context, callbacks: Callbacks, executor: Executor, pins: Pins) -> None:
+        folder, database, server, clock, report = context
+        self._callbacks = callbacks
         self._database = database
         self._executor = executor
-        self._cycle = Cycle(folder, server, executor.name, scheduler, check_liveness)
-        self._clear_gone = clear_gone
-        self._limits = limits
-        self._slots = slots
-        self._after_cycle = after_cycle
-        self._attempts = Attempts(executor, slots, clock, self._request_cycle)
-        self._orders = LeftOrders(folder, server, self._attempts, leave, report)
-        self.gpus = GpuMonitor(gpus, clock, self._request_cycle, report)
-        self._scheduler = scheduler
+        self._scheduler = Scheduler(folder, report)
+        self._cycle = Cycle(folder, server, executor.name, self._scheduler, callbacks.check_liveness)
+        self.slots = Slots()
+        """The tokens that active attempts hold."""
+        self._attempts = Attempts(executor, self.slots, clock, self._request_cycle)
+        self._orders = LeftOrders(folder, server, self._attempts, callbacks.leave, report)
+        self.gpus = GpuMonitor(Gpus(folder), clock, self._request_cycle, report)
         self._code = CodeKeeper(pins, self.wake, report)
-        self._apply_record = apply_record
         self._clock = clock
         self._report = report
         self._deliveries = Deliveries(self._request_cycle)
         self._pending = PendingInput(self._deliveries, self._attempts, self._orders, self._code, clock)
-        self._reporter = ResultReporter(folder, self.gpus, scheduler, report)
+        self._reporter = ResultReporter(folder, self.gpus, self._scheduler, report)
         self._awake = anyio.Event()
         self._timing = CycleTiming(clock.now)
         self.next_at = math.inf
@@ -110,7 +75,7 @@ class Dispatcher:
         self.is_draining = False
         """True if the server starts no more runs."""
         self._disk_is_full = False
-        self._headroom = Headroom(executor.shortage, clock, report, publish_shortage)
+        self._headroom = Headroom(executor.shortage, clock, report, callbacks.publish_shortage)
         self.idle_since: float | None = None
         """Since when the server is idle, on the monotonic clock; None while it is busy."""
         self.has_schedules = False
@@ -184,7 +149,7 @@ class Dispatcher:
                     # Only attempts that other servers took over are left.
                     tasks.cancel_scope.cancel()
                     return
-                self._after_cycle()
+                self._callbacks.after_cycle()
                 if not (self.is_draining or self._awake.is_set()):
                     self._executor.prepare()
                 await self._awake.wait()
@@ -212,7 +177,7 @@ class Dispatcher:
         return self._seconds_left() if has_room else DISK_FULL_PAUSE
 
     def _take_input(self, outcomes: Sequence[Outcome], *, has_room: bool) -> CycleInput:
-        limits = self._limits()
+        limits = self._callbacks.limits()
         max_runs = min(limits.runs, self._headroom.max_runs(len(self._attempts) - len(outcomes)))
         return self._pending.take(
             outcomes,
@@ -247,20 +212,20 @@ class Dispatcher:
         self._start(cycle_input.limits, result, tasks)
         if cycle_input.gpu_view is not None:
             self._headroom.runs_started(len(self._attempts), cycle_input.limits.runs)
-        if len(self._attempts) >= self._limits().runs:
+        if len(self._attempts) >= self._callbacks.limits().runs:
             self._headroom.block(_NO_FILES.format(len(self._attempts)))
         self._deliveries.answer(result)
         self._reporter.report(cycle_input, result)
         if cycle_input.gpu_view is not None and result.claim is not None:
-            self.gpus.warn(result.claim.reading, self._limits().rules)
+            self.gpus.warn(result.claim.reading, self._callbacks.limits().rules)
             self.gpus.follow(cycle_input.gpu_view, result.claim, tasks)
         if result.liveness is not None:
-            self._clear_gone(result.liveness)
+            self._callbacks.clear_gone(result.liveness)
         for one in result.adopted:
             self._attempts.adopt(one.run, one.handle, one.boot, tasks)
         self._attempts.stop_some(dict(result.cancellations))
         if result.record is not None:
-            self._apply_record(result.record)
+            self._callbacks.apply_record(result.record)
         self._code.forget(cycle_input.kept if cycle_input.makes_due_runs else {})
         self._code.keep(result.schedules.missing_code, cycle_input.now, tasks)
         self._follow_outlook(result.outlook)
@@ -269,7 +234,7 @@ class Dispatcher:
 
     def _start(self, limits: Limits, result: CycleResult, tasks: anyio.abc.TaskGroup) -> None:
         """Start the claimed runs; give back those without a token."""
-        self._slots.resize(limits)
+        self.slots.resize(limits)
         for run in result.claimed:
             try:
                 self._attempts.start(run, tasks, is_direct=run.direct and limits.disabled_by is not None)

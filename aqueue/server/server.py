@@ -27,7 +27,6 @@ from aqueue.executors.local.executor import LocalExecutor
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import ServerLock
 from aqueue.formats.placeholders import OWN_VARIABLES
-from aqueue.gpus.probe import Gpus
 from aqueue.intake.config_reload import ConfigReload
 from aqueue.intake.inbox import Inbox
 from aqueue.intake.loop import IntakeLoop
@@ -36,14 +35,13 @@ from aqueue.isolation.pins import Pins
 from aqueue.model.events import Event, FileRejected, Notice, Report
 from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
+from aqueue.server.context import Callbacks, Context
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
 from aqueue.server.open_files import raise_limit
-from aqueue.server.schedules import Scheduler
 from aqueue.server.settings import Options, Settings
 from aqueue.server.signals import obey_signals
-from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Repeated, Timer
 from aqueue.store.orders import OrderFile
 from aqueue.store.server_database import Database
@@ -168,27 +166,19 @@ class _Server:
             open_files=self._files.before if self._files.before != self._files.most else None,
             report=report,
         )
-        return Dispatcher(
-            folder=folder,
-            database=self._database,
-            server=self._lock.id,
+        callbacks = Callbacks(
             limits=self._limits,
             check_liveness=self._membership.check_liveness,
             clear_gone=self._membership.clear_gone,
-            executor=executor,
-            slots=Slots(),
             after_cycle=lambda: self._timer.reschedule(),
-            scheduler=Scheduler(folder, report),
-            pins=self._pins,
             apply_record=self._apply_record,
             leave=lambda leaving: self._apply_record(
                 msgspec.structs.replace(self._membership.record, leaving=leaving)
             ),
             publish_shortage=self._lock.publish_shortage,
-            gpus=Gpus(folder),
-            clock=clock,
-            report=report,
         )
+        context = Context(folder, self._database, self._lock.id, clock, report)
+        return Dispatcher(context, callbacks, executor, self._pins)
 
     def _new_timer(self) -> Timer:
         return Timer(

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from aqueue.model.run import Run, State, Trigger
-from aqueue.model.schedule import Overlap, Schedule, StoredSchedule
+from aqueue.model.schedule import DueTime, Overlap, Schedule, StoredSchedule
 from aqueue.model.submission import Accepted
 from aqueue.model.task import Priority, Task
 from aqueue.policy.due_code import DueCode
@@ -219,14 +219,12 @@ class DueTimes:
             task = msgspec.structs.replace(request.task, priority=Priority.CATCHUP)
             request = msgspec.structs.replace(request, task=task)
         accepted = self._submissions.make_due(
-            schedule.name,
+            DueTime(schedule.name, due, direct),
             request,
             now,
-            needed=self._needed(stored, due),
-            run_id=run_id,
             trigger=trigger,
-            scheduled_for=due,
-            direct=direct,
+            run_id=run_id,
+            needed=self._needed(stored, due),
         )
         if accepted is None:
             return made

@@ -8,6 +8,7 @@ from typing import Any
 from aqueue.errors import RunError
 from aqueue.model.gpu import text_of
 from aqueue.model.run import NOT_YET, Trigger
+from aqueue.model.schedule import DueTime
 from aqueue.model.submission import Accepted, Submission
 from aqueue.model.task import Task
 from aqueue.store.dependencies import Dependencies
@@ -41,9 +42,7 @@ class Submissions:
         trigger: Trigger,
         run_id: str | None = None,
         source: str | None = None,
-        scheduled_for: float | None = None,
-        schedule: str | None = None,
-        direct: bool = False,
+        due: DueTime | None = None,
         prerequisites: int | None = None,
     ) -> int | None:
         """Add a run of `task`.
@@ -51,8 +50,7 @@ class Submissions:
         Args:
             run_id: unique among the runs with that name; None: generate one.
             source: the document of the accepted file; the same source is never added twice.
-            scheduled_for, schedule: the due time and the schedule it is made for.
-            direct: whether it may start while queues are disabled, without a slot.
+            due: the due time that it is made for.
             prerequisites: the id of its set of prerequisites, which it waits for.
 
         Returns:
@@ -73,9 +71,9 @@ class Submissions:
             run_id=run_id,
             is_held=task.hold,
             source=source,
-            scheduled_for=scheduled_for,
-            schedule=schedule,
-            direct=direct,
+            scheduled_for=None if due is None else due.at,
+            schedule=None if due is None else due.schedule,
+            direct=due is not None and due.direct,
             gpu_request=text_of(task.gpu_request),
             group=task.group,
             code=task.snapshot.commit if task.snapshot else None,
@@ -126,23 +124,21 @@ class Submissions:
 
     def make_due(
         self,
-        schedule: str,
+        due: DueTime,
         request: Submission,
         now: float,
         *,
-        needed: Collection[int],
+        trigger: Trigger,
         run_id: str,
-        **how: Any,
+        needed: Collection[int],
     ) -> Accepted | None:
         """Add the missing runs of a due time; return None if all exist.
 
         A prerequisite that does not exist counts as met.
 
         Args:
-            schedule: the name of the schedule.
+            run_id: of all runs of the due time.
             needed: the ids of the runs of this due time that these need.
-            run_id: the run_id of the due time.
-            how: further arguments of `add`.
         """
         tasks = request.tasks()
         known = self._names_with(run_id, [task.name for task in tasks])
@@ -152,7 +148,7 @@ class Submissions:
         set_ = self._prerequisites(request, forgiving=True)
         if set_ is not None:
             self._dependencies.add_prerequisites(needed, set_)
-        ids = [self._new(task, now, run_id=run_id, schedule=schedule, prerequisites=set_, **how) for task in tasks]
+        ids = [self._new(task, now, trigger=trigger, run_id=run_id, due=due, prerequisites=set_) for task in tasks]
         accepted = Accepted(request, tuple(ids))
         self._settle_all([accepted], [set_], now)
         return accepted

@@ -8,7 +8,7 @@ from typing import Final
 from aqueue.clock import Clock
 from aqueue.executors.local.parking import Parking
 from aqueue.executors.local.process_table import SharedTable
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.events import Report
@@ -144,10 +144,7 @@ class LocalExecutor:
             run,
             self._folder,
             self._clock,
-            self._environment,
-            config.grace,
-            by_uuid=config.gpus.by_uuid,
-            open_files=self._open_files,
+            ProcessSettings(self._environment, config.grace, config.gpus.by_uuid, self._open_files),
             report=self._report,
             processes=self._processes,
             spawn=self._parking.spawn,

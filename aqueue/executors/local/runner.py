@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 
@@ -26,15 +26,27 @@ _FENCE_PATIENCE: Final = 2.0
 """The seconds before an action that failed for lack of room, files or processes is tried again."""
 
 
+class ProcessSettings(NamedTuple):
+    """The server's settings for the processes that it starts.
+
+    Attributes:
+        environment: the server's environment; a task's variables override it.
+        grace: seconds between SIGTERM and SIGKILL.
+        by_uuid: whether a command gets the UUIDs of its GPUs instead of indices.
+        open_files: the limit on a command's open files; None: that of this process.
+    """
+
+    environment: Mapping[str, str]
+    grace: float
+    by_uuid: bool = False
+    open_files: int | None = None
+
+
 class Runner:
     """The supervisor of one attempt of a run.
 
     Args:
         run: as claimed; `run.attempt` says which attempt.
-        environment: the server's environment; the task's variables override it.
-        grace: seconds between SIGTERM and SIGKILL.
-        by_uuid: whether the command gets the UUIDs of its GPUs instead of indices.
-        open_files: the limit on the command's open files; None: that of this process.
         report: is called with events for the user.
         processes: the process table, if it is shared with other searches.
         spawn: starts the process.
@@ -45,11 +57,8 @@ class Runner:
         run: Run,
         folder: Folder,
         clock: Clock,
-        environment: Mapping[str, str],
-        grace: float,
+        settings: ProcessSettings,
         *,
-        by_uuid: bool = False,
-        open_files: int | None = None,
         report: Report = lambda *_: None,
         processes: SharedTable | None = None,
         spawn: Spawn = process.spawn,
@@ -57,14 +66,11 @@ class Runner:
         self.run = run
         self._folder = folder
         self._clock = clock
-        self._environment = environment
-        self._grace = grace
-        self._by_uuid = by_uuid
-        self._open_files = open_files
+        self._settings = settings
         self._report = report
         self._processes = processes or SharedTable()
         self._spawn = spawn
-        self._outcomes = Outcomes(run, folder, clock, environment)
+        self._outcomes = Outcomes(run, folder, clock, settings.environment)
         self._attempt = folder.attempt(run.id, run.attempt)
         self._why_stopped: str | None = None
         self._is_disowned = False
@@ -110,11 +116,11 @@ class Runner:
             has_plan = plan.is_needed(self.run.task)
             directory = plan.write(self.run, self._folder) if has_plan else self.run.task.working_dir
             variables = command.environment(
-                self.run, self._environment, self._folder, directory, by_uuid=self._by_uuid
+                self.run, self._settings.environment, self._folder, directory, by_uuid=self._settings.by_uuid
             )
             arguments = command.arguments(self.run.task, variables)
             self._process = self._spawn(
-                Launch(self._attempt, directory, arguments, variables, has_plan, self._open_files)
+                Launch(self._attempt, directory, arguments, variables, has_plan, self._settings.open_files)
             )
         except attempt_locks.HeldError:
             # Another server has adopted the attempt, or is about to.
@@ -141,7 +147,7 @@ class Runner:
         """End all processes of an attempt that cannot be supervised."""
         if self._process is not None:
             with contextlib.suppress(OSError):
-                await self._process.end_group(self._grace)
+                await self._process.end_group(self._settings.grace)
 
     async def adopt(self, boot: str) -> Outcome:
         """Supervise an attempt of an earlier server, or find out how it ended.
@@ -166,9 +172,9 @@ class Runner:
         return await clean_up(outcome, self._folder, shares_directory=self.shares_directory)
 
     async def _adopt(self, boot: str) -> Outcome:
-        has_closed = await self._close_fence()
+        has_closed, grace = await self._close_fence(), self._settings.grace
         search = adoption.Adoption(
-            self._attempt, self._grace, self._is_to_end, self._warn, self._processes, has_closed=has_closed
+            self._attempt, grace, self._is_to_end, self._warn, self._processes, has_closed=has_closed
         )
         while isinstance(found := await search.settle(), Process):
             with found:
@@ -185,7 +191,7 @@ class Runner:
         if fence.pid is not None:
             table = await self._processes.read()
             for group in remains.groups_of(remains.find_group(self._attempt, fence, table)):
-                await process.end_group(group, self._grace)
+                await process.end_group(group, self._settings.grace)
             fence = attempt_files.read_fence(self._attempt) or fence
         return self._outcomes.of_unseen(fence, boot)
 
@@ -224,7 +230,7 @@ class Runner:
             # It may have ended by itself at the last moment, or while this server was suspended.
             return await self._over(running, running.reap())
         self._is_ending = True
-        await running.end_group(self._grace)
+        await running.end_group(self._settings.grace)
         code = await running.wait()
         if code is None and (fence := attempt_files.read_fence(self._attempt)):
             code = fence.exit_code
@@ -244,7 +250,7 @@ class Runner:
 
     async def _over(self, running: Process, code: int | None) -> Outcome:
         if procfs.group_has_members(running.pid):
-            await running.end_group(self._grace)
+            await running.end_group(self._settings.grace)
         if code is None:
             fence = attempt_files.read_fence(self._attempt) or Fence(running.pid, None)
             return self._outcomes.of_unseen(fence, "")

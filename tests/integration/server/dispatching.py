@@ -12,17 +12,15 @@ import msgspec
 
 from aqueue.errors import BusyError
 from aqueue.folder.layout import Folder
-from aqueue.gpus.probe import Gpus
 from aqueue.isolation.pins import Pins
 from aqueue.model.events import Event, Notice
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
+from aqueue.server.context import Callbacks, Context
 from aqueue.server.cycle_result import Liveness
 from aqueue.server.dispatcher import Dispatcher
-from aqueue.server.schedules import Scheduler
-from aqueue.server.slots import Slots
 from aqueue.server.timer import Alarm, Timer
 from aqueue.store.database import connect
 from aqueue.store.server_database import Database
@@ -55,7 +53,6 @@ class Dispatching:
         others: Collection[str] = (),
     ) -> None:
         self.clock = SetClock()
-        self.slots = Slots()
         self.executor = ByHand(executor)
         self._up = {server, *others}
         self.limits = limits
@@ -69,25 +66,19 @@ class Dispatching:
             self.store.servers.enter(
                 Server(id=server, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
             )
-        self.dispatcher = Dispatcher(
-            folder=folder,
-            database=database,
-            server=server,
+        callbacks = Callbacks(
             limits=lambda: self.limits,
             check_liveness=self._check_liveness,
             clear_gone=lambda _: None,
-            executor=self.executor,
-            slots=self.slots,
             after_cycle=lambda: self.timer.reschedule(),
-            scheduler=Scheduler(folder, self._report),
-            pins=Pins(folder.scratch, self._write, self.notices.append),
             apply_record=lambda _: None,
             leave=lambda _: None,
             publish_shortage=lambda _: None,
-            gpus=Gpus(folder),
-            clock=self.clock,
-            report=self._report,
         )
+        context = Context(folder, database, server, self.clock, self._report)
+        pins = Pins(folder.scratch, self._write, self.notices.append)
+        self.dispatcher = Dispatcher(context, callbacks, self.executor, pins)
+        self.slots = self.dispatcher.slots
         self.timer = Timer(self.clock, [Alarm(lambda: self.dispatcher.next_at, self.dispatcher.resume)])
 
     def _write(self, work: Work[T]) -> T:

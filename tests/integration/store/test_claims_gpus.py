@@ -9,6 +9,7 @@ from aqueue.model.claim import NO_VIEW, GpuView
 from aqueue.model.config import Queue, Rules
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Trigger
+from aqueue.model.schedule import DueTime
 from aqueue.model.task import Priority, Task
 from aqueue.policy.gpu_leases import Lease
 from aqueue.policy.limits import Limits
@@ -16,6 +17,8 @@ from aqueue.store.database import connect, transaction
 from aqueue.store.store import Store
 from tests.integration.recording import NOW
 from tests.integration.store.gpu_machine import GIB, STRANGER, Machine, a_card, labels, queues
+
+DUE = DueTime("due", NOW, direct=True)
 
 # What is given
 
@@ -161,7 +164,7 @@ def test_what_a_server_owns_is_remembered(machine: Machine) -> None:
 
 def test_a_direct_run_gets_its_cards_where_queues_are_disabled(machine: Machine) -> None:
     task = Task(name="due", command="true", working_dir="/", gpus=1)
-    ids = [machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True) for _ in range(3)]
+    ids = [machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, due=DUE) for _ in range(3)]
     machine.add("waits", gpus=1)
     assert machine.store.gpus.gpu_requests(direct=True) == ['{"count":1}']
     off: dict[str, Any] = {"disabled_by": "so", "jobs": 1}
@@ -179,5 +182,5 @@ def test_a_direct_run_that_waits_for_cards_keeps_no_other_back(machine: Machine)
     ids = []
     for name, gpus in names:
         task = Task(name=name, command="true", working_dir="/", gpus=gpus)
-        ids.append(machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True))
+        ids.append(machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, due=DUE))
     assert machine.given(disabled_by="so") == {ids[1]: [], ids[2]: ["1"]}

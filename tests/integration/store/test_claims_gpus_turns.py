@@ -11,6 +11,7 @@ from aqueue.model.claim import GpuView
 from aqueue.model.config import Queue, Rules
 from aqueue.model.gpu import GpuReading, GpuRequest, text_of
 from aqueue.model.run import State, Trigger
+from aqueue.model.schedule import DueTime
 from aqueue.model.task import Priority, Task
 from aqueue.policy.gpu_leases import Reservation
 from aqueue.policy.gpu_obstacles import Blocked
@@ -238,7 +239,7 @@ def test_a_claim_of_direct_runs_goes_through_no_others(folder: Folder, connectio
     machine = Machine(connection, cards=8)
     fill(connection, 300, None)
     task = Task(name="due", command="true", working_dir="/", gpus=1)
-    machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, direct=True)
+    machine.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, due=DueTime("due", NOW, direct=True))
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     assert machine.given(disabled_by="so") == {301: ["0"]}

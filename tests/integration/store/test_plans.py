@@ -13,7 +13,7 @@ from aqueue.folder.layout import Folder
 from aqueue.model.config import Queue
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State, Trigger
-from aqueue.model.schedule import Overlap
+from aqueue.model.schedule import DueTime, Overlap
 from aqueue.model.server import Leaving, Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
@@ -150,8 +150,7 @@ def test_a_due_time_costs_the_same_however_many_runs_the_schedule_has(
                     BEGIN,
                     trigger=Trigger.SCHEDULER,
                     run_id=f"{number}",
-                    scheduled_for=BEGIN - number,
-                    schedule=name,
+                    due=DueTime(name, BEGIN - number),
                 )
             connection.execute("UPDATE runs SET state = ? WHERE name = ?", (state, name))
         plan.made(1)

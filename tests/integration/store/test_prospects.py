@@ -11,6 +11,7 @@ from aqueue.model.claim import GpuView
 from aqueue.model.config import Queue, Rules
 from aqueue.model.gpu import GpuProcess, GpuReading
 from aqueue.model.run import Run, Trigger
+from aqueue.model.schedule import DueTime
 from aqueue.model.task import Retries, Task
 from aqueue.policy.limits import Limits
 from tests.integration.recording import NOW, Book
@@ -175,9 +176,8 @@ def it_comes_after_what_runs(office: Office) -> None:
 def schedules_run_although_queues_are_disabled(office: Office) -> None:
     disabled(office)
     task = office.add("due").task
-    office.store.submissions.add(
-        task, NOW, trigger=Trigger.SCHEDULER, run_id="due", scheduled_for=NOW, schedule="due", direct=True
-    )
+    due = DueTime("due", NOW, direct=True)
+    office.store.submissions.add(task, NOW, trigger=Trigger.SCHEDULER, run_id="due", due=due)
 
 
 def another_of_its_line_is_possible(office: Office) -> None:

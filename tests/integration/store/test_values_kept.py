@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from aqueue.clock import Clock
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.formats.task_file import parse
 from aqueue.formats.yaml_values import parse_value
@@ -24,7 +24,7 @@ NAMED = {f"P{index}": text for index, text in enumerate(SPELLINGS) if text not i
 async def variables_of(book: Book, folder: Folder) -> dict[str, str]:
     """Return what the command of the only queued run sees."""
     (run,) = book.claim()
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 5.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 5.0))
     assert runner.launch()
     outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 0)

@@ -20,7 +20,7 @@ from aqueue.executors.command import arguments, environment
 from aqueue.executors.local.attempt_locks import is_held
 from aqueue.executors.local.process_table import read
 from aqueue.executors.local.procfs import command_pid, group_has_members
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
 from aqueue.model.outcome import End
@@ -57,8 +57,7 @@ class Legacy:
             self.run,
             folder or self.folder,
             Clock(),
-            {},
-            grace=1.0,
+            ProcessSettings({}, 1.0),
             report=lambda *events: self.told.extend(events),
         )
 
@@ -331,7 +330,7 @@ def test_the_exit_code_of_a_child_is_its_own_whatever_becomes_of_its_fence(
     new_legacy: NewLegacy, tmp_path: Path, text: str | None, code: int
 ) -> None:
     legacy = new_legacy(UNTIL_GO.replace("exit 7", f"exit {code}"))
-    runner = Runner(legacy.run, legacy.folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(legacy.run, legacy.folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
 
     async def run() -> Any:
         assert runner.launch()
@@ -378,7 +377,7 @@ async def test_an_adopted_attempt_that_ends_with_a_changed_fence_is_lost_and_tol
 async def test_a_fence_that_another_server_has_closed_does_not_read_as_a_full_disk(new_legacy: NewLegacy) -> None:
     legacy = new_legacy()
     assert attempt_files.close_fence(legacy.path)
-    sleeper = Runner(legacy.run, legacy.folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    sleeper = Runner(legacy.run, legacy.folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert sleeper.launch()
     outcome = await sleeper.wait()
     assert (outcome.end, outcome.why) == (End.NEVER_STARTED, "")
@@ -387,7 +386,7 @@ async def test_a_fence_that_another_server_has_closed_does_not_read_as_a_full_di
 async def test_a_run_that_cannot_make_its_fence_says_so(new_legacy: NewLegacy) -> None:
     legacy = new_legacy()
     legacy.folder.log(legacy.run.id, legacy.run.attempt).mkdir()
-    runner = Runner(legacy.run, legacy.folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(legacy.run, legacy.folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     outcome = await runner.wait()
     assert outcome.end is End.NEVER_STARTED

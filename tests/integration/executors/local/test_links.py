@@ -11,7 +11,7 @@ import pytest
 
 from aqueue.clock import Clock, boot
 from aqueue.executors import attempt_files, long_logs
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from aqueue.processes import is_alive
@@ -36,7 +36,7 @@ def launched(connection: sqlite3.Connection, folder: Folder, command: str, suffi
     run = claimed(connection, folder, command=command)
     folder.make_run_dir(run.id)
     Path(folder.attempt(run.id, run.attempt) + suffix).symlink_to(target)
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     return runner
 
@@ -59,7 +59,7 @@ async def test_an_attempt_writes_to_a_directory_of_its_own_where_there_was_a_lin
     other.mkdir()
     run = claimed(connection, folder, command="echo ready")
     folder.run_dir(run.id).symlink_to(other)
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     assert (await runner.wait()).end is End.EXITED
     assert list(other.iterdir()) == []
@@ -72,7 +72,7 @@ async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_file(
 ) -> None:
     command = f'echo \'{{"x": []}}\' >metrics.json; ln -sf "$PWD/mine" "$AQUEUE_RUN_DIR/attempt-1{suffix}"; exit 7'
     run = claimed(connection, folder, command=command)
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     runner.shares_directory = True
     assert runner.launch()
     outcome = await runner.wait()
@@ -90,7 +90,7 @@ async def test_what_is_written_at_the_end_of_an_attempt_goes_to_no_other_directo
         file.write_text(MINE)
     command = 'echo \'{"x": 1}\' >metrics.json; mv $AQUEUE_RUN_DIR was; ln -s "$PWD/other" $AQUEUE_RUN_DIR; exit 7'
     run = claimed(connection, folder, command=command)
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
@@ -140,7 +140,7 @@ async def test_an_attempt_is_seen_through_whatever_is_in_the_place_of_its_fence(
     put(fence, mine)
     if not has_lock:
         Path(path + ".lock").unlink()
-    adopting = asyncio.create_task(Runner(run, folder, Clock(), {}, 1.0).adopt(boot()))
+    adopting = asyncio.create_task(Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt(boot()))
     await eventually_async(lambda: attempt_files.read_fence(path) == attempt_files.Fence(started.pid, None))
     (mine.parent / "go").touch()
     outcome = await adopting
@@ -162,7 +162,7 @@ async def test_an_attempt_is_seen_through_whatever_is_in_the_place_of_its_lock(
     lock = Path(path + ".lock")
     lock.unlink()
     put(lock, mine)
-    adopting = asyncio.create_task(Runner(run, folder, Clock(), {}, 1.0).adopt(boot()))
+    adopting = asyncio.create_task(Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt(boot()))
     done, _ = await asyncio.wait([adopting], timeout=0.3)
     assert not done
     (mine.parent / "go").touch()
@@ -188,7 +188,7 @@ async def test_what_has_put_something_in_the_place_of_its_lock_is_ended_before_i
     put(lock, mine)
     os.kill(started.pid, signal.SIGKILL)
     eventually(lambda: not is_alive(started.pid))
-    assert (await Runner(run, folder, Clock(), {}, 1.0).adopt(boot())).end is End.LOST
+    assert (await Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt(boot())).end is End.LOST
     assert not is_alive(int(started.output))
 
 
@@ -203,7 +203,7 @@ async def test_an_attempt_that_ended_with_a_directory_for_its_fence_is_lost_and_
     Path(path + ".pid").mkdir()
     started.signal(signal.SIGKILL)
     eventually(lambda: not is_alive(started.pid))
-    outcome = await Runner(run, folder, Clock(), {}, 1.0).adopt(boot())
+    outcome = await Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt(boot())
     assert outcome.end is End.LOST
     assert "changed" in outcome.why
 
@@ -215,7 +215,7 @@ async def test_a_line_that_a_command_writes_into_its_fence_is_not_taken_for_its_
     path = attempts.path(run.id, run.attempt)
     started = attempts.start_and_die(f"echo 0 >>{path}.pid; {UNTIL_GO}", path=path)
     started.says("ready")
-    adopting = asyncio.create_task(Runner(run, folder, Clock(), {}, 1.0).adopt(boot()))
+    adopting = asyncio.create_task(Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt(boot()))
     done, _ = await asyncio.wait([adopting], timeout=0.2)
     assert not done
     (tmp_path / "go").touch()

@@ -12,7 +12,7 @@ import pytest
 
 from aqueue.clock import Clock, boot
 from aqueue.executors.command import arguments, environment
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Event, Notice
 from aqueue.model.outcome import End, Outcome
@@ -33,7 +33,7 @@ class Life:
         self.log = folder.log(self.run.id, self.run.attempt)
         self.told: list[Event] = []
         self.variables = {"PATH": os.environ["PATH"]}
-        self.runner = Runner(self.run, folder, Clock(), self.variables, grace=1.0, report=self._report)
+        self.runner = Runner(self.run, folder, Clock(), ProcessSettings(self.variables, 1.0), report=self._report)
 
     def _report(self, *events: Event) -> None:
         self.told += events

@@ -19,7 +19,7 @@ from aqueue.executors.attempt_files import Fence
 from aqueue.executors.command import arguments, environment
 from aqueue.executors.local import attempt_locks, process_table, remains
 from aqueue.executors.local.procfs import session_of
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from aqueue.model.run import Run
@@ -68,7 +68,7 @@ class Lost:
         return self._attempts.what_to_spawn(self.path, arguments(self.run.task, variables), variables)
 
     def heir(self, folder: Folder | None = None) -> Runner:
-        return Runner(self.run, folder or self.folder, Clock(), {}, grace=1.0)
+        return Runner(self.run, folder or self.folder, Clock(), ProcessSettings({}, 1.0))
 
 
 NewLost = Callable[..., Lost]

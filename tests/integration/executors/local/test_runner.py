@@ -13,7 +13,7 @@ import pytest
 
 from aqueue.clock import Clock
 from aqueue.executors.local.procfs import group_has_members
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
@@ -31,7 +31,8 @@ class Life:
     def __init__(self, run: Run, folder: Folder, grace: float) -> None:
         self.run = run
         self.log = folder.log(run.id, run.attempt)
-        self.runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"], "FROM": "server"}, grace)
+        environment = {"PATH": os.environ["PATH"], "FROM": "server"}
+        self.runner = Runner(run, folder, Clock(), ProcessSettings(environment, grace))
 
     async def ends(self) -> Outcome:
         self.runner.launch()

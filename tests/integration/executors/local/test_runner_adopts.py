@@ -17,7 +17,7 @@ import pytest
 from aqueue.clock import Clock, boot
 from aqueue.executors.command import arguments, environment
 from aqueue.executors.local.procfs import command_pid, group_has_members
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.executors.local.wrapper import FENCED
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
@@ -34,7 +34,7 @@ class Legacy:
     def __init__(self, run: Run, folder: Folder, attempts: Attempts) -> None:
         self.run = run
         self.path = folder.attempt(run.id, run.attempt)
-        self.heir = Runner(run, folder, Clock(), {}, grace=1.0)
+        self.heir = Runner(run, folder, Clock(), ProcessSettings({}, 1.0))
         self._folder = folder
         self._attempts = attempts
 
@@ -154,7 +154,7 @@ async def test_what_ended_before_the_clock_was_set_took_as_long_as_it_did(
     started = legacy.had_started()
     eventually(lambda: not is_alive(started.pid))
     began = (legacy.run.started_at or 0.0) + jump
-    heir = Runner(msgspec.structs.replace(legacy.run, started_at=began), folder, Set(), {}, grace=1.0)
+    heir = Runner(msgspec.structs.replace(legacy.run, started_at=began), folder, Set(), ProcessSettings({}, 1.0))
     assert 0.2 < (await heir.adopt(HERE)).at - began < time.time() + jump - began
 
 

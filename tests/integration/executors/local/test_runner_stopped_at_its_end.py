@@ -9,7 +9,7 @@ import pytest
 
 from aqueue.clock import Clock
 from aqueue.executors.local.procfs import group_has_members
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End
 from tests.integration.recording import claimed
@@ -23,7 +23,7 @@ async def test_a_stop_in_the_moment_of_its_end_does_no_harm_where_it_has_left_so
     folder: Folder, connection: sqlite3.Connection, steps: int
 ) -> None:
     run = claimed(connection, folder, command="(trap '' TERM; sleep 60; :) & sleep 0.2")
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, 0.1)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 0.1))
     runner.launch()
     seen = asyncio.create_task(runner.wait())
     fence = folder.log(run.id, run.attempt).with_suffix(".pid")

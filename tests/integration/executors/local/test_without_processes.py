@@ -17,7 +17,7 @@ from aqueue.clock import Clock
 from aqueue.executors.attempt_files import read_fence
 from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local import wrapper
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
 from aqueue.isolation.checkout import errors, git
@@ -135,7 +135,7 @@ async def test_a_command_that_exits_as_a_wrapper_without_a_process_has_failed(
     folder: Folder, connection: sqlite3.Connection
 ) -> None:
     run = claimed(connection, folder, command=f"exit {wrapper.NO_PROCESS}")
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, grace=1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     outcome = await runner.wait()
     assert (outcome.end, outcome.exit_code) == (End.EXITED, wrapper.NO_PROCESS)
@@ -147,7 +147,7 @@ async def test_what_never_began_under_a_server_that_is_gone_is_as_good_as_before
     run = claimed(connection, folder)
     folder.make_run_dir(run.id)
     Path(folder.attempt(run.id, 1) + ".pid").write_text(f"77\n{wrapper.NO_PROCESS} no process\n")
-    outcome = await Runner(run, folder, Clock(), {}, grace=1.0).adopt("")
+    outcome = await Runner(run, folder, Clock(), ProcessSettings({}, 1.0)).adopt("")
     assert outcome.end is End.NEVER_STARTED
     assert outcome.why == f"run {run.id} cannot have a process (no process)"
 
@@ -157,9 +157,8 @@ async def test_a_wrapper_that_is_killed_before_its_first_act_never_began_and_lea
 ) -> None:
     run = claimed(connection, folder, command=f"touch {tmp_path}/ran")
     for number in range(run.id, 200):
-        runner = Runner(
-            msgspec.structs.replace(run, id=number), folder, Clock(), {"PATH": os.environ["PATH"]}, grace=1.0
-        )
+        settings = ProcessSettings({"PATH": os.environ["PATH"]}, 1.0)
+        runner = Runner(msgspec.structs.replace(run, id=number), folder, Clock(), settings)
         assert runner.launch()
         assert runner._process is not None
         os.kill(runner._process.pid, signal.SIGKILL)
@@ -180,7 +179,7 @@ async def test_how_an_attempt_ended_is_found_out_once_files_can_be_opened_again(
     run = claimed(
         connection, folder, command="echo AQUEUE_METRIC x=1; until [ -e go ]; do sleep 0.02; done; exit 7"
     )
-    runner = Runner(run, folder, Clock(), {"PATH": os.environ["PATH"]}, grace=1.0)
+    runner = Runner(run, folder, Clock(), ProcessSettings({"PATH": os.environ["PATH"]}, 1.0))
     assert runner.launch()
     ending = asyncio.create_task(runner.wait())
     await asyncio.sleep(0)
