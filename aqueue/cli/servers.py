@@ -56,9 +56,10 @@ def _named(folder: Folder, shown: str) -> str:
 )
 @on_stop_option(OnStop.DRAIN)
 @click.option("--drain", is_flag=True, help="Exit when no more runs can start; with 1 if a run failed or is left.")
-# For `aqueue start`.
+# For `aqueue start` and `Client.serving`.
 @click.option("--log", hidden=True)
 @click.option("--ready", type=int, hidden=True)
+@click.option("--parent", type=int, hidden=True)
 def serve(
     path: str,
     directory: str | None,
@@ -69,6 +70,7 @@ def serve(
     quiet: bool,
     log: str | None,
     ready: int | None,
+    parent: int | None,
 ) -> None:
     """Run the task files in a folder, until Ctrl-C.
 
@@ -98,6 +100,7 @@ def serve(
         gpus=serving.gpus,
         log=log,
         when_ready=partial(_signal_ready, ready),
+        parent=parent,
     )
     narrator = Narrator(quiet=quiet, verbose=serving.verbose)
     has_done_all = anyio.run(

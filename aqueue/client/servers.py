@@ -122,6 +122,8 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
 def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[int]:
     """Serve during a `with` block, and yield the server's pid. At the end, wait for running runs.
 
+    If this process is killed, the server leaves, too.
+
     Args:
         warn: is told of an error in the configuration.
 
@@ -131,14 +133,19 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
     require(folder)
     if serving.idle_timeout is None:
         serving = serving._replace(idle_timeout=math.inf)
-    with server_locks.exclusive(folder.state):
-        config_in_force(folder, warn, to_serve=True)
-        process, _ = _start(folder, serving)
-    with process:
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
+    held, parent = os.pipe()
+    try:
+        with server_locks.exclusive(folder.state):
+            config_in_force(folder, warn, to_serve=True)
+            process, _ = _start(folder, serving, held)
+        with process:
+            try:
+                yield process.pid
+            finally:
+                process.terminate()
+    finally:
+        os.close(held)
+        os.close(parent)
 
 
 def dismiss(folder: Folder, *, kill: bool = False) -> Dismissed:
@@ -246,24 +253,32 @@ def _options(serving: Serving) -> list[str]:
     return [*options, "--verbose"] if serving.verbose else options
 
 
-def _start(folder: Folder, serving: Serving) -> "tuple[subprocess.Popen[bytes], Path]":
+def _start(folder: Folder, serving: Serving, parent: int | None = None) -> "tuple[subprocess.Popen[bytes], Path]":
     """Start a server in its own session, wait until it serves, and return it and its log.
+
+    Args:
+        parent: the reading end of a pipe; the server leaves once nobody has the other end open.
 
     Raises:
         AqueueError: the server did not start.
     """
     log = _new_log(folder)
     reader, writer = os.pipe()
+    pipes = {"--ready": writer} if parent is None else {"--ready": writer, "--parent": parent}
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - aqueue itself
-            [*_SERVE, "--dir", str(folder.path), "--log", str(log), "--ready", str(writer), *_options(serving)],
+            [
+                *(*_SERVE, "--dir", str(folder.path), "--log", str(log)),
+                *(word for option, end in pipes.items() for word in (option, str(end))),
+                *_options(serving),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             # Even if a run starts the server, it is not part of that run.
             env={name: value for name, value in os.environ.items() if name not in _OF_A_RUN},
             start_new_session=True,
-            pass_fds=[writer],
+            pass_fds=list(pipes.values()),
             cwd=folder.parent,
         )
     os.close(writer)

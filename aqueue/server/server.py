@@ -41,7 +41,7 @@ from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
 from aqueue.server.open_files import raise_limit
 from aqueue.server.settings import Options, Settings
-from aqueue.server.signals import obey_signals
+from aqueue.server.signals import obey_parent, obey_signals
 from aqueue.server.timer import Alarm, Repeated, Timer
 from aqueue.store.orders import OrderFile
 from aqueue.store.server_database import Database
@@ -231,6 +231,8 @@ class _Server:
                 self._report,
                 services.cancel_scope.cancel,
             )
+            if self._settings.options.parent is not None:
+                services.start_soon(obey_parent, self._settings.options.parent)
             await services.start(self._intake.run, left)
             services.start_soon(self._timer.run)
             where = os.path.relpath(self._folder.path)

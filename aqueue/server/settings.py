@@ -28,6 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         gpus: the only GPUs to use; None: all.
         log: the file of its messages; None if they go to its terminal.
         when_ready: is called once the server is ready.
+        parent: the reading end of a pipe; the server leaves once nobody has the other end open. None: it does not.
     """
 
     jobs: int | None = None
@@ -39,6 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[GpuId, ...] | None = None
     log: str | None = None
     when_ready: Callable[[], None] = _nothing
+    parent: int | None = None
 
 
 class Settings:

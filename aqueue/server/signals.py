@@ -68,6 +68,12 @@ async def obey_signals(
                     return
 
 
+async def obey_parent(pipe: int) -> None:
+    """Take the end of the process that has the other end of a pipe for a SIGTERM."""
+    await anyio.wait_readable(pipe)
+    signal.raise_signal(signal.SIGTERM)
+
+
 def _report_running(running: int, report: Report) -> None:
     if running:
         runs, them = counted(running, "run"), plural(running, "it", "them")

@@ -19,6 +19,8 @@ import aqueue
 from aqueue import AqueueError, Client, Run, State, Task
 from aqueue.client import client, control, queueing
 from aqueue.errors import RunError, UsageError
+from aqueue.folder.layout import Folder
+from aqueue.processes import is_alive
 from tests.waiting import eventually
 
 
@@ -87,6 +89,17 @@ def test_a_script_queues_serves_waits_and_reads(queue: Client) -> None:
     assert {run.state for run in done} == {State.SUCCEEDED}
     assert [*queue.log(last).follow()] == ["last"]
     assert [row["lr"] for row in queue.runs(group="sweep").table()] == [0.1, 0.01]
+
+
+def test_a_server_of_a_block_leaves_when_its_program_is_killed(folder: Folder) -> None:
+    program = "import sys, time, aqueue\nwith aqueue.Client(sys.argv[1]).serving() as pid:\n"
+    program += "    print(pid, flush=True)\n    time.sleep(300)"
+    with subprocess.Popen([sys.executable, "-c", program, str(folder.path)], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        pid = int(killed.stdout.readline())
+        assert is_alive(pid)
+        killed.kill()
+    eventually(lambda: not is_alive(pid))
 
 
 def test_what_can_be_queued_from_python_is_a_task_too(queue: Client) -> None:
