@@ -14,7 +14,7 @@ from aqueue.cli.output import say
 from aqueue.client import details
 from aqueue.client.views.runs import details_as_json
 from aqueue.model.gpu import Allocation
-from aqueue.model.run import Run
+from aqueue.model.run import Attempt, Run
 from aqueue.model.values import Value, plain_text
 from aqueue.policy.gpu_supply import described
 from aqueue.units import listed, listed_gpus, spell, spell_size
@@ -56,6 +56,7 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "created": tables.local(found.created_at),
         "started": tables.local(found.started_at),
         "finished": tables.local(found.finished_at),
+        "used": _used(attempts[-1]) if attempts else "",
         "log": details.log(found, folder),
         "log limit": spell_size(found.task.log_limit) if found.task.log_limit else "",
         "metrics": _pairs(found.metrics),
@@ -68,7 +69,8 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         end = "running" if attempt.finished_at is None else spell(attempt.finished_at - attempt.started_at)
         why = attempt.reason or ("" if attempt.finished_at is None else "succeeded")
         where = f"  on {listed_gpus(gpu.label for gpu in attempt.gpus)}" if attempt.gpus else ""
-        say(f" {end}{where}  {why}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
+        used = f"  ({text})" if (text := _used(attempt)) else ""
+        say(f" {end}{where}  {why}{used}", head=click.style(f"attempt {attempt.number:<4}", bold=True))
     for attempt in attempts:
         if path := details.checkout(found, attempt.number, folder):
             say(path, head=click.style("checkout     ", bold=True))
@@ -81,6 +83,12 @@ def _named(runs: Sequence[Run]) -> str:
 def _pairs(values: Mapping[str, Value]) -> str:
     """Return params or metrics as text."""
     return ", ".join(f"{name}={plain_text(value)}" for name, value in values.items())
+
+
+def _used(attempt: Attempt) -> str:
+    cpu, memory = attempt.cpu_seconds, attempt.peak_memory
+    parts = ["" if cpu is None else f"{spell(cpu)} of CPU time", "" if memory is None else spell_size(memory)]
+    return ", ".join(filter(None, parts))
 
 
 def _code(run: Run) -> str:

@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from aqueue.model.run import Metric, Run
+from aqueue.model.run import Metric, Run, Usage
 
 
 class End(Enum):
@@ -33,6 +33,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         why: a detail of the end, such as who stopped it or why it did not start.
         at: seconds since the epoch.
         metrics: the metrics of the attempt.
+        usage: the resources that it used.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     why: str = ""
     metrics: dict[str, Metric] = {}
+    usage: Usage = Usage()
 
     @property
     def signal(self) -> int | None:

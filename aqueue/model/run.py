@@ -124,7 +124,25 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return f"<table>{''.join(rows)}</table>"
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """The resources that an attempt used, as far as the server that started it saw its end.
+
+    Attributes:
+        cpu_seconds: of all its processes that were waited for.
+        peak_memory: the bytes of its largest process; None also if the server itself was larger.
+        oom_kills: the processes that the kernel killed for lack of memory during the attempt, if it failed.
+        oom_kills_in_group: those of them that were in the control group of its server.
+        python: the path of the Python that its command names.
+    """
+
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    oom_kills: int | None = None
+    oom_kills_in_group: int | None = None
+    python: str | None = None
+
+
+class Attempt(Usage, frozen=True, kw_only=True):
     """One start of a run's process; `finished_at` is None until it ends."""
 
     number: int

@@ -4,13 +4,17 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from aqueue.model.outcome import End, Outcome
-from aqueue.model.run import Run
+from aqueue.model.run import Run, Usage
 from aqueue.store.rows import gpus_as_text
 
 _BEGIN: Final = "INSERT INTO attempts (run, number, started_at, gpus, executor) VALUES (?, ?, ?, ?, ?)"
+_USAGE: Final = Usage.__struct_fields__
 _END: Final = (
-    "UPDATE attempts SET finished_at = ?, exit_code = ?, signal = ?, reason = ? WHERE run = ? AND number = ?"
+    "UPDATE attempts SET finished_at = ?, exit_code = ?, signal = ?, reason = ?,"
+    f" {', '.join(f'{column} = ?' for column in _USAGE)} WHERE run = ? AND number = ?"
 )
 _FORGET: Final = "DELETE FROM attempts WHERE run = ? AND number = ?"
 _RECORD_HANDLE: Final = "UPDATE attempts SET handle = ? WHERE run = ? AND number = ?"
@@ -69,4 +73,5 @@ class Attempts:
         if outcome.end is End.NEVER_STARTED:
             self._execute(_FORGET, (run.id, run.attempt))
             return
-        self._execute(_END, (outcome.at, outcome.exit_code, outcome.signal, reason, run.id, run.attempt))
+        usage = msgspec.structs.astuple(outcome.usage)
+        self._execute(_END, (outcome.at, outcome.exit_code, outcome.signal, reason, *usage, run.id, run.attempt))

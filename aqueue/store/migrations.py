@@ -87,6 +87,12 @@ MIGRATIONS: "Final" = (
         signal INTEGER,
         reason TEXT,
         gpus TEXT,
+        -- The resources that it used, where its executor could tell.
+        cpu_seconds REAL,
+        peak_memory INTEGER,
+        oom_kills INTEGER,
+        oom_kills_in_group INTEGER,
+        python TEXT,
         -- Who runs it, and the handle by which that executor finds it again, once known.
         executor TEXT NOT NULL,
         handle TEXT,

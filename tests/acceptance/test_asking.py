@@ -120,8 +120,12 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     assert shown["attempt"] == 3
     assert shown == listed
     assert [list(attempt) for attempt in attempts] == [
-        ["number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log", "checkout"]
+        [
+            *("number", "started_at", "finished_at", "exit_code", "signal", "reason", "gpus", "log", "checkout"),
+            *("cpu_seconds", "peak_memory", "oom_kills", "oom_kills_in_group", "python"),
+        ]
     ] * 3
+    assert all(0 < attempt["cpu_seconds"] < 30 for attempt in attempts)
     told = [
         (attempt["number"], attempt["exit_code"], attempt["signal"], attempt["reason"]) for attempt in attempts
     ]
@@ -131,7 +135,7 @@ def test_show_says_all_that_ls_does_and_the_command_and_each_attempt(place: Plac
     (attempt,) = words["attempts"]
     assert (attempt["exit_code"], attempt["signal"], attempt["reason"]) == (143, 15, "killed by SIGTERM")
     text = place.run("show", "1")
-    for expected in ("flaky", "succeeded", "exit $((3 - $AQUEUE_ATTEMPT))", "attempt-3.log", "exit code 2"):
+    for expected in ("flaky", "succeeded", "exit $((3 - $AQUEUE_ATTEMPT))", "attempt-3.log", "exit code 2", "CPU"):
         assert expected in text
 
 

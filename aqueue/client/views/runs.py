@@ -12,7 +12,7 @@ from aqueue.client.views.times import iso
 from aqueue.client.wait_reasons import Waits
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
-from aqueue.model.run import Attempt, Run
+from aqueue.model.run import Attempt, Run, Usage
 from aqueue.model.values import all_stand_for, plain_text
 from aqueue.store.store import Store
 
@@ -85,6 +85,7 @@ def _attempt(run: Run, attempt: Attempt, folder: Folder) -> dict[str, Any]:
         "gpus": _gpus(attempt.gpus),
         "log": str(folder.log(run.id, attempt.number)),
         "checkout": details.checkout(run, attempt.number, folder),
+        **{name: getattr(attempt, name) for name in Usage.__struct_fields__},
     }
 
 

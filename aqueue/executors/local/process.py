@@ -9,6 +9,7 @@ disk may have no room for a new one.
 
 import contextlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,6 +52,8 @@ class Process:
         self._child = child
         self._has_ended = False
         self._code: int | None = None
+        self.used: resource.struct_rusage | None = None
+        """The resources that it and its children used; None before it is reaped, and if unknown."""
         self._descriptor: int | None = None
         self._old_at = time.monotonic() + _YOUTH if child else 0.0
         if hasattr(os, "pidfd_open"):
@@ -102,9 +105,11 @@ class Process:
             its exit code, or 128 + n if signal n ended it; None if it is not a child of this process.
         """
         if self._child and self._code is None:
-            _, status = os.waitpid(self.pid, 0)
+            _, status, used = os.wait4(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
             self._code = code if code >= 0 else 128 - code
+            # A wrapper that was killed has not waited for its command.
+            self.used = used if code >= 0 else None
         return self._code
 
     def _wait_in_thread(self) -> None:

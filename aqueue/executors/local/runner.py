@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import anyio
+import msgspec
 
 from aqueue.clock import Clock
 from aqueue.executors import attempt_files, command
@@ -16,6 +17,7 @@ from aqueue.executors.local.cleanup import clean_up
 from aqueue.executors.local.outcomes import NO_PROCESS_ERRORS, Outcomes
 from aqueue.executors.local.process import Launch, Process, Spawn
 from aqueue.executors.local.process_table import SharedTable
+from aqueue.executors.local.usage import Meter
 from aqueue.folder.layout import Folder
 from aqueue.isolation import plan
 from aqueue.model.events import Notice, Report
@@ -76,6 +78,7 @@ class Runner:
         self._is_disowned = False
         self._scope: anyio.CancelScope | None = None
         self._process: Process | None = None
+        self._meter: Meter | None = None
         self._failure: Outcome | None = None
         self._is_ending = False
         self.shares_directory = False
@@ -119,6 +122,7 @@ class Runner:
                 self.run, self._settings.environment, self._folder, directory, by_uuid=self._settings.by_uuid
             )
             arguments = command.arguments(self.run.task, variables)
+            self._meter = Meter(self.run.task.command, variables)
             self._process = self._spawn(
                 Launch(self._attempt, directory, arguments, variables, has_plan, self._settings.open_files)
             )
@@ -133,11 +137,13 @@ class Runner:
 
     async def wait(self) -> Outcome:
         """Wait until the started attempt is over, and stop it when requested or timed out."""
-        if self._process is None:
+        if self._process is None or self._meter is None:
             outcome = self._failure or self._outcomes.of(End.NEVER_STARTED)
         else:
+            self._meter.begin()
             with self._process as launched:
                 outcome = await self._to_its_end(partial(self._wait_for, launched))
+            outcome = msgspec.structs.replace(outcome, usage=self._meter.read(launched, outcome))
         if outcome.end is End.NEVER_STARTED and outcome.why and not self._is_disowned:
             # Nobody else starts this attempt, so its fence is not needed.
             attempt_files.remove(self._attempt)

@@ -2,8 +2,10 @@
 
 import sqlite3
 
-from aqueue.model.outcome import End
-from aqueue.model.run import Run
+import msgspec
+
+from aqueue.model.outcome import End, Outcome
+from aqueue.model.run import Run, Usage
 from aqueue.store.attempts import Handle
 from tests.integration.recording import NOW, Book
 
@@ -34,6 +36,17 @@ def test_its_end_is_recorded_in_its_row(connection: sqlite3.Connection) -> None:
     assert rows(connection) == [(1, NOW, NOW + 1.0, 3, "local", "4711")]
     (shown,) = book.store.runs.attempts(book.get(run))
     assert (shown.exit_code, shown.reason) == (3, "exit code 3")
+
+
+def test_the_resources_that_it_used_are_recorded_with_its_end(connection: sqlite3.Connection) -> None:
+    book, run = claimed(connection)
+    usage = Usage(
+        cpu_seconds=1.5, peak_memory=1 << 40, oom_kills=2, oom_kills_in_group=0, python="/usr/bin/python"
+    )
+    outcome = Outcome(run=run, end=End.EXITED, exit_code=1, at=NOW + 1.0, usage=usage)
+    book.store.lifecycle.finish(outcome, "server")
+    (shown,) = book.store.runs.attempts(book.get(run))
+    assert {name: getattr(shown, name) for name in Usage.__struct_fields__} == msgspec.structs.asdict(usage)
 
 
 def test_one_that_never_started_is_forgotten(connection: sqlite3.Connection) -> None:
