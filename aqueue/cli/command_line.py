@@ -45,6 +45,7 @@ _SECTIONS = {
         "serve": ("servers", "Run the task files in a folder, until Ctrl-C."),
         "start": ("servers", "Start a server in the background."),
         "stop": ("servers", "Stop the servers after running tasks finish."),
+        "service": ("service", "Serve a folder from login or boot on, by systemd."),
     },
 }
 """All commands, each with its module and a line of help, in the sections of `--help`."""

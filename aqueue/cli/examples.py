@@ -34,6 +34,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "serve": ("aqueue serve -j 2", "aqueue serve --drain"),
     "start": ("aqueue start -j 2 --idle-timeout never",),
     "stop": ("aqueue stop",),
+    "service": ("aqueue service install --now -j 2", "aqueue service logs -f"),
 }
 
 

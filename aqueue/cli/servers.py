@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +14,15 @@ from aqueue.cli.output import note, report
 from aqueue.cli.serving_options import on_stop_option, serving_options
 from aqueue.cli.unclaimed import fate_of_files, folder_to_serve
 from aqueue.client import servers, session
-from aqueue.client.servers import Serving
+from aqueue.client.serve_command import Serving
 from aqueue.errors import FolderError
 from aqueue.folder.layout import Folder
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.server import OnStop
 from aqueue.units import counted
+
+if TYPE_CHECKING:
+    from aqueue.server.service_manager import ServiceManager
 
 
 @click.command()
@@ -87,9 +91,11 @@ def serve(
     from aqueue.cli.console import Narrator
     from aqueue.clock import Clock
     from aqueue.server.server import serve as serve_folder
+    from aqueue.server.service_manager import ServiceManager
     from aqueue.server.settings import Options
 
     _prepare_process()
+    manager = ServiceManager.take_from(os.environ)
     options = Options(
         jobs=serving.jobs,
         idle_timeout=serving.idle_timeout,
@@ -99,7 +105,8 @@ def serve(
         queues=serving.queues,
         gpus=serving.gpus,
         log=log,
-        when_ready=partial(_signal_ready, ready),
+        when_ready=partial(_signal_ready, ready, manager),
+        manager=manager,
         parent=parent,
     )
     narrator = Narrator(quiet=quiet, verbose=serving.verbose)
@@ -112,6 +119,7 @@ def serve(
         # It makes short runs a tenth faster.
         backend_options={"use_uvloop": _has_uvloop()},
     )
+    manager.is_stopping()
     if drain and not has_done_all:
         raise click.exceptions.Exit(1)
 
@@ -141,8 +149,9 @@ def _has_uvloop() -> bool:
     return True
 
 
-def _signal_ready(descriptor: int | None) -> None:
-    """Signal the process that started this server, and waits on the pipe, that it is ready."""
+def _signal_ready(descriptor: int | None, manager: "ServiceManager") -> None:
+    """Signal the process that started this server, which may wait on a pipe, and the service manager."""
+    manager.is_ready()
     if descriptor is not None:
         os.write(descriptor, b"ready\n")
         os.close(descriptor)

@@ -8,7 +8,7 @@ import click
 
 from aqueue.cli.completion import queue_option
 from aqueue.cli.options import COUNT, GPUS_TYPE, IDLE_TIMEOUT, NAME_TYPE, F, refuse_both
-from aqueue.client.servers import Serving
+from aqueue.client.serve_command import Serving
 from aqueue.model.server import OnStop
 
 _JOBS = "Run at most N tasks at a time, besides those of configured queues (default: 1)."

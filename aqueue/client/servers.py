@@ -3,13 +3,13 @@
 import math
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from aqueue.client.serve_command import Serving, serve_command
 from aqueue.client.session import (
     Warn,
     awake_and_silent,
@@ -27,7 +27,7 @@ from aqueue.errors import AqueueError, DiskFullError
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
-from aqueue.model.gpu import GpuId, owned
+from aqueue.model.gpu import owned
 from aqueue.model.run import State
 from aqueue.model.server import Leaving, Server
 from aqueue.processes import is_alive
@@ -38,33 +38,11 @@ from aqueue.units import counted, spell
 IDLE_SECONDS: Final = 10.0
 """Seconds without work after which a background server exits by default, as DVC's workers do."""
 
-# `-P` keeps the current directory off the search path, and works with every way to install aqueue.
-_SERVE: Final = (sys.executable, "-P", "-m", "aqueue", "serve")
 _OF_A_RUN: Final = ("AQUEUE_RUN_DIR", "AQUEUE_ATTEMPT")
 """The variables that mark a process as part of a run."""
 _LOGS_KEPT: Final = 10
 _CHECK_SECONDS: Final = 0.02
 _LAST_LINES: Final = 5
-
-
-class Serving(NamedTuple):
-    """The options of a server.
-
-    Attributes:
-        jobs: the most runs at a time; None: as configured, else 1.
-        idle_timeout: exit after this many seconds without work; None: as configured, else 10; infinite: never.
-        ignore_schedules: exit even if there are schedules.
-        queues: the queues to serve; None: all.
-        gpus: the GPUs to use; None: all.
-        verbose: write more into the log.
-    """
-
-    jobs: int | None = None
-    idle_timeout: float | None = None
-    ignore_schedules: bool = False
-    queues: tuple[str, ...] | None = None
-    gpus: tuple[GpuId, ...] | None = None
-    verbose: bool = False
 
 
 class Up(NamedTuple):
@@ -237,22 +215,6 @@ def _does_for(server: Server, serving: Serving) -> bool:
     return server.queues is None if serving.queues is None else all(map(server.serves, serving.queues))
 
 
-def _options(serving: Serving) -> list[str]:
-    seconds = serving.idle_timeout
-    options = []
-    if seconds is not None:
-        options += ["--idle-timeout", "never" if math.isinf(seconds) else f"{seconds:.3f}"]
-    if serving.jobs is not None:
-        options += ["--jobs", str(serving.jobs)]
-    if serving.ignore_schedules:
-        options.append("--ignore-schedules")
-    if serving.gpus is not None:
-        options += ["--gpus", ",".join(map(str, serving.gpus))]
-    for queue in serving.queues or ():
-        options += ["--queue", queue]
-    return [*options, "--verbose"] if serving.verbose else options
-
-
 def _start(folder: Folder, serving: Serving, parent: int | None = None) -> "tuple[subprocess.Popen[bytes], Path]":
     """Start a server in its own session, wait until it serves, and return it and its log.
 
@@ -268,9 +230,8 @@ def _start(folder: Folder, serving: Serving, parent: int | None = None) -> "tupl
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - aqueue itself
             [
-                *(*_SERVE, "--dir", str(folder.path), "--log", str(log)),
+                *(*serve_command(folder, serving), "--log", str(log)),
                 *(word for option, end in pipes.items() for word in (option, str(end))),
-                *_options(serving),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from aqueue.client.options import flag_of, gpus_of, invalid, name_of, number_of, seconds_of, texts_of
-from aqueue.client.servers import Serving
+from aqueue.client.serve_command import Serving
 
 
 def serving_of(

@@ -181,10 +181,12 @@ class _Server:
         return Dispatcher(context, callbacks, executor, self._pins)
 
     def _new_timer(self) -> Timer:
+        manager = self._settings.options.manager
         return Timer(
             self._clock,
             [
                 self._heartbeat,
+                Repeated(self._clock, lambda: manager.interval, manager.show_life),
                 Repeated(self._clock, lambda: RESCAN_SECONDS, self._rescan),
                 # A due schedule, a retry, a server that becomes stale, a GPU to read again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),

@@ -9,6 +9,7 @@ from aqueue.model.config import Config
 from aqueue.model.gpu import GpuId, owned
 from aqueue.model.server import OnStop, Server
 from aqueue.policy.limits import Limits
+from aqueue.server.service_manager import ServiceManager
 
 
 def _nothing() -> None:
@@ -29,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         log: the file of its messages; None if they go to its terminal.
         when_ready: is called once the server is ready.
         parent: the reading end of a pipe; the server leaves once nobody has the other end open. None: it does not.
+        manager: the service manager that has started the server.
     """
 
     jobs: int | None = None
@@ -41,6 +43,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
     when_ready: Callable[[], None] = _nothing
     parent: int | None = None
+    manager: ServiceManager = msgspec.field(default_factory=ServiceManager)
 
 
 class Settings:

@@ -1,7 +1,8 @@
-"""SIGTERM: what `--on-stop` makes of it, and runs that end with the machine."""
+"""SIGTERM: what `--on-stop` makes of it, runs that end with the machine, and messages to a service manager."""
 
 import os
 import signal
+import socket
 
 import pytest
 
@@ -74,3 +75,20 @@ def test_a_run_that_is_killed_while_its_server_stays_has_failed(place: Place) ->
     place.serve()
     place.task("long", "kill -TERM $$; sleep 60")
     assert place.becomes("long", "failed")["reason"] == "killed by SIGTERM"
+
+
+def test_a_service_manager_is_told_when_it_serves_lives_and_exits(place: Place) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(place.path("notify")))
+        manager.settimeout(10.0)
+        server = place.serve(env={"NOTIFY_SOCKET": str(place.path("notify")), "WATCHDOG_USEC": "200000"})
+        assert [manager.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+        place.task("run", "env >variables")
+        place.becomes("run", "succeeded")
+        assert not [line for line in place.lines("variables") if line.startswith(("NOTIFY_", "WATCHDOG_"))]
+        server.signal(signal.SIGTERM)
+        assert server.ends(5.0) == 0
+        last = b""
+        while last != b"STOPPING=1":
+            last = manager.recv(100)
+            assert last in (b"WATCHDOG=1", b"STOPPING=1")
