@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqueue.clock import Clock
-from aqueue.executors.local.runner import Runner
+from aqueue.executors.local.runner import ProcessSettings, Runner
 from aqueue.executors.local.usage import count_oom_kills, read_oom_kills
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import Outcome
@@ -21,7 +21,7 @@ LARGE = 400 << 20
 
 def runner_of(run: Run, folder: Folder) -> Runner:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return Runner(run, folder, Clock(), {"PATH": path}, grace=0.2)
+    return Runner(run, folder, Clock(), ProcessSettings({"PATH": path}, grace=0.2))
 
 
 async def outcome_of(connection: sqlite3.Connection, folder: Folder, command: str | tuple[str, ...]) -> Outcome:
