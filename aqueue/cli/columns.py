@@ -1,51 +1,26 @@
-"""Printed columns of facts, params and metrics: as CSV, or as a table."""
+"""Facts, params and metrics of runs as tables, and as CSV."""
 
-import math
-import shutil
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import click
-import msgspec
 
-from aqueue.cli import tables
-from aqueue.cli.output import say
-from aqueue.client.columns import FACTS, Column, Columns, Facts, Kind
+from aqueue.cli.plain_table import Column, Cut, Table
+from aqueue.cli.tables import STATE_COLOURS, local, near
+from aqueue.client.columns import FACTS, MORE_FACTS, TIMES, Columns, Kind, find
+from aqueue.client.columns import Column as Values
+from aqueue.client.views.times import iso
 from aqueue.model.values import Value, is_number, plain_text, stands_for
-from aqueue.units import counted
+from aqueue.units import spell
 
-_SHOWN_FACTS: Final = ("id", "name", "state")
-_GAP = "  "
-_PLAIN: Mapping[str, str] = {}
-_STATES = {str(state): colour for state, colour in tables.STATE_COLOURS.items()}
-_LONGEST_TEXT = 40
+_ALWAYS: Final = ("id", "name", "state")
+"""The facts that a table of params and metrics has, and that are never left out."""
 
-
-def print_facts(rows: Iterable[Facts]) -> None:
-    """Print the rows of `ls` as CSV."""
-    _print_csv((*FACTS, "why"), rows)
+_LONGEST_TEXT: Final = 40
 
 
-def print_measured(ids: Sequence[int], known: Columns, *, as_csv: bool) -> None:
-    """Print a table of params and metrics.
-
-    A table leaves out params that all runs share, unless all params are shared, and columns that do not fit.
-
-    Args:
-        ids: the ids of the runs, in the order of the rows.
-        known: the columns of these runs.
-        as_csv: whether to print all columns as CSV.
-    """
-    columns = [column for column in known.values() if column.kind is not Kind.FACT or column.key in _SHOWN_FACTS]
-    if as_csv:
-        rows = ([column.written(id_) for column in columns] for id_ in ids)
-        _print_csv([column.key for column in columns], rows)
-    else:
-        _print_table(_informative(columns, ids), ids)
-
-
-def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
+def print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
+    """Print rows as CSV."""
     import csv
     import io
 
@@ -56,67 +31,73 @@ def _print_csv(header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
     click.echo(out.getvalue(), nl=False)
 
 
-def _print_table(columns: Sequence[Column], ids: Sequence[int]) -> None:
-    stacks = [
-        Stack(
-            column.key.upper() if column.kind is Kind.FACT else column.key,
-            [shown(column.written(id_)) for id_ in ids],
-            is_right=_is_numeric(column),
-            colours=_STATES if column.key == "state" and column.kind is Kind.FACT else _PLAIN,
-        )
-        for column in columns
-    ]
-    if left := print_aligned(stacks, at_least=len(_SHOWN_FACTS)):
-        say(f"{counted(left, 'more column')}; --csv and --json show all", err=True)
-
-
-class Stack(msgspec.Struct, frozen=True):
-    """A printed column of short texts.
-
-    Attributes:
-        is_right: whether texts are right-aligned, as numbers are.
-        colours: the colours of texts that have one.
-    """
-
-    header: str
-    texts: Sequence[str]
-    is_right: bool = False
-    colours: Mapping[str, str] = _PLAIN
-
-
-def print_aligned(stacks: Sequence[Stack], at_least: int = 1) -> int:
-    """Print columns as a table, as many as fit into the terminal.
-
-    It is fast enough for thousands of runs; rich takes a millisecond for each row.
+def chosen_columns(known: Columns, keys: Sequence[str], count: int) -> list[Values]:
+    """Return the columns with these keys.
 
     Args:
-        at_least: the number of columns that are printed even if they do not fit.
+        count: the number of runs; if there are none, the columns are empty.
 
-    Returns:
-        the number of columns left out.
+    Raises:
+        RunError: no run has one of them.
     """
-    # Imported here: it loads large tables of characters.
-    from rich.cells import cell_len
-
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
-    padded: list[list[str]] = []
-    used = 0
-    for stack in stacks:
-        sizes = [cell_len(text) for text in (shown(stack.header), *stack.texts)]
-        width = max(sizes)
-        used += width + (len(_GAP) if padded else 0)
-        if used > room and len(padded) >= at_least:
-            break
-        styled = [click.style(shown(stack.header), bold=True), *(_coloured(text, stack) for text in stack.texts)]
-        blanks = [" " * (width - size) for size in sizes]
-        pairs = zip(blanks, styled, strict=True) if stack.is_right else zip(styled, blanks, strict=True)
-        padded.append([first + second for first, second in pairs])
-    click.echo("\n".join(_GAP.join(row).rstrip() for row in zip(*padded, strict=True)))
-    return len(stacks) - len(padded)
+    if not count:
+        return [Values(key, Kind.FACT, {}) for key in keys]
+    return [find(known, key, count, MORE_FACTS) for key in keys]
 
 
-def _coloured(text: str, stack: Stack) -> str:
-    return click.style(text, fg=stack.colours[text]) if text in stack.colours else text
+def measured_columns(known: Columns) -> list[Values]:
+    """Return the columns of params and metrics, after those that say which runs they are of."""
+    return [column for column in known.values() if column.kind is not Kind.FACT or column.key in _ALWAYS]
+
+
+def print_columns_as_csv(columns: Sequence[Values], ids: Sequence[int]) -> None:
+    """Print columns as CSV, with times as in JSON."""
+    rows = ([_for_programs(column, column.written(id_)) for column in columns] for id_ in ids)
+    print_csv([column.key for column in columns], rows)
+
+
+def _for_programs(column: Values, value: Value) -> Value:
+    return iso(value) if _is_time(column) and isinstance(value, float) else value
+
+
+def table_of(columns: Sequence[Values], ids: Sequence[int], now: float | None) -> Table:
+    """Return columns as a table, with a row for each run.
+
+    Args:
+        now: for times relative to it; None: in full.
+    """
+    table = Table([_layout(column) for column in columns])
+    for id_ in ids:
+        table.add_row(*(_for_people(column, column.written(id_), now) for column in columns))
+    return table
+
+
+def _layout(column: Values) -> Column:
+    """Return how a column is laid out: facts of a run are never cut, but for texts."""
+    is_fact, key = column.kind is Kind.FACT, column.key
+    rank = 0 if is_fact and key in _ALWAYS else 1
+    if is_fact and key == "state":
+        return Column("STATE", colours=STATE_COLOURS)
+    if is_fact and key in ("name", "queue", "group"):
+        return Column(key.upper(), Cut.MIDDLE, rank=rank)
+    if is_fact and (key in ("id", "took") or _is_time(column)):
+        return Column(key.upper(), rank=rank)
+    if _is_numeric(column):
+        return Column(key.upper() if is_fact else key, is_right=True, rank=rank)
+    return Column(key.upper() if is_fact else key, Cut.END, rank=rank)
+
+
+def _for_people(column: Values, value: Value, now: float | None) -> str:
+    if column.kind is Kind.FACT and isinstance(value, float):
+        if _is_time(column):
+            return local(value) if now is None else near(value, now)
+        if column.key == FACTS[-1]:
+            return spell(value)
+    return f"{value:.6g}" if isinstance(value, float) else plain_text(value).replace("\n", " ")
+
+
+def _is_time(column: Values) -> bool:
+    return column.kind is Kind.FACT and column.key.partition(" ")[0] in TIMES
 
 
 def shown(value: Value) -> str:
@@ -127,21 +108,20 @@ def shown(value: Value) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _informative(columns: Sequence[Column], ids: Sequence[int]) -> list[Column]:
-    """Return the columns without params that all of several runs share, unless all params are."""
+def informative(columns: Sequence[Values], ids: Sequence[int]) -> tuple[list[Values], list[Values]]:
+    """Return the columns without params that several runs share, unless they share all; and those params."""
     params = [column for column in columns if column.kind is Kind.PARAM]
-    same = {column.key for column in params if len(ids) > 1 and _is_same(column, ids)}
+    same = [column for column in params if len(ids) > 1 and _is_same(column, ids)]
     if len(same) == len(params):
-        return list(columns)
-    return [column for column in columns if column.key not in same]
+        return list(columns), []
+    return [column for column in columns if column not in same], same
 
 
-def _is_same(column: Column, ids: Sequence[int]) -> bool:
+def _is_same(column: Values, ids: Sequence[int]) -> bool:
     # Compared as text, because NaN is not equal to itself, and 1 equals True.
     return len({repr(column.written(id_)) for id_ in ids}) == 1
 
 
-def _is_numeric(column: Column) -> bool:
-    return column.kind is not Kind.FACT and all(
-        value is None or is_number(stands_for(value)) for value in column.values.values()
-    )
+def _is_numeric(column: Values) -> bool:
+    values = [value for value in column.values.values() if value is not None]
+    return bool(values) and all(is_number(stands_for(value)) for value in values)

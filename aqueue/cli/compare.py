@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from aqueue.cli import plot
-from aqueue.cli.columns import Stack, print_aligned, shown
+from aqueue.cli.columns import shown
 from aqueue.cli.completion import group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import note, report, say
+from aqueue.cli.plain_table import Column, Table
 from aqueue.cli.plot import Picture, Series
+from aqueue.cli.tables import print_table
 from aqueue.client.compare import Comparison
 from aqueue.client.compare import compare as compare_runs
 from aqueue.errors import UsageError
@@ -79,14 +81,15 @@ def _print(found: Comparison) -> None:
 
     rows = found.measured()
     are_numbers = all(is_number(row.x) for row in rows)
-    stacks = [
-        Stack(found.x, [shown(found.x_spellings.get(row.x, row.x)) for row in rows], is_right=are_numbers),
-        *([Stack(found.by, [_name(found, row.value) for row in rows])] if found.by else []),
-        Stack("N", [str(len(row.ys)) for row in rows], is_right=True),
-        *(
-            Stack(header, [shown(of(row.ys)) for row in rows], is_right=True)
-            for header, of in (("MIN", min), ("MEDIAN", median), ("MAX", max))
-        ),
+    columns = [
+        Column(found.x, is_right=are_numbers),
+        *([Column(found.by)] if found.by else []),
+        *(Column(header, is_right=True) for header in ("N", "MIN", "MEDIAN", "MAX")),
     ]
+    table = Table(columns)
+    for row in rows:
+        name = [_name(found, row.value)] if found.by else []
+        numbers = [shown(of(row.ys)) for of in (min, median, max)]
+        table.add_row(shown(found.x_spellings.get(row.x, row.x)), *name, str(len(row.ys)), *numbers)
     say("", head=click.style(visible_line(f"{found.y} over {found.x}"), bold=True))
-    print_aligned(stacks, at_least=len(stacks))
+    print_table(table)

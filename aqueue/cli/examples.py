@@ -14,7 +14,12 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "check": ("aqueue check train.yaml queue/aqueue.yaml",),
     "schema": ("aqueue schema config", "aqueue schema --vscode"),
-    "ls": ("aqueue ls --failed --limit 10", "aqueue ls --group train --metrics --sort -accuracy"),
+    "ls": (
+        "aqueue ls --failed --since yesterday",
+        "aqueue ls --watch",
+        "aqueue ls --columns id,state,lr,accuracy,why --sort -accuracy",
+        "aqueue ls --group train --metrics --sort -accuracy",
+    ),
     "status": ("aqueue status --json",),
     "show": ("aqueue show 42",),
     "logs": ("aqueue logs -f 42", "aqueue logs -n 20 --failed --group train"),

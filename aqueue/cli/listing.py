@@ -1,29 +1,25 @@
 """The command that lists runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Unpack
 
 import click
 
 from aqueue.cli import tables
-from aqueue.cli import untaken as untaken_files
 from aqueue.cli.completion import group_option, queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
-from aqueue.cli.options import COUNT, F, directory_option
-from aqueue.cli.output import say, spooled_output
-from aqueue.cli.plain_table import Table
-from aqueue.client import columns as tabulating
-from aqueue.client.listing import Chosen, ids_of
-from aqueue.client.prospects import unseen
-from aqueue.client.session import config_or_default, present, reading
-from aqueue.client.untaken import untaken
+from aqueue.cli.options import COUNT, SINCE, F, directory_option
+from aqueue.cli.output import note, spooled_output
+from aqueue.cli.screens import Asked, screen_of
+from aqueue.cli.tables import print_lines
+from aqueue.client.columns import FACTS, WHY, facts_of
+from aqueue.client.listing import Chosen, columns_for, ids_of
+from aqueue.client.session import present, reading
 from aqueue.client.views.runs import slices_as_json
-from aqueue.client.wait_reasons import Waits, waits
-from aqueue.folder import rejected
+from aqueue.client.wait_reasons import Waits
 from aqueue.folder.layout import Folder
-from aqueue.model.run import Run, State
-from aqueue.visible import visible
+from aqueue.model.run import State
 
 _ROWS = 50
 
@@ -47,88 +43,107 @@ def _choice_options(command: F) -> F:
             "--tag", metavar="TAG", help="Show only runs with this tag: key=value, or key for any value."
         ),
         group_option("Show only runs in this group."),
+        click.option(
+            "--since",
+            type=SINCE,
+            metavar="TIME",
+            help="Show only runs queued, started or ended since 2d ago, 14:30, yesterday or 2026-11-28.",
+        ),
     ]
     for option in reversed(chosen):
         command = option(command)
     return command
 
 
+def _split(ctx: click.Context, param: click.Parameter, written: str | None) -> tuple[str, ...]:  # noqa: ARG001 - click's
+    """Return the keys of columns, separated by commas."""
+    keys = tuple(key.strip() for key in (written or "").split(",")) if written is not None else ()
+    if not all(keys):
+        raise click.BadParameter("a column is empty: write them as id,name,lr")
+    return keys
+
+
 @click.command("ls")
 @directory_option
 @_choice_options
 @click.option("--limit", type=COUNT, metavar="N", help=f"Show at most N runs (default: {_ROWS}).")
+@click.option(
+    "--columns", "keys", metavar="KEY,…", callback=_split, help="Show these columns, params and metrics."
+)
 @click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest run first.")
 @click.option("--sort", "key", metavar="[-]KEY", help="Sort by a column, param or metric; -KEY: largest first.")
+@click.option("--watch", is_flag=True, help="Show the list until Ctrl-C, and redraw it when something changes.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all runs as CSV, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print all runs as JSON, oldest first.")
 def list_(
     directory: str | None,
     limit: int | None,
+    keys: tuple[str, ...],
     measured: bool,
     key: str | None,
+    watch: bool,
     as_csv: bool,
     as_json: bool,
     **chosen: Unpack[Chosen],
 ) -> None:
-    """List runs, newest first."""
-    if as_csv and as_json:
-        raise click.UsageError("--csv and --json cannot be used together")
+    """List runs, newest first.
+
+    KEY is a param, a metric, or one of id, name, queue, state, took, when, command, why, reason, priority, group,
+    tags, gpus, attempt, exit_code, created_at, started_at, finished_at, scheduled_for, trigger, working_dir and
+    run_id.
+    """
+    _refuse_together({"--csv": as_csv, "--json": as_json, "--watch": watch})
+    _refuse_together({"--json": as_json, "--columns": bool(keys)})
     folder = find_folder(directory)
-    is_for_people = not as_csv and not as_json
-    if limit is None and is_for_people and not (measured and chosen["group"] is not None):
-        limit = _ROWS
-    if as_json:
-        _print_as_json(folder, chosen, key, limit)
+    if watch:
+        from aqueue.cli.watch import redraw
+
+        redraw(folder, lambda rows: screen_of(folder, Asked(chosen, key, limit or rows, measured, keys)))
         return
-    # Imported below: few commands print measured values or CSV.
-    with reading(folder) as store:
-        moment = present(store)
-        ids = ids_of(store, chosen, key, limit)
-        if measured:
-            columns = tabulating.columns_of(store.runs.each(sorted(ids)), moment)
-        elif as_csv:
-            known = Waits(store, folder, print_warning)
-            rows = [
-                row
-                for runs in store.runs.in_slices(ids)
-                for row in tabulating.facts_of(runs, known.of(runs), moment)
-            ]
-        else:
-            few = list(store.runs.each(ids[::-1] if key is None else ids))
-            why = waits(store, folder, few, print_warning)
-            if (alone := unseen(store, folder)) is not None:
-                why = [alone if run.state is State.RUNNING else text for run, text in zip(few, why, strict=True)]
-        total = store.runs.count(**chosen)
-        left = untaken(store, folder, config_or_default(folder)) if is_for_people else []
-    if measured:
-        from aqueue.cli.columns import print_measured
-
-        print_measured(ids, columns, as_csv=as_csv)
+    asked = Asked(chosen, key, limit, measured, keys)
+    if as_json:
+        _print_as_json(folder, asked)
     elif as_csv:
-        from aqueue.cli.columns import print_facts
-
-        print_facts(rows)
+        _print_as_csv(folder, asked)
     else:
-        _print_runs(few, why, moment)
-    if total > len(ids) and is_for_people:
-        say(f"{total - len(ids)} more; --limit shows them", err=True)
-    if is_for_people:
-        untaken_files.print_summary(folder, left, rejected.newest(folder)[0])
+        if limit is None and not (measured and chosen["group"] is not None):
+            asked = asked._replace(limit=_ROWS)
+        lines, notes = screen_of(folder, asked)
+        print_lines(lines)
+        for text in notes:
+            note(text)
 
 
-def _print_as_json(folder: Folder, chosen: Chosen, key: str | None, limit: int | None) -> None:
+def _refuse_together(given: Mapping[str, bool]) -> None:
+    if len(both := [option for option, is_given in given.items() if is_given]) > 1:
+        raise click.UsageError(f"{both[0]} and {both[1]} cannot be used together")
+
+
+def _print_as_json(folder: Folder, asked: Asked) -> None:
     """Print the runs as JSON, however many there are."""
     with spooled_output() as put, reading(folder) as store:
-        ids = ids_of(store, chosen, key, limit)
+        ids = ids_of(store, asked.chosen, Waits(store, folder, print_warning), asked.key, asked.limit)
         for piece in tables.json_of_slices(slices_as_json(store, folder, ids, print_warning)):
             put(piece)
 
 
-def _print_runs(runs: Sequence[Run], why: Sequence[str | None], moment: float) -> None:
-    table = Table(["id", "name", "queue", "state", "took", "why…"])
-    for run, wait in zip(runs, why, strict=True):
-        text = visible(wait or run.reason or "")
-        table.add_row(
-            str(run.id), run.name, run.queue, tables.state_cell(run.state), tables.took(run, moment), text
+def _print_as_csv(folder: Folder, asked: Asked) -> None:
+    # Imported here: few commands print CSV.
+    from aqueue.cli import columns
+
+    with reading(folder) as store:
+        waits = Waits(store, folder, print_warning)
+        ids = ids_of(store, asked.chosen, waits, asked.key, asked.limit)
+        known = columns_for(store, ids, waits, asked.columns) if asked.measured or asked.columns else {}
+        moment = present(store)
+        rows = (
+            []
+            if known
+            else [row for runs in store.runs.in_slices(ids) for row in facts_of(runs, waits.of(runs), moment)]
         )
-    tables.print_table(table)
+    if asked.columns:
+        columns.print_columns_as_csv(columns.chosen_columns(known, asked.columns, len(ids)), ids)
+    elif asked.measured:
+        columns.print_columns_as_csv(columns.measured_columns(known), ids)
+    else:
+        columns.print_csv((*FACTS, WHY), rows)

@@ -42,6 +42,21 @@ class _Duration(click.ParamType[float]):
             self.fail(f"'{value}' is not a duration such as 90, 90s, 1h30m or 2d12h", param, ctx)
 
 
+class _Since(click.ParamType[float]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        # Imported here: few commands look back.
+        from datetime import datetime
+
+        from aqueue.client import since
+
+        try:
+            return since.moment_of(value, datetime.now())
+        except ValueError:
+            self.fail(f"'{value}' is not {since.EXPECTED}", param, ctx)
+
+
 class _IdleTimeout(_Duration):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         return math.inf if value == "never" else super().convert(value, param, ctx)
@@ -94,6 +109,7 @@ NUMBER = _Whole(0)
 """A whole number from 0."""
 
 DURATION = _Duration()
+SINCE = _Since()
 IDLE_TIMEOUT = _IdleTimeout()
 NAME_TYPE = _Name()
 GPUS_TYPE = _Gpus()

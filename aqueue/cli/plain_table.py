@@ -1,85 +1,190 @@
-"""Tables that need no layout by rich: all texts are simple, and they fit."""
+"""Tables: fitted into a terminal, or with one tab between whole texts for programs."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from typing import Final
 
 import click
 import msgspec
 
-GAP = 2
-"""The number of spaces between two columns."""
+from aqueue.visible import visible_line
 
-WIDTH = 1000
-"""The maximum width of a table if standard output is not a terminal."""
+GAP: Final = 2
+"""The number of spaces between two columns on a terminal."""
 
-_ABOUT_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
-_WITHOUT_COLOURS = ("", "dumb", "unknown")
+_MIN_WIDTH: Final = 10
+"""The width below which no text is cut."""
+
+_DEFAULT_WIDTH: Final = 80
+_WITHOUT_COLOURS: Final = ("", "dumb", "unknown")
+_ELLIPSIS: Final = "…"
 
 
-class Cell(msgspec.Struct, frozen=True):
-    """A text in a table, perhaps in a colour."""
+class Cut(Enum):
+    """The place where a text may be cut if the terminal is too narrow."""
 
-    text: str
-    colour: str | None = None
+    NEVER = auto()
+    MIDDLE = auto()
+    END = auto()
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table.
+
+    Attributes:
+        is_right: whether texts are right-aligned, as numbers are.
+        rank: of the columns that do not fit, those with the highest rank are left out first, and 0 never.
+        weight: its part of the room that the columns that can be cut share.
+        colours: the colours of texts that have one.
+    """
+
+    header: str
+    cut: Cut = Cut.NEVER
+    is_right: bool = False
+    rank: int = 0
+    weight: int = 1
+    colours: Mapping[str, str] = {}
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A plain table: a header and rows, without lines.
+    """A table: a header and rows, without lines."""
 
-    Attributes:
-        columns: the headers; a column whose name ends in … takes the remaining width.
+    columns: Sequence[Column]
+    rows: list[Sequence[str]] = []
+
+    def add_row(self, *texts: str) -> None:
+        """Add a row, with a text for each column."""
+        self.rows.append(texts)
+
+
+def lines_of(table: Table) -> tuple[list[str], list[str]]:
+    """Return the lines of a table for standard output, and the headers of the columns that do not fit into it."""
+    if not sys.stdout.isatty():
+        return tabbed(table), []
+    return fitted(table, terminal_width(), coloured=has_colours())
+
+
+def tabbed(table: Table) -> list[str]:
+    """Return the lines of a table as programs read them: whole texts, with a tab between two."""
+    rows = [[column.header for column in table.columns], *table.rows]
+    return ["\t".join(_in_line(text) for text in row) for row in rows]
+
+
+def fitted(table: Table, room: int, *, coloured: bool = True) -> tuple[list[str], list[str]]:
+    """Return the lines of a table for a terminal, and the headers of the columns left out.
+
+    Args:
+        room: the width of the terminal. If even the columns that are never left out do not fit, lines are longer.
+        coloured: whether the header is bold, and texts have their colours.
     """
-
-    columns: Sequence[str]
-    rows: list[list[Cell]] = []
-
-    def add_row(self, *cells: str | Cell) -> None:
-        """Add a row, with a cell for each column."""
-        self.rows.append([cell if isinstance(cell, Cell) else Cell(cell) for cell in cells])
-
-    @property
-    def header(self) -> list[str]:
-        """Return the headers as they are printed."""
-        return [column.removesuffix("…").upper() for column in self.columns]
-
-
-def lines_of(table: Table) -> list[str] | None:
-    """Return the lines of a table; None if rich must lay it out, or examine the terminal."""
-    texts = [table.header, *([cell.text for cell in row] for row in table.rows)]
-    if any(key in os.environ for key in _ABOUT_TERMINALS):
-        return None
-    if not all(_is_simple(text) for row in texts for text in row):
-        return None
-    on_terminal = sys.stdout.isatty()
-    if on_terminal and os.environ.get("TERM", "").lower() in _WITHOUT_COLOURS:
-        return None
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    if sum(widths) + GAP * (len(widths) - 1) > (_terminal_width() if on_terminal else WIDTH):
-        return None
-    header = _line([Cell(text) for text in table.header], widths, bold=on_terminal)
-    return [header, *(_line(row, widths, coloured=on_terminal) for row in table.rows)]
+    stacks = [
+        [_in_line(text) for text in (column.header, *(row[index] for row in table.rows))]
+        for index, column in enumerate(table.columns)
+    ]
+    natural = [max(map(width_of, stack)) for stack in stacks]
+    shown = _columns_that_fit(table.columns, natural, room)
+    widths = _widths([table.columns[index] for index in shown], [natural[index] for index in shown], room)
+    padded = [
+        _padded(table.columns[index], stacks[index], width, coloured=coloured)
+        for index, width in zip(shown, widths, strict=True)
+    ]
+    left_out = [column.header for index, column in enumerate(table.columns) if index not in shown]
+    return [(" " * GAP).join(row).rstrip() for row in zip(*padded, strict=True)], left_out
 
 
-def _line(cells: Sequence[Cell], widths: Sequence[int], *, bold: bool = False, coloured: bool = False) -> str:
+def _columns_that_fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
+    """Return the indices of the columns to show."""
+    least = [_least(column, width) for column, width in zip(columns, natural, strict=True)]
+    shown = [*range(len(columns))]
+    while sum(least[index] + GAP for index in shown) - GAP > room:
+        # Of the same rank, the last goes first.
+        last = max(shown, key=lambda index: (columns[index].rank, index))
+        if columns[last].rank == 0 or len(shown) == 1:
+            break
+        shown.remove(last)
+    return shown
+
+
+def _least(column: Column, natural: int) -> int:
+    return natural if column.cut is Cut.NEVER else min(natural, max(_MIN_WIDTH, width_of(column.header)))
+
+
+def _widths(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns that fit: those that can be cut share what the others leave."""
+    widths = [*natural]
+    flexible = [index for index, column in enumerate(columns) if column.cut is not Cut.NEVER]
+    left = room - GAP * (len(columns) - 1) - sum(natural) + sum(natural[index] for index in flexible)
+    weights = sum(columns[index].weight for index in flexible)
+    # Those that need least of their share first: the rest of it is for the others.
+    for index in sorted(flexible, key=lambda index: natural[index] / columns[index].weight):
+        share = left * columns[index].weight // weights
+        widths[index] = max(min(natural[index], share), _least(columns[index], natural[index]))
+        left -= widths[index]
+        weights -= columns[index].weight
+    return widths
+
+
+def _padded(column: Column, stack: Sequence[str], width: int, *, coloured: bool) -> list[str]:
+    """Return the header and the texts of a column, each as wide as it is."""
     parts = []
-    for cell, width in zip(cells, widths, strict=True):
-        colour = cell.colour if coloured else None
-        styled = click.style(cell.text, fg=colour, bold=bold or None) if bold or colour else cell.text
-        parts.append(styled + " " * (width - len(cell.text)))
-    return (" " * GAP).join(parts)
+    for number, text in enumerate(stack):
+        cut = _cut(text, width, column.cut)
+        blank = " " * (width - width_of(cut))
+        if coloured and number == 0:
+            cut = click.style(cut, bold=True)
+        elif coloured and text in column.colours:
+            cut = click.style(cut, fg=column.colours[text])
+        parts.append(blank + cut if column.is_right else cut + blank)
+    return parts
 
 
-def _is_simple(text: str) -> bool:
-    """Return True if each character takes one column, and none has a meaning for rich."""
-    return text.isascii() and text.isprintable() and not set(text) & {"[", "\\"} and text.count(":") < 2
+def _cut(text: str, width: int, where: Cut) -> str:
+    if where is Cut.NEVER or width_of(text) <= width:
+        return text
+    tail = (width - 1) // 2 if where is Cut.MIDDLE else 0
+    end = _head(text[::-1], tail)[::-1]
+    return _head(text, width - 1 - tail) + _ELLIPSIS + end
 
 
-def _terminal_width() -> int:
+def _head(text: str, width: int) -> str:
+    """Return the beginning of a text that is at most so wide."""
+    if text.isascii():
+        return text[:width]
+    for index, letter in enumerate(text):
+        width -= width_of(letter)
+        if width < 0:
+            return text[:index]
+    return text
+
+
+def width_of(text: str) -> int:
+    """Return the number of columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    # Imported here: it loads large tables of characters.
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _in_line(text: str) -> str:
+    """Return a text in one line, without tabs and control characters."""
+    return text if text.isprintable() else visible_line(text).replace("\t", " ")
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal that standard output is."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit():
+    if columns.isdigit() and int(columns):
         return int(columns)
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except OSError:
-        return 0
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return _DEFAULT_WIDTH
+
+
+def has_colours() -> bool:
+    """Return True if the terminal shows colours, and the user wants them."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "").lower() not in _WITHOUT_COLOURS

@@ -12,7 +12,7 @@ from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
-from aqueue.cli.plain_table import Table
+from aqueue.cli.plain_table import Column, Cut, Table
 from aqueue.client.session import now
 from aqueue.client.status import QueueState, take_status
 from aqueue.client.views.status import status_as_json
@@ -57,7 +57,7 @@ def status(directory: str | None, as_json: bool) -> None:
     if not seen.queues:
         say("nothing is queued, running or held")
         return
-    table = Table(["queue", "running", "queued", "held", "slots"])
+    table = Table([Column("QUEUE", Cut.MIDDLE), *map(Column, ("RUNNING", "QUEUED", "HELD", "SLOTS"))])
     shown_rows = _together(seen.queues)
     for queue in shown_rows[:_MAX_ROWS]:
         notes = [] if queue.configured else ["not configured"]

@@ -1,6 +1,5 @@
 """Tables and JSON on standard output."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -8,18 +7,18 @@ from typing import Any
 import click
 import msgspec
 
-from aqueue.cli.plain_table import GAP, WIDTH, Cell, Table, lines_of
-from aqueue.model.run import Run, State
+from aqueue.cli.plain_table import Table, lines_of
+from aqueue.model.run import Run
 from aqueue.units import spell
 from aqueue.visible import visible_json
 
 STATE_COLOURS = {
-    State.HELD: "magenta",
-    State.QUEUED: "yellow",
-    State.RUNNING: "blue",
-    State.SUCCEEDED: "green",
-    State.FAILED: "red",
-    State.ABORTED: "bright_black",
+    "held": "magenta",
+    "queued": "yellow",
+    "running": "blue",
+    "succeeded": "green",
+    "failed": "red",
+    "aborted": "bright_black",
 }
 
 
@@ -41,40 +40,29 @@ def _json(value: Any) -> str:
     return visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def print_table(table: Table) -> None:
-    """Print a table: as wide as the terminal, or as wide as it needs where nobody looks."""
-    lines = lines_of(table)
-    if lines is None:
-        print_by_rich(table)
-    else:
-        click.echo("\n".join(lines))
+def print_table(table: Table) -> list[str]:
+    """Print a table, and return the headers of the columns that do not fit into the terminal."""
+    lines, left_out = lines_of(table)
+    print_lines(lines)
+    return left_out
 
 
-def print_by_rich(table: Table) -> None:
-    """Print a table that may need more: wide letters, or less room than all of it takes."""
-    # Imported here, as it takes a while: most tables are simple.
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    laid_out = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for column, header in zip(table.columns, table.header, strict=True):
-        laid_out.add_column(header, no_wrap=not column.endswith("…"), overflow="ellipsis")
-    for row in table.rows:
-        texts = [(escape(cell.text), cell.colour) for cell in row]
-        laid_out.add_row(*(f"[{colour}]{text}[/]" if colour else text for text, colour in texts))
-    terminal = sys.stdout.isatty()
-    Console(highlight=False, width=None if terminal else WIDTH, soft_wrap=False).print(laid_out)
-
-
-def state_cell(state: State) -> Cell:
-    """Return the state in its colour."""
-    return Cell(str(state), STATE_COLOURS[state])
+def print_lines(lines: Iterable[str]) -> None:
+    """Print the lines of tables, which are safe for a terminal."""
+    click.echo("\n".join(lines))
 
 
 def local(moment: float | None) -> str:
     """Return a time as a person here would read it."""
     return "" if moment is None else datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def near(moment: float, now: float) -> str:
+    """Return a time as short as it can be: that of today, a day of this year with its time, or another day."""
+    at, today = datetime.fromtimestamp(moment), datetime.fromtimestamp(now)
+    if at.date() == today.date():
+        return f"{at:%H:%M}"
+    return f"{at:%b %d %H:%M}" if at.year == today.year else f"{at:%Y-%m-%d}"
 
 
 def took(run: Run, now: float) -> str:

@@ -36,12 +36,11 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
         yield f"{counted(bad, 'file')} in {os.path.relpath(folder.rejected)}/, {which}{why}"
 
 
-def print_summary(folder: Folder, left: Sequence[Untaken], bad: int) -> None:
-    """Print one line if there are files that are not taken or were rejected."""
+def summary(folder: Folder, left: Sequence[Untaken], bad: int) -> str | None:
+    """Return one line if there are files that are not taken or were rejected."""
     parts = [f"{_files_are(len(left), os.path.relpath(folder.path))} not taken"] if left else []
     parts += [f"{counted(bad, 'file')} {plural(bad, 'was', 'were')} rejected"] if bad else []
-    if parts:
-        say(f"{', '.join(parts)}: `aqueue status` says why", err=True)
+    return f"{', '.join(parts)}: `aqueue status` says why" if parts else None
 
 
 def print_reasons(left: Sequence[Untaken]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aqueue.client.listing import Chosen, ids_of
 from aqueue.client.options import (
     RunLike,
+    moment_of,
     name_of,
     number_of,
     path_of,
@@ -21,10 +22,13 @@ from aqueue.client.options import (
 from aqueue.client.queueing import Queueing
 from aqueue.client.results import Log, Runs
 from aqueue.client.session import newest_of_each, reading, resolve_all
+from aqueue.client.wait_reasons import Waits
 from aqueue.errors import RunError, UsageError
 from aqueue.model.run import Run, State
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aqueue.client.check import Checked
     from aqueue.client.compare import Comparison
     from aqueue.client.events import RunEvent
@@ -56,6 +60,7 @@ class Client(Queueing):
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        since: datetime | float | str | None = None,
         sort: str | None = None,
         limit: int | None = None,
     ) -> Runs:
@@ -64,6 +69,7 @@ class Client(Queueing):
         Args:
             states: one or several of `queued`, `held`, `running`, `succeeded`, `failed` and `aborted`.
             tag: `key=value`, or `key` for any value of it.
+            since: when they were queued, started or ended at the earliest: a time, or as in `aqueue ls --since`.
             sort: the column, param or metric to sort by, smallest first; with a `-` before it, largest first.
             limit: return at most so many: the newest, or the first in the order of `sort`.
 
@@ -74,10 +80,10 @@ class Client(Queueing):
         >>> [row["lr"] for row in queue.runs(group="train", sort="lr").table()]
         [0.01, 0.1]
         """
-        chosen = _chosen(states, queue, tag, group)
+        chosen = _chosen(states, queue, tag, group, since)
         key, most = text_of("sort", sort), number_of("limit", limit, 1)
         with reading(self._folder) as store:
-            return Runs(store.runs.each(ids_of(store, chosen, key, most)))
+            return Runs(store.runs.each(ids_of(store, chosen, Waits(store, self._folder, self._warn), key, most)))
 
     def ls(
         self,
@@ -86,16 +92,18 @@ class Client(Queueing):
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        since: datetime | float | str | None = None,
         sort: str | None = None,
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
         """Return the runs that match all conditions, in the form of `aqueue ls --json`; see `runs`."""
         from aqueue.client.views.runs import slices_as_json
 
-        chosen = _chosen(states, queue, tag, group)
+        chosen = _chosen(states, queue, tag, group, since)
         key, most = text_of("sort", sort), number_of("limit", limit, 1)
         with reading(self._folder) as store:
-            slices = slices_as_json(store, self._folder, ids_of(store, chosen, key, most), self._warn)
+            ids = ids_of(store, chosen, Waits(store, self._folder, self._warn), key, most)
+            slices = slices_as_json(store, self._folder, ids, self._warn)
             return [row for rows in slices for row in rows]
 
     def compare(
@@ -252,11 +260,16 @@ class Client(Queueing):
 
 
 def _chosen(
-    states: State | str | Iterable[State | str], queue: str | None, tag: str | None, group: str | None
+    states: State | str | Iterable[State | str],
+    queue: str | None,
+    tag: str | None,
+    group: str | None,
+    since: datetime | float | str | None,
 ) -> Chosen:
     return Chosen(
         states=states_in(states),
         queue=text_of("queue", queue),
         tag=text_of("tag", tag),
         group=text_of("group", group),
+        since=moment_of("since", since),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -226,6 +227,20 @@ def seconds_of(name: str, duration: float | str | None) -> float | None:
     """
     expected = "seconds, or a duration such as 1h30m"
     return None if duration is None else checked(name, units.parse, duration, expected)
+
+
+def moment_of(name: str, moment: datetime | float | str | None) -> float | None:
+    """Return a point in time in seconds since the epoch, or None for none.
+
+    Raises:
+        UsageError: it is not valid.
+    """
+    if moment is None or isinstance(moment, int | float):
+        return moment
+    # Imported here: it is rarely needed.
+    from aqueue.client import since
+
+    return checked(name, lambda it: since.moment_of(it, datetime.now()), moment, since.EXPECTED)
 
 
 def gpus_of(gpus: Sequence[int | str] | None) -> tuple[int | str, ...] | None:

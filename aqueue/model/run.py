@@ -101,6 +101,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}
     took: float | None = None
 
+    @property
+    def changed_at(self) -> float:
+        """Return when it ended, or else was started, or else was queued."""
+        return max(self.created_at, self.started_at or 0.0, self.finished_at or 0.0)
+
     def lasted(self, now: float) -> float | None:
         """Return the seconds that its last attempt took, or has taken so far; None if it waits for one."""
         if self.started_at is None or self.state in (State.QUEUED, State.HELD):

@@ -125,11 +125,14 @@ class Runs:
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        since: float | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Run]:
         """Return the runs that meet all conditions, in the order of their ids."""
-        ids = self.ids(states=states, queue=queue, tag=tag, group=group, limit=limit, newest_first=newest_first)
+        ids = self.ids(
+            states=states, queue=queue, tag=tag, group=group, since=since, limit=limit, newest_first=newest_first
+        )
         return list(self.each(ids))
 
     def ids(
@@ -139,11 +142,12 @@ class Runs:
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        since: float | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[int]:
         """Return the ids of the runs that meet all conditions, in order."""
-        chosen, values = selection(states, queue, tag, group)
+        chosen, values = selection(states, queue, tag, group, since)
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT id FROM ({chosen}) ORDER BY id {order} LIMIT :limit"
         return [id_ for (id_,) in self._execute(statement, values | {"limit": -1 if limit is None else limit})]
@@ -166,9 +170,10 @@ class Runs:
         queue: str | None = None,
         tag: str | None = None,
         group: str | None = None,
+        since: float | None = None,
     ) -> int:
         """Return the number of runs that meet all conditions."""
-        chosen, values = selection(states, queue, tag, group)
+        chosen, values = selection(states, queue, tag, group, since)
         (count,) = self._execute(f"SELECT count(*) FROM ({chosen})", values).fetchone()
         return int(count)
 

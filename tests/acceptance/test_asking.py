@@ -237,7 +237,7 @@ def test_ls_says_how_many_more_there_are_and_json_has_them_all(place: Place) -> 
     place.run("enqueue", "many.yaml")
     done = place.ask("ls")
     assert len(done.stdout.splitlines()) == 51
-    assert done.stdout.splitlines()[1].startswith("60 ")
+    assert done.stdout.splitlines()[1].startswith("60\t")
     assert done.stderr == "10 more; --limit shows them\n"
     assert [row["id"] for row in place.ls()] == list(range(1, 61))
     assert [row["id"] for row in place.ls("--limit", "2")] == [59, 60]

@@ -108,16 +108,31 @@ def test_a_group_is_listed_alone(measured: Place) -> None:
 
 def test_params_and_metrics_are_a_table(measured: Place) -> None:
     table = measured.run("ls", "--group", "train", "--metrics").splitlines()
-    assert [line.rstrip() for line in table[:4]] == [
-        "ID  NAME     STATE         lr  seed    loss       acc  note",
-        "1   train-1  succeeded    0.1     1    0.11  0.123457  [red]",
-        "2   train-2  succeeded    0.1     2    0.12  0.123457  [red]",
-        "3   train-3  succeeded    0.1     3     nan  0.123457  [red]",
+    assert [line.split("\t") for line in table[:3]] == [
+        ["ID", "NAME", "STATE", "lr", "seed", "loss", "acc", "note"],
+        ["1", "train-1", "succeeded", "0.1", "1", "0.11", "0.123457", "[red]"],
+        ["2", "train-2", "succeeded", "0.1", "2", "0.12", "0.123457", "[red]"],
     ]
     assert len(table) == 7
-    everything = measured.ask("ls", "--metrics", "--limit", "2")
-    assert first_of(everything.stdout, 1) == ["train-6", "other"]
-    assert everything.stderr == "5 more; --limit shows them\n"
+    everything = measured.ask("ls", "--metrics", "--limit", "2", "--group", "train")
+    assert first_of(everything.stdout, 1) == ["train-5", "train-6"]
+    assert everything.stderr == "the same for all: model=net, lr=0.002, opt=adam\n4 more; --limit shows them\n"
+
+
+def test_columns_are_chosen_and_what_tells_runs_apart_is_shown(measured: Place) -> None:
+    chosen = measured.run("ls", "--group", "train", "--limit", "2", "--columns", "name,lr, loss,exit_code,why")
+    assert chosen == "NAME\tlr\tloss\tEXIT_CODE\tWHY\ntrain-6\t0.002\tnan\t0\t\ntrain-5\t0.002\t0.0022\t0\t\n"
+    table = measured.run("ls", "--csv", "--columns", "id,finished_at,why", "--failed")
+    assert re.fullmatch(r"id,finished_at,why\n7,\d{4}-\d\d-\d\dT[\d:.]+Z,exit code 3\n", table)
+    header, *rows = (line.split("\t") for line in measured.run("ls", "--sort", "exit_code").splitlines())
+    assert header == ["ID", "NAME", "QUEUE", "STATE", "TOOK", "WHEN", "COMMAND", "WHY"]
+    assert [row[6] for row in (rows[0], rows[-1])] == ["lr=0.1 seed=1", "exit 3"]
+    assert measured.run("ls", "--since", "1h").count("\n") == 8
+    assert measured.run("ls", "--since", "2999-01-01", "--failed").count("\n") == 1
+    assert "is not a time such as 2d" in measured.refuse("ls", "--since", "soon", code=2)
+    assert "a column is empty" in measured.refuse("ls", "--columns", "id,,lr", code=2)
+    assert "none of 7 runs has 'no'" in measured.refuse("ls", "--columns", "no", code=1)
+    assert "--watch needs a terminal" in measured.refuse("ls", "--watch", code=2)
 
 
 def test_a_narrow_terminal_has_the_columns_that_fit(measured: Place) -> None:
@@ -141,7 +156,8 @@ def test_a_narrow_terminal_has_the_columns_that_fit(measured: Place) -> None:
         ["ID", "NAME", "STATE", "model", "lr", "seed"],
         ["1", "train-1", "succeeded", "net", "0.1", "1"],
     ]
-    assert error.decode() == "4 more columns; --csv and --json show all\n6 more; --limit shows them\n"
+    left_out = "4 columns left out: opt, loss, acc, note; --columns chooses, --csv has all\n"
+    assert error.decode() == left_out + "6 more; --limit shows them\n"
 
 
 def test_a_table_is_sorted_by_whatever_it_has(measured: Place) -> None:
@@ -158,8 +174,9 @@ def test_a_table_is_sorted_by_whatever_it_has(measured: Place) -> None:
     assert [row["id"] for row in measured.ls("--sort", "-seed", "--limit", "3")] == [3, 6, 2]
     complaint = measured.refuse("ls", "--metrics", "--sort", "los", code=1)
     assert complaint == (
-        "error: none of 7 runs has 'los'\nthere are columns: id, name, queue, state, took;"
-        " params: model, lr, seed, opt; metrics: loss, acc, note\n"
+        "error: none of 7 runs has 'los'\nthere are columns: id, name, queue, state, took, when, command, reason,"
+        " priority, group, tags, gpus, attempt, exit_code, created_at, started_at, finished_at, scheduled_for,"
+        " trigger, working_dir, run_id, why; params: model, lr, seed, opt; metrics: loss, acc, note\n"
     )
 
 

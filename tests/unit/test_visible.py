@@ -13,8 +13,8 @@ PACKAGE = Path(aqueue.__file__).parent
 # What prints as it is: tables of texts that are made visible one by one, and what is for programs.
 ALONE_WITH_ECHO = {
     "cli/output.py": {"say"},
-    "cli/tables.py": {"print_json", "print_table"},
-    "cli/columns.py": {"_print_csv", "print_aligned"},
+    "cli/tables.py": {"print_json", "print_lines"},
+    "cli/columns.py": {"print_csv"},
 }
 
 

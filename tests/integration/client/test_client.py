@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -67,8 +68,19 @@ def test_runs_are_asked_for_by_one_state_or_several(queue: Client) -> None:
     assert [one.id for one in queue.runs(states="queued")] == [run.id]
     assert [one.id for one in queue.runs(states=State.HELD)] == [held.id]
     assert [one.id for one in queue.runs(states=["queued", State.HELD], limit=1)] == [held.id]
+    assert len(queue.runs(since="1h")) == len(queue.runs(since=datetime.now() - timedelta(hours=1))) == 2
+    assert not queue.runs(since=2**40)
+    assert not queue.ls(since="2999-01-01")
     wrong: dict[str, Any]
-    for wrong in ({"states": "nope"}, {"states": 1}, {"limit": -1}, {"limit": True}, {"tag": 1}, {"sort": 1}):
+    for wrong in (
+        {"states": "nope"},
+        {"states": 1},
+        {"limit": -1},
+        {"limit": True},
+        {"tag": 1},
+        {"sort": 1},
+        {"since": "soon"},
+    ):
         (key,) = wrong
         with pytest.raises(UsageError, match=f"{key}: "):
             queue.runs(**wrong)

@@ -13,7 +13,7 @@ GROWING = {"runs", "attempts", "run_tags", "prerequisites", "prerequisite_runs",
 SMALL = {"runs_in_line", "runs_delayed", "runs_direct", "runs_running", "runs_held", "runs_overlapping"}
 """The indexes that have only runs which are not over."""
 
-SELECTS_ALL = selection((), None, None, None)[0]
+SELECTS_ALL = selection((), None, None, None, None)[0]
 """Scans all runs, as a comment beside it says."""
 
 

@@ -36,6 +36,22 @@ def test_runs_are_selected_in_order_and_by_all_that_is_asked(book: Book) -> None
     assert names(book, states=[State.HELD, State.QUEUED], queue="q", tag="x") == ["b", "d"]
 
 
+def test_runs_are_found_by_what_happened_to_them_last(connection: sqlite3.Connection, book: Book) -> None:
+    for name in ("running", "ended", "long ago", "queued"):
+        book.in_state({"running": State.RUNNING, "queued": State.QUEUED}.get(name, State.FAILED), name)
+    times = {"queued": (50, None, None), "running": (1, 60, None), "ended": (1, 2, 70), "long ago": (1, 2, 3)}
+    for name, moments in times.items():
+        connection.execute(
+            "UPDATE runs SET created_at = ?, started_at = ?, finished_at = ? WHERE name = ?", (*moments, name)
+        )
+    assert names(book, since=50) == ["running", "ended", "queued"]
+    assert names(book, since=51) == ["running", "ended"]
+    assert names(book, since=3, states=[State.FAILED]) == ["ended", "long ago"]
+    assert names(book, since=61, queue="ended") == names(book, since=61) == ["ended"]
+    assert names(book, since=61, tag="no") == []
+    assert book.store.runs.count(since=60) == 2
+
+
 def test_runs_are_counted_by_what_is_asked(book: Book) -> None:
     for name in ("a", "a", "b"):
         book.add(name, tags=(name,))

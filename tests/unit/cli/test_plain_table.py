@@ -1,42 +1,119 @@
-"""A table looks the same whether rich lays it out or not."""
+"""Tables as they are printed: on terminals of any width, and for programs."""
 
 import io
 import re
 import sys
-from collections.abc import Callable
+import unicodedata
 
+import click
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from aqueue.cli.plain_table import Cell, Table, lines_of
-from aqueue.cli.tables import STATE_COLOURS, print_by_rich, print_table, state_cell
-from aqueue.model.run import State
+from aqueue.cli.plain_table import Column, Cut, Table, fitted, lines_of, tabbed, width_of
+from aqueue.cli.tables import STATE_COLOURS
 
-NAMES = st.text("abcXYZ019_.-", min_size=1, max_size=12)
-REASONS = st.text("ab 9;`'(){}<>=,%#!~/", max_size=40).map(str.rstrip)
-ROWS = st.lists(st.tuples(NAMES, st.sampled_from(State), REASONS), max_size=5)
+TEXTS = st.text(max_size=60)
+COLUMNS = st.builds(
+    Column, st.text("abcXYZ", min_size=1, max_size=8), st.sampled_from(Cut), st.booleans(), st.integers(0, 3)
+)
 
 
-def table_of(rows: list[tuple[str, State, str]]) -> Table:
-    table = Table(["name", "state", "why…"])
-    for name, state, why in rows:
-        table.add_row(name, state_cell(state), why)
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    columns = draw(st.lists(COLUMNS, min_size=1, max_size=6))
+    return Table(columns, draw(st.lists(st.tuples(*[TEXTS] * len(columns)), max_size=4)))
+
+
+def runs() -> Table:
+    table = Table(
+        [
+            Column("ID"),
+            Column("NAME", Cut.MIDDLE),
+            Column("STATE", colours=STATE_COLOURS),
+            Column("WHEN", rank=1),
+            Column("COMMAND", Cut.END, rank=2),
+        ]
+    )
+    table.add_row("10", "resnet50-imagenet-baseline-seed-1", "succeeded", "14:03", "python train.py --lr 0.1")
+    table.add_row("9", "日本語の名前はとても長いです-2", "failed", "14:02", "python train.py --lr 0.01")
     return table
 
 
-def seen(text: str) -> list[list[tuple[str, str]]]:
-    """The letters of each line with their style; that of a blank shows nothing."""
-    lines, style = [], ""
-    for line in text.splitlines():
-        letters: list[tuple[str, str]] = []
-        for code, letter in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
-            if letter:
-                letters.append((letter, "" if letter == " " else style))
-            else:
-                style = "" if code in ("", "0") else style + f"<{code}>"
-        lines.append(letters)
-    return lines
+@pytest.mark.parametrize(
+    ("room", "lines"),
+    [
+        (
+            90,
+            [
+                "ID  NAME                               STATE      WHEN   COMMAND",
+                "10  resnet50-imagenet-baseline-seed-1  succeeded  14:03  python train.py --lr 0.1",
+                "9   日本語の名前はとても長いです-2     failed     14:02  python train.py --lr 0.01",
+            ],
+        ),
+        (
+            60,
+            [
+                "ID  NAME                STATE      WHEN   COMMAND",
+                "10  resnet50-…e-seed-1  succeeded  14:03  python train.py -…",
+                "9   日本語の…いです-2   failed     14:02  python train.py -…",
+            ],
+        ),
+        (
+            40,
+            [
+                "ID  NAME                STATE      WHEN",
+                "10  resnet50-…e-seed-1  succeeded  14:03",
+                "9   日本語の…いです-2   failed     14:02",
+            ],
+        ),
+    ],
+)
+def test_ids_and_states_stay_whole_and_names_lose_their_middle(room: int, lines: list[str]) -> None:
+    shown, left_out = fitted(runs(), room, coloured=False)
+    assert shown == lines
+    assert left_out == (["COMMAND"] if room == 40 else [])
+
+
+def test_where_nothing_fits_what_must_be_there_is_there() -> None:
+    shown, left_out = fitted(runs(), 10, coloured=False)
+    assert (shown[0].split(), left_out) == (["ID", "NAME", "STATE"], ["WHEN", "COMMAND"])
+
+
+@given(tables(), st.integers(1, 120))
+def test_columns_stand_in_line_and_are_cut_only_as_far_as_needed(table: Table, room: int) -> None:
+    lines, left_out = fitted(table, room, coloured=False)
+    shown = [column for column in table.columns if column.header not in left_out]
+    assert len(lines) == 1 + len(table.rows)
+    assert not any(unicodedata.category(letter) == "Cc" for line in lines for letter in line)
+    if max(map(cell_len, lines)) > room:
+        assert all(column.rank == 0 for column in shown) or len(shown) <= 1
+    whole, _ = fitted(table, 10_000, coloured=False)
+    if max(map(cell_len, whole)) <= room and not left_out:
+        assert lines == whole
+
+
+@given(tables())
+def test_programs_get_whole_texts_between_tabs(table: Table) -> None:
+    lines = tabbed(table)
+    assert all(line.count("\t") == len(table.columns) - 1 for line in lines)
+    for line, row in zip(lines[1:], table.rows, strict=True):
+        for shown, text in zip(line.split("\t"), row, strict=True):
+            assert shown == text or not text.isprintable()
+
+
+def test_numbers_stand_at_the_right_and_control_characters_are_spelled_out() -> None:
+    table = Table([Column("lr", is_right=True), Column("a\x1b[31m")])
+    table.add_row("0.1", "b\tc\nd")
+    table.add_row("10", "")
+    assert fitted(table, 80, coloured=False)[0] == [" lr  a\\x1b[31m", "0.1  b c\\nd", " 10"]
+
+
+def test_colours_take_no_room() -> None:
+    plain, coloured = (fitted(runs(), 60, coloured=on)[0] for on in (False, True))
+    assert [click.unstyle(line) for line in coloured] == plain
+    assert click.style("failed", fg="red") in coloured[2]
 
 
 class Terminal(io.StringIO):
@@ -44,53 +121,25 @@ class Terminal(io.StringIO):
         return True
 
 
-def on_terminal(columns: int, patch: pytest.MonkeyPatch, show: Callable[[], object]) -> str:
-    """Return the output for a terminal of so many columns."""
-    with patch.context() as context:
-        context.setattr(sys, "stdout", terminal := Terminal())
-        context.setenv("TERM", "xterm-256color")
-        context.setenv("COLUMNS", str(columns))
-        show()
-    return terminal.getvalue()
+def test_the_terminal_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lines_of(runs()) == (tabbed(runs()), [])
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert lines_of(runs()) == fitted(runs(), 40)
+    monkeypatch.setenv("COLUMNS", "0")
+    assert lines_of(runs()) == fitted(runs(), 80)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search("\x1b", "".join(lines_of(runs())[0]))
 
 
-@pytest.fixture
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for key in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(key, raising=False)
-    return monkeypatch
+@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1)])
+def test_wide_and_combining_letters_are_as_wide_as_they_look(text: str, width: int) -> None:
+    assert width_of(text) == width
 
 
-@given(rows=ROWS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_where_nobody_looks_it_is_the_same_text(
-    plain_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rows: list[tuple[str, State, str]]
-) -> None:
-    table = table_of(rows)
-    assert lines_of(table) is not None
-    print_table(table)
-    plain = capsys.readouterr().out
-    print_by_rich(table)
-    assert plain == capsys.readouterr().out
-
-
-@pytest.mark.parametrize("columns", [80, 40, 24])
-@pytest.mark.parametrize("length", [0, 10, 30, 55, 70])
-def test_on_a_terminal_it_looks_the_same(plain_environment: pytest.MonkeyPatch, columns: int, length: int) -> None:
-    table = table_of([(f"run-{state}", state, ("why " * 20)[:length].rstrip()) for state in STATE_COLOURS])
-    ours = on_terminal(columns, plain_environment, lambda: print_table(table))
-    assert seen(ours) == seen(on_terminal(columns, plain_environment, lambda: print_by_rich(table)))
-    assert "\x1b[" in ours
-
-
-@pytest.mark.parametrize("text", ["日本", "é", "a[b]", "a\\", ":x: y", "a\nb", "a\tb", "x" * 1001])
-def test_what_takes_more_is_laid_out_by_rich(plain_environment: pytest.MonkeyPatch, text: str) -> None:
-    table = Table(["why…"])
-    table.add_row(Cell(text))
-    assert lines_of(table) is None
-
-
-@pytest.mark.parametrize("key", ["NO_COLOR", "FORCE_COLOR"])
-def test_what_is_said_about_colours_is_left_to_rich(plain_environment: pytest.MonkeyPatch, key: str) -> None:
-    plain_environment.setenv(key, "1")
-    assert lines_of(Table(["a"])) is None
+def test_what_one_column_does_not_need_is_for_the_others_by_weight() -> None:
+    table = Table([Column("A", Cut.END), Column("B", Cut.END), Column("C", Cut.END, weight=2)])
+    table.add_row("a" * 12, "b" * 50, "c" * 60)
+    assert [len(part) for part in fitted(table, 76, coloured=False)[0][1].split()] == [12, 20, 40]
