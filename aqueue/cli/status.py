@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -17,6 +17,7 @@ from aqueue.client.session import now
 from aqueue.client.status import QueueState, take_status
 from aqueue.client.views.status import status_as_json
 from aqueue.model.basics import NO_SERVER
+from aqueue.model.run import State
 from aqueue.model.schedule import StoredSchedule
 from aqueue.model.server import Server
 from aqueue.units import counted, listed_gpus, spell
@@ -48,6 +49,8 @@ def status(directory: str | None, as_json: bool) -> None:
         say(f"run {run.id} {run.name} is {run.state}, {run.reason}")
     for line in untaken_files.in_full(folder, seen.not_taken, *seen.rejected):
         say(line)
+    if seen.ended_today:
+        say(_ended_today(seen.ended_today))
     if seen.schedules:
         say(_next_schedule([state.stored for state in seen.schedules]))
     for gpu in seen.gpus:
@@ -113,6 +116,12 @@ def _described(server: Server, stale_after: float, moment: float, hindrance: str
         parts.append(f"but not responding for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
+
+
+def _ended_today(counts: Mapping[State, int]) -> str:
+    parts = ", ".join(f"{counts[state]} {state}" for state in State if state in counts)
+    shown = "; `aqueue ls --failed --since today` shows the failed ones" if State.FAILED in counts else ""
+    return f"since midnight: {parts}{shown}"
 
 
 def _next_schedule(schedules: Sequence[StoredSchedule]) -> str:

@@ -1,13 +1,15 @@
 """Messages about files in the folder that are not queued."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from aqueue.cli.output import say
 from aqueue.client.untaken import Kind, Untaken
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import RejectedFile
-from aqueue.units import counted, plural
+from aqueue.units import counted, listed, plural
 
 _SHOWN = 5
 
@@ -25,15 +27,25 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
     if waiting:
         # All have the same reason.
         why = waiting[0].reason.rpartition(": ")[2]
-        yield f"{_files_are(len(waiting), where)} not taken yet: {why}"
+        names = listed([one.file for one in waiting], _SHOWN)
+        more = "; `aqueue status --json` has all" if len(waiting) > _SHOWN else ""
+        yield f"{_files_are(len(waiting), where)} not taken yet: {names}; {why}{more}"
     others = [one for one in left if one.kind is not Kind.WAITS]
     yield from (one.reason for one in others[:_SHOWN])
     if len(others) > _SHOWN:
         yield f"{len(others) - _SHOWN} more are not taken; `aqueue status --json` has all"
     if newest is not None:
         which = f"the newest is {newest.file}" if bad > 1 else newest.file
-        why = f": {newest.reason}" if newest.reason else ""
+        why = f": {newest.reason}; {_command(folder, bad, newest)}" if newest.reason else ""
         yield f"{counted(bad, 'file')} in {os.path.relpath(folder.rejected)}/, {which}{why}"
+
+
+def _command(folder: Folder, bad: int, newest: RejectedFile) -> str:
+    """Return the command that shows the errors in full."""
+    path = os.path.relpath(folder.path / newest.file)
+    if bad == 1:
+        return f"`cat {shlex.quote(f'{path}.error')}` shows all of it"
+    return f"`cat {shlex.quote(str(Path(path).parent))}/*.error` shows why each was"
 
 
 def summary(folder: Folder, left: Sequence[Untaken], bad: int) -> str | None:

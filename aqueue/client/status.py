@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from aqueue.client.gpus import GpuUse, stored_gpus
 from aqueue.client.schedules import ScheduleState, all_schedules
 from aqueue.client.session import Warn, config_or_default, living_servers, present, reading
+from aqueue.client.since import midnight
 from aqueue.client.untaken import Untaken, untaken
 from aqueue.client.wait_reasons import limits_of
 from aqueue.folder import rejected, server_locks
@@ -39,6 +41,7 @@ class Status(NamedTuple):
         not_taken: files that no server takes.
         rejected: how many files were, and the newest of them.
         left_behind: runs that no server sees through, each with its reason.
+        ended_today: how many runs have ended in each state since midnight.
     """
 
     moment: float
@@ -51,6 +54,7 @@ class Status(NamedTuple):
     not_taken: list[Untaken]
     rejected: tuple[int, RejectedFile | None]
     left_behind: list[Run]
+    ended_today: Mapping[State, int]
 
 
 def take_status(folder: Folder, warn: Warn) -> Status:
@@ -69,6 +73,7 @@ def take_status(folder: Folder, warn: Warn) -> Status:
         gpus, seen_at = stored_gpus(store, config)
         left = untaken(store, folder, config)
         left_behind = store.servers.left_behind()
+        ended_today = store.runs.ended_since(midnight(datetime.now()))
     return Status(
         moment,
         config,
@@ -80,6 +85,7 @@ def take_status(folder: Folder, warn: Warn) -> Status:
         left,
         rejected.newest(folder),
         left_behind,
+        ended_today,
     )
 
 

@@ -38,6 +38,10 @@ _ENDED_BEFORE: Final = (
     f"SELECT id FROM runs INDEXED BY runs_ended WHERE {ENDED_BY_INDEX} AND finished_at < ?"
     " AND id NOT IN (SELECT value FROM json_each(?)) LIMIT ?"
 )
+_ENDED_SINCE: Final = (
+    f"SELECT state, count(*) FROM runs INDEXED BY runs_ended WHERE {ENDED_BY_INDEX} AND finished_at >= ?"
+    " GROUP BY state"
+)
 _MAY_BE_FORGOTTEN: Final = (
     f"SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} AND finished_at < ?"
     " AND (source IS NULL OR rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
@@ -186,6 +190,10 @@ class Runs:
         written = as_json(ids)
         over = self._fetch(f"{_OF_IDS} AND {IS_OVER} ORDER BY finished_at", written)
         return over, [id_ for (id_,) in self._execute(_UNKNOWN, (written,))]
+
+    def ended_since(self, moment: float) -> dict[State, int]:
+        """Return how many runs ended in each state at this time or later."""
+        return {State(state): count for state, count in self._execute(_ENDED_SINCE, (moment,))}
 
     def current_attempts(self) -> dict[int, tuple[int, bool]]:
         """Return the last attempt number of each unfinished run, and whether the attempt is running."""

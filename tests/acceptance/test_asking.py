@@ -199,7 +199,8 @@ def test_ls_shows_what_is_asked_for(busy: Place) -> None:
 
 def test_status_counts_what_each_queue_has(busy: Place) -> None:
     status: dict[str, Any] = json.loads(busy.run("status", "--json"))
-    assert list(status) == ["servers", "queues", "gpus", "schedules", "not_taken", "rejected"]
+    assert list(status) == ["servers", "queues", "gpus", "schedules", "not_taken", "rejected", "since_midnight"]
+    assert status["since_midnight"] == {"succeeded": 1, "failed": 1, "aborted": 1}
     assert (status["gpus"], status["schedules"]) == ([], [])
     (server,) = status["servers"]
     assert server["pid"] in [process.pid for process in busy.processes if process.poll() is None]
@@ -218,6 +219,8 @@ def test_status_counts_what_each_queue_has(busy: Place) -> None:
     assert (queues["busy"]["running"], queues["staged"]["held"]) == (1, 1)
     text = busy.run("status")
     assert f"server {server['pid']}: up for" in text
+    shown = "; `aqueue ls --failed --since today` shows the failed ones"
+    assert f"since midnight: 1 succeeded, 1 failed, 1 aborted{shown}\n" in text
     assert "lane" in text
 
 

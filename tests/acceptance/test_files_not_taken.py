@@ -29,7 +29,8 @@ def test_what_a_server_in_the_background_rejects_or_leaves_is_told(place: Place)
         place.drop("typo.yaml", "comand: x\n")
         eventually(lambda: status(place)["rejected"]["count"] == 1)
         shown = place.run("status")
-        assert "1 file in queue/rejected/, rejected/typo.yaml: typo.yaml:1:1: unknown key 'comand'" in shown
+        assert "1 file in queue/rejected/, rejected/typo.yaml: typo.yaml:1:1: unknown key 'comand'; `" in shown
+        assert "; `cat queue/rejected/typo.yaml.error` shows all of it\n" in shown
         assert "v.YML is not taken: the name of a task file must end in .yaml or .yml; rename it\n" in shown
         assert "aqueue.yml is not read: the configuration is aqueue.yaml" in shown
         refused = (
@@ -54,7 +55,8 @@ def test_files_that_wait_for_a_server_are_work_that_is_not_over(place: Place, qu
     place.init()
     place.task("one", "true")
     place.task("lane/two", "true")
-    assert "2 files in queue/ are not taken yet: no server is running\n" in place.run("status")
+    said = "2 files in queue/ are not taken yet: lane/two.yaml, one.yaml; no server is running\n"
+    assert said in place.run("status")
     done = place.ask("wait", *(["-q"] if quiet else []))
     names = ("lane/two.yaml", "one.yaml")
     said = "".join(f"{name} is not taken yet: no server is running\n" for name in names)

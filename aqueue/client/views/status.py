@@ -5,6 +5,7 @@ from typing import Any
 from aqueue.client.status import Status
 from aqueue.client.views.gpus import gpu_as_json
 from aqueue.client.views.times import iso
+from aqueue.model.run import ENDED, State
 from aqueue.model.server import Server
 
 
@@ -21,6 +22,7 @@ def status_as_json(status: Status) -> dict[str, Any]:
         "schedules": schedules_as_json(status.schedules),
         "not_taken": [{"file": one.file, "reason": one.reason} for one in status.not_taken],
         "rejected": {"count": count, "newest": newest and {"file": newest.file, "reason": newest.reason}},
+        "since_midnight": {str(state): status.ended_today.get(state, 0) for state in State if state in ENDED},
     }
 
 

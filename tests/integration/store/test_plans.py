@@ -175,6 +175,7 @@ def test_no_question_of_a_person_goes_through_all_runs(folder: Folder, connectio
             store.runs.count(states=[state, State.FAILED], queue="lane")
         store.runs.select(queue="lane")
         store.runs.select(since=1.0)
+        store.runs.ended_since(1.0)
         store.runs.count(since=1.0, queue="lane", states=[State.FAILED, State.HELD])
         store.runs.select(tag="key", group="group", queue="lane", states=[State.FAILED])
         store.runs.select(tag="key=value")

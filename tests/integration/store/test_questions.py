@@ -50,6 +50,8 @@ def test_runs_are_found_by_what_happened_to_them_last(connection: sqlite3.Connec
     assert names(book, since=61, queue="ended") == names(book, since=61) == ["ended"]
     assert names(book, since=61, tag="no") == []
     assert book.store.runs.count(since=60) == 2
+    assert book.store.runs.ended_since(3) == {State.FAILED: 2}
+    assert book.store.runs.ended_since(71) == {}
 
 
 def test_runs_are_counted_by_what_is_asked(book: Book) -> None:
