@@ -113,6 +113,16 @@ def plural(number: int, one: str, many: str) -> str:
     return one if number == 1 else many
 
 
+def either(names: Sequence[str]) -> str:
+    """Return names as alternatives.
+
+    >>> either(["a"]), either(["a", "b", "c"])
+    ('a', 'a, b or c')
+    """
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else f"{last}"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """Return the first of some names, and how many more there are.
 

@@ -100,7 +100,8 @@ def cli(ctx: click.Context, directory: str | None) -> None:
     `aqueue serve` runs the task files in ./queue. The other commands queue, show and change runs, whether or not
     a server is running. `aqueue COMMAND --help` shows what a command takes.
 
-    RUN is the id of a run, NAME:RUN_ID, or a name or RUN_ID that only one run has.
+    RUN is the id of a run, NAME:RUN_ID, or a name or RUN_ID that only one run has. Where several can be given, it
+    is also a range of ids, such as 21-40.
     """
     ctx.obj = directory
 

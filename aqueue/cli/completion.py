@@ -1,13 +1,22 @@
 """Shell completion of queues, schedules, runs and groups."""
 
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aqueue.cli.context import find_folder
 from aqueue.cli.options import F
 from aqueue.client.session import config_or_default, reading
+from aqueue.model.run import State
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    Items = list[CompletionItem[Any]]
+
+_MAX_RUNS = 200
 
 
 def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
@@ -32,15 +41,28 @@ def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: st
     return [name for name in names if name.startswith(incomplete)]
 
 
-def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
-    """Return the ids of the latest runs that begin with what was typed so far."""
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Items":  # noqa: ARG001 - click's
+    """Return the latest runs that begin with what was typed so far."""
+    return _runs(ctx, incomplete, ())
+
+
+def complete_run_in(
+    *states: State,
+) -> Callable[[click.Context, click.Parameter, str], "Items"]:
+    """Return a completion of the latest runs in some states; none: in any state."""
+    return lambda ctx, _, incomplete: _runs(ctx, incomplete, states)
+
+
+def complete_tag(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the tags that begin with what was typed so far, and the keys of several tags."""
     try:
         with reading(find_folder(ctx.params.get("directory"))) as store:
-            runs = store.runs.select(limit=200, newest_first=True)
+            tags = store.runs.tags()
     except Exception:
         return []
-    ids = [str(run.id) for run in runs] + [f"{run.name}:{run.run_id}" for run in runs]
-    return [text for text in ids if text.startswith(incomplete)]
+    keys = Counter(tag.partition("=")[0] for tag in tags)
+    shared = [key for key, count in keys.items() if count > 1]
+    return [tag for tag in sorted({*tags, *shared}) if tag.startswith(incomplete)]
 
 
 def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
@@ -65,6 +87,33 @@ def queue_option(text: str, **attributes: Any) -> Callable[[F], F]:
     )
 
 
+def tag_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--tag`, as `tag`, with a help text."""
+    return click.option("--tag", metavar="TAG", shell_complete=complete_tag, help=text)
+
+
 def group_option(text: str) -> Callable[[F], F]:
     """Return a decorator that gives a command the option `--group`, as `group`, with a help text."""
     return click.option("--group", metavar="NAME", shell_complete=complete_group, help=text)
+
+
+def _runs(ctx: click.Context, incomplete: str, states: Sequence[State]) -> "Items":
+    """Return the latest runs that fit, each once: by id, or by name if a name was begun."""
+    # Imported here: only completion needs it.
+    from click.shell_completion import CompletionItem
+
+    try:
+        with reading(find_folder(ctx.params.get("directory"))) as store:
+            runs = store.runs.select(states=states, limit=_MAX_RUNS, newest_first=True)
+    except Exception:
+        return []
+    named = set(ctx.params.get("runs") or ())
+    names = Counter(run.name for run in runs)
+    found = []
+    for run in runs:
+        in_full = f"{run.name}:{run.run_id}"
+        by_name = run.name if names[run.name] == 1 and ":" not in incomplete else in_full
+        word = next((text for text in (str(run.id), by_name) if text.startswith(incomplete)), None)
+        if word is not None and named.isdisjoint((str(run.id), run.name, in_full)):
+            found.append(CompletionItem(word, help=f"{run.id} {run.name}, {run.state}"))
+    return found

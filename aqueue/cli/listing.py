@@ -6,7 +6,7 @@ from typing import Unpack
 import click
 
 from aqueue.cli import tables
-from aqueue.cli.completion import group_option, queue_option
+from aqueue.cli.completion import group_option, queue_option, tag_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, SINCE, F, directory_option
@@ -39,9 +39,7 @@ def _choice_options(command: F) -> F:
     ]
     chosen += [
         queue_option("Show only runs in this queue."),
-        click.option(
-            "--tag", metavar="TAG", help="Show only runs with this tag: key=value, or key for any value."
-        ),
+        tag_option("Show only runs with this tag: key=value, or key for any value."),
         group_option("Show only runs in this group."),
         click.option(
             "--since",

@@ -13,7 +13,8 @@ from aqueue.cli.options import COUNT, directory_option
 from aqueue.cli.output import say
 from aqueue.client import logs as client
 from aqueue.client.follow import StuckError
-from aqueue.client.session import reading, resolve_all
+from aqueue.client.selection import resolve_all
+from aqueue.client.session import reading
 from aqueue.errors import RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State

@@ -1,18 +1,17 @@
 """The commands that change runs."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, cast
 
 import click
 
-from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import named_runs, print_aborted, print_warning
-from aqueue.cli.options import DURATION, F, directory_option
+from aqueue.cli.options import DURATION, directory_option
 from aqueue.cli.output import note, report
+from aqueue.cli.selection import confirm, is_asked, report_changed, selection_options, yes_option
 from aqueue.client import actions, pruning
-from aqueue.client.actions import Which
+from aqueue.client.actions import CANCELLABLE, RETRIABLE
+from aqueue.client.selection import Selection
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.run import Run, State
 from aqueue.units import counted, plural
@@ -21,35 +20,32 @@ _MUCH = 16 << 20
 """The number of reserved bytes from which a note is printed."""
 
 
-def _runs_or_group(command: F) -> F:
-    """Give a command the runs that it works on, as `which`; runs or a group must be named."""
-
-    @functools.wraps(command)
-    def checked(*, runs: tuple[str, ...], group: str | None, **others: Any) -> Any:
-        if not runs and group is None:
-            raise click.UsageError("no runs are given\nname them, or use --group NAME")
-        return command(which=Which(runs, group), **others)
-
-    argument = click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
-    return cast("F", argument(group_option("Include all runs in this group.")(checked)))
-
-
 @click.command()
 @directory_option
-@_runs_or_group
-def cancel(directory: str | None, which: Which) -> None:
+@selection_options(*CANCELLABLE)
+@yes_option
+def cancel(directory: str | None, selection: Selection, is_sure: bool) -> None:
     """Cancel runs: stop running ones, and remove queued ones from their queue.
 
-    Runs that wait for them with `after` or `needs` are aborted, too.
+    Runs that wait for them with `after` or `needs` are aborted, too. On a terminal, it asks before it stops more
+    than a few running ones that are not named one by one.
     """
-    cancelled = actions.cancel(find_folder(directory), which)
-    _note_if_none(cancelled.runs, which)
+    folder = find_folder(directory)
+    if is_asked(selection, is_sure=is_sure):
+        runs = actions.preview(folder, selection, CANCELLABLE)
+        running = [run for run in runs if run.state is State.RUNNING]
+        others = len(runs) - len(running)
+        and_others = f" and cancel {counted(others, 'other')}" if others else ""
+        confirm(f"stop {counted(len(running), 'running run')}{and_others}?", running)
+    cancelled = actions.cancel(folder, selection)
     if cancelled.is_without_room:
         _note_stopped(cancelled.runs)
         return
-    for run, state in zip(cancelled.runs, cancelled.states, strict=True):
-        if state in (State.SUCCEEDED, State.FAILED):
-            note(f"run {run.id} is {state} again: its retry was cancelled")
+    report_changed("cancelled", cancelled.runs, selection, CANCELLABLE)
+    for state in (State.SUCCEEDED, State.FAILED):
+        if back := [run for run, now in zip(cancelled.runs, cancelled.states, strict=True) if now is state]:
+            its = plural(len(back), "its", "their")
+            note(f"{named_runs(back)} {plural(len(back), 'is', 'are')} {state} again: {its} retry was cancelled")
     if State.RUNNING in cancelled.states and not cancelled.is_served:
         note(f"{NO_SERVER}: running tasks are stopped once you run `aqueue serve`")
     print_aborted(len(cancelled.runs), cancelled.dependents)
@@ -57,15 +53,11 @@ def cancel(directory: str | None, which: Which) -> None:
 
 @click.command()
 @directory_option
-@_runs_or_group
-@click.option("--failed", is_flag=True, help="Retry only failed runs.")
-def retry(directory: str | None, which: Which, failed: bool) -> None:
+@selection_options(*RETRIABLE)
+def retry(directory: str | None, selection: Selection) -> None:
     """Queue finished runs again, as new attempts."""
-    retried = actions.retry(find_folder(directory), which, print_warning, only_failed=failed)
-    if not retried.runs and which.written:
-        note("nothing to do: none of these runs failed")
-        return
-    _note_if_none(retried.runs, which)
+    retried = actions.retry(find_folder(directory), selection, print_warning)
+    report_changed("retried", retried.runs, selection, RETRIABLE)
     note(retried.unserved)
     if retried.others:
         them = plural(len(retried.runs), "it", "them")
@@ -74,19 +66,19 @@ def retry(directory: str | None, which: Which, failed: bool) -> None:
 
 @click.command()
 @directory_option
-@_runs_or_group
-def hold(directory: str | None, which: Which) -> None:
+@selection_options(State.QUEUED)
+def hold(directory: str | None, selection: Selection) -> None:
     """Keep queued runs from starting until `aqueue release`."""
-    _note_if_none(actions.hold(find_folder(directory), which), which)
+    report_changed("held", actions.hold(find_folder(directory), selection), selection, [State.QUEUED])
 
 
 @click.command()
 @directory_option
-@_runs_or_group
-def release(directory: str | None, which: Which) -> None:
+@selection_options(State.HELD)
+def release(directory: str | None, selection: Selection) -> None:
     """Let held runs start."""
-    released = actions.release(find_folder(directory), which)
-    _note_if_none(released.runs, which)
+    released = actions.release(find_folder(directory), selection)
+    report_changed("released", released.runs, selection, [State.HELD])
     note(released.unserved)
 
 
@@ -104,11 +96,6 @@ def prune(directory: str | None, keep: float | None) -> None:
     if pruned.bytes_left >= _MUCH:
         how = "; to free it, run `aqueue prune` while no server is running" if pruned.is_served else ""
         note(f"{pruned.bytes_left >> 20} MiB of {pruned.database} stay reserved for later runs{how}")
-
-
-def _note_if_none(runs: Sequence[Run], which: Which) -> None:
-    if not runs:
-        note(f"nothing to do: no run of group {which.group} is in such a state")
 
 
 def _note_stopped(runs: Sequence[Run]) -> None:

@@ -1,35 +1,32 @@
-"""Changing runs: all of those named, or none."""
+"""Changing runs: all that are selected, or none."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from aqueue.client.prospects import unserved
+from aqueue.client.selection import Selection, selected
 from aqueue.client.session import (
     Warn,
     changing,
     config_or_default,
     living_servers,
-    newest_of_each,
     now,
+    reading,
     refuse_if_disabled,
-    resolve_all,
 )
 from aqueue.client.without_room import cancel_without_room
 from aqueue.errors import DiskFullError, RunError
 from aqueue.folder.layout import Folder
-from aqueue.model.run import ENDED, Run, State
+from aqueue.model.run import Run, State
 from aqueue.store.store import Store
 
 T = TypeVar("T")
 
-_NOT_OVER = frozenset(State) - ENDED
+CANCELLABLE: Final = (State.QUEUED, State.HELD, State.RUNNING)
+"""The states that runs are cancelled in."""
 
-
-class Which(NamedTuple):
-    """The runs to change: those named, which must all fit, and those of a group that do fit."""
-
-    written: Sequence[str] = ()
-    group: str | None = None
+RETRIABLE: Final = (State.FAILED, State.ABORTED, State.SUCCEEDED)
+"""The states that runs are retried from."""
 
 
 class Cancelled(NamedTuple):
@@ -76,7 +73,17 @@ class Released(NamedTuple):
     unserved: str | None
 
 
-def cancel(folder: Folder, which: Which) -> Cancelled:
+def preview(folder: Folder, selection: Selection, fitting: Collection[State]) -> list[Run]:
+    """Return the runs that a selection means now, without changing them.
+
+    Args:
+        fitting: the states to select runs in that are not named one by one.
+    """
+    with reading(folder) as store:
+        return selected(store, folder, selection, fitting)
+
+
+def cancel(folder: Folder, selection: Selection) -> Cancelled:
     """Cancel runs, queued or running, and abort the runs that come after them.
 
     Raises:
@@ -85,7 +92,7 @@ def cancel(folder: Folder, which: Which) -> Cancelled:
     chosen: list[Run] = []
     try:
         with changing(folder) as store:
-            chosen = _chosen(store, which, _NOT_OVER)
+            chosen = selected(store, folder, selection, CANCELLABLE)
             before = store.dependencies.dependents(chosen)
             states = _each(chosen, lambda run: _cancel(store, run))
             is_spared = State.SUCCEEDED in states
@@ -97,11 +104,10 @@ def cancel(folder: Folder, which: Which) -> Cancelled:
         return Cancelled(stopped, [run.state for run in stopped], [], is_served=True, is_without_room=True)
 
 
-def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False) -> Retried:
+def retry(folder: Folder, selection: Selection, warn: Warn) -> Retried:
     """Queue ended runs again, as new attempts. Of a group's runs with the same name, take the newest.
 
     Args:
-        only_failed: take only runs that failed.
         warn: is called if the configuration has an error.
 
     Raises:
@@ -110,9 +116,7 @@ def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False
     """
     refuse_if_disabled(config_or_default(folder, warn))
     with changing(folder) as store:
-        chosen = _chosen(store, which, {State.FAILED} if only_failed else ENDED, only_newest=True)
-        if only_failed:
-            chosen = [run for run in chosen if run.state is State.FAILED]
+        chosen = selected(store, folder, selection, RETRIABLE, only_newest=True)
         if not chosen:
             return Retried([], [], None)
         try:
@@ -123,44 +127,28 @@ def retry(folder: Folder, which: Which, warn: Warn, *, only_failed: bool = False
         return Retried(chosen, [run for run in back if run is not None], unserved(store, folder))
 
 
-def hold(folder: Folder, which: Which) -> list[Run]:
+def hold(folder: Folder, selection: Selection) -> list[Run]:
     """Hold queued runs, and return them as they were.
 
     Raises:
         RunError: one is not queued, or does not exist.
     """
     with changing(folder) as store:
-        chosen = _chosen(store, which, {State.QUEUED})
+        chosen = selected(store, folder, selection, (State.QUEUED,))
         _each(chosen, store.lifecycle.hold)
         return chosen
 
 
-def release(folder: Folder, which: Which) -> Released:
+def release(folder: Folder, selection: Selection) -> Released:
     """Release held runs.
 
     Raises:
         RunError: one is not held, or does not exist.
     """
     with changing(folder) as store:
-        chosen = _chosen(store, which, {State.HELD})
+        chosen = selected(store, folder, selection, (State.HELD,))
         _each(chosen, store.lifecycle.release)
         return Released(chosen, unserved(store, folder))
-
-
-def _chosen(store: Store, which: Which, states: Collection[State], *, only_newest: bool = False) -> list[Run]:
-    """Return the selected runs.
-
-    Args:
-        states: select runs of a group that are in one of these states.
-        only_newest: of a group's runs with the same name, select the one queued last.
-    """
-    named = resolve_all(store, tuple(which.written))
-    known = {run.id for run in named}
-    if which.group is None:
-        return named
-    members = resolve_all(store, (), which.group)
-    members = newest_of_each(members) if only_newest else members
-    return named + [run for run in members if run.id not in known and run.state in states]
 
 
 def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:

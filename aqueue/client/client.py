@@ -21,7 +21,8 @@ from aqueue.client.options import (
 )
 from aqueue.client.queueing import Queueing
 from aqueue.client.results import Log, Runs
-from aqueue.client.session import newest_of_each, reading, resolve_all
+from aqueue.client.selection import newest_of_each, resolve_all
+from aqueue.client.session import reading
 from aqueue.client.wait_reasons import Waits
 from aqueue.errors import RunError, UsageError
 from aqueue.model.run import Run, State

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from aqueue.client.columns import Column, Columns, columns_of, distinct, find, known
-from aqueue.client.session import Warn, now, reading, resolve_all
+from aqueue.client.selection import resolve_all
+from aqueue.client.session import Warn, now, reading
 from aqueue.errors import RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.values import Scalar, is_number

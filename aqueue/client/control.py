@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from aqueue.client import actions, queues
-from aqueue.client.actions import Which
 from aqueue.client.handle import Handle
 from aqueue.client.options import RunLike, flag_of, invalid, name_of, runs_in, seconds_of, written
 from aqueue.client.results import Runs
+from aqueue.client.selection import Selection
 from aqueue.client.session import require
 from aqueue.errors import UsageError
-from aqueue.model.run import Run
+from aqueue.model.run import Run, State
 
 
 class Control(Handle):
@@ -27,7 +27,7 @@ class Control(Handle):
         >>> [str(run.state) for run in queue.cancel(run)]
         ['aborted']
         """
-        return self._now(actions.cancel(self._folder, _which(runs, group)).runs)
+        return self._now(actions.cancel(self._folder, _selection(runs, group)).runs)
 
     def retry(
         self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None, only_failed: bool = False
@@ -37,18 +37,17 @@ class Control(Handle):
         Args:
             only_failed: leave out those that did not fail.
         """
-        which = _which(runs, group)
-        return self._now(
-            actions.retry(self._folder, which, self._warn, only_failed=flag_of("only_failed", only_failed)).runs
-        )
+        states = (State.FAILED,) if flag_of("only_failed", only_failed) else ()
+        selection = _selection(runs, group)._replace(states=states)
+        return self._now(actions.retry(self._folder, selection, self._warn).runs)
 
     def hold(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
         """Hold queued runs, so that they are not started; return them as they are now."""
-        return self._now(actions.hold(self._folder, _which(runs, group)))
+        return self._now(actions.hold(self._folder, _selection(runs, group)))
 
     def release(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
         """Release held runs, so that they may be started; return them as they are now."""
-        return self._now(actions.release(self._folder, _which(runs, group)).runs)
+        return self._now(actions.release(self._folder, _selection(runs, group)).runs)
 
     def dequeue(self, queue: str, run: RunLike | None = None) -> Run:
         """Take a run off a queue; return it as it was.
@@ -191,8 +190,8 @@ def _name(key: str, given: str) -> str:
     return name
 
 
-def _which(runs: RunLike | Iterable[RunLike], group: str | None) -> Which:
+def _selection(runs: RunLike | Iterable[RunLike], group: str | None) -> Selection:
     named, group = [written(run) for run in runs_in(runs)], name_of("group", group)
     if not named and group is None and isinstance(runs, tuple):
         raise UsageError("no runs are named", "name some, or a group: group='train'")
-    return Which(named, group)
+    return Selection(named, group)

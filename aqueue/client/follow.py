@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from aqueue.client.prospects import unattended
-from aqueue.client.session import Warn, newest_of_each, opened, resolve_all, watch_for_removal
+from aqueue.client.selection import newest_of_each, resolve_all
+from aqueue.client.session import Warn, opened, watch_for_removal
 from aqueue.client.wait_reasons import can_end, waits
 from aqueue.errors import RunError, WaitTimeoutError
 from aqueue.folder.layout import Folder

@@ -5,7 +5,8 @@ from typing import TypedDict
 
 from aqueue.client import columns
 from aqueue.client.columns import WHY, Columns
-from aqueue.client.session import present, resolve_all
+from aqueue.client.selection import resolve_all
+from aqueue.client.session import present
 from aqueue.client.wait_reasons import Waits
 from aqueue.model.run import State
 from aqueue.store.store import Store

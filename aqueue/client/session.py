@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aqueue.client import signs_of_life
 from aqueue.clock import Clock, boot
-from aqueue.errors import AqueueError, DatabaseError, FolderError, QueueError, RunError
+from aqueue.errors import AqueueError, DatabaseError, FolderError, QueueError
 from aqueue.folder import find as folder
 from aqueue.folder import server_locks
 from aqueue.folder.layout import Folder
@@ -18,7 +18,6 @@ from aqueue.formats import last_good_config
 from aqueue.isolation import origin
 from aqueue.isolation.origin import Origin
 from aqueue.model.config import Config
-from aqueue.model.run import Run
 from aqueue.model.server import Server
 from aqueue.model.submission import Submission
 from aqueue.store import database
@@ -223,30 +222,6 @@ def refuse_if_disabled(config: Config) -> None:
             f"queues are disabled ({config.disabled_by}): nothing can be queued",
             "enable them first; queued runs wait for that, too",
         )
-
-
-def resolve_all(store: Store, written: tuple[str, ...], group: str | None = None) -> list[Run]:
-    """Return the selected runs, each once, in the given order.
-
-    Args:
-        group: also select all runs of this group.
-
-    Raises:
-        RunError: one of them, or the group, does not exist.
-    """
-    runs = [*map(store.runs.resolve, written)]
-    if group is not None:
-        runs += store.runs.select(group=group) or _no_group(group)
-    return list({run.id: run for run in runs}.values())
-
-
-def newest_of_each(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those that share a name with one queued later."""
-    return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
-
-
-def _no_group(group: str) -> list[Run]:
-    raise RunError(f"there is no group {group}", "`aqueue ls` lists the runs")
 
 
 def _folder_of_run() -> str | None:

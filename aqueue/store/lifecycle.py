@@ -19,6 +19,7 @@ from aqueue.store.dependencies import Dependencies
 from aqueue.store.gpus import Gpus
 from aqueue.store.rows import RUN, as_json, fetch_run, metrics_as_text
 from aqueue.store.runs import Runs
+from aqueue.units import either
 
 _BY_HAND = "retried by hand"
 _REPLACED: Final = (
@@ -280,13 +281,8 @@ def _first_reason(refused: Sequence[tuple[Run, RunError]], failures: Mapping[int
     return refused[0][1]
 
 
-def _either(states: Sequence[State]) -> str:
-    *others, last = states
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def _require(run: Run, done: str, *states: State) -> None:
     if run.state not in states:
         raise RunError(
-            f"run {run.id} cannot be {done}: it is {run.state}", f"only {_either(states)} runs can be {done}"
+            f"run {run.id} cannot be {done}: it is {run.state}", f"only {either(states)} runs can be {done}"
         )

@@ -21,6 +21,7 @@ _COUNTS: Final = tuple(
         (State.HELD, "state = 'held'"),
     )
 )
+_RECENT: Final = "SELECT DISTINCT queue FROM runs WHERE id > (SELECT max(id) FROM runs) - 1000"
 _FIRST_IN_LINE: Final = f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)"
 _FIRST_DELAYED: Final = f"{RUNS} WHERE queue = ? AND {DELAYED} ORDER BY ready_at, priority, id LIMIT 1"
 _RUNNING: Final = "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
@@ -93,6 +94,10 @@ class Queues:
             for queue, count in self._execute(counting):
                 found.setdefault(queue, Counter())[state] += count
         return sorted(found.items())
+
+    def recent(self) -> set[str]:
+        """Return the queues of the latest runs."""
+        return {queue for (queue,) in self._execute(_RECENT)}
 
     def first(self, queue: str) -> Run | None:
         """Return the next run to start in a queue; if none is ready, the first that will be."""

@@ -18,7 +18,7 @@ from aqueue.store.rows import (
     fetch_runs,
     in_states,
 )
-from aqueue.store.selection import selection
+from aqueue.store.selection import Candidates, selection
 
 _SLICE: Final = 1000
 
@@ -30,6 +30,11 @@ _GROUPS: Final = (
     "WITH RECURSIVE found (name) AS (SELECT min(group_name) FROM runs WHERE group_name IS NOT NULL UNION ALL"
     " SELECT (SELECT min(group_name) FROM runs WHERE group_name > found.name) FROM found"
     " WHERE found.name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
+)
+_TAGS: Final = (
+    "WITH RECURSIVE found (tag) AS (SELECT min(tag) FROM run_tags UNION ALL"
+    " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
+    " SELECT tag FROM found WHERE tag IS NOT NULL LIMIT 1000"
 )
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
@@ -130,12 +135,20 @@ class Runs:
         tag: str | None = None,
         group: str | None = None,
         since: float | None = None,
+        candidates: Candidates | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Run]:
         """Return the runs that meet all conditions, in the order of their ids."""
         ids = self.ids(
-            states=states, queue=queue, tag=tag, group=group, since=since, limit=limit, newest_first=newest_first
+            states=states,
+            queue=queue,
+            tag=tag,
+            group=group,
+            since=since,
+            candidates=candidates,
+            limit=limit,
+            newest_first=newest_first,
         )
         return list(self.each(ids))
 
@@ -147,11 +160,12 @@ class Runs:
         tag: str | None = None,
         group: str | None = None,
         since: float | None = None,
+        candidates: Candidates | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[int]:
         """Return the ids of the runs that meet all conditions, in order."""
-        chosen, values = selection(states, queue, tag, group, since)
+        chosen, values = selection(states, queue, tag, group, since, candidates)
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT id FROM ({chosen}) ORDER BY id {order} LIMIT :limit"
         return [id_ for (id_,) in self._execute(statement, values | {"limit": -1 if limit is None else limit})]
@@ -184,6 +198,10 @@ class Runs:
     def groups(self) -> list[str]:
         """Return the names of the groups that have runs, in order."""
         return [name for (name,) in self._execute(_GROUPS)]
+
+    def tags(self) -> list[str]:
+        """Return the tags of runs in order; of very many, the first."""
+        return [tag for (tag,) in self._execute(_TAGS)]
 
     def ended(self, ids: Iterable[int]) -> tuple[list[Run], list[int]]:
         """Return the runs that are over, and the ids of those that no longer exist."""

@@ -13,7 +13,7 @@ def test_a_queued_run_is_cancelled_at_once(place: Place) -> None:
     place.add("touch ran", "-n", "waits")
     place.add("touch ran", "-n", "staged", "--hold")
     done = place.ask("cancel", "1", "2")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cancelled runs 1 waits, 2 staged\n", "")
     for row in place.ls():
         assert (row["state"], row["reason"], row["attempt"]) == ("aborted", "cancelled", 0)
         assert row["finished_at"] is not None
@@ -73,7 +73,7 @@ def test_retry_runs_what_is_over_once_more_as_a_new_attempt(place: Place) -> Non
     assert place.lines("begun") == ["1", "2"]
     place.path("mended").touch()
     done = place.ask("retry", "1")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, "retried run 1 flaky\n")
     assert "no server is running" in done.stderr
     row = place.ls()[0]
     assert (row["state"], row["reason"]) == ("queued", "retried by hand")

@@ -192,7 +192,10 @@ def test_options_and_runs_are_completed(place: Place) -> None:
     place.add("true", "-n", "train")
     assert "--idle-timeout" in complete("bash", place, "serve --i")
     assert "1" in complete("bash", place, "show ")
-    assert any(word.startswith("train:") for word in complete("bash", place, "logs tr"))
+    place.add("true", "-n", "late", "--hold")
+    assert "train" in complete("bash", place, "logs tr")
+    assert [word for word in complete("bash", place, "hold ") if word != "plain"] == ["1"]
+    assert [word for word in complete("bash", place, "cancel 1 ") if word != "plain"] == ["2"]
 
 
 # The completion of bash is a script for bash.
@@ -209,7 +212,7 @@ def test_bash_itself_completes_commands_and_runs(place: Place) -> None:
         "show train :": "first second",
         "show train : s": "second",
         "show train:s": "train:second",
-        "wait train : first train : f": "first",
+        "wait train : first train : ": "second",
     }
     script = """
         eval "$(_AQUEUE_COMPLETE=bash_source aqueue)"

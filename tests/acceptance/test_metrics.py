@@ -102,7 +102,7 @@ def test_a_group_is_listed_alone(measured: Place) -> None:
     assert measured.ls("--group", "train", "--limit", "1")[0]["name"] == "train-6"
     assert measured.rows()["other"]["group"] is None
     assert measured.refuse("ls", "--group", "trian", code=1) == (
-        "error: there is no group trian\n`aqueue ls` lists the runs\n"
+        "error: there is no group trian\ndid you mean train?\n"
     )
 
 

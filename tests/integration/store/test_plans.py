@@ -18,6 +18,7 @@ from aqueue.model.server import Leaving, Server
 from aqueue.model.task import Task
 from aqueue.policy.limits import Limits
 from aqueue.store.database import transaction
+from aqueue.store.selection import Candidates
 from aqueue.store.store import Store
 from tests.integration.accepting import accept
 from tests.integration.depending import wants
@@ -179,6 +180,9 @@ def test_no_question_of_a_person_goes_through_all_runs(folder: Folder, connectio
         store.runs.count(since=1.0, queue="lane", states=[State.FAILED, State.HELD])
         store.runs.select(tag="key", group="group", queue="lane", states=[State.FAILED])
         store.runs.select(tag="key=value")
+        store.runs.select(candidates=Candidates([1], [(2, 3)], "group"), states=[State.FAILED], tag="key")
+        store.runs.tags()
+        store.queues.recent()
         store.runs.current_attempts()
         store.runs.groups()
         store.runs.ended([1, 2])
