@@ -1,5 +1,6 @@
 """Sizes, durations, counts and lists as people write them."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -102,6 +103,19 @@ def spell(seconds: float) -> str:
         elif parts:
             break
     return "".join(parts[:2])
+
+
+def spell_about(seconds: float) -> str:
+    """Return a rough duration in words.
+
+    >>> spell_about(5400), spell_about(547), spell_about(31.4), spell_about(200000)
+    ('1h30m', '9m', '31s', '2d8h')
+    """
+    for below, unit in ((60, 1), (3600, 60), (36000, 600), (math.inf, 3600)):
+        rounded = max(round(seconds / unit), 1) * unit
+        if rounded < below:
+            return spell(rounded)
+    raise ValueError(seconds)
 
 
 def plural(number: int, one: str, many: str) -> str:

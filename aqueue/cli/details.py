@@ -12,6 +12,7 @@ from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.client import details
+from aqueue.client.progress_words import progress_in_words, start_in_words
 from aqueue.client.views.runs import details_as_json
 from aqueue.model.gpu import Allocation
 from aqueue.model.run import Attempt, Run
@@ -39,6 +40,8 @@ def show(directory: str | None, run: str, as_json: bool) -> None:
         "run": f"{found.id}  {found.name}:{found.run_id}",
         "state": f"{found.state}{f', {found.reason}' if found.reason else ''}",
         "waiting": wait and wait.removeprefix("waits "),
+        "progress": progress_in_words(seen.forecast.progress),
+        "starts": start_in_words(seen.forecast.starts_in),
         "after": _named(after),
         "group": found.task.group,
         "queue": f"{found.queue}, priority {found.priority.word}",

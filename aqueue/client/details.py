@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+from aqueue.client.forecasts import Forecast, Forecasts
 from aqueue.client.session import Warn, reading
 from aqueue.executors import outside
 from aqueue.folder.layout import Folder
@@ -22,6 +23,7 @@ class Details(NamedTuple):
     wait: str | None
     attempts: list[Attempt]
     after: list[Run]
+    forecast: Forecast
 
 
 def details_of(folder: Folder, written: str, warn: Warn) -> Details:
@@ -39,7 +41,14 @@ def details_of(folder: Folder, written: str, warn: Warn) -> Details:
     with reading(folder) as store:
         run = store.runs.resolve(written)
         (wait,) = waits(store, folder, [run], warn)
-        return Details(folder, run, wait, store.runs.attempts(run), store.dependencies.prerequisites(run))
+        return Details(
+            folder,
+            run,
+            wait,
+            store.runs.attempts(run),
+            store.dependencies.prerequisites(run),
+            Forecasts(store, folder).of(run),
+        )
 
 
 def pid(run: Run, folder: Folder) -> int | None:

@@ -13,6 +13,7 @@ from aqueue.model.config import Defaults
 from aqueue.model.gpu import GPU_VARIABLES, GpuId, check_ids
 from aqueue.model.task import Priority, Retries, Task, check_tags, parse_tags
 from aqueue.model.values import Value, is_number, plain_text, stands_for
+from aqueue.policy import progress_pattern
 from aqueue.units import parse_size
 
 
@@ -55,6 +56,7 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
         group=_group(document, written.group),
         isolate=isolation(document, written),
         outputs=outputs(document, written),
+        progress=_progress(document, written.progress),
     )
 
 
@@ -153,3 +155,14 @@ def _group(document: Document, written: Value) -> str | None:
     if not is_name(name):
         raise wrong(document, ("group",), name)
     return name
+
+
+def _progress(document: Document, pattern: str | None) -> str | None:
+    if pattern is None:
+        return None
+    try:
+        progress_pattern.compiled(pattern)
+    except ValueError as error:
+        hint = r"write it such as 'epoch (\d+)/(\d+)'"
+        raise document.error(f"progress: {error}", hint, at=("progress",)) from None
+    return pattern

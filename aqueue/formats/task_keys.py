@@ -143,6 +143,11 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     outputs: Annotated[
         types.Within | list[types.Within], _WITHIN, "Paths and patterns to copy to the run's folder at the end."
     ] = None
+    progress: Annotated[
+        types.Progress | None,
+        r"a regular expression with one or two groups, such as 'epoch (\d+)/(\d+)'",
+        "The lines of the output that tell the progress.",
+    ] = None
     schedule: Annotated[
         types.Crons | None,
         'an expression such as "0 2 * * *" or @daily, or a list of them',

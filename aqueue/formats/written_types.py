@@ -56,6 +56,8 @@ GpuIds = Annotated[
     Meta(extra_json_schema={"minItems": 1, "uniqueItems": True}),
 ]
 
+Progress = Annotated[str, Meta(extra_json_schema={"maxLength": 200, "pattern": r"\([\s\S]*\)"})]
+
 Cron = Annotated[str, matching(r"\s*(?:@[A-Za-z]+|\S+(?:\s+\S+){4})\s*")]
 Crons = Cron | Annotated[list[Cron], Meta(extra_json_schema={"minItems": 1, "maxItems": 100})]
 Moment = Annotated[str, matching(r"\d{4}-?[\dW][\s\S]*")]

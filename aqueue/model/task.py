@@ -131,6 +131,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         group: a name shared by runs that belong together, such as those of a sweep.
         isolate: None: attempts run in `working_dir` itself.
         outputs: paths and patterns in the working directory to copy to the run's folder at the end.
+        progress: the regular expression for the lines of its output that tell its progress.
         fault: why it cannot be started, if its stored form cannot be read; else None.
     """
 
@@ -156,6 +157,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str | None = None
     isolate: Isolation | None = None
     outputs: tuple[str, ...] = ()
+    progress: str | None = None
     fault: str | None = None
 
     @property

@@ -17,6 +17,7 @@ from aqueue.store.submissions import Submissions
 if TYPE_CHECKING:
     from aqueue.store.claims import Claims
     from aqueue.store.due_times import DueTimes
+    from aqueue.store.forecasts import Forecasts
     from aqueue.store.prospects import Prospects
     from aqueue.store.schedules import Schedules
 
@@ -55,6 +56,13 @@ class Store:
         from aqueue.store.prospects import Prospects
 
         return Prospects(self._transaction, self.queues, self.servers, self.gpus)
+
+    @cached_property
+    def forecasts(self) -> "Forecasts":
+        """Return the facts that starts and ends are foretold from."""
+        from aqueue.store.forecasts import Forecasts
+
+        return Forecasts(self._transaction)
 
     @cached_property
     def due_times(self) -> "DueTimes":

@@ -24,8 +24,8 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
     place.drain()
     (row,) = place.ls()
     assert " ".join(row) == (
-        "id run_id name queue priority state reason waiting_for trigger tags group params params_text metrics gpus"
-        " attempt exit_code pid created_at started_at finished_at scheduled_for log"
+        "id run_id name queue priority state reason waiting_for starts_in progress trigger tags group params"
+        " params_text metrics gpus attempt exit_code pid created_at started_at finished_at scheduled_for log"
     )
     assert RUN_ID.fullmatch(row.pop("run_id"))
     times = [row.pop(key) for key in ("created_at", "started_at", "finished_at")]
@@ -39,6 +39,8 @@ def test_the_fields_of_a_run_that_is_over(place: Place) -> None:
         "state": "failed",
         "reason": "exit code 3",
         "waiting_for": None,
+        "starts_in": None,
+        "progress": None,
         "trigger": "file",
         "tags": ["team=a", "nightly"],
         "group": None,

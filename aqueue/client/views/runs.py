@@ -7,11 +7,13 @@ import msgspec
 
 from aqueue.client import details
 from aqueue.client.details import Details
+from aqueue.client.forecasts import Forecast, Forecasts
 from aqueue.client.session import Warn
 from aqueue.client.views.times import iso
 from aqueue.client.wait_reasons import Waits
 from aqueue.folder.layout import Folder
 from aqueue.model.gpu import Allocation
+from aqueue.model.progress import Progress
 from aqueue.model.run import Attempt, Run, Usage
 from aqueue.model.values import all_stand_for, plain_text
 from aqueue.store.store import Store
@@ -23,12 +25,14 @@ def slices_as_json(store: Store, folder: Folder, ids: Sequence[int], warn: Warn)
     Args:
         warn: is told of an error in the configuration.
     """
-    known = Waits(store, folder, warn)
+    known, forecasts = Waits(store, folder, warn), Forecasts(store, folder)
     for runs in store.runs.in_slices(ids):
-        yield [run_as_json(run, why, folder) for run, why in zip(runs, known.of(runs), strict=True)]
+        yield [
+            run_as_json(run, why, folder, forecasts.of(run)) for run, why in zip(runs, known.of(runs), strict=True)
+        ]
 
 
-def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, Any]:
+def run_as_json(run: Run, waiting_for: str | None, folder: Folder, forecast: Forecast) -> dict[str, Any]:
     """Return the run as `ls --json` prints it."""
     return {
         "id": run.id,
@@ -39,6 +43,8 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
         "state": run.state,
         "reason": run.reason,
         "waiting_for": waiting_for,
+        "starts_in": forecast.starts_in,
+        "progress": _progress(forecast.progress),
         "trigger": run.trigger,
         "tags": run.task.tags,
         "group": run.task.group,
@@ -62,7 +68,7 @@ def run_as_json(run: Run, waiting_for: str | None, folder: Folder) -> dict[str, 
 def details_as_json(shown: Details) -> dict[str, Any]:
     """Return the details of a run as `show --json` prints them."""
     run, folder = shown.run, shown.folder
-    return run_as_json(run, shown.wait, folder) | {
+    return run_as_json(run, shown.wait, folder, shown.forecast) | {
         "command": run.task.command,
         "asks_for": msgspec.to_builtins(run.task.gpu_request),
         "working_dir": run.task.working_dir,
@@ -86,6 +92,21 @@ def _attempt(run: Run, attempt: Attempt, folder: Folder) -> dict[str, Any]:
         "log": str(folder.log(run.id, attempt.number)),
         "checkout": details.checkout(run, attempt.number, folder),
         **{name: getattr(attempt, name) for name in Usage.__struct_fields__},
+    }
+
+
+def _progress(progress: Progress | None) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    report = progress.report
+    return {
+        "fraction": report and report.fraction,
+        "done": report and report.done,
+        "total": report and report.total,
+        "text": (report and report.text) or None,
+        "source": report.source if report else "history",
+        "seconds_left": progress.left,
+        "usual_seconds": progress.usual,
     }
 
 

@@ -74,6 +74,7 @@ SAMPLES: Mapping[str, Mapping[str, list[str]]] = {
         "isolate.link": PATHS,
         "isolate.keep": ["always", "failed"],
         "outputs": PATHS,
+        "progress": ["'epoch (\\d+)/(\\d+)'", r"'(?i)(?P<n>\d+) ?%'"],
         "schedule": ['"0 2 * * *"', "['@Daily', ' */5 * * *  MON-FRI ']"],
         "at": ["2026-12-24", "2026-12-24T18:00:00+01:00", "'20261224'"],
         "timezone": ["Europe/Berlin", "UTC", "local"],
