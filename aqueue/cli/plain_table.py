@@ -21,6 +21,9 @@ _DEFAULT_WIDTH: Final = 80
 _WITHOUT_COLOURS: Final = ("", "dumb", "unknown")
 _ELLIPSIS: Final = "…"
 
+_NARROW: Final = dict.fromkeys(map(ord, "…↵"), ".")
+"""Characters of our own that take one column."""
+
 
 class Cut(Enum):
     """The place where a text may be cut if the terminal is too narrow."""
@@ -113,16 +116,19 @@ def _least(column: Column, natural: int) -> int:
 
 def _widths(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
     """Return the widths of columns that fit: those that can be cut share what the others leave."""
-    widths = [*natural]
+    widths, least = [*natural], [_least(column, width) for column, width in zip(columns, natural, strict=True)]
     flexible = [index for index, column in enumerate(columns) if column.cut is not Cut.NEVER]
     left = room - GAP * (len(columns) - 1) - sum(natural) + sum(natural[index] for index in flexible)
     weights = sum(columns[index].weight for index in flexible)
+    reserved = sum(least[index] for index in flexible)
     # Those that need least of their share first: the rest of it is for the others.
     for index in sorted(flexible, key=lambda index: natural[index] / columns[index].weight):
-        share = left * columns[index].weight // weights
-        widths[index] = max(min(natural[index], share), _least(columns[index], natural[index]))
+        weight = columns[index].weight
+        reserved -= least[index]
+        share = min(left * weight // weights, left - reserved)
+        widths[index] = max(min(natural[index], share), least[index])
         left -= widths[index]
-        weights -= columns[index].weight
+        weights -= weight
     return widths
 
 
@@ -161,7 +167,7 @@ def _head(text: str, width: int) -> str:
 
 def width_of(text: str) -> int:
     """Return the number of columns that a text takes on a terminal."""
-    if text.isascii():
+    if text.isascii() or text.translate(_NARROW).isascii():
         return len(text)
     # Imported here: it loads large tables of characters.
     from rich.cells import cell_len

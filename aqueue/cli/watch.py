@@ -25,7 +25,7 @@ _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 
 _LEAVE: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME: Final = "\x1b[H"
-_LINE_END: Final = "\x1b[K\n"
+_NEW_LINE: Final = "\x1b[K"
 _SCREEN_END: Final = "\x1b[J"
 _DEFAULT_HEIGHT: Final = 24
 
@@ -55,7 +55,8 @@ def redraw(folder: Folder, screen_of: Callable[[int], Screen]) -> None:
         while True:
             height = _height()
             screen = screen_of(max(height - 4, 1))
-            _write(_HOME + _LINE_END.join(_fitting(screen, height)) + _LINE_END + _SCREEN_END)
+            lines = "".join(f"{_NEW_LINE}{line}\n" for line in _fitting(screen, height))
+            _write(_HOME + lines + _SCREEN_END)
             time.sleep(_PAUSE_SECONDS)
             wait_for_news(_REDRAW_SECONDS)
     except KeyboardInterrupt:

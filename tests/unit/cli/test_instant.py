@@ -1,6 +1,7 @@
 """Commands are instant: they import no more than they need."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -103,8 +104,17 @@ def test_what_is_asked_most_is_printed_without_rich(tmp_path: Path, verb: list[s
     code = (
         "import sys; from aqueue.cli import command_line;"
         f"command_line.run(['add', '--dir', {given[2]!r}, 'true']);"
-        f"assert command_line.run({given!r}) == 0; print(*sys.modules)"
+        f"assert command_line.run({given!r}) == 0; print(*sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "true" in done.stdout
-    assert not {name.split(".")[0] for name in done.stdout.split()} & {"asyncio", "rich", "yaml"}
+    # On a terminal, where a table is fitted.
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=theirs, stderr=subprocess.PIPE, text=True, check=True
+    )
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as terminal:
+        assert b"true" in terminal.read1()
+    modules = done.stderr.split()
+    assert not {name.split(".")[0] for name in modules} & {"asyncio", "rich", "yaml"}
+    assert sum(name.startswith("aqueue.") for name in modules) < 120
+    assert len(modules) < 300

@@ -16,13 +16,18 @@ from aqueue.cli.tables import STATE_COLOURS
 
 TEXTS = st.text(max_size=60)
 COLUMNS = st.builds(
-    Column, st.text("abcXYZ", min_size=1, max_size=8), st.sampled_from(Cut), st.booleans(), st.integers(0, 3)
+    Column,
+    st.text("abcXYZ", min_size=1, max_size=8),
+    st.sampled_from(Cut),
+    st.booleans(),
+    st.integers(0, 3),
+    st.integers(1, 3),
 )
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    columns = draw(st.lists(COLUMNS, min_size=1, max_size=6))
+    columns = draw(st.lists(COLUMNS, min_size=1, max_size=6, unique_by=lambda one: one.header))
     return Table(columns, draw(st.lists(st.tuples(*[TEXTS] * len(columns)), max_size=4)))
 
 
@@ -89,6 +94,8 @@ def test_columns_stand_in_line_and_are_cut_only_as_far_as_needed(table: Table, r
     assert not any(unicodedata.category(letter) == "Cc" for line in lines for letter in line)
     if max(map(cell_len, lines)) > room:
         assert all(column.rank == 0 for column in shown) or len(shown) <= 1
+    if all(column.cut is not Cut.NEVER for column in shown) and len(shown) * 12 - 2 <= room:
+        assert max(map(cell_len, lines)) <= room
     whole, _ = fitted(table, 10_000, coloured=False)
     if max(map(cell_len, whole)) <= room and not left_out:
         assert lines == whole
