@@ -2,30 +2,31 @@
 
 import sys
 from collections.abc import Iterable
+from typing import Final
 
 import click
 
-from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.follow import print_stuck
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, directory_option
 from aqueue.cli.output import say
+from aqueue.cli.selection import selection_options
 from aqueue.client import logs as client
 from aqueue.client.follow import StuckError
-from aqueue.client.selection import resolve_all
+from aqueue.client.selection import Selection, selected
 from aqueue.client.session import reading
 from aqueue.errors import RunError
-from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.visible import visible_line
+
+_STARTED: Final = (State.RUNNING, State.SUCCEEDED, State.FAILED, State.ABORTED)
+"""The states of runs that have output, of those that are not named one by one."""
 
 
 @click.command()
 @directory_option
-@click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=complete_run)
-@group_option("Include all runs in this group.")
-@click.option("--failed", is_flag=True, help="Show only failed runs; without RUN and --group, all of them.")
+@selection_options(*State)
 @click.option("-n", "--tail", type=COUNT, metavar="N", help="Show only the last N lines.")
 @click.option("--head", type=COUNT, metavar="N", help="Show only the first N lines.")
 @click.option(
@@ -34,9 +35,7 @@ from aqueue.visible import visible_line
 @click.option("--attempt", type=COUNT, metavar="N", help="Show this attempt (default: the last one).")
 def logs(
     directory: str | None,
-    runs: tuple[str, ...],
-    group: str | None,
-    failed: bool,
+    selection: Selection,
     tail: int | None,
     head: int | None,
     follow: bool,
@@ -50,7 +49,10 @@ def logs(
     if head is not None and (tail is not None or follow):
         raise click.UsageError(f"--head and {'--follow' if follow else '--tail'} cannot be used together")
     folder = find_folder(directory)
-    chosen = _chosen(folder, runs, group, only_failed=failed)
+    with reading(folder) as store:
+        chosen = selected(store, folder, selection, [*State] if follow else _STARTED)
+    if not chosen:
+        say("there is no output of such runs", err=True)
     is_good = True
     for number, run in enumerate(chosen):
         if len(chosen) > 1:
@@ -71,21 +73,6 @@ def logs(
             say(error.message, err=True)
     if not is_good:
         raise click.exceptions.Exit(1)
-
-
-def _chosen(folder: Folder, runs: tuple[str, ...], group: str | None, *, only_failed: bool) -> list[Run]:
-    with reading(folder) as store:
-        if runs or group is not None:
-            found = resolve_all(store, runs, group)
-        elif only_failed:
-            found = store.runs.in_state(State.FAILED)
-        else:
-            raise click.UsageError("no runs are given\nname them, or use --group NAME or --failed")
-    if not only_failed:
-        return found
-    if not (failed := [run for run in found if run.state is State.FAILED]):
-        say("none of these runs failed" if runs or group else "no run failed", err=True)
-    return failed
 
 
 def _print_heading(run: Run, *, is_first: bool) -> None:

@@ -138,7 +138,7 @@ class _Following:
                 return
             run = seen.run
             if run.attempt > number and self._attempt is None:
-                yield Note(_end_of_attempt(seen, number) or "")
+                yield from self._note_once(_end_of_attempt(seen, number))
                 number, position = number + 1, 0
                 log = folder.log(id_, number)
             elif run.state in ENDED or run.attempt > number:
@@ -175,23 +175,23 @@ class _Following:
 
     def _waiting(self, seen: _Seen, number: int) -> Iterator[Note]:
         """Yield notes about what has ended, and what is waited for, if they were not told before."""
-        if seen.run.state is not State.RUNNING and (text := _end_of_attempt(seen, number)):
-            yield from self._note_once(text)
+        if seen.run.state is not State.RUNNING:
+            yield from self._note_once(_end_of_attempt(seen, number))
         if seen.unattended:
             yield from self._note_once(seen.unattended, is_warning=True)
-        elif seen.waits:
-            yield from self._note_once(f"run {seen.run.id} {seen.run.name}: {seen.waits}")
+        # Places in line and times to a retry change all the time.
+        elif seen.waits and (kind := _NUMBERS.sub("", seen.waits)) not in self._told:
+            self._told.add(kind)
+            yield Note(f"run {seen.run.id} {seen.run.name}: {seen.waits}")
 
     def _warn(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._warn_of(text)
 
-    def _note_once(self, text: str, *, is_warning: bool = False) -> Iterator[Note]:
-        # Places in line and times to a retry change all the time.
-        kind = text if text.startswith("attempt") else _NUMBERS.sub("", text)
-        if kind not in self._told:
-            self._told.add(kind)
+    def _note_once(self, text: str | None, *, is_warning: bool = False) -> Iterator[Note]:
+        if text is not None and text not in self._told:
+            self._told.add(text)
             yield Note(text, is_warning=is_warning)
 
 

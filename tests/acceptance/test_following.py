@@ -75,7 +75,8 @@ def test_logs_shows_the_first_or_last_lines_of_several_runs(place: Place) -> Non
     assert place.run("logs", "--tail", "2", "--failed") == "\n".join(shown[::2])
     assert place.run("logs", "--failed", "3", "2") == "1\n2\n3\n4\n5\n"
     assert place.run("logs", "--head", "1", "1", "2") == f"{heads[0]}1\n\n{heads[1]}1\n"
-    assert place.ask("logs", "--failed", "2").stderr == "none of these runs failed\n"
+    assert place.run("logs", "--failed", "2-3") == place.run("logs", "3")
+    assert place.ask("logs", "--failed", "2").stderr == "there is no output of such runs\n"
     assert "no runs are given" in place.refuse("logs", code=2)
     assert "cannot be used together" in place.refuse("logs", "--head", "1", "-n", "1", "1", code=2)
     both = place.ask("logs", "-f", "2", "1")
@@ -147,11 +148,15 @@ def test_a_follower_goes_on_with_each_retry(place: Place) -> None:
         "command: echo attempt $AQUEUE_ATTEMPT; exit 1\nretries: {limit: 2, delay: 0.3s}\n"
     )
     place.run("enqueue", "flaky.yaml")
-    follower = Follower(place, "logs", "-f", "1")
-    eventually(lambda: watches(follower.process.pid))
+    follower = place.start("logs", "-f", "1", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: watches(follower.pid))
     place.serve()
-    assert follower.ends() == 1
-    assert follower.text == ["attempt 1", "attempt 2", "attempt 3"]
+    printed, said = follower.communicate(timeout=20.0)
+    assert (follower.returncode, printed) == (1, "attempt 1\nattempt 2\nattempt 3\n")
+    for number in (1, 2, 3):
+        assert said.count(f"attempt {number} of run 1 flaky, started ") == 1
+    assert [said.count(f"attempt {number} of run 1 flaky ended after ") for number in (1, 2, 3)] == [1, 1, 0]
+    assert said.splitlines()[-1].startswith("1 flaky failed after ")
 
 
 def test_a_follower_ends_when_the_run_it_waits_for_is_cancelled(place: Place) -> None:
