@@ -7,7 +7,9 @@ from typing import NamedTuple
 from aqueue.cli import tables, untaken
 from aqueue.cli.messages import print_warning
 from aqueue.cli.plain_table import Column, Cut, Table, lines_of
+from aqueue.client.forecasts import Forecast, Forecasts
 from aqueue.client.listing import Chosen, columns_for, ids_of
+from aqueue.client.progress_words import forecast_in_words
 from aqueue.client.prospects import unseen
 from aqueue.client.session import config_or_default, present, reading
 from aqueue.client.summaries import summaries
@@ -85,11 +87,14 @@ def _overview(store: Store, folder: Folder, ids: Sequence[int], waits: Waits) ->
     runs = list(store.runs.each(ids))
     moment, is_for_people = present(store), sys.stdout.isatty()
     heading, what = summaries(runs)
+    forecasts = [*map(Forecasts(store, folder).of, runs)]
+    progress = [*map(forecast_in_words, forecasts)]
     why = _reasons(store, folder, runs, waits)
     took = [tables.took(run, moment) for run in runs]
     shows = {
         "QUEUE": any(run.queue != run.name for run in runs),
         "TOOK": any(took),
+        "PROGRESS": any(progress),
         "WHY": any(why),
     }
     columns = [
@@ -98,19 +103,29 @@ def _overview(store: Store, folder: Folder, ids: Sequence[int], waits: Waits) ->
         Column("QUEUE", Cut.MIDDLE, rank=3),
         Column("STATE", colours=tables.STATE_COLOURS),
         Column("TOOK", rank=1),
+        Column("PROGRESS", Cut.END, rank=1, colours=_pale(progress, forecasts)),
         Column("WHEN", rank=2),
         Column(heading, Cut.MIDDLE, rank=4),
         Column("WHY", Cut.END, weight=2),
     ]
     shown = [index for index, one in enumerate(columns) if not is_for_people or shows.get(one.header, True)]
     table = Table([columns[index] for index in shown])
-    for run, time, command, reason in zip(runs, took, what, why, strict=True):
+    for run, time, done, command, reason in zip(runs, took, progress, what, why, strict=True):
         when = tables.near(run.changed_at, moment) if is_for_people else tables.local(run.changed_at)
         # On a terminal, a queue of its own would only repeat the name.
         queue = "" if is_for_people and run.queue == run.name else run.queue
-        row = (str(run.id), run.name, queue, str(run.state), time, when, command, reason)
+        row = (str(run.id), run.name, queue, str(run.state), time, done, when, command, reason)
         table.add_row(*(row[index] for index in shown))
     return table
+
+
+def _pale(texts: Sequence[str], forecasts: Sequence[Forecast]) -> dict[str, str]:
+    """Return the colours of progress: what only history tells is paler."""
+    return {
+        text: "bright_black"
+        for text, forecast in zip(texts, forecasts, strict=True)
+        if forecast.progress is not None and forecast.progress.report is None
+    }
 
 
 def _reasons(store: Store, folder: Folder, runs: Sequence[Run], waits: Waits) -> list[str]:

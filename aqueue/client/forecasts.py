@@ -18,7 +18,6 @@ from aqueue.model.gpu import Gpu, GpuRequest, resolved, within
 from aqueue.model.progress import Progress
 from aqueue.model.run import ENDED, Run, State
 from aqueue.model.server import Server
-from aqueue.policy import progress, progress_pattern
 from aqueue.policy.durations import Durations
 from aqueue.policy.forecast import Going, GpuChoice, Room, Times, Waiting, forecast
 from aqueue.policy.gpu_supply import known_gpus, large_enough
@@ -108,12 +107,15 @@ class Forecasts:
         return self._running
 
     def _progress(self, run: Run) -> Progress:
+        # Imported here, as it takes a while: often nothing is running.
+        from aqueue.policy import progress
+
         usual = self._durations.usual(run.name, run.task.group, run.queue)
         started = run.started_at or self._moment
         elapsed = self._moment - started
         by_history = usual - elapsed if usual is not None and usual > elapsed else None
         report, written_at = None, 0.0
-        if (tail := _tail_of(self._folder.log(run.id, run.attempt))) is not None:
+        if (tail := _tail_of(self._folder.log(run.id, run.attempt), progress.TAIL)) is not None:
             text, is_whole, written_at = tail
             report = progress.find(text, _pattern_of(run), is_whole=is_whole)
         if report is None:
@@ -218,18 +220,21 @@ def _is_foreign(gpu: Gpu) -> bool:
 def _pattern_of(run: Run) -> re.Pattern[str] | None:
     if run.task.progress is None:
         return None
+    # Imported here: few tasks have one.
+    from aqueue.policy import progress_pattern
+
     try:
         return progress_pattern.compiled(run.task.progress)
     except ValueError:
         return None
 
 
-def _tail_of(log: os.PathLike[str]) -> tuple[bytes, bool, float] | None:
+def _tail_of(log: os.PathLike[str], most: int) -> tuple[bytes, bool, float] | None:
     """Return the end of an output, whether it is all of it, and when it was last written to."""
     try:
         with open(log, "rb", buffering=0, opener=no_links.opener) as file:
             status = os.fstat(file.fileno())
-            file.seek(max(0, status.st_size - progress.TAIL))
-            return file.read(progress.TAIL), status.st_size <= progress.TAIL, status.st_mtime
+            file.seek(max(0, status.st_size - most))
+            return file.read(most), status.st_size <= most, status.st_mtime
     except OSError:
         return None

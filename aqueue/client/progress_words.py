@@ -1,7 +1,5 @@
 """Progress and probable starts, worded for people."""
 
-from collections.abc import Sequence
-
 from aqueue.client.forecasts import Forecast, GroupProgress
 from aqueue.model.progress import Progress, Report, Source
 from aqueue.model.run import State
@@ -26,27 +24,18 @@ def start_in_words(seconds: float | None) -> str:
     return "" if seconds is None else f"in ~{spell_about(seconds)}"
 
 
+def forecast_in_words(forecast: Forecast) -> str:
+    """Return the progress of a run, or when it probably starts; empty if nothing is known."""
+    start = start_in_words(forecast.starts_in)
+    return progress_in_words(forecast.progress) or (start and f"starts {start}")
+
+
 def group_in_words(group: GroupProgress) -> str:
     """Return the progress of a group such as `23/40, 2 failed, 12m left`."""
     parts = [f"{group.ended}/{group.states.total()}"]
     parts += [f"{group.states[state]} {state}" for state in (State.FAILED, State.ABORTED) if group.states[state]]
     parts += [f"{spell_about(group.left)} left"] if group.left is not None else []
     return ", ".join(parts)
-
-
-def forecasts_in_words(forecasts: Sequence[Forecast], why: Sequence[str | None]) -> list[str | None]:
-    """Return why runs wait and when they start, or how far they are; None where nothing is known.
-
-    Args:
-        why: the reason why each waits; None if it does not.
-    """
-    return [_line(forecast, reason) for forecast, reason in zip(forecasts, why, strict=True)]
-
-
-def _line(forecast: Forecast, reason: str | None) -> str | None:
-    start = start_in_words(forecast.starts_in)
-    parts = [progress_in_words(forecast.progress), reason or "", start and f"starts {start}"]
-    return ", ".join(filter(None, parts)) or None
 
 
 def _share(report: Report) -> str:

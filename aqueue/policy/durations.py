@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from statistics import median
 from typing import Final, NamedTuple
 
 LAST: Final = 20
@@ -43,8 +42,14 @@ class Durations:
         for kind in _kinds(name, group, queue):
             found = self._took.get(kind, [])
             if len(found) >= (_LEAST_OF_QUEUE if kind[0] == "queue" else _LEAST_OF_SAME):
-                return median(found)
+                return _median(found)
         return None
+
+
+def _median(values: list[float]) -> float:
+    # Not from `statistics`, which takes a while to import.
+    in_order, half = sorted(values), len(values) // 2
+    return in_order[half] if len(values) % 2 else (in_order[half - 1] + in_order[half]) / 2
 
 
 def _kinds(name: str, group: str | None, queue: str) -> list[tuple[str, str]]:

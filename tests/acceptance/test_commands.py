@@ -138,7 +138,18 @@ def test_a_reader_who_has_seen_enough_is_no_error(place: Place) -> None:
         check=True,
     )
     assert done.stderr == ""
-    assert done.stdout.split() == ["[", "ID", "NAME", "QUEUE", "STATE", "TOOK", "WHEN", "COMMAND", "WHY"]
+    assert done.stdout.split() == [
+        "[",
+        "ID",
+        "NAME",
+        "QUEUE",
+        "STATE",
+        "TOOK",
+        "PROGRESS",
+        "WHEN",
+        "COMMAND",
+        "WHY",
+    ]
 
 
 def test_what_a_table_has_to_say_is_not_cut_off_in_a_pipe(place: Place) -> None:

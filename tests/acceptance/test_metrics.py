@@ -125,8 +125,8 @@ def test_columns_are_chosen_and_what_tells_runs_apart_is_shown(measured: Place) 
     table = measured.run("ls", "--csv", "--columns", "id,finished_at,why", "--failed")
     assert re.fullmatch(r"id,finished_at,why\n7,\d{4}-\d\d-\d\dT[\d:.]+Z,exit code 3\n", table)
     header, *rows = (line.split("\t") for line in measured.run("ls", "--sort", "exit_code").splitlines())
-    assert header == ["ID", "NAME", "QUEUE", "STATE", "TOOK", "WHEN", "COMMAND", "WHY"]
-    assert [row[6] for row in (rows[0], rows[-1])] == ["lr=0.1 seed=1", "exit 3"]
+    assert header == ["ID", "NAME", "QUEUE", "STATE", "TOOK", "PROGRESS", "WHEN", "COMMAND", "WHY"]
+    assert [row[7] for row in (rows[0], rows[-1])] == ["lr=0.1 seed=1", "exit 3"]
     assert measured.run("ls", "--since", "1h").count("\n") == 8
     assert measured.run("ls", "--since", "2999-01-01", "--failed").count("\n") == 1
     assert "is not a time such as 2d" in measured.refuse("ls", "--since", "soon", code=2)
