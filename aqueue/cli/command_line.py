@@ -46,6 +46,7 @@ _SECTIONS = {
         "start": ("servers", "Start a server in the background."),
         "stop": ("servers", "Stop the servers after running tasks finish."),
         "service": ("service", "Serve a folder from login or boot on, by systemd."),
+        "notify": ("notify", "Test who is told how runs end."),
     },
 }
 """All commands, each with its module and a line of help, in the sections of `--help`."""

@@ -75,6 +75,15 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [group for group in groups if group.startswith(incomplete)]
 
 
+def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the targets of notifications that begin with what was typed so far."""
+    try:
+        targets = config_or_default(find_folder(ctx.params.get("directory"))).notify
+    except Exception:
+        return []
+    return [target.name for target in targets if target.name.startswith(incomplete)]
+
+
 def queue_option(text: str, **attributes: Any) -> Callable[[F], F]:
     """Return a decorator that gives a command the option `-u`, as `queue` unless an attribute says otherwise.
 

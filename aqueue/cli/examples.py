@@ -40,6 +40,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "start": ("aqueue start -j 2 --idle-timeout never",),
     "stop": ("aqueue stop",),
     "service": ("aqueue service install --now -j 2", "aqueue service logs -f"),
+    "notify": ("aqueue notify test phone", "aqueue notify ls"),
 }
 
 

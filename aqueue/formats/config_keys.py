@@ -7,7 +7,7 @@ import msgspec
 
 from aqueue import units
 from aqueue.errors import FileError
-from aqueue.formats import log_keys, mistakes, yaml_records
+from aqueue.formats import log_keys, mistakes, notify_keys, yaml_records
 from aqueue.formats import written_types as types
 from aqueue.formats.schedule_keys import is_timezone
 from aqueue.formats.task_keys import NAME
@@ -102,6 +102,9 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True):
     timezone: Annotated[
         str, "local, or a timezone such as Europe/Berlin", "The timezone of schedules that name none."
     ] = "local"
+    notify: Annotated[
+        list[notify_keys.WrittenTarget], notify_keys.TARGETS, "Who is told how runs end; see `aqueue notify test`."
+    ] = []
 
 
 def parse(text: str, file: str) -> Config:
@@ -122,6 +125,10 @@ def _stand_in(at: Path, keys: Collection[str]) -> str | None:  # noqa: ARG001 - 
     match at:
         case ("queues", "config", int(index), "name"):
             return f"x{index}"
+        case ("notify", int(index), "name"):
+            return f"x{index}"
+        case ("notify", int(), str(key)):
+            return notify_keys.STAND_INS.get(key)
     return None
 
 
@@ -151,6 +158,7 @@ def _config(document: Document) -> Config:
         disabled_by=None if written.queues.enabled else "enabled: false in aqueue.yaml",
         timezone=written.timezone,
         gpus=_rules(document, written.gpus),
+        notify=notify_keys.targets(document, written.notify),
         warnings=warnings,
     )
 

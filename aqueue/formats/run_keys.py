@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from aqueue.formats import log_keys
+from aqueue.formats import log_keys, notify_keys
 from aqueue.formats.isolation_keys import isolation, outputs
 from aqueue.formats.task_keys import NAME, Keys, WrittenRetries, seconds, wrong
 from aqueue.formats.variable_keys import check_variables
@@ -57,6 +57,7 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
         isolate=isolation(document, written),
         outputs=outputs(document, written),
         progress=_progress(document, written.progress),
+        notify=notify_keys.notify(document, written.notify, defaults.targets),
     )
 
 

@@ -1,7 +1,8 @@
 """Redaction: which parts of a file its errors may show. Pure.
 
-The values in `env` may be secrets, and a small mistake, such as a missing blank after `env:`, makes one key of all
-that follows. So a key is shown as far as it can be one that was meant, and the text in place of a mapping is not.
+The values in `env` and `notify` may be secrets, and a small mistake, such as a missing blank after `env:`, makes
+one key of all that follows. So a key is shown as far as it can be one that was meant, and the text in place of a
+mapping is not.
 """
 
 import re
@@ -10,6 +11,9 @@ from typing import Any, Final
 
 ENVIRONMENT: Final = "env"
 """The key below which values are secrets."""
+
+NOTIFY: Final = "notify"
+"""The key below which addresses and tokens are."""
 
 _NAME = re.compile(r"[\w.-]{1,64}|<<")
 _WORD = re.compile(r"\w*")
@@ -36,7 +40,9 @@ def may_be_shown(value: Any, path: Sequence[str | int], expected: str = "") -> b
         path: its path in the document.
         expected: the expected value, in words. Text in place of a mapping with `env` may hold a secret.
     """
-    return not isinstance(value, str) or (ENVIRONMENT not in path and f"{{{ENVIRONMENT}:" not in expected)
+    if not isinstance(value, str):
+        return True
+    return ENVIRONMENT not in path and NOTIFY not in path and f"{{{ENVIRONMENT}:" not in expected
 
 
 def is_command(text: str, line: int) -> bool:

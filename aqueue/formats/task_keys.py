@@ -10,13 +10,13 @@ from msgspec import Meta
 
 from aqueue import units
 from aqueue.errors import FileError
-from aqueue.formats import log_keys, yaml_records
+from aqueue.formats import log_keys, notify_keys, yaml_records
 from aqueue.formats import written_types as types
 from aqueue.formats.written_types import Duration
 from aqueue.formats.yaml_document import Document, Path
 from aqueue.model.gpu import GPUS, MAX_GPUS
 from aqueue.model.task import MAX_COMBINATIONS
-from aqueue.model.values import Value, plain_text
+from aqueue.model.values import Scalar, Value, plain_text
 from aqueue.units import SIZE
 
 NAME = "1 to 64 letters, digits, '_', '.' or '-'"
@@ -164,6 +164,11 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Literal["all", "skip", "latest"] | None,
         "all, skip or latest",
         "With an earlier run not over: run anyway, skip, or replace what waits.",
+    ] = None
+    notify: Annotated[
+        Scalar | list[Scalar] | notify_keys.WrittenNotify,
+        notify_keys.NOTIFY,
+        "Who is told how its runs end; default: as aqueue.yaml says.",
     ] = None
 
 

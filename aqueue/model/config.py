@@ -1,11 +1,12 @@
 """The configuration: frozen records of queues, defaults, GPU rules and the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from aqueue.model.basics import STALE_AFTER
 from aqueue.model.gpu import GpuId
+from aqueue.model.notification import Target
 from aqueue.model.task import Retries
 
 
@@ -20,6 +21,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
         timeout: seconds.
         log_limit: bytes.
         timezone: the timezone of schedules, or `local`.
+        targets: the names of the targets of messages; None if they are not known.
     """
 
     name: str | None
@@ -31,6 +33,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     retries: Retries = Retries()
     log_limit: int | None = None
     timezone: str = "local"
+    targets: Collection[str] | None = None
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         disabled_by: the setting that disables all queues; None if none does.
         timezone: the default timezone of schedules, or `local`.
         gpus: the rules for allocating GPUs.
+        notify: the targets of messages.
         warnings: problems that are not errors.
     """
 
@@ -100,6 +104,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     disabled_by: str | None = None
     timezone: str = "local"
     gpus: Rules = Rules()
+    notify: tuple[Target, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
@@ -114,4 +119,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             retries=self.retries,
             log_limit=self.log_limit,
             timezone=self.timezone,
+            targets=tuple(target.name for target in self.notify),
         )

@@ -9,6 +9,7 @@ import msgspec
 
 from aqueue.model.basics import LOW
 from aqueue.model.gpu import GpuId, GpuRequest
+from aqueue.model.notification import Notify
 from aqueue.model.values import Value
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -132,6 +133,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         isolate: None: attempts run in `working_dir` itself.
         outputs: paths and patterns in the working directory to copy to the run's folder at the end.
         progress: the regular expression for the lines of its output that tell its progress.
+        notify: whom to tell of its runs' ends; None: as configured.
         fault: why it cannot be started, if its stored form cannot be read; else None.
     """
 
@@ -158,6 +160,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     isolate: Isolation | None = None
     outputs: tuple[str, ...] = ()
     progress: str | None = None
+    notify: Notify | None = None
     fault: str | None = None
 
     @property

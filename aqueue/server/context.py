@@ -1,11 +1,12 @@
 """The surroundings of a dispatcher: where its server is at work, and what the server does for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aqueue.clock import Clock
 from aqueue.folder.layout import Folder
 from aqueue.model.events import Report
+from aqueue.model.notification import Target
 from aqueue.model.server import Leaving, Server
 from aqueue.policy.limits import Limits
 from aqueue.server.cycle import CheckLiveness
@@ -38,6 +39,7 @@ class Callbacks(NamedTuple):
         apply_record: receives the store's record of this server when a cycle reads it.
         leave: is called when an order in the order file asks this server to leave.
         publish_shortage: receives why no run can be started; empty once runs start again.
+        targets: returns the configured targets of messages.
     """
 
     limits: Callable[[], Limits]
@@ -47,3 +49,4 @@ class Callbacks(NamedTuple):
     apply_record: Callable[[Server], None]
     leave: Callable[[Leaving], None]
     publish_shortage: Callable[[str], None]
+    targets: Callable[[], Sequence[Target]]

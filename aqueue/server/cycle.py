@@ -4,8 +4,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from aqueue.folder.layout import Folder
 from aqueue.intake.claimed_files import ClaimedFile
+from aqueue.model.outcome import End
 from aqueue.model.run import ENDED
 from aqueue.model.server import Server
 from aqueue.model.submission import Accepted
@@ -64,7 +67,7 @@ class Cycle:
             store.due_times.follow_clock(now)
         reads_requests = cycle_input.store_may_have_changed or cycle_input.heartbeat_is_due
         # The order matters: each step sees what the ones before it wrote.
-        return CycleResult(
+        result = CycleResult(
             already_accepted=already_accepted,
             accepted=accepted,
             schedules=self._scheduler.update(store, cycle_input),
@@ -83,6 +86,9 @@ class Cycle:
             aborted=store.dependencies.aborted,
             unblocked=len(store.dependencies.unblocked),
         )
+        if cycle_input.targets and _record_messages(store, cycle_input, result):
+            return msgspec.structs.replace(result, has_messages=True)
+        return result
 
     def _adopt(self, store: Store, liveness: Liveness) -> list[AdoptedRun]:
         left = store.servers.adopt(self._server, liveness.fresh, liveness.gone, executor=self._executor)
@@ -95,6 +101,18 @@ class Cycle:
         if not is_there and not store.runs.of_file(file.name):
             return ()
         return store.submissions.accept(file.name, file.requests, now)
+
+
+def _record_messages(store: Store, cycle_input: CycleInput, result: CycleResult) -> bool:
+    """Record the messages about what has happened, and return True if there may be messages to send."""
+    targets, now = cycle_input.targets, cycle_input.now
+    ended = [run for outcome, run in result.ended if outcome.end is not End.NEVER_STARTED]
+    added = store.outbox.record(targets, result.claimed, ended, now)
+    if ended or cycle_input.store_may_have_changed or cycle_input.heartbeat_is_due:
+        # A group may also end because somebody has cancelled the rest of it.
+        added += store.outbox.record_groups(targets, now)
+    # A server that is gone may have left some.
+    return added > 0 or (result.liveness is not None and bool(result.liveness.gone))
 
 
 def _record(store: Store, order: Order, now: float) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
 from aqueue.model.claim import GpuView
+from aqueue.model.notification import Target
 from aqueue.model.outcome import Outcome
 from aqueue.model.schedule import Kept
 from aqueue.policy.limits import Limits
@@ -37,6 +38,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
         kept: the code of those runs.
         adopts_runs: whether to look for servers that are gone and adopt their runs.
         orders: the orders left in a file because the disk was full.
+        targets: the configured targets of messages.
     """
 
     files: Sequence[ClaimedFile]
@@ -53,6 +55,7 @@ class CycleInput(msgspec.Struct, frozen=True, kw_only=True):
     kept: Kept = {}
     adopts_runs: bool
     orders: Sequence[Order] = ()
+    targets: Sequence[Target] = ()
 
     @property
     def is_small(self) -> bool:

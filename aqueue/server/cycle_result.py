@@ -63,6 +63,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
         cancellations: the ids of the runs to stop, each with the reason.
         record: the store's record of this server; None if it was not read.
         outlook: what is still to come.
+        has_messages: True if there are messages to send.
     """
 
     already_accepted: Collection[str]
@@ -78,6 +79,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
     cancellations: list[tuple[int, str]]
     record: Server | None
     outlook: Outlook
+    has_messages: bool = False
 
     @property
     def claimed(self) -> list[Run]:

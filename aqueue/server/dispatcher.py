@@ -33,6 +33,7 @@ from aqueue.server.cycle_timing import CycleTiming
 from aqueue.server.deliveries import Deliveries, Delivery
 from aqueue.server.headroom import DISK_FULL_PAUSE, Headroom
 from aqueue.server.left_orders import LeftOrders
+from aqueue.server.notifier import Notifier
 from aqueue.server.pending_input import PendingInput
 from aqueue.server.result_reporter import ResultReporter
 from aqueue.server.schedules import Scheduler
@@ -66,8 +67,11 @@ class Dispatcher:
         self._clock = clock
         self._report = report
         self._deliveries = Deliveries(self._request_cycle)
-        self._pending = PendingInput(self._deliveries, self._attempts, self._orders, self._code, clock)
-        self._reporter = ResultReporter(folder, self.gpus, self._scheduler, report)
+        self.notifier = Notifier(context, callbacks.targets, callbacks.after_cycle)
+        self._pending = PendingInput(
+            self._deliveries, self._attempts, self._orders, self._code, callbacks.targets, clock
+        )
+        self._reporter = ResultReporter(folder, self.gpus, self._scheduler, self.notifier, report)
         self._awake = anyio.Event()
         self._timing = CycleTiming(clock.now)
         self.next_at = math.inf

@@ -1,9 +1,10 @@
 """The input that accumulates between two cycles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aqueue.clock import Clock, boot
 from aqueue.model.claim import GpuView
+from aqueue.model.notification import Target
 from aqueue.model.outcome import Outcome
 from aqueue.policy.limits import Limits
 from aqueue.server.attempts import Attempts
@@ -20,15 +21,23 @@ class PendingInput:
 
     Args:
         code: the code of due runs.
+        targets: returns the configured targets of messages.
     """
 
     def __init__(
-        self, deliveries: Deliveries, attempts: Attempts, orders: LeftOrders, code: CodeKeeper, clock: Clock
+        self,
+        deliveries: Deliveries,
+        attempts: Attempts,
+        orders: LeftOrders,
+        code: CodeKeeper,
+        targets: Callable[[], Sequence[Target]],
+        clock: Clock,
     ) -> None:
         self._deliveries = deliveries
         self._attempts = attempts
         self._orders = orders
         self._code = code
+        self._targets = targets
         self._clock = clock
         self._clock_ahead = clock.ahead()
         self.store_may_have_changed = False
@@ -70,6 +79,7 @@ class PendingInput:
             kept=self._code.kept,
             adopts_runs=stays and (beats or timing.has_other_servers),
             orders=self._orders.read() if changed or beats else (),
+            targets=self._targets(),
         )
 
     def put_back(self) -> None:

@@ -10,6 +10,7 @@ from aqueue.model.run import ENDED, State
 from aqueue.model.submission import Accepted
 from aqueue.server.cycle_input import CycleInput
 from aqueue.server.cycle_result import CycleResult
+from aqueue.server.notifier import Notifier
 from aqueue.server.schedules import Scheduler
 
 
@@ -19,12 +20,16 @@ class ResultReporter:
     Args:
         gpus: receives accepted runs, to report those that request more GPUs than there are.
         scheduler: reports the changes of schedules.
+        notifier: sends messages.
     """
 
-    def __init__(self, folder: Folder, gpus: GpuMonitor, scheduler: Scheduler, report: Report) -> None:
+    def __init__(
+        self, folder: Folder, gpus: GpuMonitor, scheduler: Scheduler, notifier: Notifier, report: Report
+    ) -> None:
         self._folder = folder
         self._gpus = gpus
         self._scheduler = scheduler
+        self._notifier = notifier
         self._report = report
         self.failed: set[int] = set()
         """The runs that failed on this server."""
@@ -51,6 +56,8 @@ class ResultReporter:
                 self.failed.discard(run.id)
         if result.ended or result.claimed or result.schedules.made:
             self._folder.notify_clients()
+        if result.has_messages:
+            self._notifier.wake()
 
 
 def _newly_accepted(cycle_input: CycleInput, result: CycleResult) -> Iterator[tuple[ClaimedFile, Accepted]]:

@@ -176,6 +176,7 @@ class _Server:
                 msgspec.structs.replace(self._membership.record, leaving=leaving)
             ),
             publish_shortage=self._lock.publish_shortage,
+            targets=lambda: self._settings.config.notify,
         )
         context = Context(folder, self._database, self._lock.id, clock, report)
         return Dispatcher(context, callbacks, executor, self._pins)
@@ -190,6 +191,7 @@ class _Server:
                 Repeated(self._clock, lambda: RESCAN_SECONDS, self._rescan),
                 # A due schedule, a retry, a server that becomes stale, a GPU to read again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
+                Alarm(lambda: self._dispatcher.notifier.next_at, self._dispatcher.notifier.resume),
                 Alarm(self._idling.moment, self._idling.leave),
                 Alarm(lambda: self._dispatcher.gpus.idle_at, self._dispatcher.gpus.close_if_idle),
             ],
@@ -237,10 +239,12 @@ class _Server:
                 services.start_soon(obey_parent, self._settings.options.parent)
             await services.start(self._intake.run, left)
             services.start_soon(self._timer.run)
+            services.start_soon(self._dispatcher.notifier.run)
             where = os.path.relpath(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
             self._settings.options.when_ready()
             await self._dispatcher.run()
+            await self._dispatcher.notifier.finish()
             services.cancel_scope.cancel()
         # While runs go on without it, the next server needs its record.
         if not self._dispatcher.running:
@@ -274,6 +278,7 @@ class _Server:
             self._known_config = self._settings.config
             self._heartbeat.bring_forward()
             self._timer.reschedule()
+            self._dispatcher.notifier.wake()
         self._dispatcher.wake()
 
     async def _beat(self) -> None:

@@ -68,6 +68,8 @@ MIGRATIONS: "Final" = (
     CREATE INDEX runs_overlapping ON runs (schedule, trigger)
         WHERE schedule IS NOT NULL AND state IN ('queued', 'running');
     CREATE INDEX runs_grouped ON runs (group_name, name) WHERE group_name IS NOT NULL;
+    CREATE INDEX runs_in_open_group ON runs (group_name)
+        WHERE group_name IS NOT NULL AND state IN ('queued', 'running');
     CREATE INDEX runs_with_code ON runs (code) WHERE code IS NOT NULL;
     CREATE INDEX runs_with_prerequisites ON runs (prerequisites, state, ready_at) WHERE prerequisites IS NOT NULL;
     -- The tags of its task, as written: a key alone, or KEY=VALUE.
@@ -216,6 +218,27 @@ MIGRATIONS: "Final" = (
         used_at REAL
     ) WITHOUT ROWID;
     CREATE INDEX snapshots_by_code ON snapshots (code, repository);
+
+    -- Messages to targets. One that was sent stays for an hour, because there is a limit for each hour. One that
+    -- was given up has neither `sent_at` nor `due_at`.
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        target TEXT NOT NULL,
+        message TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        due_at REAL,
+        tries INTEGER NOT NULL DEFAULT 0,
+        -- The server that is sending it.
+        claimed_by TEXT,
+        sent_at REAL,
+        error TEXT
+    );
+    CREATE INDEX outbox_pending ON outbox (id) WHERE due_at IS NOT NULL;
+    CREATE INDEX outbox_sent ON outbox (target, sent_at) WHERE sent_at IS NOT NULL;
+    -- Groups with a run whose end somebody is told of together with the others: those that end from `since` on.
+    CREATE TABLE watched_groups (name TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
+    -- Runs and groups that failed the last time, as far as somebody is told of recoveries.
+    CREATE TABLE failing (unit TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID;
     """,
 )
 """The scripts from each version to the next; a released script never changes."""

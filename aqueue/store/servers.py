@@ -36,6 +36,8 @@ _MOVE_WITH_CLOCK: Final = (
     "UPDATE attempts SET started_at = started_at + :jump"
     " WHERE finished_at IS NULL AND run IN (SELECT id FROM runs WHERE state = 'running')",
     "UPDATE servers SET started_at = started_at + :jump, heartbeat_at = heartbeat_at + :jump",
+    "UPDATE outbox SET due_at = due_at + :jump, sent_at = sent_at + :jump",
+    "UPDATE watched_groups SET since = min(since, since + :jump)",
 )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aqueue.store.claims import Claims
     from aqueue.store.due_times import DueTimes
     from aqueue.store.forecasts import Forecasts
+    from aqueue.store.outbox import Outbox
     from aqueue.store.prospects import Prospects
     from aqueue.store.schedules import Schedules
 
@@ -63,6 +64,13 @@ class Store:
         from aqueue.store.forecasts import Forecasts
 
         return Forecasts(self._transaction)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        """Return the messages to targets."""
+        from aqueue.store.outbox import Outbox
+
+        return Outbox(self._transaction)
 
     @cached_property
     def due_times(self) -> "DueTimes":

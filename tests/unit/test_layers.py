@@ -23,7 +23,7 @@ ROWS = (
     {"policy"},
     {"formats", "store", "gpus"},
     {"isolation"},
-    {"executors", "intake"},
+    {"executors", "intake", "notify"},
     {"client", "server"},
     {"cli"},
 )

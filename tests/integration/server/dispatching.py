@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from aqueue.errors import BusyError
 from aqueue.folder.layout import Folder
 from aqueue.isolation.pins import Pins
 from aqueue.model.events import Event, Notice
+from aqueue.model.notification import Target
 from aqueue.model.run import Run, State, Trigger
 from aqueue.model.server import Server
 from aqueue.model.task import Task
@@ -66,6 +67,7 @@ class Dispatching:
             self.store.servers.enter(
                 Server(id=server, pid=os.getpid(), boot="", jobs=1, started_at=0.0, heartbeat_at=1000.0)
             )
+        self.targets: tuple[Target, ...] = ()
         callbacks = Callbacks(
             limits=lambda: self.limits,
             check_liveness=self._check_liveness,
@@ -74,6 +76,7 @@ class Dispatching:
             apply_record=lambda _: None,
             leave=lambda _: None,
             publish_shortage=lambda _: None,
+            targets=lambda: self.targets,
         )
         context = Context(folder, database, server, self.clock, self._report)
         pins = Pins(folder.scratch, self._write, self.notices.append)
@@ -122,6 +125,11 @@ class Dispatching:
 
     async def until_told(self, words: str) -> None:
         await eventually_async(lambda: any(words in text for text in self.notices))
+
+    async def trace(self, note: Callable[[str], None]) -> None:
+        """Have each statement of the dispatcher noted."""
+        for is_small in (True, False):
+            await self._database.write(lambda connection: connection.set_trace_callback(note), is_small=is_small)
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)

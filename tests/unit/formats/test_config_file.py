@@ -11,7 +11,7 @@ from aqueue.model.gpu import GPUS
 from aqueue.model.task import Retries
 
 LENGTH = "a length of time such as 10s, 5m or 1h30m, got"
-KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history, gpus, timezone"
+KEYS = "known keys: queues, jobs, idle_timeout, heartbeat, grace, defaults, history, gpus, timezone, notify"
 TIMEZONE = "timezone: expected local, or a timezone such as Europe/Berlin, got"
 SIZE = "expected a size from 64KiB upwards such as 1GiB, or 0 for no limit, got"
 ENV = "defaults.env: expected keys and plain values, such as {OMP_NUM_THREADS: 4}, got"
@@ -227,4 +227,5 @@ def test_tasks_get_what_the_configuration_says_they_get() -> None:
         retries=Retries(limit=2),
         log_limit=1 << 20,
         timezone="Asia/Tokyo",
+        targets=(),
     )

@@ -30,6 +30,7 @@ NAMES = ["train", "1.20", "a-b_c", "yes"]
 LENGTHS = ["90", "90s", "1h30m", "0.5", "2d12h", "'7'", "007"]
 SIZES = ["20GiB", "1048576", "' 1.5 tb '", "512m", "0"]
 PATHS = ["metrics.json", "[models/, '*.ckpt', a..b]", "1.20", "~x"]
+URLS = ["https://host.example/x", "http://localhost:8000", "'${URL}'"]
 IDS = ["[0, 2]", "[GPU-5d0c2a41, '1', 0:3]"]
 
 SAMPLES: Mapping[str, Mapping[str, list[str]]] = {
@@ -80,6 +81,9 @@ SAMPLES: Mapping[str, Mapping[str, list[str]]] = {
         "timezone": ["Europe/Berlin", "UTC", "local"],
         "catchup_window": LENGTHS,
         "overlap": ["skip", "latest"],
+        "notify": ["failed", "never", "[failed, phone]", "[]", "{to: phone}"],
+        "notify.on": ["failed", "[succeeded, recovered, group]", "[]"],
+        "notify.to": ["phone", "[phone, 1.20]"],
     },
     "config": {
         "queues": ["{enabled: false}"],
@@ -112,6 +116,22 @@ SAMPLES: Mapping[str, Mapping[str, list[str]]] = {
         "gpus.ids": ["index", "uuid"],
         "gpus.devices": IDS,
         "timezone": ["local", "Europe/Berlin"],
+        "notify": ["[{name: a, desktop: true}, {name: b, command: x, on: failed}]", "[]"],
+        "notify.name": NAMES,
+        "notify.on": ["failed", "[succeeded, recovered, group]", "[]"],
+        "notify.ntfy": URLS,
+        "notify.command": ["./tell", "[./tell, 'a b']"],
+        "notify.smtp": ["smtp://mail.example:587", "'${MAIL}'"],
+        "notify.webhook": URLS,
+        "notify.desktop": ["true", "yes"],
+        "notify.healthcheck": URLS,
+        "notify.apprise": ["tgram://x/y"],
+        "notify.token": ["'${TOKEN}'", "123"],
+        "notify.secret": ["'${file:secret}'"],
+        "notify.to": ["a@example", "[a@example, b@example]"],
+        "notify.sender": ["a@example"],
+        "notify.user": ["me"],
+        "notify.password": ["'${PASSWORD}'"],
     },
 }
 
@@ -122,6 +142,26 @@ BASES = {
     "after_any": "after: [x]",
     **dict.fromkeys(("timezone", "catchup_window", "overlap"), "schedule: '@daily'"),
 }
+
+
+# The keys that a sample within a mapping would lack: one key, or all below one that ends with a dot.
+NEEDED = {
+    "task": {"retries.": "limit: 1", "isolate.": "git: true"},
+    "config": {
+        "queues.config.": "name: a",
+        "notify.": "name: a",
+        "notify.name": "desktop: true",
+        "notify.on": "name: a, desktop: true",
+        "notify.smtp": "name: a, to: b",
+        "notify.token": "name: a, ntfy: 'https://host'",
+        "notify.secret": "name: a, webhook: 'https://host'",
+        "notify.to": "name: a, smtp: 'smtp://host'",
+        **dict.fromkeys(
+            ("notify.sender", "notify.user", "notify.password"), "name: a, smtp: 'smtp://host', to: b"
+        ),
+    },
+}
+LISTS = {("config", "queues.config"), ("config", "notify")}
 
 
 def errors(kind: str, text: str) -> list[str]:
@@ -155,7 +195,7 @@ def values(kind: str, key: str) -> st.SearchStrategy[str]:
                 *(values(kind, each).map(f"{each.rpartition('.')[2]}: ".__add__) for each in keys)
             )
         )
-        form = "[{{{}}}]" if key == "queues.config" else "{{{}}}"
+        form = "[{{{}}}]" if (kind, key) in LISTS else "{{{}}}"
         found += [mappings.map(lambda entries: form.format(", ".join(entries)))] * 4
     return st.one_of(found)
 
@@ -184,13 +224,13 @@ def test_there_are_samples_for_every_key(kind: str, keys: type[msgspec.Struct]) 
     [(kind, key, value) for kind, keys in SAMPLES.items() for key, found in keys.items() for value in found],
 )
 def test_a_right_value_is_accepted_by_both(kind: str, key: str, value: str) -> None:
-    *outer, name = key.split(".")
-    needed = {"retries": "limit: 1, ", "isolate": "git: true, ", "queues.config": "name: a, "}.get(
-        ".".join(outer), ""
-    )
-    text = f"{'' if needed.startswith(name) else needed}{name}: {value}"
-    for step in reversed(outer):
-        text = f"{step}: [{{{text}}}]" if step == "config" else f"{step}: {{{text}}}"
+    outer, _, name = key.rpartition(".")
+    needed = NEEDED[kind].get(key, NEEDED[kind].get(f"{outer}.", ""))
+    text = ", ".join([*([needed] if needed and not needed.startswith(f"{name}:") else []), f"{name}: {value}"])
+    while outer:
+        rest, _, step = outer.rpartition(".")
+        text = f"{step}: [{{{text}}}]" if (kind, outer) in LISTS else f"{step}: {{{text}}}"
+        outer = rest
     if kind == "task" and key != "command":
         text = "\n".join(filter(None, ["command: x", BASES.get(key), text]))
     assert is_accepted(kind, text), text
