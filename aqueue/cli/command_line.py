@@ -24,6 +24,7 @@ _SECTIONS = {
         "ls": ("listing", "List runs."),
         "status": ("status", "Show servers, queues, GPUs and schedules."),
         "show": ("details", "Show the details of a run."),
+        "why": ("why", "Say why a run waits or failed, and what to do."),
         "logs": ("logs", "Show the output of a run."),
         "wait": ("follow", "Wait until runs end."),
         "compare": ("compare", "Compare a metric of runs, as a table or a plot."),

@@ -22,6 +22,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "status": ("aqueue status --json",),
     "show": ("aqueue show 42",),
+    "why": ("aqueue why 42", "aqueue why --json train"),
     "logs": ("aqueue logs -f 42", "aqueue logs -n 20 --failed --group train"),
     "wait": ("aqueue wait 41 42", "aqueue wait --group train"),
     "compare": ("aqueue compare --group train -x lr -y accuracy --by seed",),

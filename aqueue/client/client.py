@@ -170,6 +170,13 @@ class Client(Queueing):
             (reason,) = waits(store, self._folder, [store.runs.resolve(written(run))], self._warn)
         return reason
 
+    def explain(self, run: RunLike) -> dict[str, Any]:
+        """Return why a run waits or failed, and what to do, in the form of `aqueue why --json`."""
+        from aqueue.client import why
+        from aqueue.client.views.why import explanation_as_json
+
+        return explanation_as_json(why.explain(self._folder, written(run), self._warn))
+
     def describe(self, run: RunLike) -> dict[str, Any]:
         """Return all facts about a run, in the form of `aqueue show --json`."""
         from aqueue.client.details import details_of

@@ -36,6 +36,7 @@ _TAGS: Final = (
     " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
     " SELECT tag FROM found WHERE tag IS NOT NULL LIMIT 1000"
 )
+_NEWEST_SUCCESS: Final = "SELECT max(id) FROM runs INDEXED BY runs_named WHERE name = ? AND state = 'succeeded'"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
 
@@ -103,6 +104,11 @@ class Runs:
         if (id_ := _id(written)) is not None and (run := self.get(id_)):
             return run.id
         found: tuple[int | None] = self._execute("SELECT max(id) FROM runs WHERE name = ?", (written,)).fetchone()
+        return found[0]
+
+    def newest_success(self, name: str) -> int | None:
+        """Return the id of the newest run with a name that succeeded; None if there is none."""
+        found: tuple[int | None] = self._execute(_NEWEST_SUCCESS, (name,)).fetchone()
         return found[0]
 
     def newest_of_group(self, group: str) -> list[int]:

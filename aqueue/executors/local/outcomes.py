@@ -15,6 +15,7 @@ from aqueue.errors import DISK_FULL, EXHAUSTED
 from aqueue.executors import attempt_files, command
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import program_errors, wrapper
+from aqueue.executors.output_tail import read_tail
 from aqueue.folder.layout import Folder
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run
@@ -51,7 +52,7 @@ class Outcomes:
         """Return an outcome as of now, with the reason if the command failed to start."""
         outcome = Outcome(run=self._run, end=end, at=self._clock.now(), exit_code=code, why=why)
         if end is End.EXITED and code:
-            tail = program_errors.tail(self._folder.log(self._run.id, self._run.attempt))
+            tail = read_tail(self._folder.log(self._run.id, self._run.attempt)).text
             found = self._not_started(code, tail[-_SHELL_ERROR:])
             return msgspec.structs.replace(outcome, why=found or explain(outcome, tail))
         return outcome

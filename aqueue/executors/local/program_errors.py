@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from aqueue.executors.command import A_LIST, is_line
-from aqueue.folder import no_links
 
 NOT_STARTED: Final = (126, 127)
 """The exit codes with which a shell reports that a program could not start."""
@@ -30,20 +29,9 @@ _COMPLAINT: Final = re.compile(
 _WRONG_OPTION: Final = re.compile(
     r"(?:illegal|invalid|unknown|unrecognized) option|cannot open \r|\r: No such file", re.IGNORECASE
 )
-_TAIL: Final = 1 << 13
 _QUOTES: Final = "'\u2018\u2019`\""
 _BEGINNING: Final = 256
 _ELF: Final = b"\x7fELF"
-
-
-def tail(log: Path) -> str:
-    """Return the end of an output, where error messages would be; empty if there is no output."""
-    try:
-        with open(log, "rb", opener=no_links.opener) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def named(log_tail: str) -> str | None:
