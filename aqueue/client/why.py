@@ -1,7 +1,6 @@
 """The reason why a run waits or failed: the facts, the diagnosis, and what differs from a run that succeeded."""
 
 import os
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -124,7 +123,12 @@ def _successes(store: Store, run: Run) -> list[Run]:
 
 def _usual(successes: Sequence[Run]) -> float | None:
     took = [run.took for run in successes[:_MAX_USUAL] if run.took is not None]
-    return statistics.median(took) if len(took) >= _MIN_USUAL else None
+    if len(took) < _MIN_USUAL:
+        return None
+    # Imported here: it is slow to load.
+    from statistics import median
+
+    return median(took)
 
 
 def _compared(success: Run, its_attempt: Attempt, run: Run, attempt: Attempt) -> Comparison:

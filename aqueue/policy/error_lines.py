@@ -14,6 +14,9 @@ LONGEST: Final = 200
 _NEAR_THE_END: Final = 30
 """The number of lines, from the end, among which a line that names an error is searched."""
 
+_NEAR_A_TRACEBACK: Final = 100
+"""The number of last lines in which a traceback must end: after one that it handles, a program goes on."""
+
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _GROUP: Final = re.compile(r"\+ Exception Group $")
@@ -70,6 +73,7 @@ def find(lines: Sequence[str]) -> ErrorLine | None:
 def _in_tracebacks(lines: Sequence[str]) -> ErrorLine | None:
     starts = [index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)]
     ends = [(start, end) for start in reversed(starts) if (end := _end_of(lines, start)) is not None]
+    ends = [(start, end) for start, end in ends if end >= len(lines) - _NEAR_A_TRACEBACK]
     if not ends:
         return None
     found = (pair for pair in ends if not _OF_ANOTHER_PROCESS.match(lines[pair[1]]))

@@ -105,7 +105,7 @@ def _not_started(failure: Failure) -> Diagnosis | None:
     if code is None and reason:
         return Diagnosis(
             cause=Cause.NOT_STARTED,
-            verdict=f"it {reason}" if reason.startswith("cannot be started") else f"it was not started: {reason}",
+            verdict=f"it {reason}" if reason.startswith("cannot be started") else reason,
             next_steps=("correct the task, and queue it again",),
         )
     if code not in (126, 127):

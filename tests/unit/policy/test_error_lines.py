@@ -54,6 +54,11 @@ def test_the_last_line_of_the_last_traceback_wins_over_what_is_printed_after_it(
     assert found.last == found.first + 3
 
 
+def test_a_traceback_far_above_the_end_was_handled_and_does_not_count() -> None:
+    assert text(TRACEBACK + "going on\n" * 80) == "ValueError: shapes (3,4) and (5,) do not match"
+    assert text(TRACEBACK + "going on\n" * 200) == "going on"
+
+
 def test_a_traceback_whose_lines_have_a_prefix_is_read_without_it() -> None:
     ranked = "".join(f"[rank1]: {line}\n" for line in TRACEBACK.splitlines())
     assert text(f"{ranked}bye\n") == "ValueError: shapes (3,4) and (5,) do not match"
