@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from aqueue.cli import untaken
+from aqueue.cli.bar import bar_for
 from aqueue.cli.completion import complete_run, group_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
@@ -30,27 +31,31 @@ def wait(directory: str | None, runs: tuple[str, ...], group: str | None, quiet:
     without RUN, if there are task files in the folder that no server takes.
     """
     folder, succeeded = find_folder(directory), True
-    for progress in client.wait(folder, runs, group, print_warning):
-        for id_ in progress.gone:
-            # Removed from its queue, or pruned as soon as it ended: its outcome is unknown.
-            succeeded = False
+    with bar_for(folder, is_wanted=not quiet) as bar:
+        for progress in client.wait(folder, runs, group, print_warning, every=bar.seconds):
+            bar.clear()
+            # One that was removed from its queue, or pruned as soon as it ended: its outcome is unknown.
+            succeeded = succeeded and not progress.gone and not progress.stuck
+            succeeded = succeeded and all(run.state is State.SUCCEEDED for run in progress.ended)
             if not quiet:
-                say(f"run {id_} no longer exists")
-        for run in progress.ended:
-            succeeded = succeeded and run.state is State.SUCCEEDED
-            if not quiet:
-                say(end_of(run))
-        if progress.stuck:
-            succeeded = False
-            if not quiet:
-                print_stuck(progress.stuck)
-        note(progress.unserved)
+                _print_news(progress)
+            note(progress.unserved)
+            bar.draw(progress)
     if not runs and group is None and (left := left_to_a_person(folder)):
         succeeded = False
         if not quiet:
             untaken.print_reasons(left)
     if not succeeded:
         raise click.exceptions.Exit(1)
+
+
+def _print_news(progress: client.Progress) -> None:
+    for id_ in progress.gone:
+        say(f"run {id_} no longer exists")
+    for run in progress.ended:
+        say(end_of(run))
+    if progress.stuck:
+        print_stuck(progress.stuck)
 
 
 def print_stuck(stuck: Sequence[tuple[Run, str]]) -> None:

@@ -136,17 +136,18 @@ def _padded(column: Column, stack: Sequence[str], width: int, *, coloured: bool)
     """Return the header and the texts of a column, each as wide as it is."""
     parts = []
     for number, text in enumerate(stack):
-        cut = _cut(text, width, column.cut)
-        blank = " " * (width - width_of(cut))
+        short = cut(text, width, column.cut)
+        blank = " " * (width - width_of(short))
         if coloured and number == 0:
-            cut = click.style(cut, bold=True)
+            short = click.style(short, bold=True)
         elif coloured and text in column.colours:
-            cut = click.style(cut, fg=column.colours[text])
-        parts.append(blank + cut if column.is_right else cut + blank)
+            short = click.style(short, fg=column.colours[text])
+        parts.append(blank + short if column.is_right else short + blank)
     return parts
 
 
-def _cut(text: str, width: int, where: Cut) -> str:
+def cut(text: str, width: int, where: Cut) -> str:
+    """Return a text that takes at most so many columns, if it may be cut."""
     if where is Cut.NEVER or width_of(text) <= width:
         return text
     tail = (width - 1) // 2 if where is Cut.MIDDLE else 0

@@ -13,8 +13,9 @@ from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import say
 from aqueue.cli.plain_table import Column, Cut, Table
+from aqueue.client.progress_words import group_in_words, progress_in_words
 from aqueue.client.session import now
-from aqueue.client.status import QueueState, take_status
+from aqueue.client.status import QueueState, Status, take_status
 from aqueue.client.views.status import status_as_json
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.run import State
@@ -25,6 +26,8 @@ from aqueue.units import counted, listed_gpus, spell
 _OLD_LOOK = 60.0
 
 _MAX_ROWS = 50
+
+_MAX_PROGRESS = 20
 
 
 @click.command()
@@ -48,6 +51,8 @@ def status(directory: str | None, as_json: bool) -> None:
     for run in seen.left_behind[:_MAX_ROWS]:
         say(f"run {run.id} {run.name} is {run.state}, {run.reason}")
     for line in untaken_files.in_full(folder, seen.not_taken, *seen.rejected):
+        say(line)
+    for line in _progress(seen):
         say(line)
     if seen.ended_today:
         say(_ended_today(seen.ended_today))
@@ -116,6 +121,16 @@ def _described(server: Server, stale_after: float, moment: float, hindrance: str
         parts.append(f"but not responding for {spell(silent)}")
     log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
+
+
+def _progress(seen: Status) -> list[str]:
+    """Return how far groups are, and runs that belong to none of them."""
+    lines = [f"group {group.name}: {group_in_words(group)}" for group in seen.groups]
+    shown = {group.name for group in seen.groups}
+    alone = [(run, progress) for run, progress in seen.running if run.task.group not in shown]
+    lines += [f"run {run.id} {run.name}: {progress_in_words(progress)}" for run, progress in alone]
+    more = [f"{len(lines) - _MAX_PROGRESS} more; `aqueue ls --running` shows them"]
+    return lines[:_MAX_PROGRESS] + (more if len(lines) > _MAX_PROGRESS else [])
 
 
 def _ended_today(counts: Mapping[State, int]) -> str:

@@ -20,7 +20,8 @@ from aqueue.store.store import Store
 
 T = TypeVar("T")
 
-_RECHECK_SECONDS: Final = 5.0
+RECHECK_SECONDS: Final = 5.0
+"""The time after which to look again, although there is no news."""
 
 
 class Progress(NamedTuple):
@@ -31,12 +32,14 @@ class Progress(NamedTuple):
         gone: the ids of those that were forgotten: taken off a queue, or pruned at once.
         stuck: all that are left, each with the reason, once only a person can have one of them started.
         unserved: why nobody starts them, or sees their end; None if a server does, or it was told before.
+        left: the ids of those that are not over.
     """
 
     ended: list[Run]
     gone: list[int]
     stuck: list[tuple[Run, str]]
     unserved: str | None = None
+    left: frozenset[int] = frozenset()
 
 
 class StuckError(RunError):
@@ -59,6 +62,7 @@ def wait(
     group: str | None,
     warn: Warn,
     timeout: float | None = None,
+    every: float = RECHECK_SECONDS,
 ) -> Iterator[Progress]:
     """Return what comes of runs, as it comes, until they are over or stuck.
 
@@ -67,6 +71,7 @@ def wait(
         group: the runs of which are meant, too; of those of one name only the newest.
         warn: is told of an error in the configuration.
         timeout: for how many seconds to wait at most.
+        every: after how many seconds to return, although there is no news.
 
     Raises:
         RunError: one of them, or the group, does not exist.
@@ -87,8 +92,8 @@ def wait(
                 has_told = True
                 why = _read(connection, folder, partial(unattended, where=folder, ids=left))
                 progress = progress._replace(unserved=why)
-            yield progress
-            seconds = min(_RECHECK_SECONDS, deadline - time.monotonic())
+            yield progress._replace(left=frozenset(left))
+            seconds = min(every, deadline - time.monotonic())
             if seconds <= 0:
                 which = ", ".join(map(str, sorted(left)))
                 raise WaitTimeoutError(f"runs that have not ended after {timeout} s: {which}")

@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
@@ -26,6 +26,9 @@ from aqueue.store.store import Store
 
 _MAX_RUNNING: Final = 200
 """The number of running runs up to which starts are foretold: the output of each is looked at."""
+
+_MAX_GROUPS: Final = 10
+"""The number of groups that are looked at: the states of all their runs are read."""
 
 
 class Forecast(NamedTuple):
@@ -91,20 +94,30 @@ class Forecasts:
             return None
         going = [run.id for run in self._running if run.task.group == name]
         waiting = [run.id for run in self._in_line if run.group == name]
-        left = None
         # Runs that are held or wait for others have no known place.
-        if going + waiting and len(going + waiting) == states.total() - sum(states[state] for state in ENDED):
-            left = max(self._times[id_].end if id_ in self._times else math.inf for id_ in going + waiting)
-        return GroupProgress(name, states, left if left is not None and math.isfinite(left) else None)
+        is_all = len(going + waiting) == states.total() - sum(states[state] for state in ENDED)
+        return GroupProgress(name, states, self.left(going + waiting) if is_all else None)
 
-    def groups(self) -> list[str]:
-        """Return the groups of runs that run or are among the first in line."""
+    def left(self, ids: Collection[int]) -> float | None:
+        """Return the seconds until the last of some runs probably ends; None if that is unknown."""
+        last = max((self._times[id_].end if id_ in self._times else math.inf for id_ in ids), default=math.inf)
+        return last if math.isfinite(last) else None
+
+    def groups(self) -> list[GroupProgress]:
+        """Return the progress of a few groups, of runs that run or are the first in line."""
         names = [run.task.group for run in self._running] + [run.group for run in self._in_line]
-        return [*dict.fromkeys(name for name in names if name is not None)]
+        few = [*dict.fromkeys(name for name in names if name is not None)][:_MAX_GROUPS]
+        return [group for group in map(self.group, few) if group is not None]
 
-    def running(self) -> list[Run]:
-        """Return the runs that are running."""
-        return self._running
+    def part_of(self, ids: Collection[int]) -> float:
+        """Return how many of these runs are done, with the parts that running ones have done of theirs."""
+        running = [self.progress(run) for run in self._running if run.id in ids]
+        return sum(one.report.fraction for one in running if one is not None and one.report is not None)
+
+    def running(self) -> list[tuple[Run, Progress]]:
+        """Return the runs that are running, with their progress, as far as it is known."""
+        found = [(run, self.progress(run)) for run in self._running[:_MAX_RUNNING]]
+        return [(run, progress) for run, progress in found if progress is not None]
 
     def _progress(self, run: Run) -> Progress:
         # Imported here, as it takes a while: often nothing is running.

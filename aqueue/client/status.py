@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from aqueue.client.forecasts import Forecasts, GroupProgress
 from aqueue.client.gpus import GpuUse, stored_gpus
 from aqueue.client.schedules import ScheduleState, all_schedules
 from aqueue.client.session import Warn, config_or_default, living_servers, present, reading
@@ -15,6 +16,7 @@ from aqueue.folder import rejected, server_locks
 from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import RejectedFile
 from aqueue.model.config import Config
+from aqueue.model.progress import Progress
 from aqueue.model.run import Run, State
 from aqueue.model.server import Server
 
@@ -42,6 +44,8 @@ class Status(NamedTuple):
         rejected: how many files were, and the newest of them.
         left_behind: runs that no server sees through, each with its reason.
         ended_today: how many runs have ended in each state since midnight.
+        running: the runs that are running and of which the progress is known.
+        groups: a few groups with runs that run or wait.
     """
 
     moment: float
@@ -55,6 +59,8 @@ class Status(NamedTuple):
     rejected: tuple[int, RejectedFile | None]
     left_behind: list[Run]
     ended_today: Mapping[State, int]
+    running: list[tuple[Run, Progress]]
+    groups: list[GroupProgress]
 
 
 def take_status(folder: Folder, warn: Warn) -> Status:
@@ -74,6 +80,8 @@ def take_status(folder: Folder, warn: Warn) -> Status:
         left = untaken(store, folder, config)
         left_behind = store.servers.left_behind()
         ended_today = store.runs.ended_since(midnight(datetime.now()))
+        forecasts = Forecasts(store, folder)
+        running, groups = forecasts.running(), forecasts.groups()
     return Status(
         moment,
         config,
@@ -86,6 +94,8 @@ def take_status(folder: Folder, warn: Warn) -> Status:
         rejected.newest(folder),
         left_behind,
         ended_today,
+        running,
+        groups,
     )
 
 

@@ -102,7 +102,7 @@ def test_status_has_one_row_for_the_queues_of_a_sweep(place: Place) -> None:
     place.path("w.yaml").write_text("command: x\nmatrix: {a: range(60)}\n---\nname: one-1\ncommand: x\n")
     place.run("enqueue", "w.yaml")
     place.run("pause", "w-7")
-    rows = [line.split() for line in place.run("status").splitlines()[2:]]
+    rows = [line.split() for line in place.run("status").splitlines()[3:]]
     assert [row[:2] for row in rows] == [["one-1", "0"], ["w-*", "(59"], ["w-7", "0"]]
     assert rows[1][3:6] == ["0", "59", "0"]
 
@@ -201,7 +201,9 @@ def test_ls_shows_what_is_asked_for(busy: Place) -> None:
 
 def test_status_counts_what_each_queue_has(busy: Place) -> None:
     status: dict[str, Any] = json.loads(busy.run("status", "--json"))
-    assert list(status) == ["servers", "queues", "gpus", "schedules", "not_taken", "rejected", "since_midnight"]
+    assert list(status) == [
+        *("servers", "queues", "groups", "gpus", "schedules", "not_taken", "rejected", "since_midnight")
+    ]
     assert status["since_midnight"] == {"succeeded": 1, "failed": 1, "aborted": 1}
     assert (status["gpus"], status["schedules"]) == ([], [])
     (server,) = status["servers"]
