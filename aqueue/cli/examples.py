@@ -32,7 +32,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "retry": ("aqueue retry 42", "aqueue retry --group train --failed"),
     "hold": ("aqueue hold 42", "aqueue hold --all"),
     "release": ("aqueue release 42", "aqueue release --all"),
-    "prune": ("aqueue prune --keep 7d",),
+    "prune": ("aqueue prune --keep 7d", "aqueue prune --failed", "aqueue prune 21-40"),
     "dequeue": ("aqueue dequeue gpu",),
     "pause": ("aqueue pause gpu", "aqueue pause --schedule nightly"),
     "resume": ("aqueue resume gpu",),

@@ -84,14 +84,24 @@ def release(directory: str | None, selection: Selection) -> None:
 
 @click.command()
 @directory_option
+@selection_options(*RETRIABLE, needs_runs=False)
 @click.option(
     "--keep",
     type=DURATION,
-    help="Keep runs that ended within this time (default: `history.keep` in aqueue.yaml, or 30d).",
+    help="Keep runs that ended within this time (default: 0 for chosen runs, else `history.keep` in aqueue.yaml).",
 )
-def prune(directory: str | None, keep: float | None) -> None:
-    """Delete old finished runs and their files."""
-    pruned = pruning.prune(find_folder(directory), keep, print_warning)
+@yes_option
+def prune(directory: str | None, selection: Selection | None, keep: float | None, is_sure: bool) -> None:
+    """Delete finished runs and their files: the old ones, or those that are chosen.
+
+    A server deletes the old ones by itself once a day. On a terminal, it asks before it deletes more than a few
+    chosen runs that are not named one by one.
+    """
+    folder = find_folder(directory)
+    if selection is not None and is_asked(selection, is_sure=is_sure):
+        runs = pruning.to_prune(folder, keep, selection)
+        confirm(f"delete {counted(len(runs), 'run')} and their files?", runs)
+    pruned = pruning.prune(folder, keep, print_warning, selection)
     report(f"{counted(pruned.runs, 'run')} deleted")
     if pruned.bytes_left >= _MUCH:
         how = "; to free it, run `aqueue prune` while no server is running" if pruned.is_served else ""

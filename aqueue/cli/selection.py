@@ -76,10 +76,9 @@ yes_option = click.option("--yes", "is_sure", is_flag=True, help="Do not ask bef
 """A decorator that gives a command the option `--yes`, as `is_sure`."""
 
 
-def is_asked(selection: Selection | None, *, is_sure: bool) -> bool:
+def is_asked(selection: Selection, *, is_sure: bool) -> bool:
     """Return True if a person is to be asked before many runs are lost: never where nobody can answer."""
-    by_hand = selection is None or selection.is_by_name
-    return not is_sure and not by_hand and sys.stdin.isatty() and sys.stderr.isatty()
+    return not is_sure and not selection.is_by_name and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def confirm(question: str, lost: Sequence[Run]) -> None:

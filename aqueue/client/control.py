@@ -60,15 +60,23 @@ class Control(Handle):
         """
         return queues.dequeue(self._folder, _name("queue", queue), None if run is None else written(run)).run
 
-    def prune(self, keep: float | str | None = None) -> int:
-        """Delete old finished runs, and return how many.
+    def prune(
+        self,
+        keep: float | str | None = None,
+        *,
+        runs: RunLike | Iterable[RunLike] = (),
+        group: str | None = None,
+    ) -> int:
+        """Delete finished runs, old ones unless some are named, and return how many.
 
         Args:
-            keep: keep those that finished within this time, in seconds or as `7d`; None: as configured.
+            keep: keep those that finished within this time, in seconds or as `7d`; None: as configured, or 0 if
+                runs are named.
         """
         from aqueue.client import pruning
 
-        return pruning.prune(self._folder, seconds_of("keep", keep), self._warn).runs
+        selection = None if runs == () and group is None else _selection(runs, group)
+        return pruning.prune(self._folder, seconds_of("keep", keep), self._warn, selection).runs
 
     def pause(self, queue: str) -> None:
         """Pause a queue: start no more of its runs until it is resumed. Running ones go on."""

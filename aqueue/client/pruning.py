@@ -1,23 +1,25 @@
-"""Pruning of old runs, in slices that block the store only briefly."""
+"""Pruning of old or selected runs."""
 
-import contextlib
-import os
-import shutil
-import sqlite3
-from collections.abc import Iterable
+import math
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from aqueue.client.session import Warn, config_in_force, forget_unused_code, living_servers, now, opened
+from aqueue.client.selection import Selection, selected
+from aqueue.client.session import (
+    Warn,
+    config_in_force,
+    forget_unused_code,
+    living_servers,
+    now,
+    opened,
+    reading,
+)
+from aqueue.errors import RunError
+from aqueue.folder import server_logs
 from aqueue.folder.layout import Folder
-from aqueue.store import database, vacuum
+from aqueue.model.run import ENDED, Run
+from aqueue.store import database, history, vacuum
 from aqueue.store.store import Store
-
-_SLICE: Final = 500
-"""The number of runs pruned in one transaction."""
-
-_PRUNED: Final = ".pruned"
-
 
 _SERVED_SECONDS = 0.05
 """Seconds, about, that a server may have to wait for the database once."""
@@ -42,16 +44,25 @@ class Pruned(NamedTuple):
     is_served: bool
 
 
-def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
-    """Remove old runs and their files, and free their disk space.
+def prune(folder: Folder, keep: float | None, warn: Warn, selection: Selection | None = None) -> Pruned:
+    """Remove old or selected runs and their files, and free their disk space.
 
     Args:
-        keep: seconds for which ended runs are kept; None: as configured.
+        keep: seconds for which ended runs are kept; None: as configured, and 0 for selected ones.
         warn: is told of an error in the configuration.
+        selection: the runs to remove; None: all that are old, and the logs of servers that are as old.
+
+    Raises:
+        RunError: a run that is named is not over, or does not exist.
     """
     before = now() - (config_in_force(folder, warn).keep if keep is None else keep)
+    chosen = None if selection is None else [run.id for run in to_prune(folder, keep, selection)]
     with opened(folder) as connection:
-        count = forget(connection, folder, before)
+        if chosen is None:
+            with database.snapshot(connection, folder):
+                in_use = {server.log for server in living_servers(Store(connection), folder) if server.log}
+            server_logs.remove_old(folder, in_use, before=before)
+        count = history.forget(connection, folder, before if chosen is None else _latest(keep), chosen)
         folder.ring()
         folder.notify_clients()
         with database.snapshot(connection, folder):
@@ -61,44 +72,24 @@ def prune(folder: Folder, keep: float | None, warn: Warn) -> Pruned:
     return Pruned(count, left, folder.database, is_served)
 
 
-def forget(connection: sqlite3.Connection, folder: Folder, before: float) -> int:
-    """Remove runs and schedules that ended before a time, and the files of these runs.
+def to_prune(folder: Folder, keep: float | None, selection: Selection) -> list[Run]:
+    """Return the runs that a selection means to remove.
 
-    Returns:
-        the number of runs.
+    Args:
+        keep: leave out runs that ended within so many seconds; None: none.
+
+    Raises:
+        RunError: a run that is named is not over, or does not exist.
     """
-    # An earlier prune may have been killed before it removed them all.
-    _remove(Path(entry) for entry in os.scandir(folder.runs) if entry.name.endswith(_PRUNED))
-    # Sync to disk once at the end, when nobody waits for the store.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    count = 0
-    stay: set[int] = set()
-    while True:
-        # Search outside the transaction, because it may pass over many runs that stay.
-        with database.snapshot(connection, folder):
-            ids = Store(connection).runs.ended_before(before, _SLICE, without=stay)
-        if not ids:
-            break
-        moved: list[Path] = []
-        with database.transaction(connection, folder):
-            forgotten = Store(connection).runs.forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
-            # Before the transaction ends, so that no files are left of a run the store does not know.
-            for id_ in forgotten:
-                with contextlib.suppress(FileNotFoundError):
-                    moved.append(folder.run_dir(id_).rename(folder.runs / f"{id_}{_PRUNED}"))
-        _remove(moved)
-        stay.update(set(ids) - set(forgotten))
-        count += len(forgotten)
-    with database.transaction(connection, folder):
-        Store(connection).schedules.forget(before)
-    database.make_durable(folder)
-    return count
+    with reading(folder) as store:
+        runs = selected(store, folder, selection, sorted(ENDED))
+    for run in runs:
+        if run.state not in ENDED:
+            message = f"run {run.id} cannot be pruned: it is {run.state}; nothing was changed"
+            raise RunError(message, f"`aqueue cancel {run.id}` ends it")
+    return [run for run in runs if (run.finished_at or 0.0) < _latest(keep)]
 
 
-def _remove(directories: Iterable[Path]) -> None:
-    for directory in directories:
-        if directory.is_symlink():
-            # A run can replace its directory by a link; the target is not aqueue's.
-            directory.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
+def _latest(keep: float | None) -> float:
+    """Return the time before which selected runs must have ended."""
+    return math.inf if keep is None else now() - keep

@@ -24,7 +24,7 @@ from aqueue.client.session import (
 )
 from aqueue.client.without_room import dismiss_without_room
 from aqueue.errors import AqueueError, DiskFullError
-from aqueue.folder import server_locks
+from aqueue.folder import server_locks, server_logs
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.gpu import owned
@@ -255,10 +255,7 @@ def _new_log(folder: Folder) -> Path:
     folder.logs.mkdir(mode=0o700, exist_ok=True)
     with opened(folder) as connection, snapshot(connection, folder):
         used = {server.log for server in living_servers(Store(connection), folder)}
-    old = sorted(folder.logs.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in old[_LOGS_KEPT - 1 :]:
-        if str(path) not in used:
-            path.unlink(missing_ok=True)
+    server_logs.remove_old(folder, used, most=_LOGS_KEPT - 1)
     log = folder.logs / f"server-{os.urandom(4).hex()}.log"
     log.touch(mode=0o600, exist_ok=False)
     return log

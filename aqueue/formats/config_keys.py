@@ -93,9 +93,9 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True):
     defaults: Annotated[_Defaults, "{env: {}, timeout: 4h, retries: 0}", "For tasks that do not say."] = (
         msgspec.field(default_factory=_Defaults)
     )
-    history: Annotated[_History, "{keep: 30d}", "What `aqueue prune` leaves."] = msgspec.field(
-        default_factory=_History
-    )
+    history: Annotated[
+        _History, "{keep: 30d}", "How long runs and server logs are kept; a server removes older ones once a day."
+    ] = msgspec.field(default_factory=_History)
     gpus: Annotated[_Gpus, "{slots: 1, share_with_others: false}", "How GPUs are used."] = msgspec.field(
         default_factory=_Gpus
     )

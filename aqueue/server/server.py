@@ -37,6 +37,7 @@ from aqueue.model.server import Server as ServerRecord
 from aqueue.policy.limits import Limits
 from aqueue.server.context import Callbacks, Context
 from aqueue.server.dispatcher import Dispatcher
+from aqueue.server.history import History
 from aqueue.server.idling import Idling
 from aqueue.server.membership import Membership, new_record
 from aqueue.server.open_files import raise_limit
@@ -183,12 +184,14 @@ class _Server:
 
     def _new_timer(self) -> Timer:
         manager = self._settings.options.manager
+        history = History(self._folder, lambda: self._settings.config.keep, self._clock, self._report)
         return Timer(
             self._clock,
             [
                 self._heartbeat,
                 Repeated(self._clock, lambda: manager.interval, manager.show_life),
                 Repeated(self._clock, lambda: RESCAN_SECONDS, self._rescan),
+                Repeated(self._clock, lambda: history.interval, history.shorten),
                 # A due schedule, a retry, a server that becomes stale, a GPU to read again.
                 Alarm(lambda: self._dispatcher.next_at, self._dispatcher.resume),
                 Alarm(lambda: self._dispatcher.notifier.next_at, self._dispatcher.notifier.resume),

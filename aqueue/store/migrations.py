@@ -185,6 +185,9 @@ MIGRATIONS: "Final" = (
         ahead REAL NOT NULL
     );
 
+    -- When old runs were last removed by a server: one row at most.
+    CREATE TABLE history (pruned_at REAL NOT NULL);
+
     CREATE TABLE schedules (
         name TEXT PRIMARY KEY,
         -- Its file, within the folder; null once it has ended.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from aqueue.client.pruning import prune
 from aqueue.client.selection import Selection, resolve_all, selected
 from aqueue.errors import AqueueError, QueueError, RunError, UsageError
 from aqueue.folder.layout import Folder
@@ -152,3 +153,23 @@ def test_a_script_is_never_asked(folder: Folder, connection: sqlite3.Connection)
         program, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "cancelled 6 runs: 1 r-0, 2 r-1, 3 r-2, 4 r-3, 5 r-4 and 1 more\n"
+
+
+def test_prune_removes_what_is_chosen_however_young_and_nothing_else(
+    folder: Folder, connection: sqlite3.Connection
+) -> None:
+    book = Book(connection)
+    old, failed, done, waits = (
+        book.in_state(state) for state in (State.FAILED, State.FAILED, State.SUCCEEDED, State.QUEUED)
+    )
+    connection.execute("UPDATE runs SET finished_at = 1 WHERE id = ?", (old.id,))
+    warnings: list[str] = []
+    with pytest.raises(RunError, match=f"run {waits.id} cannot be pruned: it is queued; nothing was changed"):
+        prune(folder, None, warnings.append, Selection([str(done.id), str(waits.id)]))
+    assert prune(folder, 3600.0, warnings.append, Selection(is_all=True, states=[State.FAILED])).runs == 1
+    assert [run.id for run in book.store.runs.select()] == [failed.id, done.id, waits.id]
+    assert prune(folder, None, warnings.append, Selection([f"1-{waits.id}"], states=[State.FAILED])).runs == 1
+    assert prune(folder, None, warnings.append, Selection(is_all=True)).runs == 1
+    assert [run.id for run in book.store.runs.select()] == [waits.id]
+    assert prune(folder, None, warnings.append, Selection()).runs == 0
+    assert warnings == []

@@ -6,10 +6,10 @@ import sqlite3
 
 import pytest
 
-from aqueue.client.pruning import forget
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.store import database, vacuum
+from aqueue.store.history import forget
 from aqueue.store.store import Store
 from tests.integration.recording import NOW, Book
 
