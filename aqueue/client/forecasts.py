@@ -180,6 +180,8 @@ class Forecasts:
         return found.left if found else None
 
     def _startable(self, servers: Sequence[Server]) -> list[Waiting]:
+        if not servers:
+            return []
         paused = self._store.queues.paused()
         choose = partial(_choice, config=self._config, gpus=self._gpus_of(servers))
         return [

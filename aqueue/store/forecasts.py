@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections import Counter
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heapreplace
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +30,6 @@ _GROUP: Final = (
 )
 _MAX_SUCCESSES: Final = 1000
 _MAX_WAITING: Final = 500
-_LEAST_OF_LINE: Final = 4
 _MAX_GROUP: Final = 10_000
 
 
@@ -41,6 +42,20 @@ class InLine(NamedTuple):
     group: str | None
     queue: str
     gpu_request: GpuRequest | None
+
+
+class _Line(msgspec.Struct):
+    """The runs of a queue with the same request, in the order of their turns.
+
+    Attributes:
+        rows: those after the next one; None as long as none is read.
+    """
+
+    queue: str
+    text: str
+    request: GpuRequest | None
+    rows: Iterator[Sequence[Any]] | None = None
+    next: Sequence[Any] = ()
 
 
 class Forecasts:
@@ -59,27 +74,28 @@ class Forecasts:
         return [Success._make(row) for row in self._execute(_SUCCESSES, (_MAX_SUCCESSES,)) if row[3] is not None]
 
     def in_line(self, most: int = _MAX_WAITING) -> list[InLine]:
-        """Return the runs that have their turn first, in that order and without a gap.
-
-        Args:
-            most: about how many there are at most.
-        """
-        requests = self._gpus.gpu_requests()
-        heads = {text: self._execute(_HEADS, (text, most)).fetchall() for text in requests}
-        lines = sum(map(len, heads.values()))
-        of_line = max(most // max(lines, 1), _LEAST_OF_LINE)
-        found: list[InLine] = []
-        # The last of each line that may go on: whatever comes later is not known in full.
-        horizon = [firsts[-1][:2] for firsts in heads.values() if len(firsts) == most]
-        for text, firsts in heads.items():
+        """Return the runs that have their turn first, in that order, at most so many."""
+        # The first of each line, and the line itself once it is read; ids differ, so that no more is compared.
+        firsts: list[tuple[int, int, _Line]] = []
+        for text in self._gpus.gpu_requests():
             request = msgspec.json.decode(text, type=GpuRequest) if text else None
-            for _, _, queue in firsts:
-                rows = self._execute(_LINE, (queue, text, of_line)).fetchall()
-                found += [InLine._make((*row, queue, request)) for row in rows]
-                horizon += [rows[-1][:2]] if len(rows) == of_line else []
-        found.sort(key=lambda run: run[:2])
-        last = min(horizon, default=None)
-        return found if last is None else [run for run in found if run[:2] <= last]
+            for priority, id_, queue in self._execute(_HEADS, (text, most)):
+                firsts.append((priority, id_, _Line(queue, text, request)))
+        heapify(firsts)
+        found: list[InLine] = []
+        while firsts and len(found) < most:
+            line = firsts[0][2]
+            if line.rows is None:
+                # Read only as far as it is needed.
+                line.rows = self._execute(_LINE, (line.queue, line.text, most))
+                line.next = next(line.rows)
+            found.append(InLine._make((*line.next, line.queue, line.request)))
+            if (row := next(line.rows, None)) is None:
+                heappop(firsts)
+                continue
+            line.next = row
+            heapreplace(firsts, (*row[:2], line))
+        return found
 
     def states_of(self, group: str) -> Counter[State] | None:
         """Return how many runs of a group are in each state; of runs with one name, only the newest counts.

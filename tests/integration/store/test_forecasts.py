@@ -1,4 +1,4 @@
-"""The runs in line are read in the order of their turns, without a gap, and never more than a few hundred."""
+"""The runs in line are read in the order of their turns, and never more than a few hundred."""
 
 import sqlite3
 
@@ -54,7 +54,7 @@ def test_however_many_wait_only_a_few_are_read(connection: sqlite3.Connection, b
     assert steps(connection, book) < 1000
     found = [run.id for run in book.store.forecasts.in_line()]
     assert found == list(range(1, len(found) + 1))
-    assert 100 < len(found) <= 2000
+    assert len(found) == 500
 
 
 WAITING = st.lists(
@@ -75,8 +75,7 @@ def test_those_read_are_the_first_of_all(
         runs = [book.add("x", queue=queue, gpus=gpus, priority=first) for queue, gpus, first in waiting]
     order = [run.id for run in sorted(runs, key=lambda run: (run.priority, run.id))]
     found = [run.id for run in book.store.forecasts.in_line(most)]
-    assert found == order[: len(found)]
-    assert found or not order
+    assert found == order[:most]
 
 
 def test_of_a_group_the_newest_of_each_name_counts(book: Book) -> None:
