@@ -110,7 +110,7 @@ class Forecasts:
         return [group for group in map(self.group, few) if group is not None]
 
     def part_of(self, ids: Collection[int]) -> float:
-        """Return how many of these runs are done, with the parts that running ones have done of theirs."""
+        """Return the sum of the fractions that those of these runs that are running have done."""
         running = [self.progress(run) for run in self._running if run.id in ids]
         return sum(one.report.fraction for one in running if one is not None and one.report is not None)
 
