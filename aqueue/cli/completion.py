@@ -126,3 +126,22 @@ def _runs(ctx: click.Context, incomplete: str, states: Sequence[State]) -> "Item
         if word is not None and named.isdisjoint((str(run.id), run.name, in_full)):
             found.append(CompletionItem(word, help=f"{run.id} {run.name}, {run.state}"))
     return found
+
+
+def notify_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--notify`, as `notify`, with a help text."""
+
+    def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
+        words = tuple(word.strip() for text in written for word in text.split(","))
+        if not all(words):
+            raise click.BadParameter("it is empty: name a target or an event, or leave the option out")
+        return words
+
+    return click.option(
+        "--notify",
+        multiple=True,
+        metavar="TARGET|EVENT",
+        callback=split,
+        shell_complete=complete_target,
+        help=text,
+    )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from aqueue.cli.completion import queue_option
+from aqueue.cli.completion import notify_option, queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
@@ -48,6 +48,9 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
         ) from None
 
 
+_NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or group; or never. May be repeated."
+
+
 @click.command(cls=WordsOfACommand)
 @directory_option
 @name_option("Name of the task (default: made from the command).")
@@ -69,6 +72,7 @@ def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str
 @click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
 @gpu_options
 @experiment_options
+@notify_option(_NOTIFY)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_file)
 def add(
     directory: str | None,
@@ -116,6 +120,7 @@ def add(
 )
 @gpu_options
 @experiment_options
+@notify_option(_NOTIFY)
 @param_options
 @click.option(
     "--default-working-dir",

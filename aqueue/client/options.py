@@ -43,6 +43,7 @@ class Options(TypedDict):
     after: RunLike | Iterable[RunLike]
     after_any: bool
     isolate: bool
+    notify: str | Iterable[str]
 
 
 class UnknownOptionError(UsageError, TypeError):
@@ -88,6 +89,7 @@ def wishes_of(options: Options) -> Wishes:
         after=[written(run, "after") for run in runs_in(options["after"], "after")],
         after_any=flag_of("after_any", options["after_any"]),
         isolate=flag_of("isolate", options["isolate"]),
+        notify=texts_of("notify", options["notify"], "events and targets, or 'never'"),
     )
 
 

@@ -55,6 +55,7 @@ class Queueing(Control):
         after: RunLike | Iterable[RunLike] = (),
         after_any: bool = False,
         isolate: bool = False,
+        notify: str | Iterable[str] = (),
     ) -> Run:
         """Queue one run of a command in the current directory, and return the run.
 
@@ -74,6 +75,7 @@ class Queueing(Control):
             after: runs, or groups (`group:NAME`), that must succeed first.
             after_any: start it however those end.
             isolate: run it in a checkout of the code as it is now.
+            notify: events such as `failed`, and targets in aqueue.yaml, or `never`; default: as configured.
 
         >>> run = queue.add("echo $lr", name="train", params={"lr": 0.1})
         >>> run.name, str(run.state)
@@ -95,6 +97,7 @@ class Queueing(Control):
             after=after,
             after_any=after_any,
             isolate=isolate,
+            notify=notify,
         )
         wishes, seconds = wishes_of(options), seconds_of("timeout", timeout)
         submitted = submitting.add(
@@ -130,6 +133,7 @@ class Queueing(Control):
         after: RunLike | Iterable[RunLike] = (),
         after_any: bool = False,
         isolate: bool = False,
+        notify: str | Iterable[str] = (),
         run_id: str | None = None,
         default_working_dir: str | os.PathLike[str] = ".",
         trigger: str = "manual",
@@ -167,6 +171,7 @@ class Queueing(Control):
             after=after,
             after_any=after_any,
             isolate=isolate,
+            notify=notify,
         )
         wishes = wishes_of(options)
         given = params_of(

@@ -21,8 +21,10 @@ from aqueue.client.session import (
 )
 from aqueue.errors import UsageError
 from aqueue.folder.layout import Folder
+from aqueue.formats import notify_words
 from aqueue.model.config import Config
 from aqueue.model.gpu import GPU_VARIABLES, GpuId
+from aqueue.model.notification import Notify
 from aqueue.model.run import Trigger
 from aqueue.model.submission import Accepted, Submission, run_ids
 from aqueue.model.task import VARIABLE, Isolation, Priority, Task
@@ -43,6 +45,7 @@ class Wishes(TypedDict, total=False):
         after: the runs, names and groups (`group:NAME`) that must have succeeded before it starts.
         after_any: start it however those have ended.
         isolate: run it in a checkout of the code as it is now.
+        notify: whom to tell of its end: events, targets or `never`.
     """
 
     name: str | None
@@ -55,6 +58,7 @@ class Wishes(TypedDict, total=False):
     after_any: bool
     isolate: bool
     group: str | None
+    notify: Sequence[str]
 
 
 class Submitted(NamedTuple):
@@ -97,11 +101,15 @@ def submit(
 
     Raises:
         RunError: one of them is to come after a run that is not known, or there is one with this run_id.
+        UsageError: one of them is to notify a target that does not exist.
         SnapshotError, DiskFullError: some of their code cannot be kept.
     """
     together = [submission for of_file in submissions for submission in of_file]
     if run_id and any(submission.sweep for submission in together):
         raise UsageError("--run-id: a sweep has several runs", "leave it out: each gets one of its own")
+    for one in together:
+        if one.task.notify is not None:
+            notify_words.check_names(one.task.notify, [target.name for target in config.notify])
     kept = iter(keep_code(folder, together, warn, place.origin_here()))
     with changing(folder) as store:
         accepted = [
@@ -180,6 +188,7 @@ def command(
         hold=hold,
         isolate=Isolation() if wishes.get("isolate") else None,
         group=wishes.get("group"),
+        notify=_notify(wishes),
         **gpus,
     )
     for variable in GPU_VARIABLES if wishes.get("gpus") is not None or wishes.get("gpu_memory") else ():
@@ -208,6 +217,7 @@ def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
         "priority": Priority.of(priority) if priority else None,
         "isolate": Isolation() if wishes.get("isolate") else None,
         "group": wishes.get("group"),
+        "notify": _notify(wishes),
     }
     given = {field: value for field, value in changes.items() if value is not None}
 
@@ -250,6 +260,10 @@ def ignores_our_gpus(task: Task) -> str | None:
     is_ours = chosen == environment().get("AQUEUE_GPUS")
     is_said = task.gpus is not None or "CUDA_VISIBLE_DEVICES" in task.base_env | task.env | task.params
     return None if is_ours or is_said else chosen
+
+
+def _notify(wishes: Wishes) -> Notify | None:
+    return notify_words.parse(words) if (words := wishes.get("notify", ())) else None
 
 
 def _gpus(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:

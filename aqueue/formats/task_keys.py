@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from aqueue import units
 from aqueue.errors import FileError
-from aqueue.formats import log_keys, notify_keys, yaml_records
+from aqueue.formats import log_keys, notify_keys, notify_words, yaml_records
 from aqueue.formats import written_types as types
 from aqueue.formats.written_types import Duration
 from aqueue.formats.yaml_document import Document, Path
@@ -167,7 +167,7 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ] = None
     notify: Annotated[
         Scalar | list[Scalar] | notify_keys.WrittenNotify,
-        notify_keys.NOTIFY,
+        notify_words.NOTIFY,
         "Who is told how its runs end; default: as aqueue.yaml says.",
     ] = None
 

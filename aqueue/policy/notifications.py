@@ -1,11 +1,10 @@
 """Decisions about notifications: who is told of what, and when several are told together. Pure."""
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from aqueue.model.notification import Event, Kind, Notify, Target
-from aqueue.model.run import Metric, State
+from aqueue.model.run import State
 
 MAX_TRIES: Final = 5
 """The number of times that a message is tried."""
@@ -23,8 +22,6 @@ _BACKOFF = 4.0
 _BUNDLE_SECONDS = 600.0
 _ENDS = frozenset({Event.FAILED, Event.SUCCEEDED, Event.GROUP})
 _HEALTH = frozenset({Event.STARTED, Event.FAILED, Event.SUCCEEDED, Event.GROUP})
-_HIGHER = {"acc", "accuracy", "auc", "bleu", "f1", "iou", "map", "precision", "r2", "recall", "reward", "score"}
-_LOWER = {"cer", "err", "error", "loss", "mae", "mse", "perplexity", "ppl", "rmse", "wer"}
 
 
 class Pending(NamedTuple):
@@ -83,14 +80,6 @@ def event_of_run(state: State, events: Collection[Event], *, was_failing: bool) 
     return Event.SUCCEEDED if Event.SUCCEEDED in events else None
 
 
-def state_of_group(counts: Mapping[State, int]) -> State:
-    """Return the state of a group as a whole: failed if a run failed, succeeded if all did."""
-    for state in (State.FAILED, State.ABORTED):
-        if counts.get(state):
-            return state
-    return State.SUCCEEDED
-
-
 def tells_of_group(state: State, events: Collection[Event], *, was_failing: bool) -> bool:
     """Return True if a target is told of the end of a group."""
     return Event.GROUP in events or event_of_run(state, events, was_failing=was_failing) is not None
@@ -120,21 +109,3 @@ def next_step(pending: Sequence[Pending], sent_at: Collection[float], now: float
 def seconds_before_try(tries: int) -> float | None:
     """Return the delay before the next try after so many; None if there is none: 30 s, 2 min, 8 min, 32 min."""
     return None if tries >= MAX_TRIES else _FIRST_DELAY * _BACKOFF ** (tries - 1)
-
-
-def best_of(metrics: Iterable[Mapping[str, Metric]]) -> str | None:
-    """Return the best value of a metric, such as `acc 0.96`; None if no name says which is better.
-
-    >>> best_of([{"lr": 1, "val_acc": 0.91}, {"val_acc": 0.96}]), best_of([{"steps": 3}])
-    ('val_acc 0.96', None)
-    """
-    values: dict[str, list[float]] = {}
-    for one in metrics:
-        for name, value in one.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
-                values.setdefault(name, []).append(value)
-    for words, best in ((_HIGHER, max), (_LOWER, min)):
-        for name, found in values.items():
-            if re.split(r"[^a-z0-9]+", name.lower())[-1] in words:
-                return f"{name} {best(found):.6g}"
-    return None

@@ -73,6 +73,7 @@ def forget(
     if chosen is None:
         with database.transaction(connection, folder):
             Store(connection).schedules.forget(before)
+            Store(connection).outbox.forget(before)
     database.make_durable(folder)
     return count
 

@@ -7,24 +7,24 @@ while its server is up: a message whose server died is sent by the next one, per
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from aqueue.model.notification import Event, Kind, Message, Target
 from aqueue.model.run import ENDED, Run, State
-from aqueue.policy import notifications
+from aqueue.policy import messages, notifications
+from aqueue.policy.messages import Member
 from aqueue.policy.notifications import HOUR, Pending, wanted
-from aqueue.store.rows import RUNS, as_json, fetch_run
+from aqueue.store.rows import RUNS, as_json, fetch_run, metrics_of
 
 LEASE_SECONDS: Final = 60.0
 """The seconds after which a claimed message counts as not sent; longer than sending it may take."""
 
 _KEPT_SECONDS: Final = 7 * 86400.0
 """The seconds for which a message that was given up is kept."""
-
-_DETAILS: Final = 5
 
 _ADD: Final = "INSERT INTO outbox (target, message, created_at, due_at) VALUES (?, ?, ?, ?) RETURNING id"
 _WATCH: Final = (
@@ -37,8 +37,8 @@ _OVER: Final = (
     " RETURNING name, since"
 )
 _MEMBERS: Final = (
-    "SELECT id, state, started_at, metrics, iif(state = 'failed', name || ': ' || coalesce(reason, ''), NULL)"
-    " FROM runs WHERE group_name = ? AND finished_at >= ? ORDER BY id"
+    "SELECT id, name, state, reason, started_at, metrics FROM runs WHERE group_name = ? AND finished_at >= ?"
+    " ORDER BY id"
 )
 _PENDING: Final = (
     "SELECT target, outbox.id, due_at, tries, servers.id IS NOT NULL, claimed_by IS NOT NULL FROM outbox"
@@ -112,7 +112,9 @@ class Outbox:
         for run in started if checks else ():
             if run.failures == run.losses == 0 and run.task.group is None:
                 told = [target for target in checks if wanted(target, run.task.notify)]
-                added += self._add_all({target.name: Event.STARTED for target in told}, _message_of(run, now), now)
+                added += self._add_all(
+                    {target.name: Event.STARTED for target in told}, partial(messages.of_run, run), now
+                )
         for run in ended:
             told = [target for target in targets if wanted(target, run.task.notify)]
             if not told or run.state not in ENDED:
@@ -146,7 +148,7 @@ class Outbox:
             target: notifications.event_of_run(run.state, some, was_failing=was_failing)
             for target, some in events.items()
         }
-        return self._add_all(found, _message_of(run, now), now)
+        return self._add_all(found, partial(messages.of_run, run), now)
 
     def _record_group(self, name: str, since: float, targets: Sequence[Target], now: float) -> int:
         rows = self._execute(_MEMBERS, (name, since)).fetchall()
@@ -154,36 +156,27 @@ class Outbox:
         if last is None:
             # They were pruned or retried meanwhile.
             return 0
-        counts = {state: count for state in ENDED if (count := sum(row[1] == state for row in rows))}
-        state = notifications.state_of_group(counts)
+        members = [
+            Member(member, State(state), reason, started_at, metrics_of(metrics))
+            for _, member, state, reason, started_at, metrics in rows
+        ]
+        state = messages.state_of_group(member.state for member in members)
         events = {target.name: wanted(target, last.task.notify) for target in targets}
         was_failing = self._was_failing(f"group {name}", state, events.values(), now)
         found = {
             target: Event.GROUP if notifications.tells_of_group(state, some, was_failing=was_failing) else None
             for target, some in events.items()
         }
-        began = min((row[2] for row in rows if row[2] is not None), default=None)
-        message = Message(
-            id="",
-            event=Event.GROUP,
-            at=now,
-            name=name,
-            state=state,
-            counts={str(state): count for state, count in counts.items()},
-            best=notifications.best_of(
-                msgspec.json.decode(row[3]) for row in rows if row[1] == "succeeded" and row[3]
-            ),
-            seconds=None if began is None else max(now - began, 0.0),
-            details=tuple(row[4] for row in rows if row[4] is not None)[:_DETAILS],
-        )
-        return self._add_all(found, message, now)
+        return self._add_all(found, lambda _, at, id_: messages.of_group(name, members, at, id_), now)
 
-    def _add_all(self, events: Mapping[str, Event | None], message: Message, now: float) -> int:
+    def _add_all(
+        self, events: Mapping[str, Event | None], make: Callable[[Event, float, str], Message], now: float
+    ) -> int:
         """Add a message for each target with an event; all have the same id."""
+        id_ = os.urandom(16).hex()
         told = [(target, event) for target, event in events.items() if event is not None]
-        id_ = os.urandom(16).hex() if told else ""
         for target, event in told:
-            self.add(target, msgspec.structs.replace(message, id=id_, event=event), now)
+            self.add(target, make(event, now, id_), now)
         return len(told)
 
     def _was_failing(self, unit: str, state: State, events: Iterable[Collection[Event]], now: float) -> bool:
@@ -244,6 +237,10 @@ class Outbox:
         self._execute(_FAILED, (due_at, error, one.id))
         return due_at
 
+    def forget(self, before: float) -> None:
+        """Forget which runs and groups failed the last time, if that was before a time."""
+        self._execute("DELETE FROM failing WHERE since < ?", (before,))
+
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the messages that are not sent yet or were given up, oldest first."""
         rows = self._execute(
@@ -273,21 +270,3 @@ class Outbox:
             Message(id=os.urandom(16).hex(), event=Event.BUNDLE, at=messages[-1].at, messages=tuple(messages)),
             now,
         )
-
-
-def _message_of(run: Run, now: float) -> Message:
-    """Return the message about a run; its id and event are filled in later."""
-    return Message(
-        id="",
-        event=Event.STARTED,
-        at=now,
-        name=run.name,
-        state=str(run.state),
-        run=run.id,
-        run_id=run.run_id,
-        queue=run.queue,
-        reason=run.reason,
-        exit_code=run.exit_code,
-        attempts=run.attempt,
-        seconds=run.took,
-    )

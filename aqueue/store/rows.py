@@ -147,7 +147,7 @@ def _run(row: Sequence[Any]) -> Run:
     fields["direct"] = bool(fields["direct"])
     fields["task"] = _task(fields["task"], fields["name"])
     fields["gpus"] = _gpus(fields["gpus"])
-    fields["metrics"] = _metrics(fields["metrics"]) if fields["metrics"] else {}
+    fields["metrics"] = metrics_of(fields["metrics"])
     # This also converts enumerations, in half the time of their constructors.
     return msgspec.convert(fields, Run)
 
@@ -177,7 +177,10 @@ def _gpus(text: str | None) -> tuple[Allocation, ...]:
     return _gpus_decoder.decode(text) if text else ()
 
 
-def _metrics(text: str) -> dict[str, Metric]:
+def metrics_of(text: str | None) -> dict[str, Metric]:
+    """Return metrics from their stored form."""
+    if not text:
+        return {}
     import json
 
     found: dict[str, Metric] = json.loads(text)

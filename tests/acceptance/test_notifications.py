@@ -66,6 +66,19 @@ def test_a_message_outlives_kill_9_and_comes_at_most_twice(place: Place, receive
     assert [request.headers["X-Aqueue-Event-Id"] for request in others] == [first.headers["X-Aqueue-Event-Id"]]
 
 
+def test_one_run_is_told_of_and_whoever_waits_tells_of_many(place: Place, receiver: HttpReceiver) -> None:
+    configure(place, f"name: hook, webhook: '{receiver.url}'", "name: broken, command: 'exit 3'")
+    place.add("exit 3", "-n", "told", "--notify", "failed,hook")
+    place.add("true", "-n", "untold", "--notify", "failed,hook")
+    assert "did you mean hook?" in place.refuse("add", "--notify", "hok", "true", code=2)
+    place.drain()
+    assert facts(receiver) == [("failed", "told failed")]
+    waited = place.ask("wait", "1", "2", "--notify", "hook", "--notify", "broken")
+    assert waited.returncode == 1
+    assert waited.stderr == "warning: notify broken: the command ended with exit code 3\n"
+    assert [title.partition(", 1 failed")[0] for _, title in facts(receiver)[1:]] == ["2 runs: 1 ok"]
+
+
 def test_a_typing_error_is_refused_where_it_stands(place: Place) -> None:
     configure(place, "name: phone, command: 'true'")
     place.drop("train.yaml", "command: x\nnotify: phnoe\n")

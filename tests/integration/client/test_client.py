@@ -21,6 +21,7 @@ from aqueue import AqueueError, Client, Run, State, Task
 from aqueue.client import client, control, queueing
 from aqueue.errors import RunError, UsageError
 from aqueue.folder.layout import Folder
+from aqueue.model.notification import Event, Notify
 from aqueue.processes import is_alive
 from tests.waiting import eventually
 
@@ -257,6 +258,19 @@ def test_a_folder_is_found_as_commands_find_it(queue: Client, tmp_path: Path) ->
     with pytest.raises(AqueueError):
         Client(tmp_path / "nowhere")
     assert isinstance(queue.add("true"), Run)
+
+
+def test_a_run_tells_whom_a_program_says(queue: Client) -> None:
+    (queue.path / "aqueue.yaml").write_text("notify: [{name: phone, command: 'true'}]")
+    meant = Notify(on=(Event.FAILED,), to=("phone",))
+    assert queue.add("true", notify=["failed", "phone"]).task.notify == meant
+    (run,) = queue.enqueue(Task(name="x", command="true", notify=meant), notify="never")
+    assert run.task.notify == Notify(on=())
+    for wrong in ("phnoe", ["never", "failed"]):
+        with pytest.raises(UsageError, match="notify"):
+            queue.add("true", notify=wrong)
+    with pytest.raises(UsageError, match="there is no target named mail"):
+        queue.enqueue(Task(name="x", command="true", notify=Notify(to=("mail",))))
 
 
 def test_the_example_of_the_readme_is_so(queue: Client, capsys: pytest.CaptureFixture[str]) -> None:

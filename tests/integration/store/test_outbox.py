@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aqueue.model.notification import Event, Kind, Message, Notify, Target
-from aqueue.model.outcome import End
+from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import Run, State
 from aqueue.model.task import Retries
 from aqueue.policy.notifications import MAX_PER_HOUR, MAX_TRIES
@@ -110,6 +110,26 @@ def test_a_second_sweep_of_the_group_is_counted_for_itself(book: Book) -> None:
         book.store.outbox.record_groups([HOOK], LATER)
         book.store.runs.forget([run.id for run in book.store.runs.select(states=[State.FAILED])])
     assert left(book) == [("hook", "group", "distil")]
+
+
+def test_metrics_that_are_no_numbers_are_passed_over(book: Book) -> None:
+    for name, loss in (("a", float("nan")), ("b", 0.25), ("c", 0.5)):
+        book.add(name, group="all")
+        (run,) = book.claim()
+        outcome = Outcome(run=run, end=End.EXITED, exit_code=0, at=LATER, metrics={"loss": loss})
+        ended = book.store.lifecycle.finish(outcome, "server")
+        assert ended is not None
+        book.store.outbox.record([HOOK], (), [ended], LATER)
+    book.store.outbox.record_groups([HOOK], LATER)
+    (one,) = book.store.outbox.undelivered()
+    assert one.message.best == "loss 0.25"
+
+
+def test_a_failure_long_ago_is_forgotten(book: Book) -> None:
+    end(book, "nightly", 1, PHONE)
+    book.store.outbox.forget(LATER + 1)
+    end(book, "nightly", 0, PHONE)
+    assert [event for _, event, _ in left(book)] == ["failed"]
 
 
 def test_a_health_check_is_told_of_the_start_and_the_end(book: Book) -> None:
