@@ -54,6 +54,18 @@ def spell_size(size: int) -> str:
     return f"{size} B"
 
 
+def write_size(size: int) -> str:
+    """Return a size as a task file has it: exactly.
+
+    >>> write_size(20 << 30), write_size(1000)
+    ('20GiB', '1000')
+    """
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power}{unit}"
+    return str(size)
+
+
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -116,6 +128,24 @@ def spell_about(seconds: float) -> str:
         if rounded < below:
             return spell(rounded)
     raise ValueError(seconds)
+
+
+def write(seconds: float) -> str:
+    """Return a duration as a task file has it: exactly.
+
+    >>> write(93784), write(0.5), write(0)
+    ('1d2h3m4s', '0.5', '0')
+    """
+    if not seconds or seconds % 1:
+        # Imported here: it is rarely needed. No duration is written with an exponent.
+        from decimal import Decimal
+
+        return f"{Decimal(repr(seconds)):f}"
+    left, parts = int(seconds), []
+    for unit, size in _SECONDS.items():
+        count, left = divmod(left, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts)
 
 
 def plural(number: int, one: str, many: str) -> str:

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from aqueue import units
+from aqueue.errors import UsageError
 from aqueue.model.basics import MAX_NAME, is_name
 from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
+from aqueue.model.task import parse_tags
 from aqueue.units import SIZE, parse_size
 
 _MAX_COUNT = 2**31 - 1
@@ -130,6 +132,15 @@ def gpu_options(command: F) -> F:
 
 def experiment_options(command: F) -> F:
     """Give a command the options `--after`, which may be repeated, `--after-any`, `--isolate` and `--group`."""
+    command = click.option("--group", type=NAME_TYPE, metavar="NAME", help="Put the run into this group.")(command)
+    command = click.option("--isolate", is_flag=True, help="Run in a git checkout of the code as it is now.")(
+        command
+    )
+    return after_options("Start after these runs succeed; may be repeated.")(command)
+
+
+def after_options(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the options `--after`, with a help text, and `--after-any`."""
 
     def split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
         entries = [entry.strip() for text in written for entry in text.split(",")]
@@ -137,19 +148,61 @@ def experiment_options(command: F) -> F:
             raise click.BadParameter("it is empty: name a run, or leave the option out")
         return tuple(dict.fromkeys(entries))
 
-    command = click.option("--group", type=NAME_TYPE, metavar="NAME", help="Put the run into this group.")(command)
-    command = click.option("--isolate", is_flag=True, help="Run in a git checkout of the code as it is now.")(
-        command
-    )
-    command = click.option("--after-any", is_flag=True, help="Start even if the runs of --after do not succeed.")(
-        command
-    )
+    def give(command: F) -> F:
+        command = click.option(
+            "--after-any", is_flag=True, help="Start even if the runs of --after do not succeed."
+        )(command)
+        return click.option("--after", multiple=True, metavar="RUN|NAME|group:NAME", callback=split, help=text)(
+            command
+        )
+
+    return give
+
+
+def tags_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--tags`, as `tags`, with a help text."""
+
+    def parse(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str, ...]:  # noqa: ARG001 - click's
+        try:
+            return parse_tags(written)
+        except ValueError:
+            raise UsageError(
+                f"--tags {written}: not a list of tags", "write key=value or key, separated by commas"
+            ) from None
+
     return click.option(
-        "--after",
+        "--tags",
+        metavar="TAGS",
+        default="",
+        callback=parse,
+        help=f"{text}, separated by commas: key=value or key.",
+    )
+
+
+def environment_option(command: F) -> F:
+    """Give a command the option `--env`, which may be repeated, as `env`: the variables with their values."""
+
+    def parse(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001 - click's
+        # Imported here: most commands have no such option.
+        from aqueue.client.session import environment
+        from aqueue.client.submit import check_variable
+
+        variables = {}
+        for text in written:
+            key, equals, value = text.partition("=")
+            check_variable(key)
+            if not equals and key not in environment():
+                raise UsageError(f"--env {key}: the variable is not set here", f"give it a value: --env {key}=…")
+            variables[key] = value if equals else environment()[key]
+        return variables
+
+    return click.option(
+        "--env",
+        "env",
+        metavar="K[=V]",
         multiple=True,
-        metavar="RUN|NAME|group:NAME",
-        callback=split,
-        help="Start after these runs succeed; may be repeated.",
+        callback=parse,
+        help="Set an environment variable; without =V, to its value here. May be repeated.",
     )(command)
 
 

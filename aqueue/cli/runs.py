@@ -54,9 +54,17 @@ def cancel(directory: str | None, selection: Selection, is_sure: bool) -> None:
 @click.command()
 @directory_option
 @selection_options(*RETRIABLE)
-def retry(directory: str | None, selection: Selection) -> None:
+@click.option("--edit", "is_edited", is_flag=True, help="Change the task in $EDITOR first; for a single run.")
+def retry(directory: str | None, selection: Selection, is_edited: bool) -> None:
     """Queue finished runs again, as new attempts."""
-    retried = actions.retry(find_folder(directory), selection, print_warning)
+    folder = find_folder(directory)
+    if is_edited:
+        # Imported here: few retries are edited.
+        from aqueue.cli.edit import edit_in_editor
+
+        edit_in_editor(folder, selection, is_retry=True)
+        return
+    retried = actions.retry(folder, selection, print_warning)
     report_changed("retried", retried.runs, selection, RETRIABLE)
     note(retried.unserved)
     if retried.others:

@@ -21,12 +21,13 @@ _MAX_UNASKED = 5
 _MAX_NAMED = 5
 
 
-def selection_options(*states: State, needs_runs: bool = True) -> Callable[[F], F]:
+def selection_options(*states: State, needs_runs: bool = True, by_queue: bool = True) -> Callable[[F], F]:
     """Return a decorator that gives a command the runs that it works on, as `selection`.
 
     Args:
         states: the states that it works on runs in.
         needs_runs: whether runs must be chosen; otherwise `selection` is None if none are.
+        by_queue: whether they can be chosen by their queue, with an option `--queue`.
     """
 
     def give(command: F) -> F:
@@ -36,7 +37,7 @@ def selection_options(*states: State, needs_runs: bool = True) -> Callable[[F], 
             runs: tuple[str, ...],
             group: str | None,
             states: Sequence[str],
-            queue: str | None,
+            queue: str | None = None,
             tag: str | None,
             is_all: bool,
             **others: Any,
@@ -47,7 +48,7 @@ def selection_options(*states: State, needs_runs: bool = True) -> Callable[[F], 
             selection = selection._replace(is_all=is_all or (selection.narrows and not runs and group is None))
             is_chosen = selection != Selection()
             if needs_runs and not is_chosen:
-                raise click.UsageError(_none_given([f"--{state}" for state in flags]))
+                raise click.UsageError(_none_given(flags, by_queue=by_queue))
             return command(selection=selection if is_chosen else None, **others)
 
         flags = [*states]
@@ -60,7 +61,7 @@ def selection_options(*states: State, needs_runs: bool = True) -> Callable[[F], 
                 )
                 for state in states
             ),
-            queue_option("Only runs in this queue."),
+            *([queue_option("Only runs in this queue.")] if by_queue else []),
             tag_option("Only runs with this tag: key=value, or key for any value."),
             click.option("--all", "is_all", is_flag=True, help=f"All {either(states)} runs."),
         ]
@@ -109,6 +110,7 @@ def report_changed(done: str, runs: Sequence[Run], selection: Selection, fitting
         report(f"{done} {named_runs(runs)}")
 
 
-def _none_given(flags: Sequence[str]) -> str:
-    options = ["--group NAME", "-u QUEUE", "--tag TAG", *flags, "--all"]
+def _none_given(states: Sequence[State], *, by_queue: bool) -> str:
+    by_queue_too = ["-u QUEUE"] if by_queue else []
+    options = ["--group NAME", *by_queue_too, "--tag TAG", *(f"--{state}" for state in states), "--all"]
     return f"no runs are given\nname them (42, 21-40, a name), or use {either(options)}"

@@ -12,18 +12,19 @@ from aqueue.cli.options import (
     DURATION,
     NAME_TYPE,
     directory_option,
+    environment_option,
     experiment_options,
     gpu_options,
     name_option,
+    tags_option,
 )
 from aqueue.cli.output import note, report, report_queued, say
 from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
 from aqueue.client import submit
-from aqueue.client.session import environment, now
+from aqueue.client.session import now
 from aqueue.client.submit import Wishes
 from aqueue.errors import FileError, UsageError
 from aqueue.model.run import Trigger
-from aqueue.model.task import parse_tags
 from aqueue.model.values import plain_text
 from aqueue.units import counted
 
@@ -39,15 +40,6 @@ _MAX_COMBINATIONS = 8
 _NEXT_TIMES = 5
 
 
-def _tags(ctx: click.Context, param: click.Parameter, written: str) -> tuple[str, ...]:  # noqa: ARG001 - click's
-    try:
-        return parse_tags(written)
-    except ValueError:
-        raise UsageError(
-            f"--tags {written}: not a list of tags", "write key=value or key, separated by commas"
-        ) from None
-
-
 _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or group; or never. May be repeated."
 
 
@@ -58,17 +50,9 @@ _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or g
 @click.option(
     "--priority", type=click.Choice(["high", "low"]), default="low", help="high runs start first (default: low)."
 )
-@click.option(
-    "--env",
-    "variables",
-    metavar="K[=V]",
-    multiple=True,
-    help="Set an environment variable; without =V, to its value here. May be repeated.",
-)
+@environment_option
 @click.option("--timeout", type=DURATION, help="Stop the run after this long, such as 90s or 1h30m; 0: no limit.")
-@click.option(
-    "--tags", metavar="TAGS", default="", callback=_tags, help="Tags, separated by commas: key=value or key."
-)
+@tags_option("Tags")
 @click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
 @gpu_options
 @experiment_options
@@ -77,7 +61,7 @@ _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or g
 def add(
     directory: str | None,
     command: tuple[str, ...],
-    variables: tuple[str, ...],
+    env: dict[str, str],
     timeout: float | None,
     hold: bool,
     **wishes: Unpack[Wishes],
@@ -90,7 +74,6 @@ def add(
     """
     _check_words(command)
     folder, words = find_folder(directory), command if len(command) > 1 else command[0]
-    env = _variables(variables)
     submitted = submit.add(folder, words, wishes, print_warning, env=env, timeout=timeout, hold=hold)
     _print_warnings(submitted, "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
     (id_,) = submitted.all_ids()
@@ -111,13 +94,7 @@ def add(
 @click.option(
     "--priority", type=click.Choice(["high", "low"]), help="Priority of the runs, instead of the one in the file."
 )
-@click.option(
-    "--tags",
-    metavar="TAGS",
-    default="",
-    callback=_tags,
-    help="Tags to add, separated by commas: key=value or key.",
-)
+@tags_option("Tags to add")
 @gpu_options
 @experiment_options
 @notify_option(_NOTIFY)
@@ -262,14 +239,3 @@ def _check_words(command: tuple[str, ...]) -> None:
         if others[0].startswith("-"):
             hint = f"options come before the command: aqueue add {shlex.join(others)} {shlex.quote(program)}"
         raise UsageError(f"there is no program named {shlex.quote(program)}", hint)
-
-
-def _variables(written: tuple[str, ...]) -> dict[str, str]:
-    variables = {}
-    for text in written:
-        key, equals, value = text.partition("=")
-        submit.check_variable(key)
-        if not equals and key not in environment():
-            raise UsageError(f"--env {key}: the variable is not set here", f"give it a value: --env {key}=…")
-        variables[key] = value if equals else environment()[key]
-    return variables

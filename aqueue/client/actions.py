@@ -15,7 +15,7 @@ from aqueue.client.session import (
     refuse_if_disabled,
 )
 from aqueue.client.without_room import cancel_without_room
-from aqueue.errors import DiskFullError, RunError
+from aqueue.errors import AqueueError, DiskFullError, RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Run, State
 from aqueue.store.store import Store
@@ -122,7 +122,7 @@ def retry(folder: Folder, selection: Selection, warn: Warn) -> Retried:
         try:
             store.lifecycle.retry(chosen)
         except RunError as error:
-            raise _nothing_changed(error, chosen) from None
+            raise nothing_changed(error, chosen) from None
         back = map(store.runs.get, sorted(store.dependencies.restored - {run.id for run in chosen}))
         return Retried(chosen, [run for run in back if run is not None], unserved(store, folder))
 
@@ -158,7 +158,7 @@ def _each(runs: Sequence[Run], change: Callable[[Run], T]) -> list[T]:
         try:
             done.append(change(run))
         except RunError as error:
-            raise _nothing_changed(error, runs) from None
+            raise nothing_changed(error, runs) from None
     return done
 
 
@@ -167,5 +167,8 @@ def _cancel(store: Store, run: Run) -> State:
     return store.lifecycle.cancel(store.runs.get(run.id) or run, "cancelled", now())
 
 
-def _nothing_changed(error: RunError, runs: Sequence[Run]) -> RunError:
-    return RunError(f"{error.message}; nothing was changed", error.hint) if len(runs) > 1 else error
+def nothing_changed(error: AqueueError, runs: Sequence[Run]) -> AqueueError:
+    """Return an error about one of several runs with a note that nothing was changed."""
+    if len(runs) > 1:
+        error.message += "; nothing was changed"
+    return error

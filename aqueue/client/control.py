@@ -7,11 +7,9 @@ from contextlib import contextmanager
 
 from aqueue.client import actions, queues
 from aqueue.client.handle import Handle
-from aqueue.client.options import RunLike, flag_of, invalid, name_of, runs_in, seconds_of, written
+from aqueue.client.options import RunLike, flag_of, invalid, name_of, seconds_of, selection_of, written
 from aqueue.client.results import Runs
-from aqueue.client.selection import Selection
 from aqueue.client.session import require
-from aqueue.errors import UsageError
 from aqueue.model.run import Run, State
 
 
@@ -27,7 +25,7 @@ class Control(Handle):
         >>> [str(run.state) for run in queue.cancel(run)]
         ['aborted']
         """
-        return self._now(actions.cancel(self._folder, _selection(runs, group)).runs)
+        return self._now(actions.cancel(self._folder, selection_of(runs, group)).runs)
 
     def retry(
         self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None, only_failed: bool = False
@@ -38,16 +36,16 @@ class Control(Handle):
             only_failed: leave out those that did not fail.
         """
         states = (State.FAILED,) if flag_of("only_failed", only_failed) else ()
-        selection = _selection(runs, group)._replace(states=states)
+        selection = selection_of(runs, group)._replace(states=states)
         return self._now(actions.retry(self._folder, selection, self._warn).runs)
 
     def hold(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
         """Hold queued runs, so that they are not started; return them as they are now."""
-        return self._now(actions.hold(self._folder, _selection(runs, group)))
+        return self._now(actions.hold(self._folder, selection_of(runs, group)))
 
     def release(self, runs: RunLike | Iterable[RunLike] = (), *, group: str | None = None) -> Runs:
         """Release held runs, so that they may be started; return them as they are now."""
-        return self._now(actions.release(self._folder, _selection(runs, group)).runs)
+        return self._now(actions.release(self._folder, selection_of(runs, group)).runs)
 
     def dequeue(self, queue: str, run: RunLike | None = None) -> Run:
         """Take a run off a queue; return it as it was.
@@ -75,7 +73,7 @@ class Control(Handle):
         """
         from aqueue.client import pruning
 
-        selection = None if runs == () and group is None else _selection(runs, group)
+        selection = None if runs == () and group is None else selection_of(runs, group)
         return pruning.prune(self._folder, seconds_of("keep", keep), self._warn, selection).runs
 
     def pause(self, queue: str) -> None:
@@ -196,10 +194,3 @@ def _name(key: str, given: str) -> str:
     if (name := name_of(key, given)) is None:
         raise invalid(key, given, "a name")
     return name
-
-
-def _selection(runs: RunLike | Iterable[RunLike], group: str | None) -> Selection:
-    named, group = [written(run) for run in runs_in(runs)], name_of("group", group)
-    if not named and group is None and isinstance(runs, tuple):
-        raise UsageError("no runs are named", "name some, or a group: group='train'")
-    return Selection(named, group)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from aqueue import units
+from aqueue.client.selection import Selection
 from aqueue.client.submit import Wishes
 from aqueue.errors import UsageError
 from aqueue.model.basics import is_name
@@ -116,6 +117,18 @@ def runs_in(runs: RunLike | Iterable[RunLike], key: str = "runs") -> list[RunLik
     if isinstance(runs, Run | int | str):
         return [runs]
     return checked(key, list, runs, "a run, its id, or its name, or a list of them")
+
+
+def selection_of(runs: RunLike | Iterable[RunLike], group: str | None) -> Selection:
+    """Return the runs that are named, and those of a group.
+
+    Raises:
+        UsageError: none are named.
+    """
+    named, group = [written(run) for run in runs_in(runs)], name_of("group", group)
+    if not named and group is None and isinstance(runs, tuple):
+        raise UsageError("no runs are named", "name some, or a group: group='train'")
+    return Selection(named, group)
 
 
 def states_in(states: State | str | Iterable[State | str]) -> list[State]:

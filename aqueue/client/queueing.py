@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from aqueue.client import submit as submitting
-from aqueue.client.control import Control
 from aqueue.client.options import (
     Options,
     RunLike,
@@ -22,18 +21,19 @@ from aqueue.client.options import (
     wishes_of,
     with_known_options,
 )
-from aqueue.client.params import params_of, plain_of
+from aqueue.client.params import params_of
 from aqueue.client.results import Runs
+from aqueue.client.revising import Revising
+from aqueue.client.variables import text_of_value, variables_of
 from aqueue.errors import UsageError
 from aqueue.model.run import Run
 from aqueue.model.task import Task
-from aqueue.model.values import plain_text
 
 Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Task | Mapping[str, object]
 """The sources of runs: task files, a task, or a mapping with the keys of a task file."""
 
 
-class Queueing(Control):
+class Queueing(Revising):
     """The methods of a client that queue runs."""
 
     @with_known_options
@@ -85,7 +85,7 @@ class Queueing(Control):
         if given.axes:
             several = next(iter(given.axes))
             raise UsageError(f"{several} has several values, but `add` queues a single run", "use `enqueue`")
-        words, variables = _words(command), _variables(env or {})
+        words, variables = _words(command), variables_of(env or {})
         options = Options(
             name=name,
             queue=queue,
@@ -179,7 +179,7 @@ class Queueing(Control):
             number_of("samples", samples, 1),
             number_of("seed", seed, 0),
             new=new,
-            arguments=[_text("arguments", value) for value in arguments],
+            arguments=[text_of_value("arguments", value) for value in arguments],
         )
         submitted = enqueue(
             self._folder,
@@ -221,32 +221,14 @@ def _words(command: str | Sequence[object]) -> str | list[str]:
         UsageError: it is empty, or no command.
     """
     if isinstance(command, str):
-        words: str | list[str] = _text("command", command)
+        words: str | list[str] = text_of_value("command", command)
     elif isinstance(command, Sequence) and not isinstance(command, bytes | bytearray):
-        words = [_text("command", os.fspath(word) if isinstance(word, os.PathLike) else word) for word in command]
+        words = [
+            text_of_value("command", os.fspath(word) if isinstance(word, os.PathLike) else word)
+            for word in command
+        ]
     else:
         raise invalid("command", command, "a string, or a list of a program and its arguments")
     if not (words if isinstance(words, str) else "".join(words[:1])).strip():
         raise UsageError("the command is empty", "name a program: 'python train.py'")
     return words
-
-
-def _variables(env: Mapping[str, object]) -> dict[str, str]:
-    """Return variables, the values of which are written as a task file's are.
-
-    Raises:
-        UsageError: one of them cannot be one.
-    """
-    if not isinstance(env, Mapping):
-        raise invalid("env", env, "a mapping of names and values")
-    for variable in env:
-        if not isinstance(variable, str):
-            raise invalid("env", variable, "text as the name of a variable")
-        submitting.check_variable(variable)
-    return {variable: _text(f"env.{variable}", value) for variable, value in env.items()}
-
-
-def _text(key: str, value: object) -> str:
-    if value is None:
-        raise invalid(key, value, "text, a number or a truth value")
-    return plain_text(plain_of(key, value))

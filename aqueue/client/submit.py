@@ -120,7 +120,7 @@ def submit(
             )
         ]
         lacks = [lacking(store, config, one.task) for one in together]
-        doubts = [doubt for doubt in (*lacks, *map(_without_directory, together)) if doubt is not None]
+        doubts = [doubt for doubt in (*lacks, *map(without_directory, together)) if doubt is not None]
         return Submitted(accepted, unserved(store, folder), doubts)
 
 
@@ -170,7 +170,7 @@ def command(
         UsageError: some of it excludes the rest.
         FolderError: this directory is not there any more.
     """
-    gpus = _gpus(wishes)
+    gpus = gpus_of(wishes)
     task = Task(
         **command_task.fields(
             words,
@@ -188,7 +188,7 @@ def command(
         hold=hold,
         isolate=Isolation() if wishes.get("isolate") else None,
         group=wishes.get("group"),
-        notify=_notify(wishes),
+        notify=notify_of(wishes),
         **gpus,
     )
     for variable in GPU_VARIABLES if wishes.get("gpus") is not None or wishes.get("gpu_memory") else ():
@@ -200,7 +200,7 @@ def command(
     return after_something(Submission(task=place.moved_out(task), after=after, after_any=after_any))
 
 
-def _without_directory(request: Submission) -> str | None:
+def without_directory(request: Submission) -> str | None:
     """Return that the working directory of a task does not exist; None if it does, or earlier runs may make it."""
     task = request.task
     if request.after or request.needs or task.isolate or Path(task.working_dir).is_dir():
@@ -217,13 +217,13 @@ def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
         "priority": Priority.of(priority) if priority else None,
         "isolate": Isolation() if wishes.get("isolate") else None,
         "group": wishes.get("group"),
-        "notify": _notify(wishes),
+        "notify": notify_of(wishes),
     }
     given = {field: value for field, value in changes.items() if value is not None}
 
     def changed(request: Submission) -> Submission:
         tags = tuple(dict.fromkeys([*request.task.tags, *wishes.get("tags", ())]))
-        task = msgspec.structs.replace(request.task, tags=tags, **given, **_gpus(wishes, request.task))
+        task = msgspec.structs.replace(request.task, tags=tags, **given, **gpus_of(wishes, request.task))
         entries = tuple(dict.fromkeys([*request.after, *wishes.get("after", ())]))
         after_any = request.after_any or wishes.get("after_any", False)
         return msgspec.structs.replace(request, task=place.moved_out(task), after=entries, after_any=after_any)
@@ -262,11 +262,16 @@ def ignores_our_gpus(task: Task) -> str | None:
     return None if is_ours or is_said else chosen
 
 
-def _notify(wishes: Wishes) -> Notify | None:
+def notify_of(wishes: Wishes) -> Notify | None:
+    """Return whom to tell; None if nothing is wished.
+
+    Raises:
+        UsageError: it is not valid.
+    """
     return notify_words.parse(words) if (words := wishes.get("notify", ())) else None
 
 
-def _gpus(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:
+def gpus_of(wishes: Wishes, task: Task | None = None) -> dict[str, Any]:
     """Return what is wished of GPUs, over what the task says; memory alone is that of one GPU."""
     gpus, gpu_memory = wishes.get("gpus"), wishes.get("gpu_memory")
     if gpus is None:

@@ -61,7 +61,7 @@ def read(task: Task, directory: str) -> Task:
     Raises:
         UsageError: one of its values is not what its key expects.
     """
-    text = as_text(_as_written(task))
+    text = as_text(as_written(task))
     try:
         (node,) = yaml_text.compose(text, FILE)
         document = Document(FILE, node, text)
@@ -80,7 +80,7 @@ def read(task: Task, directory: str) -> Task:
     return made
 
 
-def _as_written(task: Task) -> dict[str, Any]:
+def as_written(task: Task) -> dict[str, Any]:
     """Return the keys of a task, with the values that a file would have for them."""
     fields = {name: value for name, value in msgspec.structs.asdict(task).items() if name not in _NO_KEYS}
     limit = fields.pop("log_limit")

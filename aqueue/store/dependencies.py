@@ -124,7 +124,7 @@ class Dependencies:
         """Return True if a prerequisite of a run is not over, perhaps after a retry, or did not succeed."""
         if run.prerequisites is None:
             return False
-        return self._unmet_in(run.prerequisites) > 0 or self._failed(run.prerequisites) is not None
+        return self._unmet_in(run.prerequisites) > 0 or self.failed_in(run.prerequisites) is not None
 
     def ready_at(self, run: Run, failures: dict[int, Run | None]) -> float | None:
         """Return when the prerequisites of a run let it start once it is queued again.
@@ -138,7 +138,7 @@ class Dependencies:
         if run.prerequisites is None:
             return None
         if run.prerequisites not in failures:
-            failures[run.prerequisites] = self._failed(run.prerequisites)
+            failures[run.prerequisites] = self.failed_in(run.prerequisites)
         failed = failures[run.prerequisites]
         if failed is not None:
             raise RunError(
@@ -147,6 +147,15 @@ class Dependencies:
                 f"retry both: `aqueue retry {failed.id} {run.id}`",
             )
         return NOT_YET if self._unmet_in(run.prerequisites) else None
+
+    def failed_in(self, prerequisites: int) -> Run | None:
+        """Return a run of a set that aborts its dependents; None if there is none."""
+        return fetch_run(self._transaction, _FAILED, (prerequisites,))
+
+    def is_met_by_any_end(self, run: Run) -> bool:
+        """Return True if a run starts however its prerequisites end."""
+        found = self._execute("SELECT after_any FROM prerequisites WHERE id = ?", (run.prerequisites,)).fetchone()
+        return found is not None and bool(found[0])
 
     # Sets of prerequisites
 
@@ -173,7 +182,7 @@ class Dependencies:
     def update_waiting(self, prerequisites: int, now: float) -> None:
         """Make the runs of a complete set ready, or abort them, if its prerequisites have ended."""
         (unmet,) = self._execute(_COUNT_UNMET, {"id": prerequisites}).fetchone()
-        failed = self._failed(prerequisites)
+        failed = self.failed_in(prerequisites)
         if failed is not None:
             for run in self._abort_waiting(prerequisites, failed, now):
                 self.update_dependents(run, now)
@@ -206,15 +215,11 @@ class Dependencies:
         """Make the dependents that were aborted because of now retried runs wait again, and their dependents."""
         while self._reopened:
             set_ = self._reopened.pop()
-            if self._failed(set_) is not None:
+            if self.failed_in(set_) is not None:
                 continue
             for (id_,) in self._execute(_RESTORE, (set_, NOT_YET)).fetchall():
                 self.restored.add(id_)
                 self.block_dependents(id_)
-
-    def _failed(self, prerequisites: int) -> Run | None:
-        """Return a run of the set that aborts its dependents; None if there is none."""
-        return fetch_run(self._transaction, _FAILED, (prerequisites,))
 
     def _unmet_in(self, prerequisites: int) -> int:
         """Return the number of runs of a set that are not over."""

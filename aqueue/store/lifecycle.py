@@ -14,29 +14,15 @@ from aqueue.errors import RunError
 from aqueue.model.outcome import End, Outcome
 from aqueue.model.run import ENDED, NOT_YET, TRANSITIONS, Run, State
 from aqueue.policy.retry import judge
+from aqueue.store import before_retry
 from aqueue.store.attempts import Attempts
 from aqueue.store.dependencies import Dependencies
 from aqueue.store.gpus import Gpus
-from aqueue.store.rows import RUN, as_json, fetch_run, metrics_as_text
+from aqueue.store.rows import RUN, fetch_run, metrics_as_text
 from aqueue.store.runs import Runs
 from aqueue.units import either
 
 _BY_HAND = "retried by hand"
-_REPLACED: Final = (
-    "state",
-    "reason",
-    "started_at",
-    "finished_at",
-    "took",
-    "exit_code",
-    "signal",
-    "failures",
-    "losses",
-    "gpus",
-    "metrics",
-)
-"""The columns that a retry replaces: those that describe the end of a run."""
-
 _FINISH: Final = (
     # The start time in the store counts: if the wall clock was set meanwhile, it was moved along.
     "UPDATE runs SET state = :state, reason = :reason, ready_at = :ready_at, finished_at = iif(:over, :at, NULL),"
@@ -47,11 +33,6 @@ _FINISH: Final = (
     f" RETURNING {RUN}"
 )
 _CANCELLATIONS: Final = "SELECT id, cancel FROM runs WHERE state = 'running' AND server = ? AND cancel IS NOT NULL"
-_READ_REPLACED: Final = f"SELECT {', '.join(_REPLACED)} FROM runs WHERE id = ?"
-_TAKE_BACK: Final = (
-    f"UPDATE runs SET {', '.join(f'{column} = :{column}' for column in _REPLACED)},"
-    " ready_at = NULL, before_retry = NULL WHERE id = :id"
-)
 
 
 class Lifecycle:
@@ -147,7 +128,7 @@ class Lifecycle:
         if run.state is State.ABORTED and run.ready_at == NOT_YET:
             self._execute("UPDATE runs SET reason = ?, ready_at = NULL WHERE id = ?", (reason, run.id))
             return State.ABORTED
-        _require(run, "cancelled", State.HELD, State.QUEUED, State.RUNNING)
+        require(run, "cancelled", State.HELD, State.QUEUED, State.RUNNING)
         if run.state is State.RUNNING:
             self._execute("UPDATE runs SET cancel = ? WHERE id = ?", (reason, run.id))
             return State.RUNNING
@@ -167,7 +148,7 @@ class Lifecycle:
         Raises:
             RunError: it is not queued.
         """
-        _require(run, "dequeued", State.QUEUED)
+        require(run, "dequeued", State.QUEUED)
         is_kept = bool(self._runs.attempts(run)) or self._dependencies.is_prerequisite(run)
         if is_kept and self._take_back_retry(run, now) is not None:
             return False
@@ -183,7 +164,7 @@ class Lifecycle:
         Raises:
             RunError: it is not queued.
         """
-        _require(run, "held", State.QUEUED)
+        require(run, "held", State.QUEUED)
         self._move(run, State.HELD)
 
     def release(self, run: Run) -> None:
@@ -192,7 +173,7 @@ class Lifecycle:
         Raises:
             RunError: it is not held.
         """
-        _require(run, "released", State.HELD)
+        require(run, "released", State.HELD)
         self._move(run, State.QUEUED)
 
     def retry(self, runs: Iterable[Run]) -> None:
@@ -219,13 +200,13 @@ class Lifecycle:
             left = [run for run, _ in refused]
 
     def _retry(self, run: Run, failures: dict[int, Run | None]) -> None:
-        _require(run, "retried", *sorted(ENDED))
+        require(run, "retried", *sorted(ENDED))
         if run.id in self._dependencies.restored:
             # A retried prerequisite has restored it, perhaps as held; a retry asks for it to start.
             self._execute("UPDATE runs SET state = 'queued', reason = ? WHERE id = ?", (_BY_HAND, run.id))
             return
         ready_at = self._dependencies.ready_at(run, failures)
-        self._remember_before_retry(run)
+        before_retry.remember(self._transaction, run.id)
         self._move(
             run,
             State.QUEUED,
@@ -238,24 +219,15 @@ class Lifecycle:
         )
         self._dependencies.block_dependents(run.id)
 
-    def _remember_before_retry(self, run: Run) -> None:
-        """Record the values that a retry replaces, in case the retry is cancelled before it starts."""
-        values = self._execute(_READ_REPLACED, (run.id,)).fetchone()
-        self._execute("UPDATE runs SET before_retry = ? WHERE id = ?", (as_json(values), run.id))
-
     def _take_back_retry(self, run: Run, now: float) -> State | None:
         """Undo the retry of a run that has not started since.
 
         Returns:
             its state before the retry; None if it was not retried, or has started since.
         """
-        (text,) = self._execute("SELECT before_retry FROM runs WHERE id = ?", (run.id,)).fetchone()
-        if text is None:
-            return None
-        before = dict(zip(_REPLACED, msgspec.json.decode(text), strict=True))
-        self._execute(_TAKE_BACK, before | {"id": run.id})
-        state = State(before["state"])
-        self._dependencies.update_dependents(msgspec.structs.replace(run, state=state), now)
+        state = before_retry.restore(self._transaction, run.id)
+        if state is not None:
+            self._dependencies.update_dependents(msgspec.structs.replace(run, state=state), now)
         return state
 
     def _move(self, run: Run, state: State, **changes: Any) -> None:
@@ -281,7 +253,15 @@ def _first_reason(refused: Sequence[tuple[Run, RunError]], failures: Mapping[int
     return refused[0][1]
 
 
-def _require(run: Run, done: str, *states: State) -> None:
+def require(run: Run, done: str, *states: State) -> None:
+    """Check that a run is in one of these states.
+
+    Args:
+        done: the past participle of what is to be done.
+
+    Raises:
+        RunError: it is in another.
+    """
     if run.state not in states:
         raise RunError(
             f"run {run.id} cannot be {done}: it is {run.state}", f"only {either(states)} runs can be {done}"

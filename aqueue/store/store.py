@@ -17,6 +17,7 @@ from aqueue.store.submissions import Submissions
 if TYPE_CHECKING:
     from aqueue.store.claims import Claims
     from aqueue.store.due_times import DueTimes
+    from aqueue.store.edits import Edits
     from aqueue.store.forecasts import Forecasts
     from aqueue.store.outbox import Outbox
     from aqueue.store.prospects import Prospects
@@ -78,6 +79,13 @@ class Store:
         from aqueue.store.due_times import DueTimes
 
         return DueTimes(self._transaction, self.runs, self.submissions, self.lifecycle)
+
+    @cached_property
+    def edits(self) -> "Edits":
+        """Return the changes of waiting runs."""
+        from aqueue.store.edits import Edits
+
+        return Edits(self._transaction, self.runs, self.dependencies)
 
     @cached_property
     def schedules(self) -> "Schedules":

@@ -18,7 +18,7 @@ import pytest
 
 import aqueue
 from aqueue import AqueueError, Client, Run, State, Task
-from aqueue.client import client, control, queueing
+from aqueue.client import client, control, queueing, revising
 from aqueue.errors import RunError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.model.notification import Event, Notify
@@ -26,7 +26,7 @@ from aqueue.processes import is_alive
 from tests.waiting import eventually
 
 
-@pytest.mark.parametrize("module", [client, control, queueing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [client, control, queueing, revising], ids=lambda module: module.__name__)
 def test_what_the_docstrings_show_is_so(queue: Client, module: object) -> None:
     failed, tried = doctest.testmod(module, extraglobs={"aqueue": aqueue, "queue": queue})  # type: ignore[arg-type]  # any object will do
     assert tried and not failed
