@@ -1,6 +1,6 @@
 """The command that lists runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import click
@@ -16,10 +16,12 @@ from aqueue.cli.tables import print_lines
 from aqueue.client.columns import FACTS, WHY, facts_of
 from aqueue.client.listing import Chosen, columns_for, ids_of
 from aqueue.client.session import present, reading
+from aqueue.client.unknown_names import doubts_of
 from aqueue.client.views.runs import slices_as_json
 from aqueue.client.wait_reasons import Waits
 from aqueue.folder.layout import Folder
 from aqueue.model.run import State
+from aqueue.store.store import Store
 
 _ROWS = 50
 
@@ -123,6 +125,12 @@ def _print_as_json(folder: Folder, asked: Asked) -> None:
         ids = ids_of(store, asked.chosen, Waits(store, folder, print_warning), asked.key, asked.limit)
         for piece in tables.json_of_slices(slices_as_json(store, folder, ids, print_warning)):
             put(piece)
+        _note_doubts(store, folder, asked, ids)
+
+
+def _note_doubts(store: Store, folder: Folder, asked: Asked, ids: Sequence[int]) -> None:
+    for doubt in [] if ids else doubts_of(store, folder, asked.chosen["queue"], asked.chosen["tag"]):
+        note(doubt)
 
 
 def _print_as_csv(folder: Folder, asked: Asked) -> None:
@@ -134,6 +142,7 @@ def _print_as_csv(folder: Folder, asked: Asked) -> None:
         ids = ids_of(store, asked.chosen, waits, asked.key, asked.limit)
         known = columns_for(store, ids, waits, asked.columns) if asked.measured or asked.columns else {}
         moment = present(store)
+        _note_doubts(store, folder, asked, ids)
         rows = (
             []
             if known

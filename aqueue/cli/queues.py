@@ -44,9 +44,11 @@ def pause(directory: str | None, queue: str | None, schedule: str | None) -> Non
         queues.pause_schedule(folder, schedule)
         report(f"schedule {schedule} is paused; `aqueue resume --schedule {schedule}` resumes it")
         return
-    is_schedule = queues.pause(folder, str(queue))
+    paused = queues.pause(folder, str(queue))
     report(f"queue {queue} is paused; `aqueue resume {queue}` resumes it")
-    if is_schedule:
+    if paused.is_new:
+        note(f"there is no queue {queue} yet: runs that come to it will wait")
+    if paused.is_schedule:
         note(f"the schedule {queue} still queues runs; `aqueue pause --schedule {queue}` pauses it")
 
 

@@ -13,6 +13,7 @@ from aqueue.client.progress_words import forecast_in_words
 from aqueue.client.prospects import unseen
 from aqueue.client.session import config_or_default, present, reading
 from aqueue.client.summaries import summaries
+from aqueue.client.unknown_names import doubts_of
 from aqueue.client.untaken import untaken as untaken_in
 from aqueue.client.wait_reasons import Waits
 from aqueue.folder import rejected
@@ -52,6 +53,8 @@ def screen_of(folder: Folder, asked: Asked) -> tuple[list[str], list[str]]:
             table, notes = _columns(store, ids, waits, asked)
         else:
             table, notes = _overview(store, folder, ids, waits), []
+        if not ids:
+            notes += doubts_of(store, folder, asked.chosen["queue"], asked.chosen["tag"])
         total = store.runs.count(**asked.chosen)
         left = untaken_in(store, folder, config_or_default(folder))
     lines, left_out = lines_of(table)

@@ -9,10 +9,10 @@ from typing import Final
 from aqueue.client.params import Params
 from aqueue.errors import UsageError
 from aqueue.formats.names import params_of, two_of_one_variable
-from aqueue.formats.placeholders import nearest
 from aqueue.model.submission import Submission
 from aqueue.model.task import Task, variable_of
 from aqueue.model.values import plain_text
+from aqueue.near_names import nearest
 from aqueue.units import listed, plural
 
 _SHELLS: Final = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")

@@ -58,7 +58,7 @@ def with_known_options(method: Callable[P, T]) -> Callable[P, T]:
     @wraps(method)
     def checked_method(*args: P.args, **options: P.kwargs) -> T:
         for option in options.keys() - {*known}:
-            from aqueue.formats.placeholders import nearest
+            from aqueue.near_names import nearest
 
             near = nearest(option, known)
             hint = f"did you mean {near}?" if near else f"the options are {', '.join(known[2:])}"

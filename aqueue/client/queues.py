@@ -5,9 +5,12 @@ from typing import NamedTuple
 
 from aqueue.client.prospects import unserved
 from aqueue.client.session import Warn, changing, config_or_default, now
+from aqueue.client.unknown_names import known_queues, unknown_queue
 from aqueue.errors import QueueError, RunError
 from aqueue.folder.layout import Folder
+from aqueue.model.config import Config
 from aqueue.model.run import Run, State
+from aqueue.near_names import near_name
 from aqueue.store import database
 from aqueue.store.store import Store
 
@@ -17,6 +20,18 @@ class Dequeued(NamedTuple):
 
     run: Run
     dependents: list[Run]
+
+
+class Paused(NamedTuple):
+    """The outcome of pausing a queue.
+
+    Attributes:
+        is_schedule: True if a schedule, which goes on, has the same name.
+        is_new: True if it is not configured, and no run is or was in it.
+    """
+
+    is_schedule: bool
+    is_new: bool
 
 
 class Resumed(NamedTuple):
@@ -43,6 +58,8 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
     with changing(folder) as store:
         run = store.queues.first(queue) if written is None else _queued(store.runs.resolve(written), queue)
         if run is None:
+            if error := unknown_queue(store, config_or_default(folder), queue):
+                raise error
             raise QueueError(f"no queued runs in queue {queue!r}", "`aqueue status` lists the queues")
         source = store.runs.source(run)
         dependents = store.dependencies.dependents([run])
@@ -55,11 +72,18 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
     return Dequeued(run, dependents)
 
 
-def pause(folder: Folder, queue: str) -> bool:
-    """Pause a queue, and return True if a schedule, which goes on, has the same name."""
+def pause(folder: Folder, queue: str) -> Paused:
+    """Pause a queue.
+
+    Raises:
+        QueueError: there is no such queue, and another was probably meant.
+    """
+    config = config_or_default(folder)
     with changing(folder) as store:
+        is_new = _is_new(store, config, queue)
         store.queues.pause(queue)
-        return any(stored.name == queue for stored in store.schedules.all())
+        is_schedule = any(stored.name == queue for stored in store.schedules.all())
+        return Paused(is_schedule, is_new)
 
 
 def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
@@ -67,11 +91,16 @@ def resume(folder: Folder, queue: str, warn: Warn) -> Resumed:
 
     Args:
         warn: is told of an error in the configuration.
+
+    Raises:
+        QueueError: there is no such queue, and another was probably meant.
     """
+    config = config_or_default(folder, warn)
     with changing(folder) as store:
+        _is_new(store, config, queue)
         was_paused = store.queues.resume(queue)
         why = unserved(store, folder) if was_paused and store.queues.first(queue) is not None else None
-    configured = config_or_default(folder, warn).queues.get(queue)
+    configured = config.queues.get(queue)
     error = None
     if configured is not None and configured.paused:
         error = QueueError(f"queue {queue} is paused in aqueue.yaml", "remove `paused: true` there")
@@ -96,6 +125,17 @@ def resume_schedule(folder: Folder, name: str) -> bool:
     """
     with changing(folder) as store:
         return store.schedules.resume(name, now())
+
+
+def _is_new(store: Store, config: Config, queue: str) -> bool:
+    """Return True if nobody knows a queue.
+
+    Raises:
+        QueueError: another was probably meant.
+    """
+    if (error := unknown_queue(store, config, queue)) and near_name(queue, known_queues(store, config)):
+        raise error
+    return error is not None
 
 
 def _queued(run: Run, queue: str) -> Run:

@@ -19,6 +19,7 @@ from aqueue.client.session import (
     refuse_if_disabled,
     working_dir,
 )
+from aqueue.client.unknown_names import unconfigured_queues
 from aqueue.errors import UsageError
 from aqueue.folder.layout import Folder
 from aqueue.formats import notify_words
@@ -112,6 +113,7 @@ def submit(
             notify_words.check_names(one.task.notify, [target.name for target in config.notify])
     kept = iter(keep_code(folder, together, warn, place.origin_here()))
     with changing(folder) as store:
+        doubts = [*unconfigured_queues(store, config, together)]
         accepted = [
             one
             for of_file in submissions
@@ -120,7 +122,7 @@ def submit(
             )
         ]
         lacks = [lacking(store, config, one.task) for one in together]
-        doubts = [doubt for doubt in (*lacks, *map(without_directory, together)) if doubt is not None]
+        doubts += [doubt for doubt in (*lacks, *map(without_directory, together)) if doubt is not None]
         return Submitted(accepted, unserved(store, folder), doubts)
 
 

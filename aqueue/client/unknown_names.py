@@ -1,12 +1,13 @@
 """Names of queues, tags and groups that nothing has: the errors, with the name that was probably meant."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from aqueue.client.session import config_or_default
 from aqueue.errors import AqueueError, QueueError, RunError
 from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
+from aqueue.model.submission import Submission
+from aqueue.near_names import did_you_mean, near_name
 from aqueue.store.store import Store
 
 
@@ -26,12 +27,16 @@ def check_names(
     if tag is not None and not store.runs.count(tag=tag):
         tags = store.runs.tags()
         known = [*dict.fromkeys([*tags, *(one.partition("=")[0] for one in tags)])]
-        raise RunError(f"no run has the tag {tag}", _hint(tag, known, "`aqueue show RUN` shows the tags of a run"))
+        raise RunError(
+            f"no run has the tag {tag}", did_you_mean(tag, known, "`aqueue show RUN` shows the tags of a run")
+        )
 
 
 def unknown_group(store: Store, group: str) -> RunError:
     """Return the error for a group without runs."""
-    return RunError(f"there is no group {group}", _hint(group, store.runs.groups(), "`aqueue ls` lists the runs"))
+    return RunError(
+        f"there is no group {group}", did_you_mean(group, store.runs.groups(), "`aqueue ls` lists the runs")
+    )
 
 
 def unknown_queue(store: Store, config: Config, queue: str) -> AqueueError | None:
@@ -39,7 +44,28 @@ def unknown_queue(store: Store, config: Config, queue: str) -> AqueueError | Non
     known = known_queues(store, config)
     if queue in known or store.runs.ids(queue=queue, limit=1):
         return None
-    return QueueError(f"there is no queue {queue}", _hint(queue, known, "`aqueue status` lists the queues"))
+    return QueueError(f"there is no queue {queue}", did_you_mean(queue, known, "`aqueue status` lists the queues"))
+
+
+def doubts_of(store: Store, folder: Folder, queue: str | None, tag: str | None) -> list[str]:
+    """Return what a person may have misspelt who finds no runs in a queue or with a tag."""
+    try:
+        check_names(store, folder, queue=queue, tag=tag)
+    except AqueueError as error:
+        return [f"{error.message}; {error.hint}"]
+    return []
+
+
+def unconfigured_queues(store: Store, config: Config, submissions: Iterable[Submission]) -> Iterator[str]:
+    """Yield a doubt for each queue that is new, where others are configured."""
+    if not config.queues:
+        return
+    known = known_queues(store, config)
+    for queue in dict.fromkeys(one.task.queue for one in submissions):
+        if queue is not None and queue not in known:
+            near = near_name(queue, known)
+            meant = f"did you mean {near}?" if near else "its runs start one at a time"
+            yield f"queue {queue} is not configured in aqueue.yaml: {meant}"
 
 
 def known_queues(store: Store, config: Config) -> set[str]:
@@ -47,25 +73,3 @@ def known_queues(store: Store, config: Config) -> set[str]:
     of_schedules = {stored.schedule.task.queue or stored.name for stored in store.schedules.all()}
     counted = {name for name, _ in store.queues.counts()}
     return {*config.queues, *store.queues.paused(), *of_schedules, *counted, *store.queues.recent()}
-
-
-def near_name(name: str, known: Iterable[str]) -> str:
-    """Return the known name that was probably meant; empty if there is none.
-
-    >>> near_name("gpuu", ["gpu", "cpu"]), near_name("gpu1", ["gpu0"]), near_name("night", ["gpu"])
-    ('gpu', '', '')
-    """
-    # Imported here: only a mistake needs it.
-    from aqueue.formats.placeholders import nearest
-
-    # Names that differ in a number alone are siblings.
-    return nearest(name, sorted(one for one in known if _without_digits(one) != _without_digits(name)))
-
-
-def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
-    near = near_name(name, known)
-    return f"did you mean {near}?" if near else otherwise
-
-
-def _without_digits(name: str) -> str:
-    return re.sub(r"[0-9]+", "", name)

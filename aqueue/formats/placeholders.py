@@ -1,10 +1,11 @@
 """Placeholders `${NAME}` in a command's words and in `env`: a param, else a variable of the run. Pure."""
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
+
+from aqueue.near_names import nearest
 
 OWN_VARIABLES: Final = (
     "AQUEUE_RUN_ID",
@@ -20,7 +21,6 @@ OWN_VARIABLES: Final = (
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}", re.ASCII)
 _OF_A_SERVER = ("AQUEUE_DIR", "AQUEUE_QUEUE_ENABLED")
-_ALIKE = 0.6
 
 
 class UnknownNameError(ValueError):
@@ -112,22 +112,3 @@ def is_misspelt(name: str, known: Collection[str]) -> bool:
     if name.startswith("AQUEUE_"):
         return name not in _OF_A_SERVER
     return "." in name or (name != name.upper() and bool(nearest(name, known)))
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return the most similar known name; empty if none is similar.
-
-    >>> nearest("lrr", ["lr", "seed"]), nearest("train.LR", ["lr", "seed"]), nearest("x", ["lr"])
-    ('lr', 'lr', '')
-    """
-    # Compare whole names, and the parts after the last dot.
-    ways = {one.rpartition(".")[2].lower(): one for one in reversed([*known])}
-    ways |= {one.lower(): one for one in reversed([*known])}
-    whole, end = name.lower(), name.rpartition(".")[2].lower()
-    near = [way for way in (whole, end) if way in ways]
-    near = (
-        near
-        or difflib.get_close_matches(whole, ways, 1, _ALIKE)
-        or difflib.get_close_matches(end, ways, 1, _ALIKE)
-    )
-    return ways[near[0]] if near else ""

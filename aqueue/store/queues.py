@@ -21,7 +21,7 @@ _COUNTS: Final = tuple(
         (State.HELD, "state = 'held'"),
     )
 )
-_RECENT: Final = "SELECT DISTINCT queue FROM runs WHERE id > (SELECT max(id) FROM runs) - 1000"
+_RECENT: Final = "SELECT queue FROM runs WHERE id > (SELECT max(id) FROM runs) - 1000"
 _FIRST_IN_LINE: Final = f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)"
 _FIRST_DELAYED: Final = f"{RUNS} WHERE queue = ? AND {DELAYED} ORDER BY ready_at, priority, id LIMIT 1"
 _RUNNING: Final = "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aqueue.errors import RunError
 from aqueue.model.run import Attempt, Run, State
+from aqueue.near_names import did_you_mean
 from aqueue.store.rows import (
     ATTEMPT,
     ENDED_BY_INDEX,
@@ -31,6 +32,7 @@ _GROUPS: Final = (
     " SELECT (SELECT min(group_name) FROM runs WHERE group_name > found.name) FROM found"
     " WHERE found.name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
 )
+_RECENT_NAMES: Final = "SELECT name FROM runs WHERE id > (SELECT max(id) FROM runs) - 1000"
 _TAGS: Final = (
     "WITH RECURSIVE found (tag) AS (SELECT min(tag) FROM run_tags UNION ALL"
     " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
@@ -90,10 +92,15 @@ class Runs:
         found = found or self._fetch(f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2", written)
         if not found:
             shown = written if written.isdecimal() else f"'{written}'"
-            raise RunError(f"there is no run {shown}", "`aqueue ls` lists the runs")
+            hint = "`aqueue ls` lists the runs"
+            raise RunError(f"there is no run {shown}", did_you_mean(name or written, self.recent_names(), hint))
         if len(found) > 1:
             raise RunError(f"several runs are named {written}", f"use its id; the newest is {found[0].id}")
         return found[0]
+
+    def recent_names(self) -> set[str]:
+        """Return the names of the latest runs."""
+        return {name for (name,) in self._execute(_RECENT_NAMES)}
 
     def get(self, id_: int) -> Run | None:
         """Return the run with this id; None if there is none."""

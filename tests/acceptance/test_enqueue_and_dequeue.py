@@ -109,7 +109,7 @@ def test_dequeue_of_what_is_not_queued_there_is_refused_and_changes_nothing(plac
     place.appears("up")
     before = place.ls()
     for queue, run, why in (
-        ("nowhere", None, "no queued runs in queue 'nowhere'"),
+        ("nowhere", None, "there is no queue nowhere"),
         ("busy", None, "no queued runs in queue 'busy'"),
         ("lane", "job:r9", "there is no run 'job:r9'"),
         ("other", "job:r1", "is not in queue other"),

@@ -18,7 +18,7 @@ MODULES = sorted(
 )
 
 ROWS = (
-    {"clock", "errors", "loading", "processes", "search_path", "threads", "units", "visible"},
+    {"clock", "errors", "loading", "near_names", "processes", "search_path", "threads", "units", "visible"},
     {"model", "folder"},
     {"policy"},
     {"formats", "store", "gpus"},

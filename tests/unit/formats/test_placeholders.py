@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from aqueue.errors import FileError
 from aqueue.formats.names import check
-from aqueue.formats.placeholders import fill_in, names_in, nearest
+from aqueue.formats.placeholders import fill_in, names_in
 from aqueue.formats.task_file import Content, parse
 from aqueue.model.config import Defaults
+from aqueue.near_names import nearest
 
 DEFAULTS = Defaults(name="train", working_dir="/home/me", base="/srv/base", env={"EVERYWHERE": "1"})
 
