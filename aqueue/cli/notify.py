@@ -2,12 +2,14 @@
 
 import click
 
+from aqueue.cli import tables
 from aqueue.cli.completion import complete_target
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import report, say
 from aqueue.client import notify as client
+from aqueue.client.views.notify import targets_as_json
 from aqueue.notify.texts import title
 from aqueue.units import plural
 
@@ -34,9 +36,13 @@ def test_target(directory: str | None, target: str) -> None:
 
 @notify.command("ls")
 @directory_option
-def list_targets(directory: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_targets(directory: str | None, as_json: bool) -> None:
     """List the targets, and the messages that were not sent."""
     targets, undelivered = client.targets(find_folder(directory), print_warning)
+    if as_json:
+        tables.print_json(targets_as_json(targets, undelivered))
+        return
     if not targets:
         say("aqueue.yaml has no targets")
     for target in targets:

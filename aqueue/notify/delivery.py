@@ -112,7 +112,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
-    process.wait()
+    # A process that hangs in the kernel ends later, and is reaped then.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.1)
 
 
 def _error_in(answer: bytes) -> str | None:

@@ -108,9 +108,8 @@ def _record_messages(store: Store, cycle_input: CycleInput, result: CycleResult)
     targets, now = cycle_input.targets, cycle_input.now
     ended = [run for outcome, run in result.ended if outcome.end is not End.NEVER_STARTED]
     added = store.outbox.record(targets, result.claimed, ended, now)
-    may_have_changed = cycle_input.store_may_have_changed or cycle_input.heartbeat_is_due
-    if may_have_changed or any(run.task.group is not None for run in ended):
-        # A group may also end because somebody has cancelled the rest of it.
+    # A group may also end because somebody has cancelled the rest of it: the next heartbeat is soon enough.
+    if cycle_input.heartbeat_is_due or any(run.task.group is not None for run in ended):
         added += store.outbox.record_groups(targets, now)
     # A server that is gone may have left some.
     return added > 0 or (result.liveness is not None and bool(result.liveness.gone))

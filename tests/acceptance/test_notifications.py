@@ -73,10 +73,16 @@ def test_one_run_is_told_of_and_whoever_waits_tells_of_many(place: Place, receiv
     assert "did you mean hook?" in place.refuse("add", "--notify", "hok", "true", code=2)
     place.drain()
     assert facts(receiver) == [("failed", "told failed")]
+    receiver.answers += [500]
+    place.add("exit 3", "-n", "lost", "--notify", "hook")
+    place.drain()
+    (unsent,) = json.loads(place.run("notify", "ls", "--json"))["not_sent"]
+    assert (unsent["title"], unsent["tries"], unsent["error"]) == ("lost failed", 1, "127.0.0.1 answers HTTP 500")
+    assert "'lost failed' is not sent yet after 1 try: 127.0.0.1 answers HTTP 500" in place.run("notify", "ls")
     waited = place.ask("wait", "1", "2", "--notify", "hook", "--notify", "broken")
     assert waited.returncode == 1
     assert waited.stderr == "warning: notify broken: the command ended with exit code 3\n"
-    assert [title.partition(", 1 failed")[0] for _, title in facts(receiver)[1:]] == ["2 runs: 1 ok"]
+    assert [title.partition(", 1 failed")[0] for _, title in facts(receiver)[2:]] == ["2 runs: 1 ok"]
 
 
 def test_a_typing_error_is_refused_where_it_stands(place: Place) -> None:
