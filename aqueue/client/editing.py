@@ -232,7 +232,7 @@ def _params(run: Run, given: "Params") -> Mapping[str, Any]:
     Raises:
         UsageError: one has several values, or is not a param of the run.
     """
-    from aqueue.formats.placeholders import nearest
+    from aqueue.near_names import nearest
 
     known = run.task.params
     for name in given.axes:

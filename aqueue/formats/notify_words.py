@@ -1,12 +1,12 @@
 """Words for whom to tell of what: in task files, on the command line and in programs."""
 
-import difflib
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from aqueue.errors import UsageError
 from aqueue.model.basics import is_name
 from aqueue.model.notification import EVENTS, Event, Notify
+from aqueue.near_names import nearest
 
 NOTIFY: Final = "never, a list of events and targets such as [failed, phone], or {on: [failed], to: [phone]}"
 """The value that the key of a task expects, in words."""
@@ -52,8 +52,8 @@ def check_names(wish: Notify, known: Collection[str] | None) -> Notify:
         )
     for name in wish.to or ():
         if name not in known:
-            near = difflib.get_close_matches(name, [*known, *EVENTS], 1, 0.6)
-            hint = f"did you mean {near[0]}?" if near else f"targets in aqueue.yaml: {', '.join(known)}"
+            near = nearest(name, [*known, *EVENTS])
+            hint = f"did you mean {near}?" if near else f"targets in aqueue.yaml: {', '.join(known)}"
             shown = f" named {name}" if is_name(name) else " of that name"
             raise UsageError(f"notify: there is no target{shown}", hint)
     return wish
