@@ -16,7 +16,7 @@ from aqueue.cli.unclaimed import fate_of_files, folder_to_serve
 from aqueue.client import servers, session
 from aqueue.client.serve_command import Serving
 from aqueue.errors import FolderError
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.server import OnStop
 from aqueue.units import counted
@@ -36,7 +36,7 @@ def init(directory: str) -> None:
     from aqueue.client import schemas
 
     schemas.write(where)
-    shown = os.path.relpath(where.path)
+    shown = display_path(where.path)
     report(f"{shown}/ is ready: drop *.yaml files into it, and run `aqueue serve{_named(where, shown)}`")
     if is_new and (fate := fate_of_files(where)):
         print_warning(fate)

@@ -1,6 +1,5 @@
 """The commands for the service of a folder: a systemd unit of this user."""
 
-import os
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from aqueue.cli.serving_options import on_stop_option, serving_options
 from aqueue.cli.unclaimed import folder_to_serve
 from aqueue.client import service as services
 from aqueue.client.serve_command import Serving
+from aqueue.folder.layout import display_path
 from aqueue.model.server import OnStop
 from aqueue.units import counted
 
@@ -49,7 +49,7 @@ def install(
     installed = services.install(folder, serving, on_stop, starts_now=now)
     if quiet:
         return
-    where, name = os.path.relpath(folder.path), installed.service.name
+    where, name = display_path(folder.path), installed.service.name
     if now:
         report(f"{name} is installed, and serves {where}/")
     elif installed.is_up:

@@ -1,6 +1,5 @@
 """The command that shows servers, queues, GPUs and schedules."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +16,7 @@ from aqueue.client.progress_words import group_in_words, progress_in_words
 from aqueue.client.session import now
 from aqueue.client.status import QueueState, Status, take_status
 from aqueue.client.views.status import status_as_json
+from aqueue.folder.layout import display_path
 from aqueue.model.basics import NO_SERVER
 from aqueue.model.run import State
 from aqueue.model.schedule import StoredSchedule
@@ -119,7 +119,7 @@ def _described(server: Server, stale_after: float, moment: float, hindrance: str
         parts.append("leaving")
     if (silent := moment - server.heartbeat_at) > stale_after:
         parts.append(f"but not responding for {spell(silent)}")
-    log = f"\n  its log: {os.path.relpath(server.log)}" if server.log else ""
+    log = f"\n  its log: {display_path(server.log)}" if server.log else ""
     return f"server {server.pid}: {', '.join(parts)}{log}"
 
 

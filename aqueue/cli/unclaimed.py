@@ -8,7 +8,7 @@ from pathlib import Path
 from aqueue.cli.context import folder_to_create, outer_directory
 from aqueue.client.session import environment
 from aqueue.errors import FolderError
-from aqueue.folder.layout import CONFIG_NAME, Folder
+from aqueue.folder.layout import CONFIG_NAME, Folder, display_path
 from aqueue.units import counted, listed, plural
 
 _MAX_NAMED = 4
@@ -32,7 +32,7 @@ def folder_to_serve(directory: str | None, *, is_meant: bool) -> Folder:
             raise FolderError(f"there is no directory {named}", f"create it: aqueue init {named}")
         return folder
     if not is_meant and (names := _names_in(folder.path)):
-        shown = os.path.relpath(folder.path)
+        shown = display_path(folder.path)
         raise FolderError(
             f"{shown}/ is not an aqueue folder yet, and already contains files: {listed(names, _MAX_NAMED)}",
             f"to run the task files in it: aqueue init {shown}, or --yes",
@@ -47,7 +47,7 @@ def fate_of_files(folder: Folder) -> str:
         return ""
     look = plural(len(names), "looks like a task file", "look like task files")
     these = f"{counted(len(names), 'file')} in it {look}"
-    what = f"`aqueue serve` runs what is valid, and moves the rest to {os.path.relpath(folder.rejected)}/"
+    what = f"`aqueue serve` runs what is valid, and moves the rest to {display_path(folder.rejected)}/"
     return f"{these}: {listed(names, _MAX_NAMED)}; {what}"
 
 

@@ -1,13 +1,12 @@
 """Messages about files in the folder that are not queued."""
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aqueue.cli.output import say
 from aqueue.client.untaken import Kind, Untaken
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.folder.rejected import RejectedFile
 from aqueue.units import counted, listed, plural
 
@@ -22,7 +21,7 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
         bad: the number of rejected files.
         newest: the file that was rejected last.
     """
-    where = os.path.relpath(folder.path)
+    where = display_path(folder.path)
     waiting = [one for one in left if one.kind is Kind.WAITS]
     if waiting:
         # All have the same reason.
@@ -37,12 +36,12 @@ def in_full(folder: Folder, left: Sequence[Untaken], bad: int, newest: RejectedF
     if newest is not None:
         which = f"the newest is {newest.file}" if bad > 1 else newest.file
         why = f": {newest.reason}; {_command(folder, bad, newest)}" if newest.reason else ""
-        yield f"{counted(bad, 'file')} in {os.path.relpath(folder.rejected)}/, {which}{why}"
+        yield f"{counted(bad, 'file')} in {display_path(folder.rejected)}/, {which}{why}"
 
 
 def _command(folder: Folder, bad: int, newest: RejectedFile) -> str:
     """Return the command that shows the errors in full."""
-    path = os.path.relpath(folder.path / newest.file)
+    path = display_path(folder.path / newest.file)
     if bad == 1:
         return f"`cat {shlex.quote(f'{path}.error')}` shows all of it"
     return f"`cat {shlex.quote(str(Path(path).parent))}/*.error` shows why each was"
@@ -50,7 +49,7 @@ def _command(folder: Folder, bad: int, newest: RejectedFile) -> str:
 
 def summary(folder: Folder, left: Sequence[Untaken], bad: int) -> str | None:
     """Return one line if there are files that are not taken or were rejected."""
-    parts = [f"{_files_are(len(left), os.path.relpath(folder.path))} not taken"] if left else []
+    parts = [f"{_files_are(len(left), display_path(folder.path))} not taken"] if left else []
     parts += [f"{counted(bad, 'file')} {plural(bad, 'was', 'were')} rejected"] if bad else []
     return f"{', '.join(parts)}: `aqueue status` says why" if parts else None
 

@@ -81,23 +81,25 @@ def wait(
     refuse_if_removed = watch_for_removal(folder)
     with opened(folder) as connection:
         left = _read(connection, folder, partial(_waited_for, written=written, group=group))
-        wait_for_news, has_told = news_of(folder, refuse_if_removed), False
+        wait_for_news = news_of(folder, refuse_if_removed)
+        unserved, check_at = None, -math.inf
         while True:
             progress = _read(connection, folder, partial(_progress, folder=folder, left=left, warn=warn))
             left -= {run.id for run in progress.ended} | {*progress.gone}
             if not left or progress.stuck:
                 yield progress
                 return
-            if not has_told:
-                has_told = True
-                why = _read(connection, folder, partial(unattended, where=folder, ids=left))
-                progress = progress._replace(unserved=why)
+            if time.monotonic() >= check_at:
+                # Nothing tells that a server was killed.
+                check_at = time.monotonic() + min(every, RECHECK_SECONDS)
+                known, unserved = unserved, _read(connection, folder, partial(unattended, where=folder, ids=left))
+                progress = progress._replace(unserved=unserved if unserved != known else None)
             yield progress._replace(left=frozenset(left))
-            seconds = min(every, deadline - time.monotonic())
-            if seconds <= 0:
+            moment = time.monotonic()
+            if moment >= deadline:
                 which = ", ".join(map(str, sorted(left)))
                 raise WaitTimeoutError(f"runs that have not ended after {timeout} s: {which}")
-            wait_for_news(seconds)
+            wait_for_news(max(min(check_at, deadline) - moment, 0.0))
 
 
 def _waited_for(store: Store, written: Sequence[str], group: str | None) -> set[int]:

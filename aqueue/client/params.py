@@ -246,7 +246,11 @@ def plain_of(key: str, value: object) -> Value:
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             plain: Value = kind(value)
-            if "\0" in plain_text(plain):
+            try:
+                text = plain_text(plain)
+            except ValueError:
+                raise UsageError(f"{key}: a number cannot have so many digits", "give it as text") from None
+            if "\0" in text:
                 raise UsageError(f"{key}: a value cannot have a NUL character in it", "leave it out")
             # No file, and not even the store, has a number that is infinite or none at all.
             return plain if not isinstance(plain, float) or math.isfinite(plain) else plain_text(plain)

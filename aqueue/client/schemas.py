@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from aqueue.folder.layout import CONFIG_NAME, SUFFIXES, Folder, write_whole
+from aqueue.folder.layout import CONFIG_NAME, SUFFIXES, Folder, display_path, write_whole
 from aqueue.formats import json_schema
 
 _MADE: Final = {"task": json_schema.task, "config": json_schema.config}
@@ -39,7 +39,7 @@ def vscode_settings(folder: Folder) -> str:
 
     Paths are relative to the current directory if the folder is in there.
     """
-    place, at = os.path.relpath(folder.path), "./"
+    place, at = display_path(folder.path), "./"
     if place.startswith(os.pardir):
         place, at = str(folder.path.absolute()), ""
     files = {

@@ -25,7 +25,7 @@ from aqueue.client.session import (
 from aqueue.client.without_room import dismiss_without_room
 from aqueue.errors import AqueueError, DiskFullError
 from aqueue.folder import server_locks, server_logs
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.model.config import Config
 from aqueue.model.gpu import owned
 from aqueue.model.run import State
@@ -92,7 +92,7 @@ def start(folder: Folder, serving: Serving, warn: Warn) -> Up:
         process, log = _start(folder, serving)
         # It outlives this process. Setting a code avoids subprocess's warning about that.
         process.returncode = 0
-        said = f"server {process.pid} is up; {_stays(serving)}; its log is {os.path.relpath(log)}"
+        said = f"server {process.pid} is up; {_stays(serving)}; its log is {display_path(log)}"
         return Up(process.pid, said)
 
 
@@ -116,11 +116,12 @@ def serve_meanwhile(folder: Folder, serving: Serving, warn: Warn) -> Iterator[in
         with server_locks.exclusive(folder.state):
             config_in_force(folder, warn, to_serve=True)
             process, _ = _start(folder, serving, held)
-        with process:
-            try:
-                yield process.pid
-            finally:
-                process.terminate()
+        try:
+            yield process.pid
+        finally:
+            # Not by the context manager of Popen: after Ctrl-C, that does not wait.
+            process.terminate()
+            process.wait()
     finally:
         os.close(held)
         os.close(parent)

@@ -16,7 +16,7 @@ from aqueue.client import place, systemd_unit
 from aqueue.client.serve_command import Serving, serve_command
 from aqueue.client.session import create, environment, reading
 from aqueue.errors import AqueueError
-from aqueue.folder.layout import Folder, make_directories
+from aqueue.folder.layout import Folder, display_path, make_directories
 from aqueue.model.run import State
 from aqueue.model.server import OnStop
 
@@ -142,7 +142,7 @@ def log_command(folder: Folder, tail: int, *, follows: bool) -> list[str]:
 def _installed(folder: Folder) -> Service:
     service = service_of(folder)
     if not service.is_installed:
-        raise AqueueError(f"{os.path.relpath(folder.path)}/ has no service", "`aqueue service install` makes one")
+        raise AqueueError(f"{display_path(folder.path)}/ has no service", "`aqueue service install` makes one")
     _require_systemd(folder)
     return service
 

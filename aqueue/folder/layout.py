@@ -292,6 +292,14 @@ def is_text(name: str) -> bool:
     return True
 
 
+def display_path(path: "str | os.PathLike[str]") -> str:
+    """Return a path as people read it: relative to the current directory, if there is one."""
+    try:
+        return os.path.relpath(path)
+    except FileNotFoundError:
+        return os.fspath(path)
+
+
 def printable(name: str) -> str:
     """Return a file name as printable text, even if it is not UTF-8."""
     return os.fsencode(name).decode(errors="backslashreplace")

@@ -9,7 +9,7 @@ import msgspec
 
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import linked, trust
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.folder.settling import Settling
 from aqueue.model.config import Config
 
@@ -34,7 +34,7 @@ def read(folder: Folder, settling: Settling | None = None) -> bytes | None:
     Raises:
         FileError: it cannot be read.
     """
-    file = os.path.relpath(folder.config)
+    file = display_path(folder.config)
     try:
         descriptor = os.open(folder.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

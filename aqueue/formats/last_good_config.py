@@ -5,13 +5,12 @@ whoever comes later has it.
 """
 
 import contextlib
-import os
 from collections.abc import Mapping
 
 import msgspec
 
 from aqueue.errors import FileError
-from aqueue.folder.layout import Folder, write_whole
+from aqueue.folder.layout import Folder, display_path, write_whole
 from aqueue.formats import config_file
 from aqueue.model.config import Config
 
@@ -51,7 +50,7 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
         FileError: it has an error or cannot be read, and there is no last good one.
         UsageError: the environment has an error.
     """
-    file = os.path.relpath(folder.config)
+    file = display_path(folder.config)
     try:
         content = config_file.read(folder) or b""
         config = config_file.parse(content, file)

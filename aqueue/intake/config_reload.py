@@ -6,13 +6,12 @@ reported and the old configuration stays in force. A server that starts on an in
 """
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from typing import Final
 
 from aqueue.errors import FileError
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.folder.settling import Settling
 from aqueue.formats import config_file, last_good_config
 from aqueue.model.config import Config
@@ -38,7 +37,7 @@ class ConfigReload:
         self._environment = environment
         self._report = report
         self._settling = Settling(lambda text: report(Notice(text)))
-        self._file = os.path.relpath(folder.config)
+        self._file = display_path(folder.config)
         loaded = last_good_config.load(folder, environment, to_serve=True)
         self._content = loaded.content
         self._doubted_at: float | None = None

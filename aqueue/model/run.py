@@ -9,7 +9,7 @@ import msgspec
 from aqueue.model.basics import MANUAL
 from aqueue.model.gpu import Allocation
 from aqueue.model.task import Priority, Task
-from aqueue.model.values import Value, plain_text
+from aqueue.model.values import Scalar, Value, plain_text, stands_for
 
 Metric = str | int | float | bool
 
@@ -100,6 +100,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     prerequisites: int | None = None
     metrics: dict[str, Metric] = {}
     took: float | None = None
+
+    @property
+    def params(self) -> dict[str, Scalar]:
+        """Return the params as plain values; `task.params` also has the spelling of each, such as `1e-3`."""
+        return {name: stands_for(value) for name, value in self.task.params.items()}
 
     @property
     def changed_at(self) -> float:

@@ -24,7 +24,7 @@ from aqueue.errors import (
     advice,
 )
 from aqueue.executors.local.executor import LocalExecutor
-from aqueue.folder.layout import Folder
+from aqueue.folder.layout import Folder, display_path
 from aqueue.folder.server_locks import ServerLock
 from aqueue.formats.placeholders import OWN_VARIABLES
 from aqueue.intake.config_reload import ConfigReload
@@ -243,7 +243,7 @@ class _Server:
             await services.start(self._intake.run, left)
             services.start_soon(self._timer.run)
             services.start_soon(self._dispatcher.notifier.run)
-            where = os.path.relpath(self._folder.path)
+            where = display_path(self._folder.path)
             self._report(Notice(f"serving {where}: drop task files there; Ctrl-C to stop"))
             self._settings.options.when_ready()
             await self._dispatcher.run()

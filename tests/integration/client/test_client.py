@@ -1,7 +1,9 @@
 """`from aqueue import Client`: what the command line can, without a command line."""
 
 import doctest
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ import pytest
 import aqueue
 from aqueue import AqueueError, Client, Run, State, Task
 from aqueue.client import client, control, queueing, revising
-from aqueue.errors import RunError, UsageError
+from aqueue.errors import RunError, UsageError, WaitTimeoutError
 from aqueue.folder.layout import Folder
 from aqueue.model.notification import Event, Notify
 from aqueue.processes import is_alive
@@ -113,6 +115,36 @@ def test_a_server_of_a_block_leaves_when_its_program_is_killed(folder: Folder) -
         assert is_alive(pid)
         killed.kill()
     eventually(lambda: not is_alive(pid))
+
+
+def test_ctrl_c_in_a_block_waits_for_the_server_too(queue: Client) -> None:
+    with pytest.raises(KeyboardInterrupt), queue.serving() as pid:
+        queue.add("sleep 0.5")
+        next(event for event in queue.events() if event.kind == "started")
+        raise KeyboardInterrupt
+    assert not is_alive(pid)
+    assert [run.state for run in queue.runs()] == [State.SUCCEEDED]
+
+
+def test_a_wait_tells_that_the_server_was_killed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aqueue.client.follow.RECHECK_SECONDS", 0.1)
+    said: list[str] = []
+    queue = Client(folder.path, warn=said.append)
+    with queue.serving() as pid:
+        run = queue.add("sleep 300")
+        next(event for event in queue.events() if event.kind == "started")
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WaitTimeoutError):
+            queue.wait(run, timeout=1)
+        assert said and "no server is running" in said[0]
+        assert len(said) == 1
+        queue.cancel(run)
+
+
+def test_the_params_of_a_run_are_plain_values(queue: Client) -> None:
+    (queue.path.parent / "t.yaml").write_text("command: 'true'\nparams: {lr: 1e-3, b: 0.10, d: True, n: ~}\n")
+    (run,) = queue.enqueue(queue.path.parent / "t.yaml")
+    assert run.params == {"lr": 0.001, "b": 0.1, "d": True, "n": None}
 
 
 def test_what_can_be_queued_from_python_is_a_task_too(queue: Client) -> None:

@@ -36,7 +36,7 @@ def test_what_is_no_command_is_refused(queue: Client, wrong: Any) -> None:
     assert queue.runs() == []
 
 
-@pytest.mark.parametrize("params", [{"a": "\0"}, {1: 1}, {"a": 1j}, {"a": [b""]}], ids=ascii)
+@pytest.mark.parametrize("params", [{"a": "\0"}, {1: 1}, {"a": 1j}, {"a": [b""]}, {"a": 1 << 20_000}])
 def test_a_param_that_no_command_could_be_given_is_refused(queue: Client, params: Any) -> None:
     with pytest.raises(AqueueError):
         queue.enqueue({"name": "t", "command": "true"}, params=params)
