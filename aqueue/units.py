@@ -7,7 +7,7 @@ from typing import Final
 
 # Patterns that JavaScript understands, too: they are also those of the JSON Schema.
 SIZE_PATTERN: Final = r"\s*(\d+(?:\.\d+)?) ?([KMGTkmgt][iI]?[bB]?|[bB])?\s*"
-DURATION_PATTERN: Final = r"\d+(?:\.\d+)?|(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?"
+DURATION_PATTERN: Final = r"\d+(?:\.\d+)?|(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?"
 
 _SIZE = re.compile(SIZE_PATTERN, re.ASCII)
 
@@ -68,13 +68,14 @@ def write_size(size: int) -> str:
 
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZES = (*_SECONDS.values(), 0.001)
 
 
 def parse(written: str | float) -> float:
     """Return a duration in seconds.
 
     Args:
-        written: a number of seconds, or days, hours, minutes and seconds in that order.
+        written: a number of seconds, or days, hours, minutes, seconds and milliseconds in that order.
 
     Raises:
         ValueError: it is neither, or negative or infinite.
@@ -84,9 +85,7 @@ def parse(written: str | float) -> float:
     """
     match = _DURATION.fullmatch(written) if isinstance(written, str) else None
     if match and any(match.groups()):
-        seconds = sum(
-            float(count) * size for count, size in zip(match.groups("0"), _SECONDS.values(), strict=True)
-        )
+        seconds = sum(float(count) * size for count, size in zip(match.groups("0"), _SIZES, strict=True))
     elif match or not isinstance(written, str):
         seconds = float(written)
     else:

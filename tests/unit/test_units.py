@@ -18,6 +18,8 @@ readable = st.floats(min_value=1.0, max_value=1e8)
         ("1.5", 1.5),
         ("90s", 90.0),
         ("0.25s", 0.25),
+        ("100ms", 0.1),
+        ("1m5ms", 60.005),
         ("5m", 300.0),
         ("1h30m", 5400.0),
         ("2d12h", 216000.0),
@@ -33,7 +35,7 @@ def test_a_length_is_read(written: str | float, seconds: float) -> None:
     "written",
     [
         "", " ", "soon", "s", "h30m", "-1", "-5s", "+5", "1e3", "1.5h", "30m1h", "1h1h", "1h 30m", " 1h", "1h\n",
-        "1H", "1w", "1ms", "٣s", "٣", "inf", "nan", -1, -0.5, float("inf"), float("nan"), True,
+        "1H", "1w", "1ms1s", "٣s", "٣", "inf", "nan", -1, -0.5, float("inf"), float("nan"), True,
     ],
 )  # fmt: skip
 def test_what_is_no_length_is_refused(written: str | float) -> None:
