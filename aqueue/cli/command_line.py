@@ -34,6 +34,7 @@ _SECTIONS = {
     "Change runs": {
         "cancel": ("runs", "Stop running runs and remove queued ones."),
         "edit": ("edit", "Change what waiting runs are to do."),
+        "move": ("move", "Move waiting runs before or after others."),
         "retry": ("runs", "Queue finished runs again."),
         "hold": ("runs", "Keep queued runs from starting."),
         "release": ("runs", "Let held runs start."),

@@ -8,10 +8,12 @@ from aqueue.client.control import Control
 from aqueue.client.options import (
     Options,
     RunLike,
+    flag_of,
     seconds_of,
     selection_of,
     wishes_of,
     with_known_options,
+    written,
 )
 from aqueue.client.results import Runs
 from aqueue.client.variables import variables_of
@@ -19,6 +21,45 @@ from aqueue.client.variables import variables_of
 
 class Revising(Control):
     """The methods of a client that change what waiting runs are to do."""
+
+    @with_known_options
+    def move(
+        self,
+        runs: RunLike | Iterable[RunLike] = (),
+        *,
+        group: str | None = None,
+        first: bool = False,
+        last: bool = False,
+        before: RunLike | None = None,
+        after: RunLike | None = None,
+    ) -> Runs:
+        """Move queued or held runs in line, in the given order; return them as they are now.
+
+        High priority still goes before low.
+
+        Args:
+            group: also move the runs of this group that wait.
+            first: before all others.
+            last: after all others that wait now.
+            before: right before this run.
+            after: right after this run.
+
+        Raises:
+            RunError: one of the runs, or the other, has started, or is over; nothing is changed.
+
+        >>> one, two = queue.add("true"), queue.add("true")
+        >>> queue.move(two, before=one)[0].turn < one.turn
+        True
+        """
+        from aqueue.client.moving import Where, move
+
+        where = Where(
+            flag_of("first", first),
+            flag_of("last", last),
+            None if before is None else written(before, "before"),
+            None if after is None else written(after, "after"),
+        )
+        return self._now(move(self._folder, selection_of(runs, group), where))
 
     @with_known_options
     def edit(

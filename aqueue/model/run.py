@@ -71,6 +71,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         gpus: the GPUs of its current attempt, or of the last if the run is over.
         prerequisites: the id of its set of prerequisites; None if there is none.
         metrics: the metrics of its last attempt.
+        turn: its place in line among those with its priority, the lowest first: its id, unless it was moved.
         took: the duration of its last attempt in seconds; None if none has ended.
     """
 
@@ -100,6 +101,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     prerequisites: int | None = None
     metrics: dict[str, Metric] = {}
     took: float | None = None
+    turn: float = 0.0
 
     @property
     def params(self) -> dict[str, Scalar]:

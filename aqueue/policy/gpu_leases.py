@@ -29,6 +29,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
     """A slot of a GPU that a server reserves for a waiting run."""
 
     priority: int
+    turn: float
     run: int
     key: str
     label: str

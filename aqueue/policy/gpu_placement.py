@@ -104,10 +104,11 @@ class Allocator:
             )
         )
 
-    def reservations_for(self, run: int, priority: int, request: GpuRequest) -> list[Reservation]:
+    def reservations_for(self, run: int, priority: int, turn: float, request: GpuRequest) -> list[Reservation]:
         """Return the reservations for a run: a slot of each suitable GPU, since any may become free first."""
         return [
-            Reservation(priority, run, gpu.key, gpu.label, request.memory) for gpu in self._wanted.get(run, ())
+            Reservation(priority, turn, run, gpu.key, gpu.label, request.memory)
+            for gpu in self._wanted.get(run, ())
         ]
 
     def leases_on(self, gpu: Gpu) -> list[Lease]:

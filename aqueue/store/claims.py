@@ -97,7 +97,9 @@ class Claims:
                     continue
                 blocked.append(turn.found)
                 if turn.asked is not None:
-                    reservations += supply.allocator.reservations_for(turn.run, turn.priority, turn.asked)
+                    reservations += supply.allocator.reservations_for(
+                        turn.run, turn.priority, turn.turn, turn.asked
+                    )
                 if turn.found.lack:
                     lacking.append((turn.run, turn.found.lack))
         self._gpus.reserve(server, reservations)
@@ -116,7 +118,7 @@ class Claims:
             first = first_in_line(self._transaction, "", openings)
             if first is None:
                 break
-            _, run, queue = first
+            _, _, run, queue = first
             claimed.append(self._claim(server, run, (), now))
             usage.add(queue, limits)
         return claimed

@@ -18,10 +18,12 @@ _SUCCESSES: Final = (
     "SELECT name, group_name, queue, took FROM runs INDEXED BY runs_ended"
     f" WHERE {ENDED_BY_INDEX} AND state = 'succeeded' ORDER BY finished_at DESC LIMIT ?"
 )
-_HEADS: Final = "SELECT priority, run, queue FROM heads WHERE gpu_request = ? ORDER BY priority, run LIMIT ?"
+_HEADS: Final = (
+    "SELECT priority, turn, run, queue FROM heads WHERE gpu_request = ? ORDER BY priority, turn, run LIMIT ?"
+)
 _LINE: Final = (
-    "SELECT priority, id, name, group_name FROM runs INDEXED BY runs_in_line"
-    f" WHERE {IN_LINE} AND queue = ? AND gpu_request = ? ORDER BY priority, id LIMIT ?"
+    "SELECT priority, turn, id, name, group_name FROM runs INDEXED BY runs_in_line"
+    f" WHERE {IN_LINE} AND queue = ? AND gpu_request = ? ORDER BY priority, turn, id LIMIT ?"
 )
 _GROUP: Final = (
     "SELECT state, count(*), sum(runs) FROM (SELECT state, max(id), count(*) AS runs FROM"
@@ -37,6 +39,7 @@ class InLine(NamedTuple):
     """A run that may start as soon as it is its turn."""
 
     priority: int
+    turn: float
     id: int
     name: str
     group: str | None
@@ -76,15 +79,15 @@ class Forecasts:
     def in_line(self, most: int = _MAX_WAITING) -> list[InLine]:
         """Return the runs that have their turn first, in that order, at most so many."""
         # The first of each line, and the line itself once it is read; ids differ, so that no more is compared.
-        firsts: list[tuple[int, int, _Line]] = []
+        firsts: list[tuple[int, float, int, _Line]] = []
         for text in self._gpus.gpu_requests():
             request = msgspec.json.decode(text, type=GpuRequest) if text else None
-            for priority, id_, queue in self._execute(_HEADS, (text, most)):
-                firsts.append((priority, id_, _Line(queue, text, request)))
+            for priority, turn, id_, queue in self._execute(_HEADS, (text, most)):
+                firsts.append((priority, turn, id_, _Line(queue, text, request)))
         heapify(firsts)
         found: list[InLine] = []
         while firsts and len(found) < most:
-            line = firsts[0][2]
+            line = firsts[0][3]
             if line.rows is None:
                 # Read only as far as it is needed.
                 line.rows = self._execute(_LINE, (line.queue, line.text, most))
@@ -94,7 +97,7 @@ class Forecasts:
                 heappop(firsts)
                 continue
             line.next = row
-            heapreplace(firsts, (*row[:2], line))
+            heapreplace(firsts, (*row[:3], line))
         return found
 
     def states_of(self, group: str) -> Counter[State] | None:

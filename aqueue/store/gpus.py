@@ -18,7 +18,7 @@ _BELIEVED_SECONDS: Final = 60.0
 LINES: Final = "heads"
 """The table with the first run of each line."""
 
-DIRECT: Final = f"(SELECT queue, gpu_request, priority, id AS run FROM runs WHERE direct AND {IN_LINE})"
+DIRECT: Final = f"(SELECT queue, gpu_request, priority, turn, id AS run FROM runs WHERE direct AND {IN_LINE})"
 """All direct runs, which stand in no line, in place of `heads`."""
 
 _WITH_GPUS: Final = f"{RUNS} WHERE state = 'running' AND gpus IS NOT NULL"
@@ -112,7 +112,7 @@ class Gpus:
         queued = {id_ for (id_,) in self._execute(_QUEUED, (as_json({reservation.run for reservation in found}),))}
         return sorted(
             (reservation for reservation in found if reservation.run in queued),
-            key=lambda reservation: (reservation.priority, reservation.run),
+            key=lambda reservation: (reservation.priority, reservation.turn, reservation.run),
         )
 
     def gpu_requests(self, direct: bool = False) -> list[str]:

@@ -216,6 +216,7 @@ class Lifecycle:
             failures=0,
             losses=0,
             gpus=None,
+            place=None,
         )
         self._dependencies.block_dependents(run.id)
 

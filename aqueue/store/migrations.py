@@ -52,16 +52,19 @@ MIGRATIONS: "Final" = (
         was_held INTEGER NOT NULL DEFAULT 0,
         -- The values that a retry by hand replaced, as JSON, to take the retry back.
         before_retry TEXT,
+        -- Its place among all waiting runs, if it was moved; otherwise it is its id that counts.
+        place REAL,
+        turn NUMERIC GENERATED ALWAYS AS (ifnull(place, id)) VIRTUAL,
         -- In this order, so that a run is found by its run-id alone.
         UNIQUE (run_id, name)
     );
     CREATE INDEX runs_named ON runs (name);
-    CREATE INDEX runs_in_line ON runs (queue, gpu_request, priority, id)
+    CREATE INDEX runs_in_line ON runs (queue, gpu_request, priority, turn, id)
         WHERE state = 'queued' AND ready_at IS NULL;
-    CREATE INDEX runs_delayed ON runs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
+    CREATE INDEX runs_delayed ON runs (ready_at, turn) WHERE state = 'queued' AND ready_at IS NOT NULL;
     CREATE INDEX runs_direct ON runs (id) WHERE direct AND state = 'queued' AND ready_at IS NULL;
     CREATE INDEX runs_running ON runs (server, queue) WHERE state = 'running';
-    CREATE INDEX runs_held ON runs (id) WHERE state = 'held';
+    CREATE INDEX runs_held ON runs (turn) WHERE state = 'held';
     -- Every run that ends pays for it, so it is the only one: what ended in a queue is found by going through it.
     CREATE INDEX runs_ended ON runs (state, finished_at, queue) WHERE state IN ('aborted', 'failed', 'succeeded');
     CREATE INDEX runs_scheduled ON runs (schedule, scheduled_for) WHERE schedule IS NOT NULL;
@@ -106,24 +109,27 @@ MIGRATIONS: "Final" = (
         queue TEXT NOT NULL,
         gpu_request TEXT NOT NULL,
         priority INTEGER NOT NULL,
+        turn NUMERIC NOT NULL,
         run INTEGER NOT NULL,
         PRIMARY KEY (queue, gpu_request)
     ) WITHOUT ROWID;
-    CREATE INDEX heads_in_order ON heads (gpu_request, priority, run, queue);
+    CREATE INDEX heads_in_order ON heads (gpu_request, priority, turn, run, queue);
     CREATE TRIGGER run_comes AFTER INSERT ON runs WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
     BEGIN
-        INSERT INTO heads (queue, gpu_request, priority, run)
-            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.id)
-            ON CONFLICT (queue, gpu_request) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
+        INSERT INTO heads (queue, gpu_request, priority, turn, run)
+            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.turn, NEW.id)
+            ON CONFLICT (queue, gpu_request) DO UPDATE
+            SET priority = excluded.priority, turn = excluded.turn, run = excluded.run
+            WHERE (excluded.priority, excluded.turn, excluded.run) < (priority, turn, run);
     END;
     CREATE TRIGGER run_comes_back AFTER UPDATE OF state, ready_at ON runs
         WHEN NEW.state = 'queued' AND NEW.ready_at IS NULL
     BEGIN
-        INSERT INTO heads (queue, gpu_request, priority, run)
-            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.id)
-            ON CONFLICT (queue, gpu_request) DO UPDATE SET priority = excluded.priority, run = excluded.run
-            WHERE (excluded.priority, excluded.run) < (priority, run);
+        INSERT INTO heads (queue, gpu_request, priority, turn, run)
+            VALUES (NEW.queue, NEW.gpu_request, NEW.priority, NEW.turn, NEW.id)
+            ON CONFLICT (queue, gpu_request) DO UPDATE
+            SET priority = excluded.priority, turn = excluded.turn, run = excluded.run
+            WHERE (excluded.priority, excluded.turn, excluded.run) < (priority, turn, run);
     END;
     -- The next head is searched for only where the line has lost its head.
     CREATE TRIGGER run_goes AFTER UPDATE OF state, ready_at ON runs
@@ -131,13 +137,13 @@ MIGRATIONS: "Final" = (
             AND (NEW.state <> 'queued' OR NEW.ready_at IS NOT NULL)
     BEGIN
         DELETE FROM heads WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request AND run = OLD.id;
-        INSERT INTO heads (queue, gpu_request, priority, run)
-            SELECT queue, gpu_request, priority, id
+        INSERT INTO heads (queue, gpu_request, priority, turn, run)
+            SELECT queue, gpu_request, priority, turn, id
             FROM (SELECT 1 WHERE NOT EXISTS (
                 SELECT 1 FROM heads WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request
             )) CROSS JOIN runs
             WHERE queue = OLD.queue AND gpu_request = OLD.gpu_request AND state = 'queued' AND ready_at IS NULL
-            ORDER BY priority, id LIMIT 1;
+            ORDER BY priority, turn, id LIMIT 1;
     END;
     CREATE TABLE pauses (queue TEXT PRIMARY KEY) WITHOUT ROWID;
 

@@ -1,5 +1,6 @@
 """Queues: their counts, pauses, lines of waiting runs, and the outlook for a server."""
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -22,8 +23,10 @@ _COUNTS: Final = tuple(
     )
 )
 _RECENT: Final = "SELECT queue FROM runs WHERE id > (SELECT max(id) FROM runs) - 1000"
-_FIRST_IN_LINE: Final = f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, run LIMIT 1)"
-_FIRST_DELAYED: Final = f"{RUNS} WHERE queue = ? AND {DELAYED} ORDER BY ready_at, priority, id LIMIT 1"
+_FIRST_IN_LINE: Final = (
+    f"{RUNS} WHERE id = (SELECT run FROM heads WHERE queue = ? ORDER BY priority, turn, run LIMIT 1)"
+)
+_FIRST_DELAYED: Final = f"{RUNS} WHERE queue = ? AND {DELAYED} ORDER BY ready_at, priority, turn, id LIMIT 1"
 _RUNNING: Final = "SELECT id, queue, server FROM runs WHERE state = 'running' ORDER BY +id"
 _USAGE: Final = "SELECT server, queue, count(*) FROM runs WHERE state = 'running' GROUP BY server, queue"
 _UNMET: Final = (
@@ -48,7 +51,7 @@ _OF_ALL: Final = (
 _OUTLOOK: Final = _OF_SERVED.format(served="1") + _OF_ALL
 _OUTLOOK_OF_SOME: Final = _OF_SERVED.format(served="queue IN (SELECT value FROM json_each(:queues))") + _OF_ALL
 
-Counted = dict[tuple[str, str, int], tuple[int, int]]
+Counted = dict[tuple[str, str, int], tuple[tuple[float, int], int]]
 """For each line, by queue, GPU request and priority: the last counted run, and how many are ahead of it."""
 
 
@@ -186,19 +189,20 @@ class Queues:
         Only the runs between one and the next are counted, so that no part of a long queue is read twice.
         """
         ahead: dict[int, int] = {}
-        for queue, gpu_request, priority, id_ in sorted(
-            (run.queue, text_of(run.task.gpu_request), run.priority, run.id)
+        for queue, gpu_request, priority, turn, id_ in sorted(
+            (run.queue, text_of(run.task.gpu_request), run.priority, run.turn, run.id)
             for run in runs
             if run.state is State.QUEUED and run.ready_at is None
         ):
             line = queue, gpu_request, priority
-            if line not in counted or counted[line][0] > id_:
+            if line not in counted or counted[line][0] > (turn, id_):
                 (before,) = self._execute(f"{_COUNT_IN_LINE} AND priority < ?", line).fetchone()
-                counted[line] = 0, before
+                counted[line] = (-math.inf, 0), before
             last, count = counted[line]
             (between,) = self._execute(
-                f"{_COUNT_IN_LINE} AND priority = ? AND id >= ? AND id < ?", (*line, last, id_)
+                f"{_COUNT_IN_LINE} AND priority = ? AND (turn, id) >= (?, ?) AND (turn, id) < (?, ?)",
+                (*line, *last, turn, id_),
             ).fetchone()
             ahead[id_] = count + between
-            counted[line] = id_, ahead[id_]
+            counted[line] = (turn, id_), ahead[id_]
         return ahead

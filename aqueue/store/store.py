@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aqueue.store.edits import Edits
     from aqueue.store.forecasts import Forecasts
     from aqueue.store.outbox import Outbox
+    from aqueue.store.places import Places
     from aqueue.store.prospects import Prospects
     from aqueue.store.schedules import Schedules
 
@@ -86,6 +87,13 @@ class Store:
         from aqueue.store.edits import Edits
 
         return Edits(self._transaction, self.runs, self.dependencies)
+
+    @cached_property
+    def places(self) -> "Places":
+        """Return the places of waiting runs in line."""
+        from aqueue.store.places import Places
+
+        return Places(self._transaction)
 
     @cached_property
     def schedules(self) -> "Schedules":

@@ -48,6 +48,7 @@ class Turn(NamedTuple):
     """A run that is first in its line, and its GPUs or the reason why it gets none."""
 
     priority: int
+    turn: float
     run: int
     queue: str
     asked: GpuRequest | None
@@ -89,7 +90,7 @@ class Turns:
         self._closed: dict[str, set[str]] = defaultdict(set)
         self._given_up: set[str] = set()
         self._had_their_turn: set[int] = set()
-        self._firsts: list[tuple[int, int, str, str]] = []
+        self._firsts: list[tuple[int, float, int, str, str]] = []
         self._openings = self._find_openings()
 
     def __iter__(self) -> Iterator[Turn]:
@@ -97,13 +98,13 @@ class Turns:
             if gpu_request or not self._is_preview:
                 self._push_first(gpu_request)
         while self._firsts:
-            priority, run, queue, gpu_request = heappop(self._firsts)
+            priority, turn, run, queue, gpu_request = heappop(self._firsts)
             if self._openings.include(queue):
-                self._reserve_for_those_before(priority, run)
-                yield self._turn(priority, run, queue, gpu_request)
+                self._reserve_for_those_before(priority, turn, run)
+                yield self._turn(priority, turn, run, queue, gpu_request)
             self._push_first(gpu_request)
 
-    def _turn(self, priority: int, run: int, queue: str, gpu_request: str) -> Turn:
+    def _turn(self, priority: int, turn: float, run: int, queue: str, gpu_request: str) -> Turn:
         confinement = self._limits.confinement(queue)
         asked = _request_decoder.decode(gpu_request) if gpu_request else None
         found = _NO_GPUS if asked is None else self._allocator.place(run, asked, confinement)
@@ -115,7 +116,7 @@ class Turns:
                 self._given_up.add(gpu_request)
             else:
                 self._closed[gpu_request].add(queue)
-        return Turn(priority, run, queue, asked, found)
+        return Turn(priority, turn, run, queue, asked, found)
 
     def _push_first(self, gpu_request: str) -> None:
         """Add the first run with this request in the open queues to `_firsts`."""
@@ -124,9 +125,12 @@ class Turns:
         if left.any and (first := first_in_line(self._transaction, gpu_request, left, self._lines)):
             heappush(self._firsts, (*first, gpu_request))
 
-    def _reserve_for_those_before(self, priority: int, run: int) -> None:
+    def _reserve_for_those_before(self, priority: int, turn: float, run: int) -> None:
         """Withhold the GPUs that other servers reserve for runs ahead of this one."""
-        while self._others and (self._others[0].priority, self._others[0].run) < (priority, run):
+        while self._others:
+            first = self._others[0]
+            if (first.priority, first.turn, first.run) >= (priority, turn, run):
+                break
             reservation = self._others.popleft()
             if reservation.run not in self._had_their_turn:
                 self._allocator.add_reservation(reservation)
@@ -140,12 +144,12 @@ class Turns:
 
 def first_in_line(
     transaction: sqlite3.Connection, gpu_request: str, openings: Openings, lines: str = LINES
-) -> tuple[int, int, str] | None:
-    """Return priority, id and queue of the first run with this request in the open queues."""
+) -> tuple[int, float, int, str] | None:
+    """Return priority, turn, id and queue of the first run with this request in the open queues."""
     is_open, queues = _condition(openings)
-    found: tuple[int, int, str] | None = transaction.execute(
-        f"SELECT priority, run, queue FROM {lines}"
-        f" WHERE gpu_request = ? AND {is_open} ORDER BY priority, run LIMIT 1",
+    found: tuple[int, float, int, str] | None = transaction.execute(
+        f"SELECT priority, turn, run, queue FROM {lines}"
+        f" WHERE gpu_request = ? AND {is_open} ORDER BY priority, turn, run LIMIT 1",
         (gpu_request, *queues),
     ).fetchone()
     return found

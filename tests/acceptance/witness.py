@@ -141,7 +141,7 @@ class Witness:
 def in_line(runs: Mapping[int, Run]) -> list[Run]:
     """Those that wait in a queue, in the order in which those of the same queue are to be started."""
     queued = [run for run in runs.values() if run.state is State.QUEUED]
-    return sorted(queued, key=lambda run: (run.priority, run.id))
+    return sorted(queued, key=lambda run: (run.priority, run.turn, run.id))
 
 
 def left(line: list[Run], now: Mapping[int, Run]) -> list[int]:

@@ -92,7 +92,7 @@ class World:
 
     def in_order(self) -> list[Run]:
         """All that is queued, high before low, then first in first out."""
-        return sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id))
+        return sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.turn, run.id))
 
     def as_it_is(self, run: Run) -> Run:
         found = self.store.runs.get(run.id)
@@ -108,6 +108,8 @@ class World:
             happenings += ["an_attempt_ends"] * (5 if self.running() else 1)
         if self.runs():
             happenings += ["a_person_changes_a_run"] * 3 + ["a_run_is_dequeued"] * 2
+        if self.runs(State.QUEUED, State.HELD):
+            happenings += ["runs_are_moved"]
         return happenings
 
     def time_passes(self) -> None:
@@ -180,6 +182,17 @@ class World:
             assert (run.state, run.reason) == (State.ABORTED, reason)
         else:
             assert msgspec.structs.replace(run, attempt=before.attempt) == before
+
+    def runs_are_moved(self) -> None:
+        waiting = self.runs(State.QUEUED, State.HELD)
+        moved = self.draw(st.lists(st.sampled_from(waiting), min_size=1, max_size=2, unique_by=lambda run: run.id))
+        others = [run for run in waiting if run not in moved and run.priority is moved[0].priority]
+        with transaction(self.connection, NOWHERE):
+            if others and len({run.priority for run in moved}) == 1:
+                move = self.draw(st.sampled_from([self.store.places.move_before, self.store.places.move_after]))
+                move(moved, self.draw(st.sampled_from(others)))
+            else:
+                self.draw(st.sampled_from([self.store.places.move_first, self.store.places.move_last]))(moved)
 
     def a_run_is_dequeued(self) -> None:
         """One that was tried, if there is one; or the first of a queue: of the ready ones, or else the soonest."""

@@ -300,7 +300,7 @@ class Cards(RuleBasedStateMachine):
     @invariant()
     def each_line_has_its_first_at_its_head(self) -> None:
         first: dict[tuple[str, str], int] = {}
-        for run in sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.id)):
+        for run in sorted(self.runs(State.QUEUED), key=lambda run: (run.priority, run.turn, run.id)):
             text = msgspec.json.encode(run.task.gpu_request).decode() if run.task.gpu_request else ""
             first.setdefault((run.queue, text), run.id)
         heads = self.connection.execute("SELECT queue, gpu_request, run FROM heads")

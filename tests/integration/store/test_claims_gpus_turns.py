@@ -74,7 +74,7 @@ def test_what_two_servers_have_set_aside_for_one_run_is_in_the_order_of_turns(
     machine: Machine, connection: sqlite3.Connection
 ) -> None:
     first, second = machine.add(gpus=1), machine.add(gpus=1)
-    kept = [Reservation(Priority.LOW, run.id, "GPU-0000", "0", None) for run in (second, first)]
+    kept = [Reservation(Priority.LOW, run.turn, run.id, "GPU-0000", "0", None) for run in (second, first)]
     for server in ("left", "right"):
         connection.execute(
             "INSERT INTO servers (id, pid, boot, jobs, started_at, heartbeat_at, reservations)"

@@ -73,7 +73,7 @@ def test_those_read_are_the_first_of_all(
         connection.execute("DELETE FROM runs")
         connection.execute("DELETE FROM heads")
         runs = [book.add("x", queue=queue, gpus=gpus, priority=first) for queue, gpus, first in waiting]
-    order = [run.id for run in sorted(runs, key=lambda run: (run.priority, run.id))]
+    order = [run.id for run in sorted(runs, key=lambda run: (run.priority, run.turn, run.id))]
     found = [run.id for run in book.store.forecasts.in_line(most)]
     assert found == order[:most]
 

@@ -95,7 +95,7 @@ def test_a_line_tells_what_is_ahead_in_the_same_queue(book: Book) -> None:
 
 def test_a_line_tells_how_far_back_a_run_is_whichever_others_are_asked_about(book: Book) -> None:
     runs = [book.add("q", priority=Priority(number % 2)) for number in range(40)]
-    in_order = sorted(runs, key=lambda run: (run.priority, run.id))
+    in_order = sorted(runs, key=lambda run: (run.priority, run.turn, run.id))
     for asked in (runs, runs[::-1], runs[7:30:5], runs[39:]):
         assert [line.ahead for line in book.store.queues.lines(asked, [], {})] == [
             in_order.index(run) for run in asked

@@ -48,6 +48,8 @@ class Life(QueuesWorld, RuleBasedStateMachine):
                 # Its server may die, somebody may cancel it, and its delay may be over.
                 ready_at = before.ready_at if before.ready_at and before.ready_at <= self.now else run.ready_at
                 same = {"server": before.server, "cancel": before.cancel, "ready_at": ready_at}
+                # Somebody may move it.
+                same["turn"] = before.turn if run.state in (State.QUEUED, State.HELD) else run.turn
                 assert msgspec.structs.replace(run, **same) == before
             else:
                 assert run.state in TRANSITIONS[before.state], f"{before.state} → {run.state}"
@@ -57,10 +59,12 @@ class Life(QueuesWorld, RuleBasedStateMachine):
     @invariant()
     def the_head_of_each_queue_is_the_first_in_its_line(self) -> None:
         first: dict[str, int] = {}
-        for run in sorted(self.runs(), key=lambda run: (run.priority, run.id)):
+        for run in sorted(self.runs(), key=lambda run: (run.priority, run.turn, run.id)):
             if run.state is State.QUEUED and run.ready_at is None:
                 first.setdefault(run.queue, run.id)
         assert dict(self.connection.execute("SELECT queue, run FROM heads")) == first
+        turns = self.connection.execute("SELECT heads.turn, runs.turn FROM heads JOIN runs ON run = id")
+        assert all(known == turn for known, turn in turns)
 
     @invariant()
     def no_run_vanishes(self) -> None:
