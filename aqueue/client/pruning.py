@@ -1,9 +1,11 @@
 """Pruning of old or selected runs."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import NamedTuple
 
+from aqueue.client.filing_away import file_away
 from aqueue.client.selection import Selection, selected
 from aqueue.client.session import (
     Warn,
@@ -56,7 +58,13 @@ def prune(folder: Folder, keep: float | None, warn: Warn, selection: Selection |
         RunError: a run that is named is not over, or does not exist.
     """
     before = now() - (config_in_force(folder, warn).keep if keep is None else keep)
-    chosen = None if selection is None else [run.id for run in to_prune(folder, keep, selection)]
+    chosen = None
+    if selection is not None:
+        runs = to_prune(folder, keep, selection)
+        chosen = [run.id for run in runs]
+        # Where the disk is full, the runs whose files cannot be moved stay.
+        with reading(folder) as store, contextlib.suppress(OSError):
+            file_away(folder, store, map(store.runs.source, runs))
     with opened(folder) as connection:
         if chosen is None:
             with database.snapshot(connection, folder):

@@ -1,8 +1,8 @@
 """Pausing and resuming queues and schedules, and dequeueing a run."""
 
-import contextlib
 from typing import NamedTuple
 
+from aqueue.client.filing_away import file_away
 from aqueue.client.prospects import unserved
 from aqueue.client.session import Warn, changing, config_or_default, now
 from aqueue.client.unknown_names import known_queues, unknown_queue
@@ -11,7 +11,6 @@ from aqueue.folder.layout import Folder
 from aqueue.model.config import Config
 from aqueue.model.run import Run, State
 from aqueue.near_names import near_name
-from aqueue.store import database
 from aqueue.store.store import Store
 
 
@@ -64,7 +63,7 @@ def dequeue(folder: Folder, queue: str, written: str | None = None) -> Dequeued:
         source = store.runs.source(run)
         dependents = store.dependencies.dependents([run])
         is_forgotten = store.lifecycle.dequeue(run, "dequeued", now())
-        _file_away(folder, store, source)
+        file_away(folder, store, [source])
     if is_forgotten:
         import shutil
 
@@ -152,21 +151,3 @@ def _queued(run: Run, queue: str) -> Run:
     if run.state is State.HELD:
         raise RunError(f"{which} is held, not queued", f"`aqueue cancel {run.id}` aborts it")
     return run
-
-
-def _file_away(folder: Folder, store: Store, source: str | None) -> None:
-    """File away a run's task file, so that no server accepts it again.
-
-    A server does so a moment after it accepts a file. If the run were removed before that, the file would become a
-    run again after a crash.
-    """
-    name = (source or "").rpartition(":")[0]
-    if not name or not (folder.incoming / name).exists():
-        return
-    # Imported here: no other command needs it.
-    from aqueue.intake import filing
-
-    database.make_durable(folder)
-    # A server may have just done so, or will, once nobody writes to the file.
-    with contextlib.suppress(FileNotFoundError, BlockingIOError):
-        filing.file_away(folder, name, store.runs.of_file(name))

@@ -40,13 +40,14 @@ class Untaken(NamedTuple):
 
 def untaken(store: Store, folder: Folder, config: Config) -> list[Untaken]:
     """Return the files that are not taken, sorted, without those that a server is about to take."""
-    found = overlooked.scan(folder)
-    others = [Untaken(_name(folder, path), why, Kind.OVERLOOKED) for path, why in found.overlooked.items()]
-    if not found.task_files:
+    found = list(overlooked.scan(folder))
+    others = [Untaken(_name(folder, path), why, Kind.OVERLOOKED) for path, why in found if why]
+    task_files = [path for path, why in found if not why]
+    if not task_files:
         return sorted(others, key=lambda one: one.file)
     awake, silent = awake_and_silent(store, folder, config.stale_after)
     scheduled = {schedule.file for schedule in store.schedules.all()}
-    for path in found.task_files:
+    for path in task_files:
         name = _name(folder, path)
         if fault := _fault(path):
             why = f"{name} cannot be taken: {fault.text}; {fault.hint}"

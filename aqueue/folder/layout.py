@@ -191,14 +191,14 @@ class Folder:
 
     def is_sub_folder(self, path: str, entry: "os.DirEntry[str] | None" = None) -> bool:
         """Return True if `path` is a directory that may contain task files."""
+        if entry is not None and not entry.is_dir(follow_symlinks=False):
+            return False
         name = os.path.basename(path)
         if path == self.path_text:
             return True
         if name.startswith(".") or path == self._rejected or not is_text(name):
             return False
-        if entry is not None:
-            return entry.is_dir(follow_symlinks=False)
-        return os.path.isdir(path) and not os.path.islink(path)
+        return entry is not None or (os.path.isdir(path) and not os.path.islink(path))
 
     def is_task_file(self, path: str) -> bool:
         """Return True if the path is that of a task file. Hidden, backup and swap files are not."""

@@ -14,6 +14,9 @@ from aqueue.folder.layout import Folder, is_open
 from aqueue.folder.targets import Targets, targets_of
 
 _LINK_CHECK_SECONDS: Final = 2.0
+_MAX_CHANGES: Final = 4096
+"""The most changes that are returned one by one. With more, anything may have changed."""
+
 _LIMITS: Final = (
     ("watch limit", "watch", "fs.inotify.max_user_watches=1048576"),
     ("Too many open files", "instance", "fs.inotify.max_user_instances=1024"),
@@ -89,7 +92,7 @@ class Watch:
             return self._reopen()
         finally:
             self._waiting = None
-        if found is not None:
+        if found is not None and len(found) <= _MAX_CHANGES:
             return self._paths(found)
         # A sub-folder may have appeared or disappeared, too.
         is_elsewhere = self._directories() != self._watched or self._links_have_moved()

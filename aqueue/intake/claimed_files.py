@@ -1,26 +1,37 @@
 """Claimed files: files in `incoming/`, on the way to the directories of their runs.
 
-A file is claimed by a rename, and filed away once its runs are safely in the store. This module also recovers
-files that a crash or power cut left in between.
+A file is claimed by a rename, and filed away some time after its runs are safely in the store (see `filer`). This
+module also recovers files that a crash or power cut left before that.
 """
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from aqueue.errors import BusyError, DiskFullError, FileError
 from aqueue.folder import linked
-from aqueue.folder.layout import Folder, printable
+from aqueue.folder.layout import Folder, is_text, printable
 from aqueue.folder.rejected import Rejected
 from aqueue.intake import filing
 from aqueue.intake.parser import Parser
 from aqueue.intake.preparing import Preparing
 from aqueue.model.events import FileRejected, Notice, Report
 from aqueue.model.submission import Submission
+from aqueue.store.database import make_durable
+
+RunsOf = Callable[[Sequence[str]], Mapping[str, Sequence[int]]]
+"""A function that returns the ids of the runs of claimed files, by name; nothing for files not in the store."""
+
+_MAX_RECENT: Final = 1 << 20
+"""The most bytes of recent files in memory, about."""
+
+_SLICE: Final = 500
 
 
 class ClaimedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +68,17 @@ class ClaimedFiles:
         report: is called for each bad file.
         preparing: prepares their submissions for the store.
         rejected: where bad files go.
+        runs_of: returns the runs that the store knows of files.
     """
 
     def __init__(
-        self, folder: Folder, parser: Parser, report: Report, preparing: Preparing, rejected: Rejected
+        self,
+        folder: Folder,
+        parser: Parser,
+        report: Report,
+        preparing: Preparing,
+        rejected: Rejected,
+        runs_of: RunsOf,
     ) -> None:
         self._folder = folder
         self._incoming = str(folder.incoming)
@@ -68,23 +86,50 @@ class ClaimedFiles:
         self._report = report
         self._preparing = preparing
         self._rejected = rejected
+        self._runs_of = runs_of
+        self._recent: dict[str, tuple[str, bytes]] = {}
+        self._size_of_recent = 0
 
-    def file_away(self, file: ClaimedFile, ids: Sequence[int]) -> None:
-        """Move a file that is in the store to the folders of its runs, or back if it has been written since."""
-        if not os.path.lexists(f"{self._incoming}/{file.name}"):
-            # Another server that recovered it was faster, or a run of it was dequeued.
-            return
+    def remember(self, files: Iterable[ClaimedFile]) -> None:
+        """Remember what was read from the files accepted last, in case somebody still writes to them."""
+        for file in files:
+            if not file.is_left_behind:
+                self._recent[file.name] = (file.source, file.content)
+                self._size_of_recent += _size(file.content)
+        while self._size_of_recent > _MAX_RECENT:
+            _, content = self._recent.pop(next(iter(self._recent)))
+            self._size_of_recent -= _size(content)
+
+    def file_away(self, names: Sequence[str]) -> None:
+        """Move the files that are in the store to the directories of their runs, or back if written since.
+
+        Args:
+            names: their names in `incoming/`.
+
+        Raises:
+            OSError: the store cannot be flushed to the disk.
+            DiskFullError, BusyError: the store cannot be read.
+        """
+        runs = self._known(names)
+        if runs:
+            # A power cut could undo their transactions: then the files in `incoming/` are all there is.
+            make_durable(self._folder)
+        for name, ids in runs.items():
+            self._move(name, ids)
+
+    def _move(self, name: str, ids: Sequence[int]) -> None:
+        source, content = self._recent.get(name, (None, None))
         try:
-            source = None if file.is_left_behind else file.source
-            again = filing.file_away(self._folder, file.name, ids, file.content, source)
+            again = filing.file_away(self._folder, name, ids, content, source)
         except OSError:
-            # The disk is full, or somebody is writing to it: then it is left for later. Or another was faster.
+            # The disk is full, or somebody is writing to it: then it is left for later. Or another was faster, or
+            # a run of it was dequeued.
             return
         if again is not None:
             self._report_again(again)
 
-    def recover(self, last_id: Callable[[], int]) -> list[ClaimedFile]:
-        """Recover files left behind by a crash. Call this before accepting any file.
+    def recover(self, last_id: Callable[[], int]) -> Iterator[ClaimedFile]:
+        """Recover files left behind by a crash, as `left_behind` does. Call this before accepting any file.
 
         Args:
             last_id: returns the highest id the store has ever given. A power cut can undo its last transactions;
@@ -107,19 +152,42 @@ class ClaimedFiles:
                     )
         return self.left_behind(0.0)
 
-    def left_behind(self, seconds: float) -> list[ClaimedFile]:
-        """Return the files that have been in `incoming/` so long that their server must be gone."""
-        files = []
+    def left_behind(self, seconds: float) -> Iterator[ClaimedFile]:
+        """Yield the files that are not in the store, although their server must be gone, in the order of claims.
+
+        Args:
+            seconds: the time in `incoming/` after which a server must be gone.
+        """
         self._preparing.begin()
-        for path in sorted(self._folder.incoming.iterdir()):
+        try:
+            unknown = self._unknown()
+        except (DiskFullError, BusyError) as error:
+            self._report(Notice(f"{error}; files left in {self._incoming} wait for that", urgent=True))
+            return
+        for name in unknown:
+            path = self._folder.incoming / name
             with contextlib.suppress(FileNotFoundError):
                 if linked.is_copy(path, time.time()):
                     continue
                 # With 0, take all, even if the clock was set back since they arrived.
                 is_left = not seconds or time.time() - path.stat().st_ctime >= seconds
                 if is_left and (file := self._reread(path)):
-                    files.append(file)
-        return files
+                    yield file
+
+    def _unknown(self) -> list[str]:
+        """Return the names in `incoming/` of files that are not in the store, in the order of claims."""
+        unknown: list[str] = []
+        with os.scandir(self._incoming) as entries:
+            names = (entry.name for entry in entries)
+            while some := list(islice(names, _SLICE)):
+                known = self._known(some)
+                unknown += [name for name in some if name not in known]
+        return sorted(unknown)
+
+    def _known(self, names: Iterable[str]) -> Mapping[str, Sequence[int]]:
+        """Return the runs of those of these files that are in the store."""
+        # The store has no names that are not UTF-8.
+        return self._runs_of([name for name in names if is_text(name)])
 
     def _reread(self, path: Path) -> ClaimedFile | None:
         try:
@@ -155,6 +223,11 @@ class ClaimedFiles:
 
     def _report_again(self, path: str) -> None:
         self._report(Notice(f"{printable(path)} was written while it was being claimed: it is read again"))
+
+
+def _size(content: bytes) -> int:
+    """Return about how many bytes a recent file takes in memory."""
+    return len(content) + 512
 
 
 def in_order(files: Sequence[ClaimedFile]) -> Sequence[ClaimedFile]:

@@ -2,14 +2,16 @@
 
 A path comes in as a hint. `examine` finds that its file is unsettled (still being written, so check again), bad
 (`refusing` moves it to `rejected/`) or good (`claiming` renames it into `incoming/`). Files claimed together go to
-the store in one transaction; `claimed_files` files them away. A file with schedules stays, and its content goes to
+the store in one transaction; `filer` files them away later. A file with schedules stays, and its content goes to
 `schedule_files`. All of this is synchronous; slow steps leave the event loop first (see `aqueue.threads`).
 """
 
+import heapq
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from aqueue.errors import AqueueError, BusyError, DiskFullError, FileError
@@ -18,7 +20,7 @@ from aqueue.folder.layout import Folder
 from aqueue.folder.rejected import Rejected
 from aqueue.folder.settling import Seen, Settling, Signature, signature
 from aqueue.intake import overlooked
-from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles
+from aqueue.intake.claimed_files import ClaimedFile, ClaimedFiles, RunsOf
 from aqueue.intake.claiming import RECHECK_SECONDS, Claimer
 from aqueue.intake.parser import Parser
 from aqueue.intake.paths import Paths
@@ -31,6 +33,12 @@ from aqueue.threads import leave_event_loop
 
 BATCH: Final = 64
 """The most files accepted in one transaction."""
+
+MAX_FILES: Final = 8192
+"""The most files that a scan returns, so that it takes little memory."""
+
+Arrival = tuple[int, str]
+"""When a file arrived, and its path."""
 
 _RECHECK_SECONDS_IF_EMPTY: Final = 1.0
 
@@ -45,6 +53,7 @@ class Inbox:
         has_schedules: returns True if the file with this path within the folder has schedules in force; None if
             there is no other server, so that `schedule_files` knows them all.
         preparing: prepares submissions for the store.
+        runs_of: returns the runs that the store knows of claimed files.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class Inbox:
         report: Report,
         has_schedules: Callable[[str], bool] | None = None,
         preparing: Preparing | None = None,
+        runs_of: RunsOf = lambda _: {},
     ) -> None:
         self._folder = folder
         self._paths = Paths(folder)
@@ -63,8 +73,9 @@ class Inbox:
         self._settling = Settling(lambda text: report(Notice(text)))
         self._overlooked = overlooked.Overlooked(report)
         self._queues_are_disabled = False
+        self._scanned_to: Arrival | None = None
         rejected, parser = Rejected(folder), Parser(folder, config)
-        self.claimed_files = ClaimedFiles(folder, parser, report, self._preparing, rejected)
+        self.claimed_files = ClaimedFiles(folder, parser, report, self._preparing, rejected, runs_of)
         """The claimed files that were not filed away yet."""
         self.schedule_files = ScheduleFiles(folder, rejected, report, self._preparing.due_code)
         """The files that stay in place because they have schedules."""
@@ -82,13 +93,14 @@ class Inbox:
         """Return the unsettled files whose next check is due."""
         return self._settling.to_recheck(now)
 
-    def scan(self) -> list[str]:
-        """Return all task files in the folder now, and report files that only look like one."""
-        found = overlooked.scan(self._folder)
-        for path, why in found.overlooked.items():
-            self._overlooked.report(path, why)
+    def scan(self) -> Iterator[str]:
+        """Yield all task files in the folder now, and report files that only look like one."""
+        for path, why in overlooked.scan(self._folder):
+            if why:
+                self._overlooked.report(path, why)
+            else:
+                yield path
         self._overlooked.forget_gone()
-        return found.task_files
 
     @property
     def is_in_doubt(self) -> bool:
@@ -100,33 +112,59 @@ class Inbox:
         for state in self._settling.states.values():
             state.stays_as = None
 
+    @property
+    def has_more_to_examine(self) -> bool:
+        """Return True if the last scan of the whole folder found more files than it returned."""
+        return self._scanned_to is not None
+
     def files_to_examine(self, hints: Iterable[str]) -> list[str]:
-        """Return the task files to examine after these paths changed, in order of arrival."""
+        """Return the task files to examine after these paths changed, in order of arrival.
+
+        If a directory has changed, these are the oldest of the whole folder; `more_to_examine` returns the next.
+        """
         self._follow_config()
         paths = set(hints)
-        unchanged: dict[str, Signature] = {}
         if any(map(self._folder.is_sub_folder, paths)):
-            leave_event_loop()
-            staying = ((path, state.stays_as) for path, state in self._settling.states.items())
-            unchanged = {path: as_it_is for path, as_it_is in staying if as_it_is and path not in paths}
-            paths = {*self.scan(), *self.schedule_files.paths}
-        arrived = []
+            return self._scan_for_oldest(paths)
+        return [path for _, path in sorted(self._arrived(filter(self._is_task_file, paths)))]
+
+    def more_to_examine(self) -> list[str]:
+        """Return the files of the whole folder that arrived after those returned so far: the oldest of them."""
+        return self._scan_for_oldest(after=self._scanned_to)
+
+    def _scan_for_oldest(self, changed: Collection[str] = (), after: Arrival | None = None) -> list[str]:
+        """Return the oldest files of the whole folder, without those that stay and have not changed."""
+        leave_event_loop()
+        staying = ((path, state.stays_as) for path, state in self._settling.states.items())
+        unchanged = {path: as_it_is for path, as_it_is in staying if as_it_is and path not in changed}
+        known = self.schedule_files.paths
+        paths = chain(known, (path for path in self.scan() if path not in known))
+        arrived = (each for each in self._arrived(paths, unchanged) if after is None or each > after)
+        oldest = heapq.nsmallest(MAX_FILES, arrived)
+        self._scanned_to = oldest[-1] if len(oldest) == MAX_FILES else None
+        return [path for _, path in oldest]
+
+    def _arrived(self, paths: Iterable[str], unchanged: Mapping[str, Signature] = {}) -> Iterator[Arrival]:
+        """Yield those of these task files that are there or awaited, each with its time of arrival."""
         for path in paths:
-            if not self._folder.is_task_file(path):
-                self._overlooked.report(path, overlooked.why_overlooked(self._folder, path))
-                continue
             try:
                 status = os.lstat(path)
             except OSError:
                 if path in self.schedule_files.paths:
-                    arrived.append((0, path))
                     self._settling.reset(path)
+                    yield 0, path
                 else:
                     self._settling.forget(path)
             else:
                 if unchanged.get(path) != signature(linked.followed(path, status)):
-                    arrived.append((status.st_ctime_ns, path))
-        return [path for _, path in sorted(arrived)]
+                    yield status.st_ctime_ns, path
+
+    def _is_task_file(self, path: str) -> bool:
+        """Return True if this is the path of a task file; report one that only looks like it."""
+        is_task_file = self._folder.is_task_file(path)
+        if not is_task_file:
+            self._overlooked.report(path, overlooked.why_overlooked(self._folder, path))
+        return is_task_file
 
     def _follow_config(self) -> None:
         """Record whether queues are disabled, and report when they become so."""

@@ -5,8 +5,9 @@ thread. Slow work goes to a thread: a scan of the whole folder, a large file, a 
 """
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import anyio
@@ -17,30 +18,31 @@ from aqueue.clock import Clock
 from aqueue.errors import AqueueError
 from aqueue.folder.layout import Folder
 from aqueue.folder.watch import Watch
+from aqueue.intake.backlog import Backlog
 from aqueue.intake.claimed_files import ClaimedFile, in_order
 from aqueue.intake.config_reload import ConfigReload
+from aqueue.intake.filer import Filer
 from aqueue.intake.inbox import BATCH, Inbox
 from aqueue.intake.schedule_files import ScheduleFile
-from aqueue.model.submission import Accepted, run_ids
-from aqueue.store.database import make_durable
 from aqueue.threads import in_thread, without_waiting
 
 
 class Delivered(Protocol):
-    """The result of a delivery: accepted files by name in `incoming/`, and errors of refused schedule files.
+    """The result of a delivery, with the error of each schedule file that was refused.
 
     If `is_taken` is false, nothing was accepted, and the files are left to the next server.
     """
 
     is_taken: bool
-    accepted: Mapping[str, Sequence[Accepted]]
     refused: Sequence[AqueueError | None]
 
 
 Deliver = Callable[[Sequence[ClaimedFile], Sequence[ScheduleFile]], Awaitable[Delivered]]
 
 _LONGEST_WAIT = 3600.0
-_FILE_AWAY_AFTER = 2.0
+_GLANCE = 0.0005
+"""Seconds to wait for changes while there are files to examine."""
+
 _AT_ONCE = 8
 """The number of files after which other tasks of the event loop get a turn."""
 
@@ -75,8 +77,8 @@ class IntakeLoop:
         self._schedules_known = schedules_known
         self._wake = wake
         self._warn = warn
-        self._delivered: list[tuple[ClaimedFile, list[int]]] = []
-        self._has_delivered = anyio.Event()
+        self._backlog = Backlog(inbox, str(folder.path))
+        self._filer = Filer(folder, inbox.claimed_files)
         self._left_for = math.inf
         self._watch: Watch | None = None
         self.is_settled = False
@@ -93,7 +95,7 @@ class IntakeLoop:
             self._watch.interrupt()
 
     async def run(
-        self, left: Sequence[ClaimedFile], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+        self, left: Iterator[ClaimedFile], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Take present and new files until cancelled. It has started once the folder is watched.
 
@@ -106,18 +108,15 @@ class IntakeLoop:
         with Watch(self._folder, self._inbox.schedule_files.paths, self._warn) as self._watch:
             task_status.started()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._file_away)
-                if left:
-                    await self.accept(left)
+                tasks.start_soon(self._filer.run)
+                await self._take_over(left)
                 await self._work(self._watch)
 
-    async def accept(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile] = ()) -> Delivered:
-        """Put claimed files into the store, and schedule their move to the directories of their runs."""
-        delivered = await self._deliver(files, schedule_files)
-        if files and delivered.is_taken:
-            self._delivered.extend((file, run_ids(delivered.accepted[file.name])) for file in files)
-            self._has_delivered.set()
-        return delivered
+    async def _take_over(self, left: Iterator[ClaimedFile]) -> None:
+        """Put files left behind by others into the store; have those that are there filed away."""
+        while files := await in_thread(lambda: list(islice(left, BATCH))):
+            await self._hand_over(files)
+        self._filer.wake()
 
     async def _work(self, watch: Watch) -> None:
         bell, whole = str(self._folder.bell), str(self._folder.path)
@@ -134,18 +133,21 @@ class IntakeLoop:
                 hints.discard(bell)
             if self._left_for < math.inf:
                 left_for, self._left_for = self._left_for, math.inf
-                await self._hand_over(await in_thread(partial(self._inbox.claimed_files.left_behind, left_for)))
-            hints.update(self._inbox.to_recheck(self._clock.monotonic()))
-            paths = await without_waiting(partial(self._inbox.files_to_examine, hints))
+                await self._take_over(self._inbox.claimed_files.left_behind(left_for))
+            due = self._inbox.to_recheck(self._clock.monotonic())
+            paths = await without_waiting(partial(self._inbox.files_to_examine, due)) if due else []
+            await self._backlog.add(hints)
+            paths += await self._backlog.take()
             for start in range(0, len(paths), BATCH):
                 await self._hand_over(await self._claim(paths[start : start + BATCH]))
-            if not knows_schedules and not self._inbox.is_in_doubt:
+            if not (knows_schedules or self._inbox.is_in_doubt or self._backlog):
                 knows_schedules = True
                 self._schedules_known()
             checks = [at for at in (self._inbox.next_check, self._config_reload.next_check) if at is not None]
             next_check = min(checks, default=None)
-            self.is_settled = next_check is None
-            hints = await watch.wait(_LONGEST_WAIT if next_check is None else next_check - self._clock.monotonic())
+            self.is_settled = next_check is None and not self._backlog
+            seconds = _LONGEST_WAIT if next_check is None else next_check - self._clock.monotonic()
+            hints = await watch.wait(_GLANCE if self._backlog else seconds)
             self.is_settled = False
 
     async def _claim(self, paths: Sequence[str]) -> Sequence[ClaimedFile]:
@@ -162,10 +164,13 @@ class IntakeLoop:
         """Put claimed files and pending schedule files into the store. A refusal makes new pending ones."""
         schedule_files = self._inbox.schedule_files
         while (pending := await without_waiting(schedule_files.take_pending)) or claimed:
-            delivered = await self.accept(claimed, pending)
-            claimed = ()
+            delivered = await self._deliver(claimed, pending)
             if not delivered.is_taken:
                 return
+            if claimed:
+                self._inbox.claimed_files.remember(claimed)
+                self._filer.wake()
+            claimed = ()
             for file, error in zip(pending, delivered.refused, strict=True):
                 if error is None:
                     self._inbox.confirm(file)
@@ -177,29 +182,3 @@ class IntakeLoop:
         is_due = check_at is not None and check_at <= self._clock.monotonic()
         hinted = str(self._folder.config) in hints or str(self._folder.path) in hints
         return (is_due or hinted) and await without_waiting(self._config_reload.reload)
-
-    async def _file_away(self) -> None:
-        try:
-            while True:
-                await self._has_delivered.wait()
-                # There is no hurry; many at once wait for the disk only once, and starts do not wait with them.
-                await anyio.sleep(_FILE_AWAY_AFTER)
-                await self._move_delivered()
-        finally:
-            with anyio.move_on_after(5.0, shield=True):
-                await self._move_delivered()
-
-    async def _move_delivered(self) -> None:
-        self._has_delivered = anyio.Event()
-        delivered, self._delivered = self._delivered, []
-        if delivered:
-            await in_thread(partial(self._move, delivered))
-
-    def _move(self, delivered: list[tuple[ClaimedFile, list[int]]]) -> None:
-        try:
-            make_durable(self._folder)
-        except OSError:
-            # They stay where they are, and are looked at again like those of a server that died.
-            return
-        for file, ids in delivered:
-            self._inbox.claimed_files.file_away(file, ids)

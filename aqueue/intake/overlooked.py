@@ -1,7 +1,7 @@
 """Finding task files in the folder, and reporting files that only look like one."""
 
 import os
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from aqueue.folder.layout import CONFIG_NAME, SUFFIXES, Folder, is_open, is_text, printable
 from aqueue.model.events import Notice, Report
@@ -9,36 +9,22 @@ from aqueue.model.events import Notice, Report
 _NO_FILE_IN_IT = "no task file in it is taken"
 
 
-class Found(NamedTuple):
-    """The result of a scan of the folder.
-
-    Attributes:
-        task_files: the paths whose names are those of task files.
-        overlooked: the paths that are ignored, each with the message to report.
-    """
-
-    task_files: list[str]
-    overlooked: dict[str, str]
-
-
-def scan(folder: Folder) -> Found:
-    """Scan the folder and its sub-folders."""
-    found = Found([], {})
+def scan(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield the paths of task files, and those that are ignored, each with the message to report; else empty."""
     for directory in map(str, (folder.path, *folder.directories())):
         if why := why_closed(folder, directory):
-            found.overlooked[directory] = why
+            yield directory, why
             continue
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     if folder.is_task_file(entry.path):
-                        found.task_files.append(entry.path)
+                        yield entry.path, ""
                     elif why := why_overlooked(folder, entry.path):
-                        found.overlooked[entry.path] = why
+                        yield entry.path, why
         except OSError:
             # It is gone.
             continue
-    return found
 
 
 def why_closed(folder: Folder, directory: str) -> str:

@@ -1,6 +1,6 @@
 """Files that the intake hands to the dispatcher, each delivery recorded in one cycle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice, repeat
 
 import anyio
@@ -8,7 +8,6 @@ import anyio
 from aqueue.errors import AqueueError
 from aqueue.intake.claimed_files import ClaimedFile
 from aqueue.intake.schedule_files import ScheduleFile
-from aqueue.model.submission import Accepted
 from aqueue.server.cycle_result import CycleResult
 
 
@@ -23,8 +22,6 @@ class Delivery:
     def __init__(self, files: Sequence[ClaimedFile], schedule_files: Sequence[ScheduleFile]) -> None:
         self.files = files
         self.schedule_files = schedule_files
-        self.accepted: Mapping[str, Sequence[Accepted]] = {}
-        """The new runs of each file, by its name in `incoming/`."""
         self.refused: Sequence[AqueueError | None] = ()
         """The error for each schedule file that the store refused, else None."""
         self.is_taken = False
@@ -72,7 +69,6 @@ class Deliveries:
         """Answer the deliveries of a cycle with its result."""
         refused = chain(result.schedules.refused, repeat(None))
         for delivery in self._in_cycle:
-            delivery.accepted = result.accepted
             delivery.refused = list(islice(refused, len(delivery.schedule_files)))
             delivery.is_taken = True
             delivery.answered.set()

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, TypeVar
@@ -134,6 +134,7 @@ class _Server:
             self._report_of_files,
             self._has_schedules,
             Resolver(self._read_from_thread, self._pins),
+            self._runs_of,
         )
         self._intake = IntakeLoop(
             folder,
@@ -271,6 +272,9 @@ class _Server:
 
     def _has_schedules(self, file: str) -> bool:
         return self._read_from_thread(lambda connection: bool(Store(connection).schedules.all(file)))
+
+    def _runs_of(self, names: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        return self._read_from_thread(lambda connection: Store(connection).runs.of_files(names))
 
     def _last_id(self) -> int:
         return self._read_from_thread(lambda connection: Store(connection).runs.last_id())

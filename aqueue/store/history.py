@@ -84,7 +84,9 @@ def _forget_slice(
     """Remove those of a few runs that ended before a time, and return their ids."""
     moved: list[Path] = []
     with database.transaction(connection, folder):
-        forgotten = Store(connection).runs.forget_ended(ids, before, os.listdir(folder.incoming))  # noqa: PTH208 - names
+        forgotten = Store(connection).runs.forget_ended(
+            ids, before, lambda name: os.path.lexists(folder.incoming / name)
+        )
         # Before the transaction ends, so that no files are left of a run the store does not know.
         for id_ in forgotten:
             with contextlib.suppress(FileNotFoundError):

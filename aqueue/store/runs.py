@@ -1,7 +1,7 @@
 """Runs: the statements that find them and those that forget them."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -41,6 +41,10 @@ _TAGS: Final = (
 _NEWEST_SUCCESS: Final = "SELECT max(id) FROM runs INDEXED BY runs_named WHERE name = ? AND state = 'succeeded'"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
+_OF_FILES: Final = (
+    "SELECT files.value, runs.id FROM json_each(?) AS files"
+    " CROSS JOIN runs ON source > files.value || ':' AND source < files.value || ';' ORDER BY runs.id"
+)
 
 _ENDED_BEFORE: Final = (
     f"SELECT id FROM runs INDEXED BY runs_ended WHERE {ENDED_BY_INDEX} AND finished_at < ?"
@@ -51,8 +55,7 @@ _ENDED_SINCE: Final = (
     " GROUP BY state"
 )
 _MAY_BE_FORGOTTEN: Final = (
-    f"SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} AND finished_at < ?"
-    " AND (source IS NULL OR rtrim(rtrim(source, '0123456789'), ':') NOT IN (SELECT value FROM json_each(?)))"
+    f"SELECT id, source FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} AND finished_at < ?"
 )
 _FORGET: Final = (
     f"DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?)) AND {IS_OVER} RETURNING prerequisites"
@@ -243,6 +246,13 @@ class Runs:
         """Return the ids of the runs of a dropped file, by its name in `incoming/`."""
         return [id_ for (id_,) in self._execute(_OF_FILE, (f"{name}:", f"{name};"))]
 
+    def of_files(self, names: Iterable[str]) -> dict[str, list[int]]:
+        """Return the ids of the runs of dropped files, by name in `incoming/`; nothing for unknown files."""
+        found: dict[str, list[int]] = {}
+        for name, id_ in self._execute(_OF_FILES, (as_json(names),)):
+            found.setdefault(name, []).append(id_)
+        return found
+
     def last_id(self) -> int:
         """Return the highest id ever assigned."""
         (last,) = self._execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
@@ -254,15 +264,15 @@ class Runs:
         """Return the ids of at most `limit` runs that ended before `moment`, except those in `without`."""
         return [id_ for (id_,) in self._execute(_ENDED_BEFORE, (moment, as_json(without), limit))]
 
-    def forget_ended(self, ids: Iterable[int], moment: float, incoming: Iterable[str]) -> list[int]:
+    def forget_ended(self, ids: Iterable[int], moment: float, is_incoming: Callable[[str], bool]) -> list[int]:
         """Forget the runs among `ids` that ended before `moment`, and return their ids.
 
         Args:
-            incoming: the names of files in `incoming/`. Their runs are kept: a file whose run is forgotten would
-                become a run again.
+            is_incoming: returns True if a file with this name is in `incoming/`. Its runs are kept: a file whose
+                run is forgotten would become a run again.
         """
-        rows = self._execute(_MAY_BE_FORGOTTEN, (as_json(ids), moment, as_json(incoming)))
-        old = [id_ for (id_,) in rows]
+        rows = self._execute(_MAY_BE_FORGOTTEN, (as_json(ids), moment))
+        old = [id_ for id_, source in rows if not (source and is_incoming(source.rpartition(":")[0]))]
         self.forget(old)
         return old
 

@@ -178,3 +178,9 @@ def cpu_seconds(pid: int) -> float:
 def resident(pid: int) -> float:
     """Megabytes that the process has in memory."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peak(pid: int) -> float:
+    """The most megabytes that the process had in memory so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6

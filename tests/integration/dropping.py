@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from aqueue.folder.layout import Folder
-from aqueue.intake.claimed_files import ClaimedFile, in_order
+from aqueue.intake.claimed_files import ClaimedFile, RunsOf, in_order
 from aqueue.intake.inbox import Inbox
 from aqueue.model.config import Config
 from aqueue.model.events import Event, FileRejected, Notice
@@ -18,7 +18,12 @@ class Taker:
 
     def __init__(self, folder: Folder, has_schedules: Callable[[str], bool] | None = None) -> None:
         self.folder = folder
-        self.inbox = Inbox(folder, self._asked_for_config, self._report, has_schedules)
+        self.runs: dict[str, Sequence[int]] = {}
+        self.runs_of: RunsOf = lambda names: {name: self.runs[name] for name in names if name in self.runs}
+        """The store's answer: the runs of files, by their names in `incoming/`."""
+        self.inbox = Inbox(
+            folder, self._asked_for_config, self._report, has_schedules, runs_of=lambda names: self.runs_of(names)
+        )
         self.config = Config()
         self.taken: list[ClaimedFile] = []
         self.rejected: list[FileRejected] = []
@@ -51,6 +56,18 @@ class Taker:
     def before_parsing(self, act: Callable[[], object]) -> None:
         """Do something, once, at the moment when a file has been read and not yet been claimed."""
         self._act = act
+
+    def file_away(self, file: ClaimedFile, runs: Sequence[int]) -> None:
+        """File a file away, now that these are its runs."""
+        self.runs[file.name] = runs
+        if file in self.taken:
+            self.inbox.claimed_files.remember([file])
+        self.inbox.claimed_files.file_away([file.name])
+
+    @property
+    def left_behind(self) -> list[ClaimedFile]:
+        """The files that servers which are gone left behind, read again."""
+        return list(self.inbox.claimed_files.left_behind(0.0))
 
     @property
     def names(self) -> list[str]:

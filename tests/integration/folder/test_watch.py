@@ -23,7 +23,7 @@ from aqueue.folder.polling import Poll
 from aqueue.folder.watch import Watch
 from aqueue.folder.watch_files import watch_files
 from tests.integration.conftest import as_user
-from tests.integration.folder.hints import SECONDS, hints_about, hints_until, silence
+from tests.integration.folder.hints import SECONDS, hints_about, hints_until, is_everything, silence
 from tests.limits import few_processes
 from tests.waiting import eventually
 
@@ -71,6 +71,17 @@ def drop(path: Path) -> Path:
 
 async def test_a_new_file_is_told(folder: Folder, watch: Watch) -> None:
     await hints_until(watch, drop(folder.path / "x.yaml"))
+
+
+async def test_of_many_changes_at_once_it_is_only_told_that_there_are_some(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aqueue.folder.watch._MAX_CHANGES", 2)
+    with Watch(folder) as watch:
+        await silence(watch)
+        for number in range(100):
+            drop(folder.path / f"{number}.yaml")
+        assert is_everything(await watch.wait(SECONDS))
 
 
 async def test_a_file_that_is_written_again_is_told_again(folder: Folder, watch: Watch) -> None:

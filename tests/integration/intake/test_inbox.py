@@ -200,7 +200,7 @@ def test_a_thousand_files_at_once_are_each_taken_once_in_order_of_arrival(folder
         drop(folder.path / f"{number:04}.yaml")
     taker.settle()
     assert taker.names == [f"{number:04}" for number in range(1000)]
-    assert taker.inbox.scan() == []
+    assert list(taker.inbox.scan()) == []
 
 
 def test_what_arrived_first_is_taken_first_whatever_it_is_called(folder: Folder, taker: Taker) -> None:
@@ -216,11 +216,11 @@ def test_a_claimed_file_is_filed_with_its_runs(folder: Folder, taker: Taker) -> 
     drop(folder.path / "x.yaml", "command: a\n---\ncommand: b\n")
     taker.settle()
     (file,) = taker.taken
-    taker.inbox.claimed_files.file_away(file, [3, 4])
+    taker.file_away(file, [3, 4])
     assert os.listdir(folder.incoming) == []
     for run in (3, 4):
         assert (folder.run_dir(run) / "task.yaml").read_text() == "command: a\n---\ncommand: b\n"
-    taker.inbox.claimed_files.file_away(file, [3, 4])
+    taker.file_away(file, [3, 4])
 
 
 def test_the_configuration_is_read_anew_at_each_look(folder: Folder, taker: Taker) -> None:

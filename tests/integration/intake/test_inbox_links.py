@@ -45,7 +45,7 @@ def test_what_a_link_leads_to_is_taken_once_and_stays_where_it_is(
     assert not os.path.lexists(link)
     assert target.read_text() == GOOD
     (file,) = taker.taken
-    taker.inbox.claimed_files.file_away(file, [3])
+    taker.file_away(file, [3])
     task = folder.run_dir(3) / "task.yaml"
     assert (task.is_symlink(), task.read_text(), task.stat().st_mode & 0o777) == (False, GOOD, 0o600)
     assert os.listdir(folder.incoming) == []
@@ -156,7 +156,7 @@ def test_what_a_crash_left_of_a_claimed_link_is_taken_up(folder: Folder, target:
     target.unlink()
     assert (os.path.lexists(link), incoming.is_symlink()) == (False, True)
     for _ in range(2):
-        (claimed,) = Taker(folder).inbox.claimed_files.left_behind(0.0)
+        (claimed,) = Taker(folder).left_behind
         assert [(task.name, task.queue) for task in tasks_of(claimed)] == [("x", "gpu")]
     assert os.listdir(folder.incoming) == [incoming.name]
 
@@ -164,8 +164,7 @@ def test_what_a_crash_left_of_a_claimed_link_is_taken_up(folder: Folder, target:
 def test_a_copy_of_which_the_link_was_never_claimed_is_removed_after_a_while(folder: Folder) -> None:
     copy = folder.incoming / ".0~gpu~x.yaml"
     copy.write_text(GOOD)
-    inbox = Taker(folder).inbox
-    assert inbox.claimed_files.left_behind(0.0) == []
+    assert Taker(folder).left_behind == []
     assert copy.exists()
     assert linked.is_copy(copy, copy.stat().st_ctime + 100.0)
     assert not copy.exists()

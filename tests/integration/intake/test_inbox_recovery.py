@@ -31,16 +31,19 @@ class Heir:
         self._inbox = taker.inbox
         self._store = store
         self.taker = taker
+        taker.runs_of = store.runs.of_files
 
     def recover(self) -> list[ClaimedFile]:
         last = self._store.runs.last_id()
-        return self._inbox.claimed_files.recover(lambda: last)
+        return list(self._inbox.claimed_files.recover(lambda: last))
 
     def accept(self, files: list[ClaimedFile]) -> list[int]:
         ids = [accept_requests(self._store, file.name, file.requests, NOW) for file in files]
-        for file, ids_of_file in zip(files, ids, strict=True):
-            self._inbox.claimed_files.file_away(file, ids_of_file)
+        self.file_away()
         return [id_ for ids_of_file in ids for id_ in ids_of_file]
+
+    def file_away(self) -> None:
+        self._inbox.claimed_files.file_away(os.listdir(self.taker.folder.incoming))
 
 
 def claim(folder: Folder, taker: Taker, name: str, text: str = GOOD) -> ClaimedFile:
@@ -91,7 +94,8 @@ def test_a_file_whose_runs_are_in_the_store_is_only_filed_away(
 ) -> None:
     claimed = claim(folder, taker, "x.yaml", f"{GOOD}---\n{GOOD}")
     ids = accept_requests(Store(connection), claimed.name, claimed.requests, NOW)
-    assert heir.accept(heir.recover()) == ids
+    assert heir.recover() == []
+    heir.file_away()
     assert Store(connection).runs.count() == 2
     assert os.listdir(folder.incoming) == []
     assert sorted(os.listdir(folder.runs)) == sorted(map(str, ids))
@@ -104,7 +108,8 @@ def test_a_file_that_was_half_filed_away_is_filed_away(
     ids = accept_requests(Store(connection), claimed.name, claimed.requests, NOW)
     folder.make_run_dir(ids[1])
     os.link(folder.incoming / claimed.name, folder.run_dir(ids[1]) / "task.yaml")
-    assert heir.accept(heir.recover()) == ids
+    assert heir.recover() == []
+    heir.file_away()
     assert os.listdir(folder.incoming) == []
     assert all((folder.run_dir(id_) / "task.yaml").exists() for id_ in ids)
 
@@ -181,5 +186,5 @@ def test_a_file_that_was_claimed_just_now_is_not_taken_from_its_server(
     folder: Folder, taker: Taker, heir: Heir
 ) -> None:
     claim(folder, taker, "x.yaml")
-    assert heir.taker.inbox.claimed_files.left_behind(60.0) == []
-    assert len(heir.taker.inbox.claimed_files.left_behind(0.0)) == 1
+    assert list(heir.taker.inbox.claimed_files.left_behind(60.0)) == []
+    assert len(heir.taker.left_behind) == 1

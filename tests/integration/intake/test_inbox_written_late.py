@@ -89,7 +89,7 @@ def test_what_is_written_to_a_claimed_file_is_taken_as_a_new_one_where_it_was(
 ) -> None:
     kept, text = f"{FIRST}name: n\n", f"{SECOND}name: n\n"
     write_late(claim(folder, taker, name, kept), text)
-    taker.inbox.claimed_files.file_away(taker.taken[0], [3, 4])
+    taker.file_away(taker.taken[0], [3, 4])
     assert (folder.path / name).exists()
     for run in (3, 4):
         assert (folder.run_dir(run) / "task.yaml").read_text() == kept
@@ -97,7 +97,7 @@ def test_what_is_written_to_a_claimed_file_is_taken_as_a_new_one_where_it_was(
     assert [notice.text.partition(" was written ")[0] for notice in taker.notices] == [name]
     taker.settle()
     assert taker.commands == ["first", "secnd"]
-    taker.inbox.claimed_files.file_away(taker.taken[1], [5])
+    taker.file_away(taker.taken[1], [5])
     assert (folder.run_dir(5) / "task.yaml").read_text() == text
     assert os.listdir(folder.incoming) == []
 
@@ -109,11 +109,11 @@ def test_a_claimed_file_that_somebody_writes_to_is_filed_away_once_it_is_closed(
     with claimed.open("w") as file:
         file.write("command: sec")
         file.flush()
-        taker.inbox.claimed_files.file_away(taker.taken[0], [3])
-        assert taker.inbox.claimed_files.left_behind(0.0) == []
+        taker.file_away(taker.taken[0], [3])
+        assert taker.left_behind == []
         assert os.listdir(folder.path) == [".aqueue"]
         file.write("ond\n")
-    assert taker.inbox.claimed_files.left_behind(0.0) == []
+    taker.file_away(taker.taken[0], [3])
     taker.settle()
     assert taker.commands == ["first", "second"]
 
@@ -122,7 +122,7 @@ def test_what_was_dropped_meanwhile_is_not_replaced(folder: Folder, taker: Taker
     write_late(claim(folder, taker))
     for name, command in {"x.yaml": "third", "x-2.yaml": "fourth"}.items():
         (folder.path / name).write_text(f"command: {command}\n")
-    taker.inbox.claimed_files.file_away(taker.taken[0], [3])
+    taker.file_away(taker.taken[0], [3])
     assert (folder.path / "x-3.yaml").read_text() == SECOND
     taker.settle()
     assert sorted(map(str, taker.commands)) == ["first", "fourth", "secnd", "third"]
@@ -138,7 +138,7 @@ def test_after_a_crash_what_was_written_late_is_taken_and_what_ran_does_not_run_
     write_late(claimed)
     if name.startswith("gone"):
         (folder.path / "gone").rmdir()
-    assert heir.inbox.claimed_files.recover(store.runs.last_id) == []
+    heir.file_away(file, store.runs.of_file(file.name))
     heir.settle()
     assert heir.commands == ["secnd"]
     assert [file.requests[0].task.queue for file in heir.taken] == [file.requests[0].task.queue]
@@ -150,8 +150,8 @@ def test_two_servers_that_find_what_was_written_late_take_it_once(
 ) -> None:
     write_late(claim(folder, taker))
     heirs = [new_taker(), new_taker()]
-    taker.inbox.claimed_files.file_away(taker.taken[0], [3])
-    assert [heir.inbox.claimed_files.left_behind(0.0) for heir in heirs] == [[], []]
+    taker.file_away(taker.taken[0], [3])
+    assert [heir.left_behind for heir in heirs] == [[], []]
     for heir in heirs:
         heir.settle()
     assert [heir.commands for heir in heirs] == [["secnd"], []]
@@ -161,6 +161,6 @@ def test_a_file_that_was_claimed_before_digests_were_noted_is_taken_as_it_is(fol
     old = Claim("0123456789ab000001", "gpu", "x").name
     assert old == "0123456789ab000001~gpu~x.yaml"
     (folder.incoming / old).write_text(FIRST)
-    (file,) = taker.inbox.claimed_files.left_behind(0.0)
-    taker.inbox.claimed_files.file_away(file, [3])
+    (file,) = taker.left_behind
+    taker.file_away(file, [3])
     assert (folder.run_dir(3) / "task.yaml").read_text() == FIRST

@@ -69,7 +69,7 @@ def test_a_run_that_was_retried_since_it_was_found_is_not_forgotten(book: Book) 
     old, again = book.in_state(State.FAILED), book.in_state(State.FAILED)
     ids = book.store.runs.ended_before(LONG_AGO, 10)
     book.store.lifecycle.retry([again])
-    assert book.store.runs.forget_ended(ids, LONG_AGO, []) == [old.id]
+    assert book.store.runs.forget_ended(ids, LONG_AGO, lambda _: False) == [old.id]
     assert [run.id for run in book.store.runs.select()] == [again.id]
 
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_over_again_since_it_was_found_is_as_young_as_that(
     run = book.in_state(State.FAILED)
     ids = book.store.runs.ended_before(LONG_AGO, 10)
     connection.execute("UPDATE runs SET finished_at = ?", (LONG_AGO + 1,))
-    assert book.store.runs.forget_ended(ids, LONG_AGO, []) == []
+    assert book.store.runs.forget_ended(ids, LONG_AGO, lambda _: False) == []
     assert book.get(run)
 
 

@@ -185,9 +185,10 @@ def test_no_question_of_a_person_goes_through_all_runs(folder: Folder, connectio
         store.queues.recent()
         store.runs.current_attempts()
         store.runs.groups()
+        store.runs.of_files(["file"])
         store.runs.ended([1, 2])
         store.runs.newest("task")
-        store.runs.forget_ended(store.runs.ended_before(2.0, 10), 2.0, [])
+        store.runs.forget_ended(store.runs.ended_before(2.0, 10), 2.0, lambda _: False)
         with pytest.raises(RunError):
             store.runs.resolve("nothing")
         store.servers.enter(SERVER)
