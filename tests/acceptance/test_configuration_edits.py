@@ -221,7 +221,7 @@ def test_an_invalid_edit_is_reported_once_with_its_place_and_the_old_one_stays_i
     begun(place, 2)
     place.drop("aqueue.yaml", invalid)
     place.drop("aqueue.yaml", slots(0))
-    server.says("queue/aqueue.yaml:3:37: queues.config.max_concurrency: expected a number from 1 upwards")
+    server.says("queue/aqueue.yaml:3:37: queues.config.0.max_concurrency: expected a number from 1 upwards")
     assert server.text.count(UNCHANGED) == 2
     assert len(place.lines("begun")) == 2
     place.drop("aqueue.yaml", slots(3))

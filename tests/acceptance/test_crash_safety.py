@@ -182,7 +182,7 @@ def test_what_is_cancelled_while_no_server_is_up_is_stopped_by_the_next(place: P
     server.says("accepted", times=2)
     server.kill()
     done = place.ask("cancel", "1", "2")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, "cancelled runs 1 running, 2 queued\n")
     assert "no server is running" in done.stderr
     place.drain()
     assert place.processes_of_runs() == []

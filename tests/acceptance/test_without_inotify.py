@@ -56,7 +56,8 @@ def test_without_an_instance_files_are_taken_and_runs_are_followed_and_waited_fo
     assert follower.stdout is not None
     assert follower.stdout.readline() == "one\n"
     place.path("go").touch()
-    assert follower.communicate(timeout=10.0) == ("two\n", "")
+    rest, notes = follower.communicate(timeout=10.0)
+    assert (rest, "1 long succeeded" in notes) == ("two\n", True)
     said, complaint = waiter.communicate(timeout=10.0)
     assert (said.split()[:3], complaint) == (["1", "long", "succeeded"], "")
     assert (follower.returncode, waiter.returncode) == (0, 0)

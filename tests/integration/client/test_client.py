@@ -120,7 +120,7 @@ def test_a_server_of_a_block_leaves_when_its_program_is_killed(folder: Folder) -
 def test_ctrl_c_in_a_block_waits_for_the_server_too(queue: Client) -> None:
     with pytest.raises(KeyboardInterrupt), queue.serving() as pid:
         queue.add("sleep 0.5")
-        next(event for event in queue.events() if event.kind == "started")
+        eventually(lambda: queue.runs(states="running"))
         raise KeyboardInterrupt
     assert not is_alive(pid)
     assert [run.state for run in queue.runs()] == [State.SUCCEEDED]
@@ -132,7 +132,7 @@ def test_a_wait_tells_that_the_server_was_killed(folder: Folder, monkeypatch: py
     queue = Client(folder.path, warn=said.append)
     with queue.serving() as pid:
         run = queue.add("sleep 300")
-        next(event for event in queue.events() if event.kind == "started")
+        eventually(lambda: queue.runs(states="running"))
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(WaitTimeoutError):
             queue.wait(run, timeout=1)
