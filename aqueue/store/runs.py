@@ -38,6 +38,15 @@ _TAGS: Final = (
     " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
     " SELECT tag FROM found WHERE tag IS NOT NULL LIMIT 1000"
 )
+_IS_SKIPPED: Final = (
+    # A record that a due time had no run, or that a run it needed had none.
+    "(state = 'aborted' AND started_at IS NULL AND scheduled_for IS NOT NULL AND reason GLOB 'skipped: *')"
+)
+_NEWEST: Final = f"SELECT id FROM runs WHERE name = ? AND NOT {_IS_SKIPPED} ORDER BY id DESC LIMIT 1"
+_NEWEST_OF_ALL: Final = "SELECT max(id) FROM runs WHERE name = ?"
+_NEWEST_OF_GROUP: Final = (
+    f"SELECT coalesce(max(iif({_IS_SKIPPED}, NULL, id)), max(id)) FROM runs WHERE group_name = ? GROUP BY name"
+)
 _NEWEST_SUCCESS: Final = "SELECT max(id) FROM runs INDEXED BY runs_named WHERE name = ? AND state = 'succeeded'"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"
 _OF_FILE: Final = "SELECT id FROM runs WHERE source > ? AND source < ? ORDER BY id"
@@ -98,7 +107,9 @@ class Runs:
             hint = "`aqueue ls` lists the runs"
             raise RunError(f"there is no run {shown}", did_you_mean(name or written, self.recent_names(), hint))
         if len(found) > 1:
-            raise RunError(f"several runs are named {written}", f"use its id; the newest is {found[0].id}")
+            raise RunError(
+                f"several runs are named {written}", f"use its id; the newest is {self.newest(written)}"
+            )
         return found[0]
 
     def recent_names(self) -> set[str]:
@@ -110,11 +121,17 @@ class Runs:
         return fetch_run(self._transaction, f"{RUNS} WHERE id = ?", (id_,))
 
     def newest(self, written: str) -> int | None:
-        """Return the id of the run with this id, or else of the newest with this name; None if there is none."""
+        """Return the id of the run with this id, or else of the newest with this name; None if there is none.
+
+        A due time that was skipped is not the newest run, unless there is no other.
+        """
         if (id_ := _id(written)) is not None and (run := self.get(id_)):
             return run.id
-        found: tuple[int | None] = self._execute("SELECT max(id) FROM runs WHERE name = ?", (written,)).fetchone()
-        return found[0]
+        for statement in (_NEWEST, _NEWEST_OF_ALL):
+            found: tuple[int | None] | None = self._execute(statement, (written,)).fetchone()
+            if found is not None and found[0] is not None:
+                return found[0]
+        return None
 
     def newest_success(self, name: str) -> int | None:
         """Return the id of the newest run with a name that succeeded; None if there is none."""
@@ -122,8 +139,8 @@ class Runs:
         return found[0]
 
     def newest_of_group(self, group: str) -> list[int]:
-        """Return the id of the newest run of each name in a group."""
-        rows = self._execute("SELECT max(id) FROM runs WHERE group_name = ? GROUP BY name", (group,))
+        """Return the id of the newest run of each name in a group; see `newest`."""
+        rows = self._execute(_NEWEST_OF_GROUP, (group,))
         return [id_ for (id_,) in rows]
 
     def attempts(self, run: Run) -> list[Attempt]:

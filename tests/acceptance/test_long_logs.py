@@ -39,4 +39,6 @@ def check(printed: str, end: str) -> None:
     assert printed.endswith(end)
     others = [line for line in printed.removesuffix("last\n").splitlines() if not re.fullmatch(r"\S+ lines", line)]
     assert len(others) <= 1
-    assert all(re.fullmatch(r"\[aqueue: \S+ [KM]iB left out here.*: log.limit is 64 KiB\]", line) for line in others)
+    assert all(
+        re.fullmatch(r"\[aqueue: \S+ [KM]iB left out here.*: log.limit is 64 KiB\]", line) for line in others
+    )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aqueue.errors import RunError
 from aqueue.model.run import State, Trigger
 from aqueue.model.schedule import Overlap
 from tests.integration.planning import Plan, a_schedule, at
@@ -31,6 +32,19 @@ def test_a_due_time_is_skipped_while_the_previous_run_waits_or_runs(plan: Plan, 
     plan.end(first, 22)
     (third,) = plan.made(30)
     assert third.state is State.QUEUED
+
+
+def test_a_skipped_due_time_is_not_the_newest_run_of_its_name(plan: Plan) -> None:
+    plan.put(a_schedule(overlap=Overlap.SKIP))
+    (first,) = plan.made(10)
+    plan.claim(11)
+    (skipped,) = plan.made(20)
+    assert skipped.name == first.name
+    with plan.open() as store:
+        assert store.runs.newest(first.name) == first.id
+        with pytest.raises(RunError) as caught:
+            store.runs.resolve(first.name)
+    assert caught.value.hint == f"use its id; the newest is {first.id}"
 
 
 def test_of_those_that_wait_only_the_newest_stays_and_what_runs_goes_on(plan: Plan) -> None:
