@@ -35,6 +35,7 @@ _SECTIONS = {
         "cancel": ("runs", "Stop running runs and remove queued ones."),
         "edit": ("edit", "Change what waiting runs are to do."),
         "move": ("move", "Move waiting runs before or after others."),
+        "send": ("send", "Send a line to the input of a run."),
         "retry": ("runs", "Queue finished runs again."),
         "hold": ("runs", "Keep queued runs from starting."),
         "release": ("runs", "Let held runs start."),

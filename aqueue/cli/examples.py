@@ -30,6 +30,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "schedules": ("aqueue schedules",),
     "cancel": ("aqueue cancel 42", "aqueue cancel 21-40", "aqueue cancel --queued -u gpu"),
     "edit": ("aqueue edit 42", "aqueue edit 21-40 --priority high --timeout 2h", "aqueue edit 42 --param lr=0.2"),
+    "send": ("aqueue send 42 yes", "aqueue send 42 --eof"),
     "move": ("aqueue move 42 --first", "aqueue move --group train --before 42"),
     "retry": ("aqueue retry 42", "aqueue retry --group train --failed", "aqueue retry --edit 42"),
     "hold": ("aqueue hold 42", "aqueue hold --all"),

@@ -54,6 +54,7 @@ _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or g
 @click.option("--timeout", type=DURATION, help="Stop the run after this long, such as 90s or 1h30m; 0: no limit.")
 @tags_option("Tags")
 @click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
+@click.option("--stdin", is_flag=True, help="Keep its standard input open for `aqueue send`.")
 @gpu_options
 @experiment_options
 @notify_option(_NOTIFY)

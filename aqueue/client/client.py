@@ -163,7 +163,7 @@ class Client(Queueing):
             return store.runs.resolve(written(run))
 
     def why(self, run: RunLike) -> str | None:
-        """Return why a run is not started yet; None if it is not queued, or can be started at once."""
+        """Return why a run is not started yet, or that it waits for input; None if nothing blocks it."""
         from aqueue.client.wait_reasons import waits
 
         with reading(self._folder) as store:

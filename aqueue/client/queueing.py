@@ -56,6 +56,7 @@ class Queueing(Revising):
         after_any: bool = False,
         isolate: bool = False,
         notify: str | Iterable[str] = (),
+        stdin: bool = False,
     ) -> Run:
         """Queue one run of a command in the current directory, and return the run.
 
@@ -76,6 +77,7 @@ class Queueing(Revising):
             after_any: start it however those end.
             isolate: run it in a checkout of the code as it is now.
             notify: events such as `failed`, and targets in aqueue.yaml, or `never`; default: as configured.
+            stdin: keep its standard input open for `send`.
 
         >>> run = queue.add("echo $lr", name="train", params={"lr": 0.1})
         >>> run.name, str(run.state)
@@ -100,6 +102,7 @@ class Queueing(Revising):
             notify=notify,
         )
         wishes, seconds = wishes_of(options), seconds_of("timeout", timeout)
+        wishes["stdin"] = flag_of("stdin", stdin)
         submitted = submitting.add(
             self._folder,
             words,

@@ -1,4 +1,4 @@
-"""The part of a client that changes what waiting runs are to do."""
+"""The part of a client that changes what waiting runs are to do, and sends text to running ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aqueue.client.options import (
     Options,
     RunLike,
     flag_of,
+    invalid,
     seconds_of,
     selection_of,
     wishes_of,
@@ -20,7 +21,24 @@ from aqueue.client.variables import variables_of
 
 
 class Revising(Control):
-    """The methods of a client that change what waiting runs are to do."""
+    """The methods of a client that change what waiting runs are to do, or send text to running ones."""
+
+    def send(self, run: RunLike, text: str | bytes = "", *, eof: bool = False) -> None:
+        """Send text to the standard input of a running run whose task has `stdin: open`. It is sent as it is.
+
+        Args:
+            text: a line ends with a newline.
+            eof: end the input after that.
+
+        Raises:
+            RunError: it does not run, its input is not open, or its command does not read.
+        """
+        from aqueue.client.sending import send
+
+        if not isinstance(text, str | bytes):
+            raise invalid("text", text, "text or bytes")
+        content = text.encode() if isinstance(text, str) else text
+        send(self._folder, written(run, "run"), content, ends=flag_of("eof", eof))
 
     @with_known_options
     def move(

@@ -46,6 +46,7 @@ class Wishes(TypedDict, total=False):
         after: the runs, names and groups (`group:NAME`) that must have succeeded before it starts.
         after_any: start it however those have ended.
         isolate: run it in a checkout of the code as it is now.
+        stdin: keep its standard input open for `aqueue send`.
         notify: whom to tell of its end: events, targets or `never`.
     """
 
@@ -60,6 +61,7 @@ class Wishes(TypedDict, total=False):
     isolate: bool
     group: str | None
     notify: Sequence[str]
+    stdin: bool
 
 
 class Submitted(NamedTuple):
@@ -189,6 +191,7 @@ def command(
         tags=tuple(wishes.get("tags", ())),
         hold=hold,
         isolate=Isolation() if wishes.get("isolate") else None,
+        stdin="open" if wishes.get("stdin") else None,
         group=wishes.get("group"),
         notify=notify_of(wishes),
         **gpus,

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from aqueue.client.session import Warn, awake_and_silent, config_or_default, now, present
+from aqueue.executors import outside
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import shortage_of
 from aqueue.model.config import Config
@@ -28,7 +29,7 @@ def limits_of(config: Config) -> Limits:
 
 
 def waits(store: Store, folder: Folder, runs: Sequence[Run], warn: Warn) -> list[str | None]:
-    """Return why each run has not started; None if nothing blocks it, or it does not wait."""
+    """Return why each run has not started, or that it waits for input; None if nothing blocks it."""
     return Waits(store, folder, warn).of(runs)
 
 
@@ -44,7 +45,7 @@ class Waits:
     def of(self, runs: Sequence[Run]) -> list[str | None]:
         """Return why each run has not started, like `waits`."""
         if not any(run.state in (State.QUEUED, State.HELD) for run in runs):
-            return [None] * len(runs)
+            return [self._input(run) for run in runs]
         scene = self._scene
         lines = self._store.queues.lines(runs, scene.awake, scene.limits.queues, scene.silent, self._counted)
         found = [
@@ -52,10 +53,21 @@ class Waits:
             for run, line in zip(runs, lines, strict=True)
         ]
         for index, run in enumerate(runs):
+            found[index] = found[index] or self._input(run)
             if found[index] is None and _waits_for_gpus(run):
                 boards = [self._boards[server.id] for server in scene.awake if server.serves(run.queue)]
                 found[index] = _its_gpus(run, scene.limits, boards)
         return found
+
+    def _input(self, run: Run) -> str | None:
+        """Return that a running run waits for its input; None if it does not, or that is unknown."""
+        if (
+            run.state is not State.RUNNING
+            or run.task.stdin is None
+            or not outside.waits_for_input(run, self._folder)
+        ):
+            return None
+        return f"waits for input: `aqueue send {run.id} TEXT`"
 
     @cached_property
     def _scene(self) -> "_Scene":

@@ -14,6 +14,15 @@ def command_pid(run: Run, folder: Folder) -> int | None:
     return procfs.command_pid(fence.pid) if fence and fence.pid else None
 
 
+def waits_for_input(run: Run, folder: Folder) -> bool:
+    """Return True if a process of a running run is known to wait for what people send to it."""
+    # Imported here, as above.
+    from aqueue.executors.local import waiting_for_input
+
+    pid = command_pid(run, folder)
+    return pid is not None and waiting_for_input.is_among(pid, folder.attempt(run.id, run.attempt))
+
+
 def end(run: Run, folder: Folder, grace: float) -> None:
     """End the last attempt of a run that has no server, if it goes on on this machine.
 

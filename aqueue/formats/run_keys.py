@@ -56,6 +56,7 @@ def task(document: Document, written: Keys, defaults: Defaults) -> Task:
         group=_group(document, written.group),
         isolate=isolation(document, written),
         outputs=outputs(document, written),
+        stdin=written.stdin,
         progress=_progress(document, written.progress),
         notify=notify_keys.notify(document, written.notify, defaults.targets),
     )

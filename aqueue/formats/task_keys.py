@@ -143,6 +143,9 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     outputs: Annotated[
         types.Within | list[types.Within], _WITHIN, "Paths and patterns to copy to the run's folder at the end."
     ] = None
+    stdin: Annotated[
+        Literal["open"] | None, "open", "Its input is what `aqueue send` sends; otherwise it is empty."
+    ] = None
     progress: Annotated[
         types.Progress | None,
         r"a regular expression with one or two groups, such as 'epoch (\d+)/(\d+)'",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -132,6 +132,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         group: a name shared by runs that belong together, such as those of a sweep.
         isolate: None: attempts run in `working_dir` itself.
         outputs: paths and patterns in the working directory to copy to the run's folder at the end.
+        stdin: `open`: its standard input is what people send to it; None: it is empty.
         progress: the regular expression for the lines of its output that tell its progress.
         notify: whom to tell of its runs' ends; None: as configured.
         fault: why it cannot be started, if its stored form cannot be read; else None.
@@ -159,6 +160,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str | None = None
     isolate: Isolation | None = None
     outputs: tuple[str, ...] = ()
+    stdin: Literal["open"] | None = None
     progress: str | None = None
     notify: Notify | None = None
     fault: str | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from aqueue.executors import attempt_input
 from aqueue.executors.attempt_files import Fence, read_fence
 from aqueue.executors.command import OWN_SHELL
 from aqueue.executors.local.parking import Parking
@@ -91,13 +92,15 @@ class Attempts:
         path: str | None = None,
         working_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        has_input: bool = False,
     ) -> Started:
         path = path or self.path()
         if self._state:
             self.parking.fill()
-        process = self.parking.spawn(
-            Launch(path, self._directory(working_dir), _arguments(command, params), _whole(environment))
-        )
+        if has_input:
+            attempt_input.make(path)
+        directory, arguments = self._directory(working_dir), _arguments(command, params)
+        process = self.parking.spawn(Launch(path, directory, arguments, _whole(environment), has_input=has_input))
         started = Started(path, process.pid, process)
         self._started.append(started)
         return started

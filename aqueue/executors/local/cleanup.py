@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from aqueue.executors import attempt_files, metrics
+from aqueue.executors import attempt_files, attempt_input, metrics
 from aqueue.executors.local import log_keeping, wrapper
 from aqueue.folder import no_links
 from aqueue.folder.layout import Folder
@@ -33,6 +33,8 @@ async def clean_up(outcome: Outcome, folder: Folder, *, shares_directory: bool) 
         OSError: its files cannot be read or removed.
     """
     run, attempt = outcome.run, folder.attempt(outcome.run.id, outcome.run.attempt)
+    if run.task.stdin is not None:
+        attempt_input.remove(attempt)
     if plan.is_needed(run.task):
         await _finish_plan(outcome, folder, attempt)
     if outcome.end in (End.NEVER_STARTED, End.FAILED_TO_START):

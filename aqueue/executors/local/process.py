@@ -146,6 +146,7 @@ class Launch(NamedTuple):
         environment: the complete environment of the command.
         has_plan: whether there is a plan for a checkout or for outputs; see `checkout`.
         open_files: the limit on the command's open files; None: that of this process.
+        has_input: whether its input was made; see `attempt_input`.
     """
 
     attempt: str
@@ -154,12 +155,13 @@ class Launch(NamedTuple):
     environment: Mapping[str, str]
     has_plan: bool = False
     open_files: int | None = None
+    has_input: bool = False
 
     def prepared(self) -> "Prepared":
         """Return what a shell needs to run the wrapper."""
         given = handover.hand_over(self.environment, os.environ, self.working_dir, self.arguments)
         return Prepared(
-            wrapper.script(has_plan=self.has_plan, open_files=self.open_files),
+            wrapper.script(has_plan=self.has_plan, open_files=self.open_files, has_input=self.has_input),
             [self.attempt, self.working_dir, given.restoring, *given.arguments],
             given.environment,
         )

@@ -10,7 +10,7 @@ import anyio
 import msgspec
 
 from aqueue.clock import Clock
-from aqueue.executors import attempt_files, command
+from aqueue.executors import attempt_files, attempt_input, command
 from aqueue.executors.attempt_files import Fence
 from aqueue.executors.local import adoption, attempt_locks, log_keeping, process, procfs, remains
 from aqueue.executors.local.cleanup import clean_up
@@ -123,9 +123,13 @@ class Runner:
             )
             arguments = command.arguments(self.run.task, variables)
             self._meter = Meter(self.run.task.command, variables)
-            self._process = self._spawn(
-                Launch(self._attempt, directory, arguments, variables, has_plan, self._settings.open_files)
+            has_input = self.run.task.stdin is not None
+            if has_input:
+                attempt_input.make(self._attempt)
+            launch = Launch(
+                self._attempt, directory, arguments, variables, has_plan, self._settings.open_files, has_input
             )
+            self._process = self._spawn(launch)
         except attempt_locks.HeldError:
             # Another server has adopted the attempt, or is about to.
             self._failure = self._outcomes.of(End.NEVER_STARTED)

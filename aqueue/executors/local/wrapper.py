@@ -55,6 +55,22 @@ _HAVE_PARENT: Final = """\
 $1"' "$0" "$@"; }"""
 
 
+# A pipe with a name, beside the log, is the command's input. A reader sees its end when nobody has it open for
+# writing. So a process holds it open until it gets a byte through a second pipe: from whoever ends the input, or
+# from the wrapper. It is not a child of the wrapper, whose only child is the command. The wrapper keeps the input
+# open for reading, so that a sender finds it however early it comes.
+_OPEN_INPUT: Final = """\
+  exec 5<>"$1.stdin-end" 8<>"$1.stdin" 7<"$1.stdin" 6>"$1.stdin" 8<&-
+  ( (exec head -c 1 <&5 >/dev/null 2>&1 5<&- 7<&-) & )
+  exec 5<&- 6>&-
+"""
+
+_CLOSE_INPUT: Final = """\
+  exec 7<&-
+  { echo; } 1<>"$1.stdin-end"
+"""
+
+
 # $1 is the path of the attempt's files, $2 the working directory, $3 the commands that restore the environment
 # (see `handover`), and the rest is what to run. The wrapper ignores signals to its group by catching them: unlike
 # an ignored signal, a caught one has its default action again in the command. A second shell for the command would
@@ -63,7 +79,8 @@ $1"' "$0" "$@"; }"""
 # because a shell may exit when a redirection of `:` or `exec` fails. Variables are named AQUEUE_…, because a shell
 # command sees them. A metrics.json that is unchanged since before the command belongs to another run; GNU and BSD
 # stat have different options for that. A shell that cannot fork exits through its EXIT trap.
-def _wrapper(before: str = "", after: str = "", at_worst: str = _NO_METRICS) -> str:
+def _wrapper(before: str = "", after: str = "", at_worst: str = _NO_METRICS, *, has_input: bool = False) -> str:
+    opening, given, closing = (_OPEN_INPUT, " <&7 7<&-", _CLOSE_INPUT) if has_input else ("", "", "")
     return f"""\
 true >>"$1.log" || exit {NO_FENCE}
 set -C
@@ -74,14 +91,14 @@ trap 'echo "{NO_PROCESS} no process" >>"$1.pid"; exit {NO_PROCESS}' EXIT
 {before}if cd "$2"; then
   unset OLDPWD
   if [ -f metrics.json ]; then AQUEUE_BEFORE={_IDENTITY}; fi
-  case $4 in
+{opening}  case $4 in
     "") {_BE_PARENT}
       (eval "$3"; {_HAVE_PARENT}; eval "shift 5
-$5") >>"$1.log" 2>&1 ;;
-    *) (eval "$3"; shift 3; exec "$@") >>"$1.log" 2>&1 ;;
+$5") >>"$1.log" 2>&1{given} ;;
+    *) (eval "$3"; shift 3; exec "$@") >>"$1.log" 2>&1{given} ;;
   esac
   set -- "$1" $?
-  trap '{at_worst}; exit $2' EXIT
+{closing}  trap '{at_worst}; exit $2' EXIT
   if [ -f metrics.json ] && [ "$AQUEUE_BEFORE" != "{_IDENTITY}" ]; then
     {_IS_LINKED.format(".metrics.json")} || head -c {_MAX_METRICS} metrics.json >"$1.metrics.json"
   fi
@@ -94,14 +111,15 @@ exit ${{2%% *}}
 """
 
 
-def script(*, has_plan: bool, open_files: int | None) -> str:
+def script(*, has_plan: bool, open_files: int | None, has_input: bool = False) -> str:
     """Return the wrapper of an attempt.
 
     Args:
         has_plan: whether there is a plan for a checkout or for outputs; see `checkout`.
         open_files: the limit on the command's open files; None: that of the server.
+        has_input: whether there is an input for the command; see `attempt_input`.
     """
-    text = with_plan() if has_plan else PLAIN
+    text = _script(has_plan, has_input) if has_plan or has_input else PLAIN
     if open_files is None:
         return text
     # The first line, so that the limit applies to the command.
@@ -112,9 +130,15 @@ PLAIN: Final = _wrapper()
 """The wrapper of an attempt without a plan."""
 
 
-@cache
 def with_plan() -> str:
     """Return the wrapper of an attempt with a plan; a program makes its checkout and saves its outputs."""
+    return _script(has_plan=True, has_input=False)
+
+
+@cache
+def _script(has_plan: bool, has_input: bool) -> str:
+    if not has_plan:
+        return _wrapper(has_input=has_input)
     program = shlex.join(PROGRAM)
     make = f"""\
 AQUEUE_WHY=$({program} make "$1" 2>>"$1.log")
@@ -130,4 +154,4 @@ fi
   cd /
   {_IS_LINKED.format(".log")} || {program} finish "$1" "$2" >>"$1.log" 2>&1
 """
-    return _wrapper(make, finish, f'echo "$2 {UNFINISHED}" >>"$1.pid"')
+    return _wrapper(make, finish, f'echo "$2 {UNFINISHED}" >>"$1.pid"', has_input=has_input)

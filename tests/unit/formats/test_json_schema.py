@@ -76,6 +76,7 @@ SAMPLES: Mapping[str, Mapping[str, list[str]]] = {
         "isolate.keep": ["always", "failed"],
         "outputs": PATHS,
         "progress": ["'epoch (\\d+)/(\\d+)'", r"'(?i)(?P<n>\d+) ?%'"],
+        "stdin": ["open", "'open'"],
         "schedule": ['"0 2 * * *"', "['@Daily', ' */5 * * *  MON-FRI ']"],
         "at": ["2026-12-24", "2026-12-24T18:00:00+01:00", "'20261224'"],
         "timezone": ["Europe/Berlin", "UTC", "local"],

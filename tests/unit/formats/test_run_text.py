@@ -58,6 +58,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "group": st.none() | NAMES,
     "isolate": st.none() | ISOLATIONS,
     "outputs": st.just(()) | st.just(("metrics.json", "models/*.pt")),
+    "stdin": st.sampled_from([None, "open"]),
     "progress": st.none() | st.just(r"epoch (\d+)/(\d+)"),
     "notify": st.none() | NOTIFY,
 }

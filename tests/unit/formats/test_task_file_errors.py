@@ -23,7 +23,7 @@ TAGS = "expected a list of key=value or key, got"
 KEYS = (
     "known keys: command, name, queue, priority, params, env, working_dir, shell, timeout, log, retries,"
     " requeue, tags, hold, gpus, gpu_memory, group, matrix, samples, seed, after, needs, after_any, isolate,"
-    " outputs, progress, schedule, at, timezone, catchup_window, overlap, notify"
+    " outputs, stdin, progress, schedule, at, timezone, catchup_window, overlap, notify"
 )
 
 WHOLE = [
