@@ -6,7 +6,7 @@ import click
 
 from aqueue.cli import plot
 from aqueue.cli.columns import shown
-from aqueue.cli.completion import group_option, tag_option
+from aqueue.cli.completion import column_option, group_option, tag_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.options import directory_option
 from aqueue.cli.output import note, report, say
@@ -27,9 +27,9 @@ _AXES = {"x": "x", "y": "y", "both": "xy", "none": ""}
 @directory_option
 @group_option("Compare only runs in this group.")
 @tag_option("Compare only runs with this tag: key=value, or key for any value.")
-@click.option("-x", "x", metavar="KEY", required=True, help="Param, metric or column for the x-axis.")
-@click.option("-y", "y", metavar="KEY", required=True, help="Metric, or other number, for the y-axis.")
-@click.option("--by", metavar="KEY", help="Param, metric or column to draw a line for each value of.")
+@column_option("-x", "x", required=True, help="Param, metric or column for the x-axis.")
+@column_option("-y", "y", required=True, help="Metric, or other number, for the y-axis.")
+@column_option("--by", help="Param, metric or column to draw a line for each value of.")
 @click.option("--save", "file", metavar="FILE", help="Save a plot as .png, .svg or .pdf; needs matplotlib.")
 @click.option(
     "--log",

@@ -8,8 +8,11 @@ import click
 
 from aqueue.cli.context import find_folder
 from aqueue.cli.options import F
-from aqueue.client.session import config_or_default, reading
+from aqueue.client.selection import resolve_all
+from aqueue.client.session import config_or_default, present, reading
+from aqueue.folder.layout import Folder
 from aqueue.model.run import State
+from aqueue.model.values import plain_text
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -22,7 +25,7 @@ _MAX_RUNS = 200
 def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the queues that begin with what was typed so far."""
     try:
-        folder = find_folder(ctx.params.get("directory"))
+        folder = _folder(ctx)
         with reading(folder) as store:
             queues = {name for name, _ in store.queues.counts()} | store.queues.paused()
         queues.update(config_or_default(folder).queues)
@@ -34,7 +37,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the schedules that begin with what was typed so far."""
     try:
-        with reading(find_folder(ctx.params.get("directory"))) as store:
+        with reading(_folder(ctx)) as store:
             names = [stored.name for stored in store.schedules.all()]
     except Exception:
         return []
@@ -56,7 +59,7 @@ def complete_run_in(
 def complete_tag(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the tags that begin with what was typed so far, and the keys of several tags."""
     try:
-        with reading(find_folder(ctx.params.get("directory"))) as store:
+        with reading(_folder(ctx)) as store:
             tags = store.runs.tags()
     except Exception:
         return []
@@ -65,10 +68,53 @@ def complete_tag(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [tag for tag in sorted({*tags, *shared}) if tag.startswith(incomplete)]
 
 
+def complete_column(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the columns, params and metrics of the latest runs that begin with what was typed after a comma."""
+    # Imported here: only completion needs it.
+    from aqueue.client.columns import MORE_FACTS, columns_of
+
+    before, comma, begun = incomplete.rpartition(",")
+    try:
+        with reading(_folder(ctx)) as store:
+            keys = columns_of(store.runs.select(limit=_MAX_RUNS, newest_first=True), present(store))
+    except Exception:
+        return []
+    left = [key for key in (*keys, *MORE_FACTS) if key not in before.split(",")]
+    return [f"{before}{comma}{key}" for key in left if key.startswith(begun)]
+
+
+def complete_param(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the params of the named runs, each with its value, that begin with what was typed so far."""
+    try:
+        with reading(_folder(ctx)) as store:
+            # An option without its value keeps click from assigning the arguments.
+            runs = resolve_all(store, ctx.params.get("runs") or ctx.args)
+    except Exception:
+        return []
+    words = {name: f"{name}={plain_text(value)}" for run in runs for name, value in run.task.params.items()}
+    return [word for word in words.values() if word.startswith(incomplete)]
+
+
+def params_of_files(ctx: click.Context, files: Sequence[str]) -> dict[str, str]:
+    """Return the params of task files, each with its value if it has one; none if a file has mistakes."""
+    # Imported here: only completion needs it.
+    from aqueue.client import named_files
+    from aqueue.formats.names import params_of
+
+    try:
+        folder = _folder(ctx)
+        contents = named_files.parse(folder, config_or_default(folder), files, name=None, working_dir=".")
+    except Exception:
+        return {}
+    requests = [request for content in contents for request in content.submissions]
+    values = {name: plain_text(value) for request in requests for name, value in request.task.params.items()}
+    return {name: f"{name}={values.get(name, '')}" for request in requests for name in params_of(request)}
+
+
 def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the groups that begin with what was typed so far."""
     try:
-        with reading(find_folder(ctx.params.get("directory"))) as store:
+        with reading(_folder(ctx)) as store:
             groups = store.runs.groups()
     except Exception:
         return []
@@ -78,7 +124,7 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the targets of notifications that begin with what was typed so far."""
     try:
-        targets = config_or_default(find_folder(ctx.params.get("directory"))).notify
+        targets = config_or_default(_folder(ctx)).notify
     except Exception:
         return []
     return [target.name for target in targets if target.name.startswith(incomplete)]
@@ -93,6 +139,31 @@ def queue_option(text: str, **attributes: Any) -> Callable[[F], F]:
     name = attributes.pop("name", "queue")
     return click.option(
         "-u", "--queue", name, metavar="NAME", shell_complete=complete_queue, help=text, **attributes
+    )
+
+
+def column_option(*names: str, metavar: str = "KEY", **attributes: Any) -> Callable[[F], F]:
+    """Return a decorator that gives a command an option whose value is the key of a column, or several."""
+    return click.option(*names, metavar=metavar, shell_complete=complete_column, **attributes)
+
+
+def given_params_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--param`, which may be repeated, as `params`."""
+
+    def check(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
+        for word in written:
+            if "=" not in word:
+                raise click.UsageError(f"--param {word}: expected K=V")
+        return written
+
+    return click.option(
+        "--param",
+        "params",
+        metavar="K=V",
+        multiple=True,
+        callback=check,
+        shell_complete=complete_param,
+        help=f"{text}; may be repeated.",
     )
 
 
@@ -112,7 +183,7 @@ def _runs(ctx: click.Context, incomplete: str, states: Sequence[State]) -> "Item
     from click.shell_completion import CompletionItem
 
     try:
-        with reading(find_folder(ctx.params.get("directory"))) as store:
+        with reading(_folder(ctx)) as store:
             runs = store.runs.select(states=states, limit=_MAX_RUNS, newest_first=True)
     except Exception:
         return []
@@ -145,3 +216,8 @@ def notify_option(text: str) -> Callable[[F], F]:
         shell_complete=complete_target,
         help=text,
     )
+
+
+def _folder(ctx: click.Context) -> Folder:
+    """Return the folder that the words typed so far name; their `--dir` may stand before the command, too."""
+    return find_folder(ctx.params.get("directory") or ctx.find_root().params.get("directory"))

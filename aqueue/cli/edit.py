@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from aqueue.cli.completion import notify_option, queue_option
+from aqueue.cli.completion import given_params_option, notify_option, queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
@@ -28,7 +28,7 @@ from aqueue.client import editing
 from aqueue.client.editing import EDITABLE, Changes, Edited
 from aqueue.client.params import params_in
 from aqueue.client.selection import Selection
-from aqueue.client.submit import Wishes
+from aqueue.client.wishes import Wishes
 from aqueue.errors import AqueueError, FileError
 from aqueue.folder.layout import Folder
 
@@ -46,7 +46,7 @@ _HEADER = """\
 @name_option("Another name; for a single run.")
 @queue_option("Move the runs to this queue.", name="to_queue", type=NAME_TYPE)
 @click.option("--priority", type=click.Choice(["high", "low"]), help="high runs start first.")
-@click.option("--param", "params", metavar="K=V", multiple=True, help="Another value of a param; may be repeated.")
+@given_params_option("Another value of a param")
 @click.option("--new", metavar="K=V", multiple=True, help="Add a param; may be repeated.")
 @environment_option
 @click.option("--timeout", type=DURATION, help="Stop the runs after this long, such as 90s or 1h30m; 0: no limit.")
@@ -82,9 +82,6 @@ def edit(
     folder = find_folder(directory)
     if no_after and (after or after_any):
         raise click.UsageError("--no-after excludes --after and --after-any")
-    for word in params:
-        if "=" not in word:
-            raise click.UsageError(f"--param {word}: expected K=V")
     wishes = Wishes(name=name, queue=to_queue, priority=priority, gpus=gpus, gpu_memory=gpu_memory, notify=notify)
     changes = Changes(
         wishes,

@@ -7,6 +7,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "add": (
         "aqueue add python train.py --lr 0.1",
         "aqueue add -n train -u gpu --gpus 1 --timeout 4h 'python train.py > out.txt'",
+        "aqueue add --param lr=0.1 --retries 2 'python train.py --lr $lr'",
     ),
     "enqueue": (
         "aqueue enqueue train.yaml",

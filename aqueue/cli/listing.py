@@ -6,7 +6,7 @@ from typing import Unpack
 import click
 
 from aqueue.cli import tables
-from aqueue.cli.completion import group_option, queue_option, tag_option
+from aqueue.cli.completion import column_option, group_option, queue_option, tag_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import COUNT, SINCE, F, directory_option
@@ -67,11 +67,11 @@ def _split(ctx: click.Context, param: click.Parameter, written: str | None) -> t
 @directory_option
 @_choice_options
 @click.option("--limit", type=COUNT, metavar="N", help=f"Show at most N runs (default: {_ROWS}).")
-@click.option(
+@column_option(
     "--columns", "keys", metavar="KEY,…", callback=_split, help="Show these columns, params and metrics."
 )
 @click.option("--metrics", "measured", is_flag=True, help="Show params and metrics, oldest run first.")
-@click.option("--sort", "key", metavar="[-]KEY", help="Sort by a column, param or metric; -KEY: largest first.")
+@column_option("--sort", "key", metavar="[-]KEY", help="Sort by a column, param or metric; -KEY: largest first.")
 @click.option("--watch", is_flag=True, help="Show the list until Ctrl-C, and redraw it when something changes.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all runs as CSV, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print all runs as JSON, oldest first.")

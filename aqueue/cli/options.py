@@ -185,7 +185,7 @@ def environment_option(command: F) -> F:
     def parse(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001 - click's
         # Imported here: most commands have no such option.
         from aqueue.client.session import environment
-        from aqueue.client.submit import check_variable
+        from aqueue.client.wishes import check_variable
 
         variables = {}
         for text in written:
@@ -204,6 +204,22 @@ def environment_option(command: F) -> F:
         callback=parse,
         help="Set an environment variable; without =V, to its value here. May be repeated.",
     )(command)
+
+
+def timeout_option(command: F) -> F:
+    """Give a command the option `--timeout`, as `timeout`."""
+    text = "Stop the run after this long, such as 90s or 1h30m; 0: no limit."
+    return click.option("--timeout", type=DURATION, help=text)(command)
+
+
+def hold_option(command: F) -> F:
+    """Give a command the option `--hold`, as `hold`."""
+    return click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")(command)
+
+
+def working_dir_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that gives a command the option `--working-dir`, as `working_dir`, with a help text."""
+    return click.option("--working-dir", type=click.Path(file_okay=False), metavar="DIR", help=text)
 
 
 def name_option(text: str, *others: str) -> Callable[[F], F]:

@@ -28,6 +28,27 @@ class WordsOfACommand(click.Command):
         return [] if _has_begun(ctx) else super().shell_complete(ctx, incomplete)
 
 
+_AFTER_DASHES = "aqueue.after_dashes"
+
+
+def complete_file_or_param(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list["CompletionItem[Any]"]:
+    """Let the shell complete the name of a file; after `--`, return the params of the files."""
+    if not ctx.meta.get(_AFTER_DASHES):
+        return complete_file(ctx, param, incomplete)
+    # Imported here: only completion needs it.
+    from click.shell_completion import CompletionItem
+
+    from aqueue.cli.completion import params_of_files
+
+    given = {word.partition("=")[0] for word in ctx.params["params"]}
+    found = params_of_files(ctx, ctx.params["files"])
+    return [
+        CompletionItem(word) for name, word in found.items() if name not in given and word.startswith(incomplete)
+    ]
+
+
 def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list["CompletionItem[Any]"]:  # noqa: ARG001 - click's signature
     """Let the shell complete the name of a file."""
     # Imported here: only completion needs it.
@@ -49,6 +70,7 @@ class FilesThenParams(click.Command):
             )
         left = super().parse_args(ctx, own)
         ctx.params["params"] = params
+        ctx.meta[_AFTER_DASHES] = end < len(args)
         return left
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

@@ -5,24 +5,34 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from aqueue.cli.completion import notify_option, queue_option
+from aqueue.cli.completion import given_params_option, notify_option, queue_option
 from aqueue.cli.context import find_folder
 from aqueue.cli.messages import print_warning
 from aqueue.cli.options import (
-    DURATION,
     NAME_TYPE,
+    NUMBER,
     directory_option,
     environment_option,
     experiment_options,
     gpu_options,
+    hold_option,
     name_option,
     tags_option,
+    timeout_option,
+    working_dir_option,
 )
 from aqueue.cli.output import note, report, report_queued, say
-from aqueue.cli.parsing import FilesThenParams, ParamWords, WordsOfACommand, complete_file, param_options
+from aqueue.cli.parsing import (
+    FilesThenParams,
+    ParamWords,
+    WordsOfACommand,
+    complete_file,
+    complete_file_or_param,
+    param_options,
+)
 from aqueue.client import submit
 from aqueue.client.session import now
-from aqueue.client.submit import Wishes
+from aqueue.client.wishes import Wishes
 from aqueue.errors import FileError, UsageError
 from aqueue.model.run import Trigger
 from aqueue.model.values import plain_text
@@ -40,7 +50,14 @@ _MAX_COMBINATIONS = 8
 _NEXT_TIMES = 5
 
 
+_OTHER_WAY = "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is"
+
 _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or group; or never. May be repeated."
+
+
+def _split(ctx: click.Context, param: click.Parameter, written: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's
+    """Return the paths in all values of the option."""
+    return tuple(path.strip() for text in written for path in text.split(","))
 
 
 @click.command(cls=WordsOfACommand)
@@ -51,9 +68,19 @@ _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or g
     "--priority", type=click.Choice(["high", "low"]), default="low", help="high runs start first (default: low)."
 )
 @environment_option
-@click.option("--timeout", type=DURATION, help="Stop the run after this long, such as 90s or 1h30m; 0: no limit.")
+@given_params_option("Param, which the command gets as an environment variable")
+@working_dir_option("Working directory of the run (default: the current directory).")
+@timeout_option
+@click.option("--retries", type=NUMBER, metavar="N", help="Retry a failed run N times (default: as configured).")
+@click.option(
+    "--outputs",
+    metavar="PATH,…",
+    multiple=True,
+    callback=_split,
+    help="Copy these paths to the run's folder when it ends; may be repeated.",
+)
 @tags_option("Tags")
-@click.option("--hold", is_flag=True, help="Hold the run until `aqueue release`.")
+@hold_option
 @click.option("--stdin", is_flag=True, help="Keep its standard input open for `aqueue send`.")
 @gpu_options
 @experiment_options
@@ -62,9 +89,7 @@ _NOTIFY = "Tell a target in aqueue.yaml, or of failed, succeeded, recovered or g
 def add(
     directory: str | None,
     command: tuple[str, ...],
-    env: dict[str, str],
-    timeout: float | None,
-    hold: bool,
+    params: tuple[str, ...],
     **wishes: Unpack[Wishes],
 ) -> None:
     """Queue one command, and print the id of its run.
@@ -75,8 +100,14 @@ def add(
     """
     _check_words(command)
     folder, words = find_folder(directory), command if len(command) > 1 else command[0]
-    submitted = submit.add(folder, words, wishes, print_warning, env=env, timeout=timeout, hold=hold)
-    _print_warnings(submitted, "or `--env CUDA_VISIBLE_DEVICES` to pass it on as it is")
+    given = None
+    if params:
+        # Imported here: few commands have params.
+        from aqueue.client.params import params_in
+
+        given = params_in(params)
+    submitted = submit.add(folder, words, wishes, print_warning, given)
+    _print_warnings(submitted)
     (id_,) = submitted.all_ids()
     report_queued(id_)
 
@@ -95,7 +126,11 @@ def add(
 @click.option(
     "--priority", type=click.Choice(["high", "low"]), help="Priority of the runs, instead of the one in the file."
 )
+@environment_option
+@working_dir_option("Working directory of the runs, instead of the one in the file.")
+@timeout_option
 @tags_option("Tags to add")
+@hold_option
 @gpu_options
 @experiment_options
 @notify_option(_NOTIFY)
@@ -112,7 +147,14 @@ def add(
     default="manual",
     help="What to record as the trigger of the runs (default: manual).",
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE…")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(),
+    metavar="FILE…",
+    shell_complete=complete_file_or_param,
+)
 def enqueue(
     directory: str | None,
     files: tuple[str, ...],
@@ -142,7 +184,7 @@ def enqueue(
         run_id=run_id,
         default_dir=default_working_dir or ".",
     )
-    _print_warnings(submitted, "or set it under `env` in the file")
+    _print_warnings(submitted)
     written = [*map(str, submitted.all_ids())]
     report("\n".join(written), f"queued as {', '.join(written[:_MAX_IDS])}{' …' * (len(written) > _MAX_IDS)}")
 
@@ -207,12 +249,8 @@ def _print_next_times(schedule: "Schedule") -> None:
         say(f"    {moment}")
 
 
-def _print_warnings(submitted: submit.Submitted, other_way: str) -> None:
-    """Print warnings about a submission.
-
-    Args:
-        other_way: how to pass CUDA_VISIBLE_DEVICES of this shell on to the run.
-    """
+def _print_warnings(submitted: submit.Submitted) -> None:
+    """Print warnings about a submission."""
     note(submitted.unserved)
     for doubt in submitted.doubts:
         print_warning(doubt)
@@ -222,7 +260,7 @@ def _print_warnings(submitted: submit.Submitted, other_way: str) -> None:
 
             gpus = f"[{chosen}]" if chosen.isdigit() else chosen if chosen not in ("", "-1") else "0"
             option = f"`--gpus {quote(gpus)}`"
-            print_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: use {option}, {other_way}")
+            print_warning(f"CUDA_VISIBLE_DEVICES={chosen} is not passed on to the run: use {option}, {_OTHER_WAY}")
 
 
 def _check_words(command: tuple[str, ...]) -> None:

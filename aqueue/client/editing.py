@@ -10,7 +10,8 @@ from aqueue.client.actions import nothing_changed
 from aqueue.client.prospects import lacking, unserved
 from aqueue.client.selection import Selection, selected
 from aqueue.client.session import Warn, changing, config_or_default, now, reading, refuse_if_disabled
-from aqueue.client.submit import Wishes, gpus_of, notify_of, without_directory
+from aqueue.client.submit import without_directory
+from aqueue.client.wishes import Wishes, gpus_of, notify_of
 from aqueue.errors import RunError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.formats.notify_words import check_names

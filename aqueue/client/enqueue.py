@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from aqueue.client import known_params, named_files
 from aqueue.client.params import Params
 from aqueue.client.session import Warn, config_in_force, refuse_if_disabled, working_dir
-from aqueue.client.submit import Submitted, Wishes, after_something, submit, with_wishes
+from aqueue.client.submit import Submitted, submit
+from aqueue.client.wishes import Wishes, after_something, with_wishes
 from aqueue.errors import AqueueError
 from aqueue.folder.layout import Folder
 from aqueue.model.run import Trigger

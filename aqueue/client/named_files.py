@@ -11,7 +11,7 @@ from aqueue.client import place
 from aqueue.client.params import Params
 from aqueue.client.session import environment
 from aqueue.client.session import working_dir as working_dir_now
-from aqueue.client.submit import Wishes, after_something, with_wishes
+from aqueue.client.wishes import Wishes, after_something, with_wishes
 from aqueue.errors import FileError, UsageError
 from aqueue.folder import trust
 from aqueue.folder.layout import Folder

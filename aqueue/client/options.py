@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from aqueue import units
 from aqueue.client.selection import Selection
-from aqueue.client.submit import Wishes
+from aqueue.client.wishes import Wishes
 from aqueue.errors import UsageError
 from aqueue.model.basics import is_name
 from aqueue.model.gpu import MAX_GPUS, check_ids

@@ -17,6 +17,7 @@ from aqueue.client.options import (
     number_of,
     path_of,
     seconds_of,
+    texts_of,
     trigger_of,
     wishes_of,
     with_known_options,
@@ -25,6 +26,7 @@ from aqueue.client.params import params_of
 from aqueue.client.results import Runs
 from aqueue.client.revising import Revising
 from aqueue.client.variables import text_of_value, variables_of
+from aqueue.client.wishes import Wishes
 from aqueue.errors import UsageError
 from aqueue.model.run import Run
 from aqueue.model.task import Task
@@ -47,7 +49,10 @@ class Queueing(Revising):
         priority: str | None = None,
         params: Mapping[str, object] | None = None,
         env: Mapping[str, object] | None = None,
+        working_dir: str | os.PathLike[str] | None = None,
         timeout: float | str | None = None,
+        retries: int | None = None,
+        outputs: str | Iterable[str] = (),
         hold: bool = False,
         tags: str | Iterable[str] = (),
         gpus: int | Sequence[int | str] | None = None,
@@ -68,7 +73,10 @@ class Queueing(Revising):
             priority: `high` or `low`.
             params: passed to the command as environment variables.
             env: more environment variables.
+            working_dir: default: the current directory.
             timeout: in seconds, or as `1h30m`; 0: no limit.
+            retries: how often a failed run is tried again; default: as configured.
+            outputs: paths that are copied to the run's folder when it ends.
             hold: do not start it before it is released.
             tags: each `key=value` or `key`.
             gpus: how many, or a list of indices and UUIDs; 0 hides all.
@@ -83,11 +91,7 @@ class Queueing(Revising):
         >>> run.name, str(run.state)
         ('train', 'queued')
         """
-        given = params_of(params or {})
-        if given.axes:
-            several = next(iter(given.axes))
-            raise UsageError(f"{several} has several values, but `add` queues a single run", "use `enqueue`")
-        words, variables = _words(command), variables_of(env or {})
+        given, words = params_of(params or {}), _words(command)
         options = Options(
             name=name,
             queue=queue,
@@ -101,18 +105,11 @@ class Queueing(Revising):
             isolate=isolate,
             notify=notify,
         )
-        wishes, seconds = wishes_of(options), seconds_of("timeout", timeout)
+        wishes = wishes_of(options) | _more_wishes(env, timeout, hold=hold, working_dir=working_dir)
+        wishes["retries"] = number_of("retries", retries, 0)
+        wishes["outputs"] = texts_of("outputs", outputs, "paths within the working directory")
         wishes["stdin"] = flag_of("stdin", stdin)
-        submitted = submitting.add(
-            self._folder,
-            words,
-            wishes,
-            self._warn,
-            env=variables,
-            timeout=seconds,
-            hold=flag_of("hold", hold),
-            params=given,
-        )
+        submitted = submitting.add(self._folder, words, wishes, self._warn, given)
         (run,) = self._runs_of(submitted)
         return run
 
@@ -130,6 +127,10 @@ class Queueing(Revising):
         queue: str | None = None,
         group: str | None = None,
         priority: str | None = None,
+        env: Mapping[str, object] | None = None,
+        working_dir: str | os.PathLike[str] | None = None,
+        timeout: float | str | None = None,
+        hold: bool = False,
         tags: str | Iterable[str] = (),
         gpus: int | Sequence[int | str] | None = None,
         gpu_memory: int | str | None = None,
@@ -143,8 +144,8 @@ class Queueing(Revising):
     ) -> Runs:
         """Queue the runs of task files, a `Task`, or a mapping with the keys of a task file; all or none.
 
-        Options that are given replace what the source says; `tags` and `after` are added to it. Their values are
-        those of `add`.
+        Options that are given replace what the source says; `tags`, `env` and `after` are added to it. Their
+        values are those of `add`.
 
         Args:
             source: the path of a task file or a list of several, a `Task`, or a mapping.
@@ -176,7 +177,7 @@ class Queueing(Revising):
             isolate=isolate,
             notify=notify,
         )
-        wishes = wishes_of(options)
+        wishes = wishes_of(options) | _more_wishes(env, timeout, hold=hold, working_dir=working_dir)
         given = params_of(
             params or {},
             number_of("samples", samples, 1),
@@ -200,6 +201,26 @@ class Queueing(Revising):
         for doubt in submitted.doubts:
             self._warn(doubt)
         return self._of_ids(submitted.all_ids())
+
+
+def _more_wishes(
+    env: Mapping[str, object] | None,
+    timeout: float | str | None,
+    *,
+    hold: bool,
+    working_dir: str | os.PathLike[str] | None,
+) -> Wishes:
+    """Check the options that only methods which queue runs have.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    return Wishes(
+        env=variables_of(env or {}),
+        timeout=seconds_of("timeout", timeout),
+        hold=flag_of("hold", hold),
+        working_dir=None if working_dir is None else path_of("working_dir", working_dir),
+    )
 
 
 def _source(source: Source) -> Sequence[str] | Mapping[str, object] | Task:

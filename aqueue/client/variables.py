@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aqueue.client.options import invalid
 from aqueue.client.params import plain_of
-from aqueue.client.submit import check_variable
+from aqueue.client.wishes import check_variable
 from aqueue.model.values import plain_text
 
 
