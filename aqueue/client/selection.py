@@ -138,5 +138,5 @@ def resolve_all(store: Store, written: Sequence[str], group: str | None = None) 
 
 
 def newest_of_each(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those that share a name with one queued later."""
-    return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
+    """Return the newest run of each name; a due time that was skipped counts only where there is no other."""
+    return list({run.name: run for run in sorted(runs, key=lambda run: (not run.was_skipped, run.id))}.values())

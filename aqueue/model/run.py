@@ -16,6 +16,9 @@ Metric = str | int | float | bool
 NOT_YET: Final = float("inf")
 """The `ready_at` of a run whose prerequisites are not over."""
 
+SKIPPED: Final = "skipped: "
+"""The beginning of the reason of a run that only records that a due time was skipped."""
+
 
 class State(StrEnum):
     """The state of a run. It never says why; `Run.reason` does."""
@@ -107,6 +110,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def params(self) -> dict[str, Scalar]:
         """Return the params as plain values; `task.params` also has the spelling of each, such as `1e-3`."""
         return {name: stands_for(value) for name, value in self.task.params.items()}
+
+    @property
+    def was_skipped(self) -> bool:
+        """Return True if it only records that a due time was skipped."""
+        is_record = self.state is State.ABORTED and self.started_at is None and self.scheduled_for is not None
+        return is_record and (self.reason or "").startswith(SKIPPED)
 
     @property
     def changed_at(self) -> float:

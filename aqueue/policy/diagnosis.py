@@ -3,7 +3,7 @@
 import msgspec
 
 from aqueue.model.diagnosis import Cause, Diagnosis, Facts
-from aqueue.model.run import ENDED, State
+from aqueue.model.run import ENDED, SKIPPED, State
 from aqueue.policy.failure_causes import diagnose_failure
 from aqueue.units import spell
 
@@ -71,7 +71,7 @@ def _aborted(facts: Facts) -> Diagnosis:
         first = failed[0]
         return Diagnosis(
             cause=Cause.PREREQUISITE,
-            verdict=f"run {run.id} was aborted because {run.reason}",
+            verdict=f"run {run.id} was aborted because {run.reason.removeprefix(SKIPPED)}",
             evidence=(*(f"run {one.id} {one.name} {one.state}: {one.reason}" for one in failed), *evidence),
             next_steps=(
                 f"`aqueue why {first.id}` says why run {first.id} {first.state}",

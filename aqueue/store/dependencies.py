@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from aqueue.errors import RunError
-from aqueue.model.run import NOT_YET, Run, State
+from aqueue.model.run import NOT_YET, SKIPPED, Run, State
 from aqueue.store.rows import IS_OVER, RUN, RUNS, WAITING, as_json, fetch_run, fetch_runs
 from aqueue.store.runs import Runs
 
@@ -236,8 +236,10 @@ class Dependencies:
 
     def _abort_waiting(self, prerequisites: int, because_of: Run, now: float) -> list[Run]:
         how = "failed" if because_of.state is State.FAILED else "was aborted"
+        why = f"run {because_of.id} {because_of.name}, which it comes after, {how}"
         values = {
-            "reason": f"run {because_of.id} {because_of.name}, which it comes after, {how}",
+            # What needs a due time that was skipped is skipped, too.
+            "reason": f"{SKIPPED}{why}" if because_of.was_skipped else why,
             "now": now,
             "id": prerequisites,
             "not_yet": NOT_YET,

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from aqueue.model.run import Run, State, Trigger
+from aqueue.model.run import SKIPPED, Run, State, Trigger
 from aqueue.model.schedule import DueTime, Overlap, Schedule, StoredSchedule
 from aqueue.model.submission import Accepted
 from aqueue.model.task import Priority, Task
@@ -229,7 +229,7 @@ class DueTimes:
         if accepted is None:
             return made
         if before is not None:
-            why_not = f"skipped: run {before[0]} is {before[1]}"
+            why_not = f"{SKIPPED}run {before[0]} is {before[1]}"
         if why_not := why_not or why_no_code:
             self._cancel(accepted.run_ids, why_not, now)
         if schedule.overlap is Overlap.LATEST:
@@ -247,7 +247,7 @@ class DueTimes:
         made: list[Made] = []
         for other in self._needs(stored):
             if other.paused:
-                return made, f"skipped: schedule {other.name}, which it needs, is paused"
+                return made, f"{SKIPPED}schedule {other.name}, which it needs, is paused"
             made += self._make(other, due, trigger, now, direct=direct)
         return made, ""
 

@@ -12,7 +12,7 @@ from aqueue.model.gpu import GpuRequest
 from aqueue.model.run import State
 from aqueue.policy.durations import Success
 from aqueue.store.gpus import Gpus
-from aqueue.store.rows import ENDED_BY_INDEX, IN_LINE
+from aqueue.store.rows import ENDED_BY_INDEX, IN_LINE, IS_SKIPPED
 
 _SUCCESSES: Final = (
     "SELECT name, group_name, queue, took FROM runs INDEXED BY runs_ended"
@@ -26,9 +26,9 @@ _LINE: Final = (
     f" WHERE {IN_LINE} AND queue = ? AND gpu_request = ? ORDER BY priority, turn, id LIMIT ?"
 )
 _GROUP: Final = (
-    "SELECT state, count(*), sum(runs) FROM (SELECT state, max(id), count(*) AS runs FROM"
-    " (SELECT id, state, name FROM runs INDEXED BY runs_grouped WHERE group_name = ? ORDER BY name LIMIT ?)"
-    " GROUP BY name) GROUP BY state"
+    "SELECT state, count(*), sum(runs) FROM (SELECT state, max(iif(is_skipped, 0, id)), count(*) AS runs FROM"
+    f" (SELECT id, state, name, {IS_SKIPPED} AS is_skipped FROM runs INDEXED BY runs_grouped"
+    " WHERE group_name = ? ORDER BY name LIMIT ?) GROUP BY name) GROUP BY state"
 )
 _MAX_SUCCESSES: Final = 1000
 _MAX_WAITING: Final = 500
@@ -101,7 +101,7 @@ class Forecasts:
         return found
 
     def states_of(self, group: str) -> Counter[State] | None:
-        """Return how many runs of a group are in each state; of runs with one name, only the newest counts.
+        """Return how many runs of a group are in each state; of those with one name the newest counts.
 
         None for a group that is too large to be counted while somebody waits.
         """

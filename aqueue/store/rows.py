@@ -8,7 +8,7 @@ import msgspec
 
 from aqueue.errors import UsageError
 from aqueue.model.gpu import Allocation
-from aqueue.model.run import ENDED, Attempt, Metric, Run, State
+from aqueue.model.run import ENDED, SKIPPED, Attempt, Metric, Run, State
 from aqueue.model.schedule import Schedule, StoredSchedule
 from aqueue.model.server import Leaving, Server
 from aqueue.model.submission import Submission
@@ -33,6 +33,12 @@ IN_LINE: Final = "state = 'queued' AND ready_at IS NULL"
 
 DELAYED: Final = "state = 'queued' AND ready_at IS NOT NULL"
 """The condition for queued runs that are not in line yet."""
+
+IS_SKIPPED: Final = (
+    "(state = 'aborted' AND started_at IS NULL AND scheduled_for IS NOT NULL"
+    f" AND ifnull(reason, '') GLOB '{SKIPPED}*')"
+)
+"""The condition for `Run.was_skipped`; never null."""
 
 WAITING: Final = "state IN ('queued', 'held') AND ready_at = :not_yet"
 """The condition for runs that wait for prerequisites; `not_yet` is `NOT_YET`."""

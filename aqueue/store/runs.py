@@ -12,6 +12,7 @@ from aqueue.store.rows import (
     ATTEMPT,
     ENDED_BY_INDEX,
     IS_OVER,
+    IS_SKIPPED,
     RUNS,
     as_json,
     attempt_of,
@@ -38,14 +39,10 @@ _TAGS: Final = (
     " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
     " SELECT tag FROM found WHERE tag IS NOT NULL LIMIT 1000"
 )
-_IS_SKIPPED: Final = (
-    # A record that a due time had no run, or that a run it needed had none.
-    "(state = 'aborted' AND started_at IS NULL AND scheduled_for IS NOT NULL AND reason GLOB 'skipped: *')"
-)
-_NEWEST: Final = f"SELECT id FROM runs WHERE name = ? AND NOT {_IS_SKIPPED} ORDER BY id DESC LIMIT 1"
+_NEWEST: Final = f"SELECT id FROM runs WHERE name = ? AND NOT {IS_SKIPPED} ORDER BY id DESC LIMIT 1"
 _NEWEST_OF_ALL: Final = "SELECT max(id) FROM runs WHERE name = ?"
 _NEWEST_OF_GROUP: Final = (
-    f"SELECT coalesce(max(iif({_IS_SKIPPED}, NULL, id)), max(id)) FROM runs WHERE group_name = ? GROUP BY name"
+    f"SELECT coalesce(max(iif({IS_SKIPPED}, NULL, id)), max(id)) FROM runs WHERE group_name = ? GROUP BY name"
 )
 _NEWEST_SUCCESS: Final = "SELECT max(id) FROM runs INDEXED BY runs_named WHERE name = ? AND state = 'succeeded'"
 _UNKNOWN: Final = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM runs)"

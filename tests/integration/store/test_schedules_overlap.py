@@ -2,6 +2,7 @@
 
 import pytest
 
+from aqueue.client.selection import newest_of_each
 from aqueue.errors import RunError
 from aqueue.model.run import State, Trigger
 from aqueue.model.schedule import Overlap
@@ -45,6 +46,44 @@ def test_a_skipped_due_time_is_not_the_newest_run_of_its_name(plan: Plan) -> Non
         with pytest.raises(RunError) as caught:
             store.runs.resolve(first.name)
     assert caught.value.hint == f"use its id; the newest is {first.id}"
+
+
+def test_what_comes_after_a_name_does_not_come_after_a_due_time_that_was_skipped_with_what_it_needs(
+    plan: Plan,
+) -> None:
+    plan.put(
+        a_schedule(name="a", overlap=Overlap.SKIP),
+        a_schedule(name="b", submission={"needs": ("a",)}),
+        a_schedule(name="c", submission={"after": ("b",)}),
+    )
+    plan.made(10)
+    plan.claim(11)
+    *_, skipped, last = plan.made(20)
+    assert (skipped.name, skipped.was_skipped) == ("b", True)
+    assert skipped.reason == "skipped: run 4 a, which it comes after, was aborted"
+    assert (last.name, last.state) == ("c", State.QUEUED)
+
+
+def test_a_due_time_that_was_canceled_was_not_skipped(plan: Plan) -> None:
+    plan.put(a_schedule())
+    (run,) = plan.made(10)
+    with plan.open() as store:
+        store.lifecycle.cancel(run, "canceled", at(11))
+    (later,) = plan.made(20)
+    with plan.open() as store:
+        store.lifecycle.cancel(later, "canceled", at(21))
+        assert store.runs.newest(run.name) == later.id
+
+
+def test_a_group_has_the_newest_run_of_each_name_that_was_not_skipped(plan: Plan) -> None:
+    plan.put(a_schedule(overlap=Overlap.SKIP, group="all"))
+    (first,) = plan.made(10)
+    plan.claim(11)
+    plan.made(20)
+    with plan.open() as store:
+        assert store.runs.newest_of_group("all") == [first.id]
+        assert [run.id for run in newest_of_each(store.runs.select(group="all"))] == [first.id]
+        assert store.forecasts.states_of("all") == {State.RUNNING: 1}
 
 
 def test_of_those_that_wait_only_the_newest_stays_and_what_runs_goes_on(plan: Plan) -> None:
