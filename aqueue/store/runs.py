@@ -39,8 +39,8 @@ _TAGS: Final = (
     " SELECT (SELECT min(tag) FROM run_tags WHERE tag > found.tag) FROM found WHERE found.tag IS NOT NULL)"
     " SELECT tag FROM found WHERE tag IS NOT NULL LIMIT 1000"
 )
-_NEWEST: Final = f"SELECT id FROM runs WHERE name = ? AND NOT {IS_SKIPPED} ORDER BY id DESC LIMIT 1"
-_NEWEST_OF_ALL: Final = "SELECT max(id) FROM runs WHERE name = ?"
+_LAST_TWO: Final = f"{RUNS} WHERE name = ? AND NOT {IS_SKIPPED} ORDER BY id DESC LIMIT 2"
+_LAST_TWO_SKIPPED: Final = f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2"
 _NEWEST_OF_GROUP: Final = (
     f"SELECT coalesce(max(iif({IS_SKIPPED}, NULL, id)), max(id)) FROM runs WHERE group_name = ? GROUP BY name"
 )
@@ -86,6 +86,8 @@ class Runs:
     def resolve(self, written: str) -> Run:
         """Return the run that `written` refers to: an id, NAME:RUN_ID, or a unique RUN_ID or name.
 
+        A due time that was skipped has the name only where no other run has it.
+
         Raises:
             RunError: there is no such run, or there are several.
         """
@@ -98,15 +100,13 @@ class Runs:
             found = self._fetch(f"{RUNS} WHERE run_id = ? LIMIT 2", written)
         if len(found) > 1:
             raise RunError(f"several runs have the run-id {written}", "use NAME:RUN_ID")
-        found = found or self._fetch(f"{RUNS} WHERE name = ? ORDER BY id DESC LIMIT 2", written)
+        found = found or self._last_two(written)
         if not found:
             shown = written if written.isdecimal() else f"'{written}'"
             hint = "`aqueue ls` lists the runs"
             raise RunError(f"there is no run {shown}", did_you_mean(name or written, self.recent_names(), hint))
         if len(found) > 1:
-            raise RunError(
-                f"several runs are named {written}", f"use its id; the newest is {self.newest(written)}"
-            )
+            raise RunError(f"several runs are named {written}", f"use its id; the newest is {found[0].id}")
         return found[0]
 
     def recent_names(self) -> set[str]:
@@ -124,11 +124,7 @@ class Runs:
         """
         if (id_ := _id(written)) is not None and (run := self.get(id_)):
             return run.id
-        for statement in (_NEWEST, _NEWEST_OF_ALL):
-            found: tuple[int | None] | None = self._execute(statement, (written,)).fetchone()
-            if found is not None and found[0] is not None:
-                return found[0]
-        return None
+        return next((run.id for run in self._last_two(written)), None)
 
     def newest_success(self, name: str) -> int | None:
         """Return the id of the newest run with a name that succeeded; None if there is none."""
@@ -295,6 +291,10 @@ class Runs:
         forgotten = self._execute(_FORGET, (as_json(ids),)).fetchall()
         sets = {set_ for (set_,) in forgotten if set_ is not None}
         self._execute(_FORGET_PREREQUISITES, (as_json(sets),))
+
+    def _last_two(self, name: str) -> list[Run]:
+        """Return the newest two runs with a name; due times that were skipped only where there are no others."""
+        return self._fetch(_LAST_TWO, name) or self._fetch(_LAST_TWO_SKIPPED, name)
 
     def _fetch(self, sql: str, *values: Any) -> list[Run]:
         return fetch_runs(self._transaction, sql, values)

@@ -43,9 +43,21 @@ def test_a_skipped_due_time_is_not_the_newest_run_of_its_name(plan: Plan) -> Non
     assert skipped.name == first.name
     with plan.open() as store:
         assert store.runs.newest(first.name) == first.id
-        with pytest.raises(RunError) as caught:
-            store.runs.resolve(first.name)
-    assert caught.value.hint == f"use its id; the newest is {first.id}"
+        assert store.runs.resolve(first.name).id == first.id
+    plan.end(plan.runs_in(State.RUNNING)[0], 21)
+    (second,) = plan.made(30)
+    plan.made(40)
+    with plan.open() as store, pytest.raises(RunError) as caught:
+        store.runs.resolve(first.name)
+    assert caught.value.hint == f"use its id; the newest is {second.id}"
+
+
+def test_where_all_due_times_were_skipped_the_name_is_theirs(plan: Plan) -> None:
+    plan.put(a_schedule(name="a", submission={"needs": ("b",)}), a_schedule(name="b"))
+    plan.pause("b", 1)
+    (only,) = plan.made(10)
+    with plan.open() as store:
+        assert store.runs.newest("a") == store.runs.resolve("a").id == only.id
 
 
 def test_what_comes_after_a_name_does_not_come_after_a_due_time_that_was_skipped_with_what_it_needs(
