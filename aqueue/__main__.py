@@ -19,11 +19,12 @@ def _run(arguments: list[str]) -> int:
     # Imported here and below: it must not find modules in the current directory.
     from aqueue.loading import without_collection
 
-    if arguments[:1] == ["add"]:
+    # Before it, there may be the option that names the folder.
+    if "add" in arguments[:3]:
         with without_collection():
             from aqueue.cli import quick_add
 
-        if (code := quick_add.run(arguments[1:])) is not None:
+        if (code := quick_add.run(arguments)) is not None:
             return code
     with without_collection():
         from aqueue.cli.command_line import run

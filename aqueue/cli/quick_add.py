@@ -4,17 +4,23 @@ Imports, above all of click, take most of the time of a command. A command line 
 here; any other goes to the full command line, which also reports all errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aqueue.cli import output
 from aqueue.client import quick_add
 from aqueue.model.basics import is_name
+
+_BEFORE = {"--dir": "directory"}
+"""The options before `add`."""
 
 _OPTIONS = {"-n": "name", "--name": "name", "-u": "queue", "--queue": "queue", "--dir": "directory"}
 
 
 def run(arguments: Sequence[str]) -> int | None:
     """Queue the command of a command line, print the id of its run, and return the exit code.
+
+    Args:
+        arguments: the whole command line.
 
     Returns:
         None if nothing was done, because the command line has other options, or needs more work or messages.
@@ -38,21 +44,50 @@ def run(arguments: Sequence[str]) -> int | None:
 def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], Sequence[str]] | None:
     """Return the options and the words of the command; None for any other command line.
 
-    >>> _parsed(["-n", "a", "--", "make", "-j"]), _parsed(["--gpus", "1", "make"])
+    >>> _parsed(["add", "-na", "--", "make", "-j"]), _parsed(["add", "--gpus", "1", "make"])
     (({'name': 'a'}, ['make', '-j']), None)
     """
-    options: dict[str, str] = {}
-    left = list(arguments)
-    while left and left[0] in _OPTIONS:
-        option, *left = left
-        key, value = _OPTIONS[option], left.pop(0) if left else ""
-        if key in options or not value or value.startswith("-"):
-            return None
-        if key != "directory" and not is_name(value):
-            return None
-        options[key] = value
+    before = _options(arguments, _BEFORE)
+    if before is None or before[1][:1] != ["add"]:
+        return None
+    after = _options(before[1][1:], _OPTIONS)
+    if after is None:
+        return None
+    options, left = before[0] | after[0], after[1]
     if left[:1] == ["--"]:
         left = left[1:]
     elif left and left[0].startswith("-"):
         return None
     return (options, left) if left else None
+
+
+def _options(arguments: Sequence[str], known: Mapping[str, str]) -> tuple[dict[str, str], list[str]] | None:
+    """Return the options at the beginning, and what is left; None if one is unusual.
+
+    >>> _options(["--name=a", "-u", "b", "-x"], _OPTIONS), _options(["-n", "a", "-nb"], _OPTIONS)
+    (({'name': 'a', 'queue': 'b'}, ['-x']), None)
+    """
+    options: dict[str, str] = {}
+    left = list(arguments)
+    while left and (key := known.get(_split(left[0])[0])):
+        value = _split(left.pop(0))[1]
+        if value is None:
+            value = left.pop(0) if left else ""
+        if key in options or not value or value.startswith("-"):
+            return None
+        if key != "directory" and not is_name(value):
+            return None
+        options[key] = value
+    return options, left
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """Return an option and the value in the same word, None if there is none.
+
+    >>> _split("--name=a"), _split("-na"), _split("-n")
+    (('--name', 'a'), ('-n', 'a'), ('-n', None))
+    """
+    if word.startswith("--"):
+        option, equals, value = word.partition("=")
+        return option, value if equals else None
+    return word[:2], word[2:] or None

@@ -16,7 +16,8 @@ from aqueue.clock import Clock, boot
 from aqueue.errors import AqueueError
 from aqueue.folder.find import find
 from aqueue.folder.layout import Folder, may_be_in_checkout
-from aqueue.model.basics import LOW, MANUAL, STALE_AFTER
+from aqueue.formats import config_for_add
+from aqueue.model.basics import LOW, MANUAL
 from aqueue.store.database import connect, transaction
 from aqueue.store.new_runs import add_run
 from aqueue.store.presence import clock_jump, presences
@@ -52,14 +53,19 @@ def add(
         the id of its run, and why that waits for a server, None if one is there; None if nothing was done.
     """
     try:
-        folder, task = _asked_for(words, directory, name, queue)
+        working_dir = os.getcwd()  # noqa: PTH109 - pathlib takes long to import
+        folder = _folder(words, directory, working_dir)
         connection = connect(folder, is_durable=True, patience=_PATIENCE)
     except (_Unusual, AqueueError, OSError, UnicodeError):
         return None
     with closing(connection):
         try:
+            config = config_for_add.read(connection, folder, queue)
+            if config is None:
+                return None
+            task = _fields(words, name, working_dir, queue)
             with transaction(connection, folder):
-                added = _added(connection, task), _unserved(connection, folder)
+                added = _added(connection, config.task, task), _unserved(connection, folder, config.stale_after)
         except (AqueueError, OSError, sqlite3.Error, UnicodeError):
             # Nothing was committed.
             return None
@@ -68,11 +74,9 @@ def add(
     return added
 
 
-def _asked_for(
-    words: Sequence[str], directory: str | None, name: str | None, queue: str | None
-) -> "tuple[Folder, dict[str, Any]]":
-    """Return the folder, and the fields of the task but those at their default: the store has none of these."""
-    environment, working_dir = os.environ, os.getcwd()  # noqa: PTH109 - pathlib takes long to import
+def _folder(words: Sequence[str], directory: str | None, working_dir: str) -> Folder:
+    """Return the folder, if the command and the environment are ordinary."""
+    environment = os.environ
     if any(key.startswith(_TOLD) and key != "AQUEUE_DIR" for key in environment):
         raise _Unusual
     if may_be_in_checkout(working_dir):
@@ -80,13 +84,21 @@ def _asked_for(
     if not words[0].strip() or (len(words) > 1 and len(words[0].split()) > 1):
         raise _Unusual
     folder = find(directory, environment, working_dir)
-    if _is_there(folder.config_text) or not _is_there(folder.database_text):
+    if not _is_there(folder.database_text):
         raise _Unusual
-    command = words if len(words) > 1 else words[0]
+    return folder
+
+
+def _fields(words: Sequence[str], name: str | None, working_dir: str, queue: str | None) -> "dict[str, Any]":
+    """Return the fields of the task but those at their default: the store has none of these."""
     given = command_task.fields(
-        command, name=name, working_dir=working_dir, env=command_task.carried(environment), queue=queue
+        words if len(words) > 1 else words[0],
+        name=name,
+        working_dir=working_dir,
+        env=command_task.carried(os.environ),
+        queue=queue,
     )
-    return folder, {key: value for key, value in given.items() if value}
+    return {key: value for key, value in given.items() if value}
 
 
 def _is_there(path: str) -> bool:
@@ -102,14 +114,15 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def _added(connection: sqlite3.Connection, task: "Mapping[str, Any]") -> int:
-    """Remember a run of a task, and return its id."""
+def _added(connection: sqlite3.Connection, defaults: str, task: "Mapping[str, Any]") -> int:
+    """Remember a run of a task with these defaults, in JSON, and return its id."""
+    (text,) = connection.execute("SELECT json_patch(?, ?)", (defaults, _json(connection, task))).fetchone()
     id_ = add_run(
         connection,
         name=task["name"],
         queue=task.get("queue"),
         priority=LOW,
-        task=_json(connection, task),
+        task=text,
         created_at=time.time(),
         trigger=MANUAL,
     )
@@ -118,10 +131,10 @@ def _added(connection: sqlite3.Connection, task: "Mapping[str, Any]") -> int:
     return id_
 
 
-def _unserved(connection: sqlite3.Connection, folder: Folder) -> str | None:
+def _unserved(connection: sqlite3.Connection, folder: Folder, stale_after: float) -> str | None:
     """Return why a run will have to wait for a server; None if one is there."""
     moment = time.time() - clock_jump(connection, boot(), Clock().ahead())
-    return unserved(*parted(presences(connection), folder, moment, STALE_AFTER))
+    return unserved(*parted(presences(connection), folder, moment, stale_after))
 
 
 def _json(connection: sqlite3.Connection, value: "Any") -> str:

@@ -69,7 +69,9 @@ def command(config: Config, words: str | Sequence[str], wishes: Wishes) -> Submi
         UsageError: some of it excludes the rest.
         FolderError: this directory is not there any more.
     """
-    retries = wishes.get("retries")
+    defaults, retries = config.defaults_of_commands(), wishes.get("retries")
+    if retries is not None:
+        defaults["retries"] = msgspec.structs.replace(config.retries, limit=retries)
     task = Task(
         **command_task.fields(
             words,
@@ -78,10 +80,7 @@ def command(config: Config, words: str | Sequence[str], wishes: Wishes) -> Submi
             env=place.carried(),
             queue=wishes.get("queue"),
         ),
-        base_env=config.env,
-        timeout=config.timeout,
-        retries=config.retries if retries is None else msgspec.structs.replace(config.retries, limit=retries),
-        log_limit=config.log_limit,
+        **defaults,
         outputs=_outputs(wishes),
         stdin="open" if wishes.get("stdin") else None,
     )

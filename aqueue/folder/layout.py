@@ -50,7 +50,8 @@ class Folder:
     bell = _Place("_bell")
     client_bell = _Place("_client_bell")
     orders = _Place("_orders")
-    last_good = _Place("_last_good")
+    last_good = _Place("last_good_text")
+    config_for_add = _Place("config_for_add_text")
     rejected = _Place("_rejected")
     config = _Place("config_text")
     parent = _Place("_parent")
@@ -69,7 +70,8 @@ class Folder:
         self._bell = f"{self.state_text}/bell"
         self._client_bell = f"{self.state_text}/news"
         self._orders = f"{self.state_text}/orders"
-        self._last_good = f"{self.state_text}/{CONFIG_NAME}"
+        self.last_good_text = f"{self.state_text}/{CONFIG_NAME}"
+        self.config_for_add_text = f"{self.state_text}/config-for-add.json"
         self._rejected = os.path.join(path, "rejected")
         self._parent = os.path.dirname(self.path_text)
 

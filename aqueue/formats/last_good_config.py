@@ -6,12 +6,14 @@ whoever comes later has it.
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
 from aqueue.errors import FileError
+from aqueue.folder import config_content
 from aqueue.folder.layout import Folder, display_path, write_whole
-from aqueue.formats import config_file
+from aqueue.formats import config_file, config_for_add
 from aqueue.model.config import Config
 
 
@@ -20,11 +22,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         content: its text.
+        written: the configuration as its text has it.
         config: the configuration, with overrides from the environment.
         error: the error in `aqueue.yaml`, because of which the last good one is in force; None if there is none.
     """
 
     content: bytes
+    written: Config
     config: Config
     error: FileError | None = None
 
@@ -52,34 +56,45 @@ def load(folder: Folder, environment: Mapping[str, str], *, to_serve: bool = Fal
     """
     file = display_path(folder.config)
     try:
-        content = config_file.read(folder) or b""
-        config = config_file.parse(content, file)
+        content = config_content.read(folder) or b""
+        written = config_file.parse(content, file)
     except FileError as error:
-        kept = _kept(folder)
+        kept = _content(folder.last_good)
         if kept is None or (to_serve and not kept):
             raise
         try:
-            config = config_file.parse(kept, file)
+            written = config_file.parse(kept, file)
         except FileError:
             # Another version of aqueue accepted it.
             raise error from None
-        return Loaded(content=kept, config=config_file.under(environment, config), error=error)
+        config = config_file.under(environment, written)
+        return Loaded(content=kept, written=written, config=config, error=error)
     # An editor may be about to rewrite a file that is empty or gone; a server reads it again before it accepts it.
     if keeps and content.strip():
-        keep(folder, content)
-    return Loaded(content=content, config=config_file.under(environment, config))
+        keep(folder, content, written)
+    return Loaded(content=content, written=written, config=config_file.under(environment, written))
 
 
-def keep(folder: Folder, content: bytes) -> None:
-    """Save the text of a good configuration, if the disk has room for it."""
-    if _kept(folder) != content:
+def keep(folder: Folder, content: bytes, written: Config) -> None:
+    """Save a good configuration, and what `aqueue add` needs of it, if the disk has room for them.
+
+    Args:
+        content: its text.
+        written: the configuration as its text has it.
+    """
+    _save(folder.last_good, content)
+    _save(folder.config_for_add, config_for_add.as_json(content, written))
+
+
+def _save(path: Path, content: bytes) -> None:
+    if _content(path) != content:
         with contextlib.suppress(OSError):
-            write_whole(folder.last_good, content)
+            write_whole(path, content)
 
 
-def _kept(folder: Folder) -> bytes | None:
-    """Return the text of the last good configuration, perhaps empty; None if there is none."""
+def _content(path: Path) -> bytes | None:
+    """Return the content of a file, perhaps empty; None if there is none."""
     try:
-        return folder.last_good.read_bytes()
+        return path.read_bytes()
     except OSError:
         return None

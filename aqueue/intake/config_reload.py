@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from aqueue.errors import FileError
+from aqueue.folder import config_content
 from aqueue.folder.layout import Folder, display_path
 from aqueue.folder.settling import Settling
 from aqueue.formats import config_file, last_good_config
-from aqueue.model.config import Config
 from aqueue.model.events import Notice, Report
 from aqueue.threads import leave_event_loop
 
@@ -39,7 +39,7 @@ class ConfigReload:
         self._settling = Settling(lambda text: report(Notice(text)))
         self._file = display_path(folder.config)
         loaded = last_good_config.load(folder, environment, to_serve=True)
-        self._content = loaded.content
+        self._content, self._written = loaded.content, loaded.written
         self._doubted_at: float | None = None
         self._complaint = [] if loaded.error is None else loaded.error.lines()
         self.next_check: float | None = None
@@ -48,7 +48,7 @@ class ConfigReload:
         """When the configuration last changed, in seconds since the epoch."""
         self.config = loaded.config
         if loaded.error is None:
-            last_good_config.keep(folder, loaded.content)
+            last_good_config.keep(folder, loaded.content, loaded.written)
         self._report(*(Notice(text, urgent=True) for text in loaded.complaints()))
         self._warn()
 
@@ -60,22 +60,24 @@ class ConfigReload:
         """
         self.next_check = None
         try:
-            content = config_file.read(self._folder, self._settling)
+            content = config_content.read(self._folder, self._settling)
             if content is None:
                 self.next_check = self._settling.next_check
                 return False
             if content == self._content:
                 self._doubted_at, self._complaint = None, []
-                last_good_config.keep(self._folder, content)
+                last_good_config.keep(self._folder, content, self._written)
                 return False
             leave_event_loop()
-            config = self._parse(content)
+            written = config_file.parse(content, self._file)
+            config = config_file.under(self._environment, written)
         except FileError as error:
             return self._doubt(error.lines())
         if not content.strip() and self._is_first_doubt():
             return False
-        self._content, self._doubted_at, self._complaint = content, None, []
-        last_good_config.keep(self._folder, content)
+        self._content, self._written = content, written
+        self._doubted_at, self._complaint = None, []
+        last_good_config.keep(self._folder, content, written)
         if config == self.config:
             return False
         self.changed_at = time.time()
@@ -101,9 +103,6 @@ class ConfigReload:
         until = self._doubted_at + _RECHECK_SECONDS
         self.next_check = until if now < until else None
         return self.next_check is not None
-
-    def _parse(self, content: bytes) -> Config:
-        return config_file.under(self._environment, config_file.parse(content, self._file))
 
     def _warn(self) -> None:
         for warning in self.config.warnings:

@@ -1,6 +1,7 @@
 """The configuration: frozen records of queues, defaults, GPU rules and the rest."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
 
@@ -106,6 +107,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     gpus: Rules = Rules()
     notify: tuple[Target, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def defaults_of_commands(self) -> dict[str, Any]:
+        """Return the fields of the task of a command that the configuration sets."""
+        return {
+            "base_env": self.env,
+            "timeout": self.timeout,
+            "retries": self.retries,
+            "log_limit": self.log_limit,
+        }
 
     def task_defaults(self, *, name: str | None, queue: str | None, working_dir: str, base: str) -> Defaults:
         """Return the defaults for keys a task file omits."""

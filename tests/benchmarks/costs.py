@@ -5,6 +5,15 @@ import time
 
 from tests.benchmarks.bench import SCRIPT, Bench, cpu_seconds, ms, resident, wall
 
+CONFIG = """\
+jobs: 2
+queues:
+  config:
+    - {name: gpu, max_concurrency: 2}
+defaults: {timeout: 4h}
+"""
+"""A configuration as people have one: it must not slow down a command."""
+
 
 def idle(bench: Bench, seconds: float) -> None:
     with bench.serving() as folder:
@@ -18,6 +27,7 @@ def idle(bench: Bench, seconds: float) -> None:
 
 def commands(bench: Bench, times: int) -> None:
     with bench.serving() as folder:
+        folder.configure(CONFIG)
         python = wall([sys.executable, "-c", "pass"], times)
         for what, arguments, aim in (
             ("aqueue --help", ["--help"], "under 100 ms"),

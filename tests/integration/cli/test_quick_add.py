@@ -16,6 +16,7 @@ import pytest
 from aqueue.cli import command_line, quick_add
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import ServerLock
+from aqueue.formats import last_good_config
 from aqueue.model.server import Leaving, Server
 from aqueue.model.task import Task
 from aqueue.store.database import connect, transaction
@@ -47,21 +48,25 @@ class Scene:
         self._capture = capture
         self._patch = patch
 
-    def both(self, arguments: list[str], before: Callable[[Folder], object] = nothing) -> tuple[Done, bool]:
-        """The result of an `add`, the same either way, and whether it went the quick way."""
+    def both(
+        self, arguments: list[str], before: Callable[[Folder], object] = nothing, *, outer: list[str] | None = None
+    ) -> tuple[Done, bool]:
+        """The result of an `add`, the same either way, and whether it went the quick way.
+
+        Args:
+            outer: the options before `add`.
+        """
+        line = [*(outer or []), "add", *arguments]
         quickly: list[int | None] = []
 
         def quick_first() -> int:
-            quickly.append(quick_add.run(arguments))
-            return self._long(arguments) if quickly[0] is None else quickly[0]
+            quickly.append(quick_add.run(line))
+            return command_line.run(line) if quickly[0] is None else quickly[0]
 
         quick = self._once(quick_first, before)
-        long = self._once(lambda: self._long(arguments), before)
+        long = self._once(lambda: command_line.run(line), before)
         assert quick == long
         return quick, quickly != [None]
-
-    def _long(self, arguments: list[str]) -> int:
-        return command_line.run(["add", *arguments])
 
     def _once(self, command: Callable[[], int], before: Callable[[Folder], object]) -> Done:
         shutil.rmtree(self.folder.path, ignore_errors=True)
@@ -117,6 +122,8 @@ def scene(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         ["-n", "a", "true"],
         ["--name", "a.b-c_9", "-u", "gpu", "--", "true"],
         ["-u", "gpu", "--", "/usr/bin/env", ""],
+        ["-na", "-ugpu", "true"],
+        ["--name=a", "--queue=gpu", "--dir=queue", "--", "true"],
         ["--dir", "queue", "true"],
         ["--dir", "../{base}/queue/", "-n", "a", "true"],
         ["--", "  make all "],
@@ -156,8 +163,12 @@ def test_an_ordinary_command_goes_the_quick_way(scene: Scene, arguments: list[st
         (["-u", "a/b", "true"], 2),
         (["-n", "--", "true"], 0),
         (["-n", "a", "-n", "b", "true"], 0),
-        (["-na", "true"], 0),
-        (["--name=a", "true"], 0),
+        (["-n=a", "true"], 2),
+        (["-u.", "true"], 2),
+        (["--name=", "true"], 2),
+        (["--queue=-a b", "true"], 2),
+        (["--name=a", "-nb", "true"], 0),
+        (["--dir=", "true"], 0),
         (["--nam", "a", "true"], 2),
         (["--no-such", "true"], 2),
         (["-x", "true"], 2),
@@ -234,9 +245,10 @@ def lost(folder: Folder) -> None:
     ("before", "quickly", "code"),
     [
         (write_config("defaults: {env: {A: '1'}, timeout: 4h}\n"), False, 0),
+        (write_config(" \n"), False, 0),
         (write_config("queues: {enabled: false}\n"), False, 1),
         (write_config("jbos: 1\n"), False, 2),
-        (write_config(""), False, 0),
+        (write_config(""), True, 0),
         (lambda folder: folder.config.symlink_to("nowhere"), False, 2),
         (lambda folder: folder.last_good.write_text("defaults: {timeout: 4h}\n"), True, 0),
         (lambda folder: folder.path.chmod(0o777), False, 1),
@@ -253,6 +265,123 @@ def test_what_is_in_the_folder_counts(
     scene: Scene, before: Callable[[Folder], object], quickly: bool, code: int
 ) -> None:
     done, went_quickly = scene.both(PLAIN, before)
+    assert (went_quickly, done.code) == (quickly, code)
+
+
+def known_config(text: str) -> Callable[[Folder], object]:
+    """A configuration that a command has found good."""
+
+    def write(folder: Folder) -> None:
+        folder.config.write_bytes(text.encode())
+        last_good_config.load(folder, {})
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("jobs: 2\n", []),
+        ("\ufeffjobs: 2\r\n# ü😀\r\n", []),
+        ('defaults: {env: {A: \'1\', B: "\\e\\\\\\"é"}, timeout: 1h30m, retries: 2, log: {limit: 1MiB}}\n', []),
+        ("queues: {config: [{name: gpu}, {name: cpu, paused: true}]}\n", []),
+        ("queues: {config: [{name: gpu}, {name: cpu, paused: true}]}\n", ["-u", "cpu"]),
+        ("defaults: {env: {A: b}}\n", ["-u", "any", "-na"]),
+        ("notify: [{name: phone, ntfy: https://ntfy.sh/x, on: failed}]\n", []),
+    ],
+)
+def test_a_known_configuration_applies_in_the_quick_way(scene: Scene, text: str, arguments: list[str]) -> None:
+    done, quickly = scene.both([*arguments, *PLAIN], known_config(text))
+    assert quickly
+    assert (done.code, len(done.runs)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "told"),
+    [
+        ("queues: {config: [{name: gpu}]}\n", ["-u", "gpus"], 0, "did you mean gpu?"),
+        ("queues: {enabled: false}\n", [], 1, "queues are disabled"),
+    ],
+)
+def test_what_a_known_configuration_has_to_tell_is_told_in_the_long_way(
+    scene: Scene, text: str, arguments: list[str], code: int, told: str
+) -> None:
+    done, quickly = scene.both([*arguments, *PLAIN], known_config(text))
+    assert not quickly
+    assert done.code == code
+    assert told in done.err
+
+
+def damage(content: bytes) -> Callable[[Folder], object]:
+    return lambda folder: folder.config_for_add.write_bytes(content)
+
+
+def of_another_version(folder: Folder) -> None:
+    text = folder.config_for_add.read_text()
+    folder.config_for_add.write_text(text.replace('"version":"', '"version":"9.'))
+
+
+def keep_only_text(folder: Folder) -> None:
+    """Do the first half of keeping another configuration, as one who dies in the middle."""
+    folder.config.write_text("defaults: {timeout: 2h}\n")
+    folder.last_good.write_text("defaults: {timeout: 2h}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (write_config("defaults: {timeout: 3h}\n"), 0),
+        (write_config("jbos: 1\n"), 0),
+        (keep_only_text, 0),
+        (lambda folder: folder.last_good.write_text("jobs: 3\n"), 0),
+        (lambda folder: folder.last_good.unlink(), 0),
+        (lambda folder: folder.config.chmod(0o666), 0),
+        (lambda folder: folder.config_for_add.unlink(), 0),
+        (of_another_version, 0),
+        (damage(b""), 0),
+        (damage(b"{"), 0),
+        (damage(b"[]"), 0),
+        (damage(b"{}"), 0),
+        (damage(b"\xff"), 0),
+    ],
+)
+def test_a_configuration_that_is_not_as_it_was_goes_the_long_way(
+    scene: Scene, change: Callable[[Folder], object], code: int
+) -> None:
+    def before(folder: Folder) -> None:
+        known_config("defaults: {timeout: 4h}\n")(folder)
+        change(folder)
+
+    done, quickly = scene.both(PLAIN, before)
+    assert not quickly
+    assert (done.code, len(done.runs)) == (code, 1)
+
+
+def test_a_new_configuration_goes_the_long_way_once(scene: Scene) -> None:
+    scene.folder.create()
+    scene.folder.config.write_text("defaults: {timeout: 4h}\n")
+    assert quick_add.run(["add", *PLAIN]) is None
+    assert command_line.run(["add", *PLAIN]) == 0
+    assert quick_add.run(["add", *PLAIN]) == 0
+
+
+@pytest.mark.parametrize(
+    ("outer", "arguments", "quickly", "code"),
+    [
+        (["--dir", "queue"], [], True, 0),
+        (["--dir=queue"], ["-n", "a"], True, 0),
+        (["--dir", "elsewhere"], ["--dir", "queue"], True, 0),
+        (["--dir", "elsewhere"], [], False, 1),
+        (["--dir", ""], [], False, 0),
+        (["--dir", "queue", "--dir", "queue"], [], False, 0),
+        (["-h"], [], False, 0),
+        (["--"], [], False, 0),
+    ],
+)
+def test_the_folder_may_be_named_before_add(
+    scene: Scene, outer: list[str], arguments: list[str], quickly: bool, code: int
+) -> None:
+    done, went_quickly = scene.both([*arguments, *PLAIN], outer=outer)
     assert (went_quickly, done.code) == (quickly, code)
 
 
@@ -288,13 +417,15 @@ def test_a_directory_that_is_gone_is_told_of(scene: Scene, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("ages", "leaving", "is_alive", "expected"),
+    ("config", "ages", "leaving", "is_alive", "expected"),
     [
-        ([0.0], None, True, ""),
-        ([0.0], None, False, "no server is running: queued runs start once you run `aqueue serve`\n"),
-        ([60.0], None, True, "server 1000 is not responding: queued runs start once a server responds\n"),
-        ([60.0, 0.0], None, True, ""),
+        ("", [0.0], None, True, ""),
+        ("heartbeat: {stale_after: 90s}\n", [60.0], None, True, ""),
+        ("", [0.0], None, False, "no server is running: queued runs start once you run `aqueue serve`\n"),
+        ("", [60.0], None, True, "server 1000 is not responding: queued runs start once a server responds\n"),
+        ("", [60.0, 0.0], None, True, ""),
         (
+            "",
             [0.0],
             Leaving.WHEN_DONE,
             True,
@@ -303,11 +434,12 @@ def test_a_directory_that_is_gone_is_told_of(scene: Scene, monkeypatch: pytest.M
     ],
 )
 def test_it_says_who_will_start_it(
-    scene: Scene, ages: list[float], leaving: Leaving | None, is_alive: bool, expected: str
+    scene: Scene, config: str, ages: list[float], leaving: Leaving | None, is_alive: bool, expected: str
 ) -> None:
     locks: list[ServerLock] = []
 
     def serve(folder: Folder) -> None:
+        known_config(config)(folder)
         now = time.time()
         with closing(connect(folder)) as connection, transaction(connection, folder):
             for number, age in enumerate(ages):

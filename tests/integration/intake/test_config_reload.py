@@ -9,7 +9,7 @@ import pytest
 
 from aqueue.errors import FileError, UsageError
 from aqueue.folder.layout import Folder
-from aqueue.formats import last_good_config
+from aqueue.formats import config_file, config_for_add, last_good_config
 from aqueue.intake.config_reload import ConfigReload
 from aqueue.model.config import Config
 from aqueue.model.events import Event, Notice
@@ -263,6 +263,19 @@ def test_the_last_good_one_is_for_its_owner_alone_and_the_environment_stays_over
         == "AQUEUE_QUEUE_ENABLED=off"
     )
     assert bad_after_good.jobs == 4
+
+
+def test_what_add_needs_is_for_its_owner_alone_and_has_no_overrides(folder: Folder) -> None:
+    held = Held(folder, {"AQUEUE_QUEUE_ENABLED": "off"}, "")
+    for text in (GOOD, "defaults: {timeout: 1h}\n"):
+        held.file.write_text(text)
+        held.settle()
+        saved = folder.config_for_add.read_bytes()
+        assert saved == config_for_add.as_json(text.encode(), config_file.parse(text.encode(), "aqueue.yaml"))
+    assert stat.S_IMODE(folder.config_for_add.stat().st_mode) == 0o600
+    folder.config_for_add.unlink()
+    held.settle()
+    assert folder.config_for_add.read_bytes() == saved
 
 
 def test_what_a_command_found_good_without_a_server_is_the_last_good_one(folder: Folder) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aqueue.errors import FileError
+from aqueue.folder import config_content
 from aqueue.folder.layout import Folder, make_directories
 from aqueue.formats import config_file
 from tests.integration.dropping import Taker
@@ -18,7 +19,7 @@ SCHEDULE = "schedule: '0 2 * * *'\ncommand: 'true'\n"
 
 def jobs(folder: Folder) -> int:
     """The number that the file itself says, whatever it said before."""
-    return config_file.parse(config_file.read(folder) or b"", "aqueue.yaml").jobs
+    return config_file.parse(config_content.read(folder) or b"", "aqueue.yaml").jobs
 
 
 def for_the_group(path: Path, *, shared: bool) -> None:

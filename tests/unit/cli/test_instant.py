@@ -68,11 +68,14 @@ def test_the_ordinary_add_imports_nothing_that_takes_long() -> None:
         "aqueue.clock",
         "aqueue.errors",
         "aqueue.folder",
+        "aqueue.folder.config_content",
         "aqueue.folder.find",
         "aqueue.folder.layout",
         "aqueue.folder.no_links",
         "aqueue.folder.server_locks",
         "aqueue.folder.trust",
+        "aqueue.formats",
+        "aqueue.formats.config_for_add",
         "aqueue.model",
         "aqueue.model.basics",
         "aqueue.store",
@@ -89,7 +92,7 @@ def test_the_ordinary_add_runs_without_what_takes_long_to_import(tmp_path: Path)
     connect(Folder(tmp_path / "queue")).close()
     code = (
         "import sys; from aqueue.cli.quick_add import run;"
-        f"assert run(['--dir', {str(tmp_path / 'queue')!r}, 'true']) == 0; print(*sys.modules)"
+        f"assert run(['add', '--dir', {str(tmp_path / 'queue')!r}, 'true']) == 0; print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=PATHS
