@@ -8,9 +8,8 @@ import click
 
 from aqueue import units
 from aqueue.errors import UsageError
-from aqueue.model.basics import MAX_NAME, is_name
+from aqueue.model.basics import MAX_NAME, is_name, parse_tags
 from aqueue.model.gpu import MAX_GPUS, GpuId, check_ids
-from aqueue.model.task import parse_tags
 from aqueue.units import SIZE, parse_size
 
 _MAX_COUNT = 2**31 - 1

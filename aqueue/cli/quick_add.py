@@ -1,4 +1,4 @@
-"""`aqueue add` in the ordinary case: the command, and perhaps a name, a queue and a folder.
+"""`aqueue add` in the ordinary case: the command, and perhaps a name, a queue, a folder, tags and the like.
 
 Imports, above all of click, take most of the time of a command. A command line with only these options is parsed
 here; any other goes to the full command line, which also reports all errors.
@@ -8,12 +8,24 @@ from collections.abc import Mapping, Sequence
 
 from aqueue.cli import output
 from aqueue.client import quick_add
-from aqueue.model.basics import is_name
+from aqueue.model.basics import HIGH, LOW, is_name, parse_tags
 
 _BEFORE = {"--dir": "directory"}
 """The options before `add`."""
 
-_OPTIONS = {"-n": "name", "--name": "name", "-u": "queue", "--queue": "queue", "--dir": "directory"}
+_OPTIONS = {
+    "-n": "name",
+    "--name": "name",
+    "-u": "queue",
+    "--queue": "queue",
+    "--dir": "directory",
+    "--priority": "priority",
+    "--tags": "tags",
+    "--hold": "hold",
+}
+"""The options of `add`."""
+
+_PRIORITIES = {"high": HIGH, "low": LOW}
 
 
 def run(arguments: Sequence[str]) -> int | None:
@@ -31,7 +43,13 @@ def run(arguments: Sequence[str]) -> int | None:
         return None
     options, words = parsed
     added = quick_add.add(
-        words, directory=options.get("directory"), name=options.get("name"), queue=options.get("queue")
+        words,
+        directory=options.get("directory"),
+        name=options.get("name"),
+        queue=options.get("queue"),
+        priority=_PRIORITIES[options.get("priority", "low")],
+        tags=parse_tags(options.get("tags", "")),
+        hold="hold" in options,
     )
     if added is None:
         return None
@@ -70,15 +88,30 @@ def _options(arguments: Sequence[str], known: Mapping[str, str]) -> tuple[dict[s
     options: dict[str, str] = {}
     left = list(arguments)
     while left and (key := known.get(_split(left[0])[0])):
-        value = _split(left.pop(0))[1]
-        if value is None:
+        option, value = _split(left.pop(0))
+        if key == "hold":
+            # The only flag.
+            value = option if value is None else ""
+        elif value is None:
             value = left.pop(0) if left else ""
-        if key in options or not value or value.startswith("-"):
-            return None
-        if key != "directory" and not is_name(value):
+        if key in options or not _is_ordinary(key, value):
             return None
         options[key] = value
     return options, left
+
+
+def _is_ordinary(key: str, value: str) -> bool:
+    """Return True for a valid value of an option."""
+    if key == "hold":
+        return bool(value)
+    if not value or value.startswith("-"):
+        return False
+    if key == "tags":
+        try:
+            return bool(parse_tags(value))
+        except ValueError:
+            return False
+    return key == "directory" or (value in _PRIORITIES if key == "priority" else is_name(value))
 
 
 def _split(word: str) -> tuple[str, str | None]:

@@ -14,10 +14,9 @@ from aqueue import units
 from aqueue.client.selection import Selection
 from aqueue.client.wishes import Wishes
 from aqueue.errors import UsageError
-from aqueue.model.basics import is_name
+from aqueue.model.basics import check_tags, is_name
 from aqueue.model.gpu import MAX_GPUS, check_ids
 from aqueue.model.run import Run, State, Trigger
-from aqueue.model.task import check_tags
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -39,7 +39,14 @@ class _Unusual(Exception):  # noqa: N818 - no error
 
 
 def add(
-    words: Sequence[str], *, directory: str | None, name: str | None, queue: str | None
+    words: Sequence[str],
+    *,
+    directory: str | None,
+    name: str | None,
+    queue: str | None,
+    priority: int = LOW,
+    tags: Sequence[str] = (),
+    hold: bool = False,
 ) -> tuple[int, str | None] | None:
     """Queue a command.
 
@@ -48,6 +55,8 @@ def add(
         directory: what names the folder; None: the nearest.
         name: None for one that is made up.
         queue: None for the local queue.
+        priority: the lower number goes first.
+        hold: hold the run until it is released.
 
     Returns:
         the id of its run, and why that waits for a server, None if one is there; None if nothing was done.
@@ -64,6 +73,9 @@ def add(
             if config is None:
                 return None
             task = _fields(words, name, working_dir, queue)
+            task |= {"priority": priority} if priority != LOW else {}
+            task |= {"tags": tuple(tags)} if tags else {}
+            task |= {"hold": True} if hold else {}
             with transaction(connection, folder):
                 added = _added(connection, config.task, task), _unserved(connection, folder, config.stale_after)
         except (AqueueError, OSError, sqlite3.Error, UnicodeError):
@@ -121,10 +133,12 @@ def _added(connection: sqlite3.Connection, defaults: str, task: "Mapping[str, An
         connection,
         name=task["name"],
         queue=task.get("queue"),
-        priority=LOW,
+        priority=task.get("priority", LOW),
         task=text,
         created_at=time.time(),
         trigger=MANUAL,
+        is_held=task.get("hold", False),
+        tags=task.get("tags", ()),
     )
     if id_ is None:
         raise AssertionError("only what is known already is added twice")

@@ -8,10 +8,10 @@ from aqueue.formats.isolation_keys import isolation, outputs
 from aqueue.formats.task_keys import NAME, Keys, WrittenRetries, seconds, wrong
 from aqueue.formats.variable_keys import check_variables
 from aqueue.formats.yaml_document import Document
-from aqueue.model.basics import is_name
+from aqueue.model.basics import check_tags, is_name, parse_tags
 from aqueue.model.config import Defaults
 from aqueue.model.gpu import GPU_VARIABLES, GpuId, check_ids
-from aqueue.model.task import Priority, Retries, Task, check_tags, parse_tags
+from aqueue.model.task import Priority, Retries, Task
 from aqueue.model.values import Value, is_number, plain_text, stands_for
 from aqueue.policy import progress_pattern
 from aqueue.units import parse_size

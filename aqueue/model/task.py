@@ -1,13 +1,12 @@
 """Tasks: what to run, and under which limits."""
 
 import re
-from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from typing import Final, Literal
 
 import msgspec
 
-from aqueue.model.basics import LOW
+from aqueue.model.basics import HIGH, LOW
 from aqueue.model.gpu import GpuId, GpuRequest
 from aqueue.model.notification import Notify
 from aqueue.model.values import Value
@@ -25,7 +24,7 @@ MAX_COMBINATIONS: Final = 10_000
 class Priority(IntEnum):
     """The priority of a run; the lower number goes first."""
 
-    HIGH = 0
+    HIGH = HIGH
     LOW = LOW
     CATCHUP = 2
     """Low, but behind runs that are due now: a missed run is late anyway."""
@@ -196,25 +195,3 @@ def variable_of(param: str) -> str:
     Dots become underscores, since many shells, such as dash, drop variables with dots in their names.
     """
     return param.replace(".", "_")
-
-
-def parse_tags(written: str) -> tuple[str, ...]:
-    """Return the tags in a text that separates them by commas.
-
-    Raises:
-        ValueError: a tag is not `key` or `key=value`.
-    """
-    return check_tags([tag.strip() for tag in written.split(",") if tag.strip()])
-
-
-def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags without duplicates.
-
-    Raises:
-        ValueError: a tag is not `key` or `key=value`.
-    """
-    once = tuple(dict.fromkeys(tags))
-    for tag in once:
-        if not tag.partition("=")[0].strip() or "," in tag or not tag.isprintable():
-            raise ValueError(tag)
-    return once

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqueue.model.basics import is_name
+from aqueue.model.basics import check_tags, is_name, parse_tags
 from aqueue.model.run import ENDED, TRANSITIONS, State
-from aqueue.model.task import PARAM, Priority, Retries, Task, check_tags, parse_tags
+from aqueue.model.task import PARAM, Priority, Retries, Task
 from aqueue.model.values import plain_text
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
