@@ -267,9 +267,11 @@ class Place:
         """Kill all that a run has started, at once, as the kernel does when memory is short."""
         found = [pid for pid, of in self._processes_of_runs() if of == str(run)]
         assert found
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Stopped first: none of them is to see another die, and begin to clear up.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         eventually(lambda: not [pid for pid, of in self._processes_of_runs() if of == str(run)])
 
     def _processes_of_runs(self) -> Iterator[tuple[int, str]]:

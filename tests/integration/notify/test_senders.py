@@ -74,9 +74,10 @@ def test_a_mail_goes_to_all_recipients(folder: Folder, mails: SmtpReceiver) -> N
     head, _, text = mail.partition("\n\n")
     assert {"Subject: train failed", "From: queue@example.org"} < set(head.splitlines())
     assert text.startswith("exit code 3\nrun 42\n")
-    assert [line for line in mails.lines if line.startswith("rcpt")] == [
-        "rcpt TO:<a@example.org>",
-        "rcpt TO:<b@example.org>",
+    # Pythons differ in how they write this.
+    assert [line.lower() for line in mails.lines if line.lower().startswith("rcpt")] == [
+        "rcpt to:<a@example.org>",
+        "rcpt to:<b@example.org>",
     ]
     (login,) = [line for line in mails.lines if line.startswith("AUTH")]
     assert base64.b64decode(login.split()[-1]) == b"\0me\0open-sesame"
