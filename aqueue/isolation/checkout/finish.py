@@ -36,6 +36,17 @@ def finish(plan: Plan, exit_code: int, say: Callable[[str], None]) -> bool:
     return is_saved
 
 
+def mark_start(plan: Plan, attempt: str) -> None:
+    """Give the plan the time of the metrics.json that the command finds, 0 for none: one that it writes is newer.
+
+    The clock of files ticks slowly: a file written right after the start may have the time of the start.
+    """
+    found = 0
+    with contextlib.suppress(OSError):
+        found = os.stat(os.path.join(plan.working_dir, "metrics.json")).st_mtime_ns
+    os.utime(attempt + ".plan", ns=(found, found))
+
+
 def save_metrics(plan: Plan, attempt: str) -> None:
     """Save the metrics.json that the command wrote in its checkout, if the wrapper could not do so."""
     if plan.checkout is None or os.path.lexists(attempt + ".metrics.json"):

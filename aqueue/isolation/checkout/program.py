@@ -6,7 +6,7 @@ import os
 # All of the package is loaded at the start: an upgrade of aqueue meanwhile must not mix two versions of it.
 from aqueue.isolation.checkout import signals
 from aqueue.isolation.checkout.errors import FAILED, CheckoutError, exit_code_for, reason
-from aqueue.isolation.checkout.finish import finish, save_metrics
+from aqueue.isolation.checkout.finish import finish, mark_start, save_metrics
 from aqueue.isolation.checkout.make import make
 from aqueue.isolation.checkout.plan import Plan
 
@@ -30,9 +30,9 @@ def main(arguments: list[str]) -> int:
 def _make(attempt: str) -> int:
     signals.raise_stopped()
     try:
-        make(Plan(attempt))
-        # The plan's time marks the start of the command: it has not written files that are older.
-        os.utime(attempt + ".plan")
+        plan = Plan(attempt)
+        make(plan)
+        mark_start(plan, attempt)
     except (CheckoutError, signals.Stopped) as error:
         _write_line(str(error))
         return error.exit_code

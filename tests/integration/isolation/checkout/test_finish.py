@@ -61,3 +61,13 @@ def test_metrics_that_the_command_wrote_in_its_checkout_are_saved(repository: Re
     Repository(attempt.working_dir).write("metrics.json", '{"loss": 1}')
     attempt.finish(1)
     assert saved.read_text() == '{"loss": 1}'
+
+
+def test_metrics_written_in_the_tick_of_the_start_are_saved(repository: Repository, run_dir: Path) -> None:
+    attempt = Attempt(run_dir, repository.path, repository.take())
+    attempt.make()
+    started = Path(attempt.working_dir).stat().st_mtime_ns
+    Repository(attempt.working_dir).write("metrics.json", '{"loss": 1}')
+    os.utime(Path(attempt.working_dir) / "metrics.json", ns=(started, started))
+    attempt.finish(1)
+    assert Path(f"{attempt.path}.metrics.json").read_text() == '{"loss": 1}'
