@@ -20,6 +20,7 @@ _OF_THE_END: Final = (
     "losses",
     "gpus",
     "metrics",
+    "place",
 )
 """The columns that describe the end of a run, which a retry replaces."""
 

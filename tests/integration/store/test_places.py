@@ -138,3 +138,14 @@ def test_whatever_is_moved_the_order_is_that_of_a_list(moves: Any, priorities: l
         book.finish(claimed[0])
     assert found == expected
     connection.close()
+
+
+def test_a_retry_that_is_taken_back_takes_back_its_place(book: Book) -> None:
+    first, _ = book.add(), book.add()
+    (claimed,) = book.claim(jobs=1)
+    book.finish(claimed)
+    before = book.get(first)
+    book.store.lifecycle.retry([before])
+    book.store.places.move_last([book.get(first)])
+    book.store.lifecycle.cancel(book.get(first), "cancelled", NOW)
+    assert book.get(first).turn == before.turn
