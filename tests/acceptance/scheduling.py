@@ -137,8 +137,9 @@ class ClockedPlace(Place):
         return found
 
     def next(self, name: str) -> str:
-        """When a schedule is due next, as a time of day."""
-        return datetime.fromisoformat(self.schedules()[name]["next"][0]).astimezone(UTC).strftime("%H:%M")
+        """Return when a schedule is due next, as a time of day; empty if it is not due any more."""
+        due = self.schedules()[name]["next"]
+        return datetime.fromisoformat(due[0]).astimezone(UTC).strftime("%H:%M") if due else ""
 
     def _have_seen(self, moment: float) -> bool:
         living = {process.pid for process in self.processes if process.poll() is None}
