@@ -66,6 +66,7 @@ def present(store: Store) -> float:
 @contextmanager
 def opened(where: Folder) -> Iterator[sqlite3.Connection]:
     """Return a connection to the store of a folder, for several transactions."""
+    before = _identity(where)
     try:
         # A program may resume an iteration in another thread, but never in two at once.
         connection = database.connect(where, check_same_thread=False, is_durable=True)
@@ -73,7 +74,13 @@ def opened(where: Folder) -> Iterator[sqlite3.Connection]:
         require(where)
         raise
     with closing(connection):
-        yield connection
+        try:
+            yield connection
+        except DatabaseError:
+            # SQLite only sees that its files are gone.
+            if _identity(where) != before:
+                raise _removed(where) from None
+            raise
 
 
 @contextmanager

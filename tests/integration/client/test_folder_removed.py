@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from aqueue import AqueueError, Client
-from aqueue.errors import FolderError
+from aqueue.client.session import opened
+from aqueue.errors import DatabaseError, FolderError
+from aqueue.folder.layout import Folder
 from tests.waiting import eventually
 
 REMOVED = "was removed or replaced"
@@ -65,3 +67,12 @@ def test_what_follows_runs_ends_with_the_folder(
     listener.join(30)
     (message,) = found
     assert REMOVED in message
+
+
+def test_an_error_of_a_database_that_is_gone_names_the_folder(queue: Client, folder: Folder) -> None:
+    with pytest.raises(FolderError, match=REMOVED), opened(folder):
+        shutil.rmtree(queue.path)
+        raise DatabaseError("disk I/O error")
+    Client.create(queue.path)
+    with pytest.raises(DatabaseError, match="disk"), opened(folder):
+        raise DatabaseError("disk I/O error")
