@@ -73,8 +73,9 @@ def put(folder: Folder, count: int, command: str, priority: Priority = Priority.
 
 def rate(folder: Folder, after: int, count: int) -> float:
     """Return how many of the first `count` runs after an id ended in a second."""
-    until(lambda: folder.count("attempts", f"run > {after}") >= count)
-    attempts = folder.query(f"SELECT started_at, finished_at FROM attempts WHERE run > {after}")
+    ended_since = f"run > {after} AND finished_at IS NOT NULL"
+    until(lambda: folder.count("attempts", ended_since) >= count)
+    attempts = folder.query(f"SELECT started_at, finished_at FROM attempts WHERE {ended_since}")
     began, ended = min(start for start, _ in attempts), sorted(end for _, end in attempts)[count - 1]
     return count / float(ended - began)
 

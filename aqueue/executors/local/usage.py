@@ -5,8 +5,9 @@ import re
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +18,8 @@ from aqueue.model.run import Usage
 _VMSTAT: Final = "/proc/vmstat"
 _CONTROL_GROUPS: Final = "/sys/fs/cgroup"
 _PAGE: Final = 1 << 12
+_TICK: Final = 0.1
+"""The seconds within which attempts that start share a reading: the kernel takes long to list its counters."""
 _OOM_KILL: Final = re.compile(rb"^oom_kill (\d+)\n", re.MULTILINE)
 _PYTHON: Final = re.compile(r"(?:\S*/)?python[\d.]*")
 _KIBI: Final = 1 if sys.platform == "darwin" else 1024
@@ -50,7 +53,7 @@ class Meter:
 
     def begin(self) -> None:
         """Read the counters; soon after the start, which does not have to wait for that."""
-        self._before = read_oom_kills()
+        self._before = _read_in_tick(int(time.monotonic() / _TICK))
 
     def read(self, process: Process, outcome: Outcome) -> Usage:
         """Return what the attempt used; after its process was reaped.
@@ -74,6 +77,12 @@ def read_oom_kills() -> OomKills:
     """Read the counters of this system."""
     file = _file_of_group()
     return OomKills(count_oom_kills(_VMSTAT), None if file is None else count_oom_kills(file))
+
+
+@lru_cache(maxsize=1)
+def _read_in_tick(_: int) -> OomKills:
+    """Return a reading of the counters from the tick with this number."""
+    return read_oom_kills()
 
 
 def _peak_memory(used: resource.struct_rusage) -> int | None:
