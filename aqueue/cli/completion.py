@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,13 +11,16 @@ from aqueue.cli.options import F
 from aqueue.client.selection import resolve_all
 from aqueue.client.session import config_or_default, present, reading
 from aqueue.folder.layout import Folder
-from aqueue.model.run import State
+from aqueue.model.run import Run, State
 from aqueue.model.values import plain_text
+from aqueue.store.store import Store
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     Items = list[CompletionItem[Any]]
+
+T = TypeVar("T")
 
 _MAX_RUNS = 200
 
@@ -36,11 +39,7 @@ def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the schedules that begin with what was typed so far."""
-    try:
-        with reading(_folder(ctx)) as store:
-            names = [stored.name for stored in store.schedules.all()]
-    except Exception:
-        return []
+    names = _read(ctx, lambda store: [stored.name for stored in store.schedules.all()])
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -58,11 +57,7 @@ def complete_run_in(
 
 def complete_tag(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the tags that begin with what was typed so far, and the keys of several tags."""
-    try:
-        with reading(_folder(ctx)) as store:
-            tags = store.runs.tags()
-    except Exception:
-        return []
+    tags = _read(ctx, lambda store: store.runs.tags())
     keys = Counter(tag.partition("=")[0] for tag in tags)
     shared = [key for key, count in keys.items() if count > 1]
     return [tag for tag in sorted({*tags, *shared}) if tag.startswith(incomplete)]
@@ -74,23 +69,15 @@ def complete_column(ctx: click.Context, param: click.Parameter, incomplete: str)
     from aqueue.client.columns import MORE_FACTS, columns_of
 
     before, comma, begun = incomplete.rpartition(",")
-    try:
-        with reading(_folder(ctx)) as store:
-            keys = columns_of(store.runs.select(limit=_MAX_RUNS, newest_first=True), present(store))
-    except Exception:
-        return []
-    left = [key for key in (*keys, *MORE_FACTS) if key not in before.split(",")]
+    keys = _read(ctx, lambda store: [*columns_of(_latest(store), present(store)), *MORE_FACTS])
+    left = [key for key in keys if key not in before.split(",")]
     return [f"{before}{comma}{key}" for key in left if key.startswith(begun)]
 
 
 def complete_param(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the params of the named runs, each with its value, that begin with what was typed so far."""
-    try:
-        with reading(_folder(ctx)) as store:
-            # An option without its value keeps click from assigning the arguments.
-            runs = resolve_all(store, ctx.params.get("runs") or ctx.args)
-    except Exception:
-        return []
+    # An option without its value keeps click from assigning the arguments.
+    runs = _read(ctx, lambda store: resolve_all(store, ctx.params.get("runs") or ctx.args))
     words = {name: f"{name}={plain_text(value)}" for run in runs for name, value in run.task.params.items()}
     return [word for word in words.values() if word.startswith(incomplete)]
 
@@ -113,11 +100,7 @@ def params_of_files(ctx: click.Context, files: Sequence[str]) -> dict[str, str]:
 
 def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
     """Return the groups that begin with what was typed so far."""
-    try:
-        with reading(_folder(ctx)) as store:
-            groups = store.runs.groups()
-    except Exception:
-        return []
+    groups = _read(ctx, lambda store: store.runs.groups())
     return [group for group in groups if group.startswith(incomplete)]
 
 
@@ -182,11 +165,7 @@ def _runs(ctx: click.Context, incomplete: str, states: Sequence[State]) -> "Item
     # Imported here: only completion needs it.
     from click.shell_completion import CompletionItem
 
-    try:
-        with reading(_folder(ctx)) as store:
-            runs = store.runs.select(states=states, limit=_MAX_RUNS, newest_first=True)
-    except Exception:
-        return []
+    runs = _read(ctx, lambda store: _latest(store, states))
     named = set(ctx.params.get("runs") or ())
     names = Counter(run.name for run in runs)
     found = []
@@ -216,6 +195,19 @@ def notify_option(text: str) -> Callable[[F], F]:
         shell_complete=complete_target,
         help=text,
     )
+
+
+def _latest(store: Store, states: Sequence[State] = ()) -> list[Run]:
+    return store.runs.select(states=states, limit=_MAX_RUNS, newest_first=True)
+
+
+def _read(ctx: click.Context, ask: Callable[[Store], list[T]]) -> list[T]:
+    """Return what a question to the store finds; nothing if it fails: a completion prints no errors."""
+    try:
+        with reading(_folder(ctx)) as store:
+            return ask(store)
+    except Exception:
+        return []
 
 
 def _folder(ctx: click.Context) -> Folder:
