@@ -1,7 +1,6 @@
 """The progress of runs, their probable ends, and the probable starts of those in line."""
 
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -10,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aqueue.client.session import awake_and_silent, config_or_default, now, present
 from aqueue.client.wait_reasons import limits_of
-from aqueue.folder import no_links
+from aqueue.executors.output_tail import read_tail
 from aqueue.folder.layout import Folder
 from aqueue.folder.server_locks import shortage_of
 from aqueue.model.config import Config
@@ -127,14 +126,12 @@ class Forecasts:
         started = run.started_at or self._moment
         elapsed = self._moment - started
         by_history = usual - elapsed if usual is not None and usual > elapsed else None
-        report, written_at = None, 0.0
-        if (tail := _tail_of(self._folder.log(run.id, run.attempt), progress.TAIL)) is not None:
-            text, is_whole, written_at = tail
-            report = progress.find(text, _pattern_of(run), is_whole=is_whole)
-        if report is None:
+        tail = read_tail(self._folder.log(run.id, run.attempt), progress.TAIL)
+        report = progress.find(tail.content, _pattern_of(run), is_whole=tail.is_whole)
+        if report is None or tail.written_at is None:
             return Progress(left=by_history, usual=usual)
         # The clock of the store may be another than that of the files.
-        silent = max(now() - written_at, 0.0)
+        silent = max(now() - tail.written_at, 0.0)
         return Progress(report=report, left=progress.seconds_left(report, elapsed - silent, silent))
 
     @cached_property
@@ -241,15 +238,4 @@ def _pattern_of(run: Run) -> re.Pattern[str] | None:
     try:
         return progress_pattern.compiled(run.task.progress)
     except ValueError:
-        return None
-
-
-def _tail_of(log: os.PathLike[str], most: int) -> tuple[bytes, bool, float] | None:
-    """Return the end of an output, whether it is all of it, and when it was last written to."""
-    try:
-        with open(log, "rb", buffering=0, opener=no_links.opener) as file:
-            status = os.fstat(file.fileno())
-            file.seek(max(0, status.st_size - most))
-            return file.read(most), status.st_size <= most, status.st_mtime
-    except OSError:
         return None
