@@ -82,10 +82,17 @@ def edit(
     folder = find_folder(directory)
     if no_after and (after or after_any):
         raise click.UsageError("--no-after excludes --after and --after-any")
-    wishes = Wishes(name=name, queue=to_queue, priority=priority, gpus=gpus, gpu_memory=gpu_memory, notify=notify)
+    wishes = Wishes(
+        name=name,
+        queue=to_queue,
+        priority=priority,
+        gpus=gpus,
+        gpu_memory=gpu_memory,
+        timeout=timeout,
+        notify=notify,
+    )
     changes = Changes(
         wishes,
-        timeout=timeout,
         tags=tags or None,
         env=env,
         params=params_in(params, new=new) if params or new else None,

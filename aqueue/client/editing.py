@@ -11,14 +11,14 @@ from aqueue.client.prospects import lacking, unserved
 from aqueue.client.selection import Selection, selected
 from aqueue.client.session import Warn, changing, config_or_default, now, reading, refuse_if_disabled
 from aqueue.client.submit import without_directory
-from aqueue.client.wishes import Wishes, gpus_of, notify_of
+from aqueue.client.wishes import Wishes, after_something, fields_of, gpus_of, notify_of
 from aqueue.errors import RunError, UsageError
 from aqueue.folder.layout import Folder
 from aqueue.formats.notify_words import check_names
 from aqueue.model.config import Config
 from aqueue.model.run import ENDED, Run, State
 from aqueue.model.submission import Submission
-from aqueue.model.task import Priority, Task
+from aqueue.model.task import Task
 from aqueue.model.values import plain_text
 from aqueue.store.lifecycle import require
 from aqueue.store.store import Store
@@ -34,8 +34,7 @@ class Changes(NamedTuple):
     """The changes of runs; what is None stays as it is.
 
     Attributes:
-        wishes: names, priority, GPUs and whom to tell.
-        timeout: in seconds; 0: no limit.
+        wishes: names, priority, GPUs, timeout and whom to tell.
         tags: all tags.
         env: further environment variables.
         params: other values of params, and new params.
@@ -44,7 +43,6 @@ class Changes(NamedTuple):
     """
 
     wishes: Wishes
-    timeout: float | None = None
     tags: Sequence[str] | None = None
     env: Mapping[str, str] = {}
     params: "Params | None" = None
@@ -191,10 +189,8 @@ def _edit(store: Store, config: Config, run: Run, task: Task, changes: Changes) 
     if changes.after is not None or changes.after_any:
         before = store.edits.request_of(run)
         after = before.after if changes.after is None else tuple(changes.after)
-        if changes.after_any and not after:
-            raise UsageError("--after-any: there is no run to wait for", "name one: --after RUN")
+        request = after_something(msgspec.structs.replace(request, after=after, after_any=changes.after_any))
         store.edits.come_after(run, after, now(), after_any=changes.after_any)
-        request = msgspec.structs.replace(request, after=after, after_any=changes.after_any)
     return Edited(run, run_text.differences(before, request), _doubts(store, config, request))
 
 
@@ -210,17 +206,9 @@ def _changed(run: Run, changes: Changes) -> Task:
     task, wishes = run.task, changes.wishes
     if task.fault is not None:
         raise RunError(f"run {run.id} cannot be edited: {task.fault}", "queue it anew")
-    priority = wishes.get("priority")
-    given: dict[str, Any] = {
-        "name": wishes.get("name"),
-        "queue": wishes.get("queue"),
-        "priority": Priority.of(priority) if priority else None,
-        "tags": None if changes.tags is None else tuple(changes.tags),
-        "notify": notify_of(wishes),
-    }
-    fields = {field: value for field, value in given.items() if value is not None} | gpus_of(wishes, task)
-    if changes.timeout is not None:
-        fields["timeout"] = changes.timeout or None
+    fields = fields_of(wishes) | gpus_of(wishes, task)
+    if changes.tags is not None:
+        fields["tags"] = tuple(changes.tags)
     if changes.params is not None:
         fields["params"] = {**task.params, **_params(run, changes.params)}
     changed = msgspec.structs.replace(task, env={**task.env, **changes.env}, **fields)

@@ -136,9 +136,9 @@ class Revising(Control):
             notify=notify,
         )
         wishes = wishes_of(options)
+        wishes["timeout"] = seconds_of("timeout", timeout)
         changes = editing.Changes(
             wishes,
-            timeout=seconds_of("timeout", timeout),
             tags=None if tags is None else wishes.get("tags"),
             env=variables_of(env or {}),
             params=params_of(params or {}, new=new) if params or new else None,

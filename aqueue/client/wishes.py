@@ -87,8 +87,12 @@ def command(config: Config, words: str | Sequence[str], wishes: Wishes) -> Submi
     return after_something(with_wishes(wishes)(Submission(task=task)))
 
 
-def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
-    """Return a function that makes of what a file or a command asks for what is to be queued."""
+def fields_of(wishes: Wishes) -> dict[str, Any]:
+    """Return the fields of a task that are wished for, whatever the task is.
+
+    Raises:
+        UsageError: it is not valid whom to tell.
+    """
     priority, timeout, directory = wishes.get("priority"), wishes.get("timeout"), wishes.get("working_dir")
     changes: dict[str, Any] = {
         "name": wishes.get("name"),
@@ -103,6 +107,12 @@ def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
     given = {field: value for field, value in changes.items() if value is not None}
     if timeout is not None:
         given["timeout"] = timeout or None
+    return given
+
+
+def with_wishes(wishes: Wishes) -> Callable[[Submission], Submission]:
+    """Return a function that makes of what a file or a command asks for what is to be queued."""
+    given = fields_of(wishes)
     _check_gpu_variables(wishes)
 
     def changed(request: Submission) -> Submission:
