@@ -12,6 +12,7 @@ from aqueue.client.session import (
     config_in_force,
     forget_unused_code,
     living_servers,
+    logs_in_use,
     now,
     opened,
     reading,
@@ -68,7 +69,7 @@ def prune(folder: Folder, keep: float | None, warn: Warn, selection: Selection |
     with opened(folder) as connection:
         if chosen is None:
             with database.snapshot(connection, folder):
-                in_use = {server.log for server in living_servers(Store(connection), folder) if server.log}
+                in_use = logs_in_use(Store(connection), folder)
             server_logs.remove_old(folder, in_use, before=before)
         count = history.forget(connection, folder, before if chosen is None else _latest(keep), chosen)
         folder.ring()

@@ -18,6 +18,7 @@ from aqueue.client.session import (
     config_or_default,
     environment,
     living_servers,
+    logs_in_use,
     now,
     opened,
     require,
@@ -255,8 +256,8 @@ def _new_log(folder: Folder) -> Path:
     """Return the log file for a new server, and remove logs of old ones."""
     folder.logs.mkdir(mode=0o700, exist_ok=True)
     with opened(folder) as connection, snapshot(connection, folder):
-        used = {server.log for server in living_servers(Store(connection), folder)}
-    server_logs.remove_old(folder, used, most=_LOGS_KEPT - 1)
+        in_use = logs_in_use(Store(connection), folder)
+    server_logs.remove_old(folder, in_use, most=_LOGS_KEPT - 1)
     log = folder.logs / f"server-{os.urandom(4).hex()}.log"
     log.touch(mode=0o600, exist_ok=False)
     return log

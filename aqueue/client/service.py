@@ -189,7 +189,7 @@ def _systemctl(*arguments: str, hint: str = "") -> None:
 
 
 def _run(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(arguments, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    return subprocess.run(arguments, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - of the system
 
 
 def _complaint(done: "subprocess.CompletedProcess[str]") -> str:

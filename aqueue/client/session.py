@@ -140,6 +140,11 @@ def living_servers(store: Store, where: Folder) -> list[Server]:
     return [server for server in store.servers.all() if server_locks.is_up(where.servers, server.id)]
 
 
+def logs_in_use(store: Store, where: Folder) -> set[str]:
+    """Return the paths of the logs of background servers that are up."""
+    return {server.log for server in living_servers(store, where) if server.log}
+
+
 def awake_and_silent(store: Store, where: Folder, stale_after: float) -> tuple[list[Server], list[Server]]:
     """Return the servers that are up: those that respond, and those that do not."""
     return signs_of_life.parted(store.servers.all(), where, present(store), stale_after)

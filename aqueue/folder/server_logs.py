@@ -7,7 +7,7 @@ from aqueue.folder.layout import Folder
 
 
 def remove_old(
-    folder: Folder, in_use: Container[str | None], *, before: float = -math.inf, most: float = math.inf
+    folder: Folder, in_use: Container[str], *, before: float = -math.inf, most: float = math.inf
 ) -> None:
     """Remove old logs.
 

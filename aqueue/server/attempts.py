@@ -15,8 +15,8 @@ from aqueue.policy.retry import lost_in_shutdown
 from aqueue.server.slots import Slots
 from aqueue.store.attempts import Handle
 
-_SHUTDOWN_SECONDS: Final = 0.5
-"""The time in which a server gets the signal of a shutdown that has ended a run."""
+SHUTDOWN_SECONDS: Final = 0.5
+"""The time that an ending machine needs to signal all processes, runs and servers."""
 
 
 class RefusedError(Exception):
@@ -170,7 +170,7 @@ class Attempts:
         """
         lost = lost_in_shutdown(outcome, f"{outcome.why} while the server was told to stop")
         if lost is not outcome and outcome.signal != signal.SIGKILL:
-            with anyio.move_on_after(_SHUTDOWN_SECONDS):
+            with anyio.move_on_after(SHUTDOWN_SECONDS):
                 await self._shutdown.wait()
         return lost if self._shutdown.is_set() else outcome
 

@@ -13,15 +13,13 @@ import anyio.abc
 
 from aqueue.model.events import Notice, Report
 from aqueue.model.server import OnStop
+from aqueue.server.attempts import SHUTDOWN_SECONDS
 from aqueue.server.dispatcher import Dispatcher
 from aqueue.server.membership import STOPPED, Membership
 from aqueue.units import counted, plural
 
 _STEPS: Final = {OnStop.DRAIN: 1, OnStop.KILL: 2, OnStop.LEAVE: 3}
 """The step that SIGTERM takes at least."""
-
-_SHUTDOWN_SECONDS: Final = 0.5
-"""The time that an ending machine needs to signal all processes."""
 
 
 async def obey_signals(
@@ -53,7 +51,7 @@ async def obey_signals(
                     dispatcher.begin_shutdown()
                     if step == 0 and on_stop is OnStop.LEAVE and dispatcher.running:
                         # Runs that end with the machine do so now.
-                        await anyio.sleep(_SHUTDOWN_SECONDS)
+                        await anyio.sleep(SHUTDOWN_SECONDS)
                 step = max(step + 1, _STEPS[on_stop] if number == signal.SIGTERM else 1)
                 if step == 1:
                     _report_running(dispatcher.running, report)

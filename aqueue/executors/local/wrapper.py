@@ -130,13 +130,9 @@ PLAIN: Final = _wrapper()
 """The wrapper of an attempt without a plan."""
 
 
-def with_plan() -> str:
-    """Return the wrapper of an attempt with a plan; a program makes its checkout and saves its outputs."""
-    return _script(has_plan=True, has_input=False)
-
-
 @cache
 def _script(has_plan: bool, has_input: bool) -> str:
+    """Return a wrapper; where there is a plan, a program makes the checkout and saves the outputs."""
     if not has_plan:
         return _wrapper(has_input=has_input)
     program = shlex.join(PROGRAM)

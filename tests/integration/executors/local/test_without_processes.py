@@ -27,6 +27,8 @@ from tests.integration.attempts import Attempts
 from tests.integration.recording import claimed
 from tests.limits import few_processes
 
+WITH_PLAN = wrapper.script(has_plan=True, open_files=None)
+
 WAITING = """\
 import resource, threading, anyio
 from aqueue.threads import in_thread
@@ -100,7 +102,7 @@ def test_a_wrapper_that_cannot_make_a_checkout_for_want_of_a_process_says_so(
     attempts: Attempts, tmp_path: Path
 ) -> None:
     path = attempts.path()
-    assert run_wrapper(wrapper.with_plan(), path, tmp_path, "true") == wrapper.NO_PROCESS
+    assert run_wrapper(WITH_PLAN, path, tmp_path, "true") == wrapper.NO_PROCESS
     fence = read_fence(path)
     assert fence is not None
     assert fence.exit_code == wrapper.NO_PROCESS
@@ -123,7 +125,7 @@ def test_a_wrapper_that_cannot_fork_any_more_records_how_the_command_ended(
     if has_plan:
         # There is nothing to make.
         made = f"{shlex.join(plan.PROGRAM)} make"
-        script = wrapper.with_plan().replace(made, "true")
+        script = WITH_PLAN.replace(made, "true")
     command = "echo {} > metrics.json; prlimit --pid $$ --nproc=1; exit 7"
     assert run_wrapper(script, path, tmp_path, OWN_SHELL, command, processes=None) == 7
     fence = read_fence(path)
