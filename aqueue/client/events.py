@@ -1,13 +1,13 @@
 """Events of runs, as they happen: told by comparing what is remembered with what was known a moment ago."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from aqueue.client.follow import news_of
-from aqueue.client.session import opened, reading, watch_for_removal
+from aqueue.client.session import opened, watch_for_removal
 from aqueue.folder.layout import Folder
 from aqueue.model.run import ENDED, Attempt, Run, State
 from aqueue.store.database import snapshot
@@ -86,16 +86,17 @@ def _since(run: Run, attempts: Sequence[Attempt], told: int, was_running: bool) 
 
 def events(folder: Folder) -> Iterator[RunEvent]:
     """Return what happens to runs from this call on, as it happens, without an end."""
-    wait_for_news = news_of(folder, watch_for_removal(folder))
-    with reading(folder) as store:
-        watcher = Watcher(store)
-    return _events(folder, watcher, wait_for_news)
+    refuse_if_removed = watch_for_removal(folder)
+    wait_for_news = news_of(folder, refuse_if_removed)
+    with opened(folder, refuse_if_removed) as connection, snapshot(connection, folder):
+        watcher = Watcher(Store(connection))
 
+    def follow() -> Iterator[RunEvent]:
+        with opened(folder, refuse_if_removed) as connection:
+            while True:
+                with snapshot(connection, folder):
+                    found = watcher.look(Store(connection))
+                yield from found
+                wait_for_news(_RECHECK_SECONDS)
 
-def _events(folder: Folder, watcher: Watcher, wait_for_news: Callable[[float], None]) -> Iterator[RunEvent]:
-    with opened(folder) as connection:
-        while True:
-            with snapshot(connection, folder):
-                found = watcher.look(Store(connection))
-            yield from found
-            wait_for_news(_RECHECK_SECONDS)
+    return follow()

@@ -79,7 +79,7 @@ def wait(
     """
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
     refuse_if_removed = watch_for_removal(folder)
-    with opened(folder) as connection:
+    with opened(folder, refuse_if_removed) as connection:
         left = _read(connection, folder, partial(_waited_for, written=written, group=group))
         wait_for_news = news_of(folder, refuse_if_removed)
         unserved, check_at = None, -math.inf

@@ -80,8 +80,9 @@ def follow(
         RunError: there is no such run or attempt, or nothing to return, not even an empty log.
         StuckError: only a person can have it started.
     """
-    news = partial(news_of, folder, watch_for_removal(folder))
-    with opened(folder) as connection:
+    refuse_if_removed = watch_for_removal(folder)
+    news = partial(news_of, folder, refuse_if_removed)
+    with opened(folder, refuse_if_removed) as connection:
         with snapshot(connection, folder):
             found = _resolved(Store(connection), run, attempt)
         yield from _Following(connection, folder, found, attempt, news, warn).pieces(tail)

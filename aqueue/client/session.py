@@ -64,22 +64,31 @@ def present(store: Store) -> float:
 
 
 @contextmanager
-def opened(where: Folder) -> Iterator[sqlite3.Connection]:
-    """Return a connection to the store of a folder, for several transactions."""
-    before = _identity(where)
+def opened(where: Folder, refuse_if_removed: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
+    """Return a connection to the store of a folder, for several transactions.
+
+    Args:
+        refuse_if_removed: raises an error if the folder was removed or replaced since the caller found it; None:
+            since now.
+    """
+    check = refuse_if_removed or watch_for_removal(where)
     try:
         # A program may resume an iteration in another thread, but never in two at once.
         connection = database.connect(where, check_same_thread=False, is_durable=True)
     except DatabaseError:
         require(where)
+        if refuse_if_removed is not None:
+            refuse_if_removed()
         raise
     with closing(connection):
+        if refuse_if_removed is not None:
+            # It may be the store of another folder in its place.
+            refuse_if_removed()
         try:
             yield connection
         except DatabaseError:
             # SQLite only sees that its files are gone.
-            if _identity(where) != before:
-                raise _removed(where) from None
+            check()
             raise
 
 
